@@ -1,0 +1,46 @@
+# Two commands on a fresh machine with Python 3.11+ and make: `make reproduce-paper PAPER=ottt` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+PAPER ?=
+SCALE ?= laptop
+DATA_ROOT ?=
+
+BENCH = $(VENV)/bin/python -m bench
+READY = $(VENV)/.ready
+ROOT = $(if $(DATA_ROOT),--data-root $(DATA_ROOT))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce-paper test lint report benchmark clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  options: PAPER=ottt (unset: every paper)  SCALE=smoke|laptop|full  DATA_ROOT=folder with the data sets"
+
+setup: $(READY) ## make the virtual environment and install everything (5.5 GB, minutes)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (about 5.5 GB, once) ..."
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[frameworks,data,dev]'
+	@touch $@
+
+reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
+	@$(BENCH) run $(PAPER) --scale $(SCALE) $(ROOT)
+
+test: $(READY) ## run the tests
+	@$(VENV)/bin/python -m pytest
+
+lint: $(READY) ## lint, formatting and types
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+report: $(READY) ## judge and draw again from what is in results/
+	@$(BENCH) report
+
+benchmark: $(READY) ## time training steps of every algorithm and backend
+	@$(VENV)/bin/python -m pytest --benchmark-only
+
+clean: ## remove the virtual environment and caches (results stay)
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks results/scratch *.egg-info

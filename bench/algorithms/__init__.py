@@ -1,0 +1,49 @@
+"""How gradients are obtained: one file an algorithm, its equations at the head.
+
+An algorithm is a module with
+
+    title                        for people
+    options                      {name: default} of what can be set
+    supports(spec) -> Support    whether the network can be trained so, with the reason if not
+    prepare(net, **options)      the network made ready (most return it as it is)
+    train_step(net, x, loss, update, **options) -> out
+
+``train_step`` runs one batch: x [T, B, ...]; ``loss(outs[K, B, C])`` gives the share of K steps in the loss of the
+sequence; ``update()`` applies the gradients gathered in ``.grad`` and clears them, and is called when the algorithm says
+so. It returns the outputs summed over time [B, C], detached. Gradients are clear when it is called.
+
+| file | window | across a window's edge | through time inside | update |
+|---|---|---|---|---|
+| bptt.py | T | - | full | end |
+| ottt_a.py | 1 | detached state and trace | presynaptic trace | end |
+| ottt_o.py | 1 | detached state and trace | presynaptic trace | every step |
+| sltt.py | 1 | detached state | none | end |
+| sltt_k.py | 1 | detached state | none, at k of T steps | end |
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from bench.spec import choose
+
+_MODULES = {
+    "bptt": "bench.algorithms.bptt",
+    "ottt-a": "bench.algorithms.ottt_a",
+    "ottt-o": "bench.algorithms.ottt_o",
+    "sltt": "bench.algorithms.sltt",
+    "sltt-k": "bench.algorithms.sltt_k",
+}
+
+
+def names() -> list[str]:
+    return sorted(_MODULES)
+
+
+def module_name(name: str) -> str:
+    return _MODULES[choose("algorithm", name, _MODULES)]
+
+
+def load(name: str) -> ModuleType:
+    return importlib.import_module(module_name(name))

@@ -1,0 +1,34 @@
+"""Back-propagation through time: the exact gradient of the sequence's loss (with the surrogate for the spike).
+
+    dL/dW = sum_t dL/du[t] * s_pre[t]^T,
+    dL/du[t] = dL/ds[t] * f(u[t] - V_th) + dL/du[t+1] * du[t+1]/du[t]
+
+The graph of all T steps is kept until the backward pass: memory grows with T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from bench.networks.build import Network
+from bench.spec import YES, NetworkSpec, Support
+
+title = "BPTT"
+options: dict[str, object] = {}
+
+
+def supports(spec: NetworkSpec) -> Support:
+    return YES
+
+
+def prepare(net: Network) -> Network:
+    return net
+
+
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
+    outs, _ = net.window(x, net.initial_state(x.shape[1]))
+    loss(outs).backward()
+    update()
+    return outs.detach().sum(0)

@@ -1,0 +1,33 @@
+"""OTTT-O, online training through time with an update at every step (Xiao et al., NeurIPS 2022).
+
+    W <- W - lr * g[t] * a_pre[t]^T  after every step t,   a_pre[t] = decay * a_pre[t-1] + s_pre[t]
+
+Same traces, learning rate and 1/T loss as OTTT-A; momentum moves T times a batch; membrane and trace carry over each change
+of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from bench.algorithms.sltt import step_by_step
+from bench.algorithms.traces import with_traces
+from bench.networks.build import Network
+from bench.spec import YES, NetworkSpec, Support
+
+title = "OTTT-O"
+options: dict[str, object] = {}
+
+
+def supports(spec: NetworkSpec) -> Support:
+    return YES
+
+
+def prepare(net: Network) -> Network:
+    return with_traces(net, net.spec.neuron.decay)
+
+
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
+    return step_by_step(net, x, loss, after_step=update)

@@ -1,0 +1,51 @@
+"""SLTT-k (Meng et al., ICCV 2023): SLTT at k of the T steps, drawn anew for every batch without replacement.
+
+    dL/dW = sum over drawn t of g[t] * s_pre[t]^T
+
+The other steps run forward without a graph. The loss is still divided by T, so on average (without batch statistics or
+dropout) the gradient is k/T of SLTT's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bench.networks.build import Network
+from bench.networks.modules import map_state
+from bench.spec import YES, NetworkSpec, Support, UserError
+
+title = "SLTT-k"
+options: dict[str, object] = {"k": 2}
+
+
+def supports(spec: NetworkSpec) -> Support:
+    return YES
+
+
+def prepare(net: Network, k: int = 2) -> Network:
+    return net
+
+
+def train_step(
+    net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], k: int = 2
+) -> Tensor:
+    steps = x.shape[0]
+    if not 1 <= k <= steps:
+        raise UserError(f"sltt-k: k = {k} of T = {steps} steps; use 1 <= k <= T")
+    drawn = set(torch.randperm(steps)[:k].tolist())
+    state = net.initial_state(x.shape[1])
+    total: Tensor | None = None
+    for t, x_t in enumerate(x):
+        with torch.set_grad_enabled(t in drawn):
+            out, state = net.step(x_t, state)
+            if t in drawn:
+                loss(out.unsqueeze(0)).backward()
+        state = map_state(torch.Tensor.detach, state)
+        total = out.detach() if total is None else total + out.detach()
+    update()
+    if total is None:
+        raise ValueError("a sequence of no time steps has no gradient")
+    return total

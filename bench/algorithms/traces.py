@@ -1,0 +1,91 @@
+"""The presynaptic trace of OTTT (Xiao et al. 2022) and a synapse whose weight gradient is taken from it.
+
+    a[t] = decay * a[t-1] + x[t]                       trace of the presynaptic input, a[0] = x[0]
+    y[t] = W x[t] + b                                  forward: the spikes, once
+    dL/dW = sum_t g[t] * a[t]^T,  dL/db = sum_t g[t],  dL/dx[t] = W^T g[t]
+
+The trace is kept where the synapse reads its input, after gain and pooling: both are linear, so it equals the trace of the
+spikes sent through them, and it is smaller. Only synapses that read spikes carry one; those that read an image or a
+real-valued sum are left as they are, as in the paper's public code.
+
+One convolution forward, one for each of the two gradients: as many multiplications as BPTT needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from bench.networks.build import Network
+from bench.networks.modules import ConvSynapse, State, Synapse
+
+
+class _TracedConv(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, trace: Tensor, stride: int, padding: int
+    ) -> Tensor:
+        ctx.save_for_backward(trace, weight)
+        ctx.stride, ctx.padding = stride, padding
+        ctx.bias_sizes = None if bias is None else list(bias.shape)
+        return torch.conv2d(x, weight, bias, stride, padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None, None, None]:
+        trace, weight = ctx.saved_tensors
+        wanted = [ctx.needs_input_grad[0], True, ctx.bias_sizes is not None]
+        stride, padding = [ctx.stride] * 2, [ctx.padding] * 2
+        g_x, g_w, g_b = torch.ops.aten.convolution_backward(
+            g, trace, weight, ctx.bias_sizes, stride, padding, [1, 1], False, [0, 0], 1, wanted
+        )
+        return g_x, g_w, g_b, None, None, None
+
+
+class _TracedDense(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, trace: Tensor) -> Tensor:
+        ctx.save_for_backward(trace, weight)
+        ctx.bias = bias is not None
+        return torch.nn.functional.linear(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
+        trace, weight = ctx.saved_tensors
+        g_x = g @ weight if ctx.needs_input_grad[0] else None
+        return g_x, g.t() @ trace, g.sum(0) if ctx.bias else None, None
+
+
+class TracedSynapse(nn.Module):
+    """A synapse with its presynaptic trace as state; runs one time step at a time while training."""
+
+    def __init__(self, synapse: Synapse, decay: float) -> None:
+        super().__init__()
+        self.synapse = synapse
+        self.decay = decay
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if not torch.is_grad_enabled():
+            return self.synapse(x, state)  # type: ignore[no-any-return]
+        (x_t,) = x
+        trace = x_t.detach() if state is None else (state * self.decay).add_(x_t.detach())
+        weight = self.synapse.effective_weight()
+        if isinstance(self.synapse, ConvSynapse):
+            spec = self.synapse.spec
+            y = _TracedConv.apply(x_t, weight, self.synapse.bias, trace, spec.stride, spec.padding)
+        else:
+            y = _TracedDense.apply(x_t, weight, self.synapse.bias, trace)
+        return y.unsqueeze(0), trace
+
+
+def with_traces(net: Network, decay: float) -> Network:
+    """Give every synapse of ``net`` that reads spikes a presynaptic trace; changes ``net`` in place and returns it."""
+    for parent in list(net.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, Synapse) and child.presynaptic == "spikes":
+                setattr(parent, name, TracedSynapse(child, decay))
+    return net

@@ -1,0 +1,47 @@
+"""snnTorch's Leaky, with every setting explicit.
+
+Three of its defaults would part it from the other frameworks: it fires at u > threshold (here: >=), it resets one step
+late, and its prompt reset (``reset_delay=False``) subtracts a second time where the potential is still at or above
+threshold after a reset, and passes gradient through the spike. So its charge and its firing are used, with
+``reset_mechanism="none"``, and the reset is written out here. tests/equivalence holds the built-in reset against the gate.
+"""
+
+from __future__ import annotations
+
+import snntorch
+import torch
+from torch import Tensor, nn
+
+from bench.kernels.surrogate import fire
+from bench.spec import NeuronSpec
+
+name = "snntorch"
+layerwise = False
+
+
+def kernel() -> str:
+    return "snntorch.Leaky"
+
+
+class LeakyLIF(nn.Module):
+    def __init__(self, spec: NeuronSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        with torch.device("cpu"):  # its constructor reads values, which device 'meta' has none of
+            self.leaky = snntorch.Leaky(
+                beta=spec.decay,
+                threshold=spec.threshold,
+                spike_grad=lambda x: fire(x, spec.surrogate),
+                reset_mechanism="none",
+            )
+
+    def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
+        (x_t,) = x
+        s, u = self.leaky(x_t, torch.zeros_like(x_t) if v is None else v)
+        gate = s.detach() if self.spec.detach_reset else s
+        after = u - self.spec.threshold * gate if self.spec.reset == "soft" else u * (1 - gate)
+        return s.unsqueeze(0), after
+
+
+def neurons(spec: NeuronSpec) -> nn.Module:
+    return LeakyLIF(spec)

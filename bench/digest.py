@@ -1,0 +1,115 @@
+"""Which code made a number: a digest of the equations, blind to comments and docstrings. Nothing here imports torch.
+
+    digest = sha256 over (name, syntax tree) of every module in the static import closure, names in order
+
+The closure follows import statements wherever they stand, also inside functions, through the packages bench/ and
+reproductions/ alone. What a registry imports by name is not seen: such modules are given in ``modules``.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bench.spec import UserError
+
+PACKAGES = ("bench", "reproductions")
+
+
+def code_digest(modules: Iterable[str], root: Path) -> str:
+    """12 hex digits for the code of ``modules`` (dotted names) and all that they import, found below ``root``.
+
+    A file is read once in a process. Raises UserError for a name that is no module below ``root``.
+    """
+    return _digest(frozenset(modules), root)
+
+
+def closure(modules: Iterable[str], root: Path) -> list[str]:
+    """Dotted names of ``modules``, of the packages that hold them, and of all that these import, in order."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        parent = name.rpartition(".")[0]
+        waiting += [parent] if parent and _file(parent, root) else []
+        waiting += _module(name, root).imports
+    return sorted(found)
+
+
+@cache
+def _digest(modules: frozenset[str], root: Path) -> str:
+    whole = hashlib.sha256()
+    for name in closure(modules, root):
+        whole.update(f"{name} {_module(name, root).digest}\n".encode())
+    return whole.hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class _Module:
+    digest: str
+    imports: frozenset[str]
+
+
+@cache
+def _module(name: str, root: Path) -> _Module:
+    path = _file(name, root)
+    if path is None:
+        raise UserError(f"no module {name!r} below {root}: name one of {' or '.join(PACKAGES)} as in an import")
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    text = "".join(_canonical(tree))
+    imports = frozenset(target for target in _targets(tree, package) if _file(target, root))
+    return _Module(hashlib.sha256(text.encode()).hexdigest(), imports)
+
+
+@cache
+def _file(name: str, root: Path) -> Path | None:
+    parts = name.split(".")
+    if parts[0] not in PACKAGES:
+        return None
+    base = root.joinpath(*parts)
+    return next((path for path in (base / "__init__.py", base.with_name(f"{base.name}.py")) if path.is_file()), None)
+
+
+def _targets(tree: ast.AST, package: str) -> Iterator[str]:
+    """Every dotted name that an import statement may mean as a module; ``from a import b`` means a and perhaps a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            above = parents[: len(parents) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _canonical(node: object) -> Iterator[str]:
+    """A syntax tree as text without positions, empty fields and bare strings: the same in every version of Python."""
+    if isinstance(node, ast.AST):
+        yield f"({type(node).__name__}"
+        for name, value in ast.iter_fields(node):
+            if value not in (None, []) and name not in ("kind", "type_comment", "type_ignores"):
+                yield f" {name}="
+                yield from _canonical(value)
+        yield ")"
+    elif isinstance(node, list):
+        yield "["
+        for item in node:
+            if not _is_bare_string(item):
+                yield from _canonical(item)
+        yield "]"
+    else:
+        yield repr(node)
+
+
+def _is_bare_string(node: object) -> bool:
+    """A docstring, or a string that documents the line above it: a statement without effect."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

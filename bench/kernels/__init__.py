@@ -1,0 +1,1 @@
+"""Kernels of the native backend, each beside its plain-torch reference."""

@@ -1,0 +1,36 @@
+"""The loss of one sample sequence, as a sum over time steps so that online algorithms can take it step by step.
+
+    L = sum_t L[t],   L[t] = (1/T) * ((1 - alpha) * CE(o[t], y) + alpha * MSE(o[t], onehot(y)))
+
+MSE is the mean over batch and classes. Source: OTTT (Xiao et al. 2022), instantaneous loss, and its public code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class InstantaneousLoss:
+    """``loss(outs[K, B, C]) -> scalar``: the share of K time steps in the loss of a sequence of T steps.
+
+    ``target`` [B] class indices; ``T`` time steps of the whole sequence; ``alpha`` weight of the squared error.
+    """
+
+    target: Tensor
+    T: int
+    alpha: float = 0.05
+
+    def __call__(self, outs: Tensor) -> Tensor:
+        steps, batch, classes = outs.shape
+        target = self.target.repeat(steps) if steps > 1 else self.target
+        flat = outs.reshape(steps * batch, classes)
+        share = steps / self.T  # both terms below are means over the K steps
+        loss = F.cross_entropy(flat, target) * ((1 - self.alpha) * share)
+        if self.alpha > 0:
+            onehot = F.one_hot(target, classes).to(flat.dtype)
+            loss = loss + F.mse_loss(flat, onehot) * (self.alpha * share)
+        return loss

@@ -1,0 +1,77 @@
+"""What machine this is: a number without its machine means nothing. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_NOISE = re.compile(r"\((r|tm|c)\)|@.*$|\b(cpu|processor|with|graphics|\d+-core)\b", re.IGNORECASE)
+_LASTING = ("cpu", "cores", "memory_gib", "os", "architecture", "gpus")
+
+
+def identity() -> dict[str, Any]:
+    """CPU model, logical cores, memory in whole GiB, operating system, Python, and the name of every GPU."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count() or 1,
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "os": platform.system(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "gpus": _gpus(),
+    }
+
+
+def machine_id(identity: Mapping[str, Any]) -> str:
+    """A short readable name with 6 hex digits, the same after a restart and after an update of Python.
+
+    >>> machine_id({"cpu": "AMD EPYC", "cores": 2, "memory_gib": 24, "os": "Linux", "architecture": "x86_64", "gpus": []})
+    'amd-epyc-2c-24g-837865'
+    """
+    lasting = [identity[name] for name in _LASTING]
+    gpus = identity["gpus"]
+    parts = [_slug(identity["cpu"]), f"{identity['cores']}c", f"{identity['memory_gib']}g"]
+    if gpus:
+        parts.append((f"{len(gpus)}x-" if len(gpus) > 1 else "") + _slug(gpus[0]))
+    return "-".join([*parts, hashlib.sha256(repr(lasting).encode()).hexdigest()[:6]])
+
+
+def _slug(name: str) -> str:
+    words = re.findall(r"[a-z0-9]+", _NOISE.sub(" ", name).lower())
+    return "-".join(words[:4]) or "unknown"
+
+
+def _cpu() -> str:
+    """The model's name as the operating system gives it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    if platform.system() == "Darwin":
+        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> list[str]:
+    """Names of the NVIDIA GPUs, in the driver's order; none where there is no driver."""
+    return [line.strip() for line in _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()]
+
+
+def _output(*command: str) -> str:
+    """What a command prints, or nothing if it is not there, fails or hangs."""
+    if shutil.which(command[0]) is None:
+        return ""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,182 @@
+"""From layers as data to a network that trains, on any backend.
+
+The contract every algorithm is written against (T time steps, window of K steps, batch B, classes C):
+
+    state = net.initial_state(batch)
+    out[K, B, C], state = net.window(x[K, B, ...], state)
+    out[B, C], state = net.step(x[B, ...], state)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.networks import modules as m
+from bench.spec import (
+    AdaptiveAvgPool,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gain,
+    Layer,
+    Loop,
+    NetworkSpec,
+    NeuronSpec,
+    ReLU,
+    Residual,
+    Scale,
+    Spike,
+)
+
+Shape = tuple[int, ...]
+
+
+class Neuronal(Protocol):
+    """The part of a backend that building needs."""
+
+    name: str
+    layerwise: bool  # True: a window runs layer by layer; False: step by step, as the framework's users do
+
+    def neurons(self, spec: NeuronSpec) -> nn.Module: ...
+
+
+class Network(nn.Module):
+    """A spiking network as a function with explicit state, built from a NetworkSpec for one backend."""
+
+    def __init__(self, spec: NetworkSpec, body: m.Chain, layerwise: bool) -> None:
+        super().__init__()
+        self.spec = spec
+        self.body = body
+        self.layerwise = layerwise
+
+    def initial_state(self, batch: int) -> m.State:
+        """The zero state. It needs no storage: None stands for zeros of any batch."""
+        return None
+
+    def forward(self, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
+        """All layers over [K, B, ...], layer by layer."""
+        y, state = self.body(x, state)
+        return y, state
+
+    def step(self, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
+        """One time step: x [B, ...] -> out [B, C]. The state passed in is consumed."""
+        out, state = self(x.unsqueeze(0), state)
+        return out.squeeze(0), state
+
+    def window(self, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
+        """K time steps: x [K, B, ...] -> out [K, B, C]. The state passed in is consumed."""
+        if self.layerwise:
+            out, state = self(x, state)
+            return out, state
+        outs = []
+        for x_t in x:
+            out, state = self.step(x_t, state)
+            outs.append(out)
+        return torch.stack(outs), state
+
+    def spiking(self) -> list[nn.Module]:
+        """The modules whose first output is binary spikes."""
+        return [module for module in self.modules() if isinstance(module, m.Neurons)]
+
+    def carried(self, output: tuple[Tensor, m.State]) -> Iterator[Tensor]:
+        """The tensors that an output of ``forward`` carries to the next step."""
+        return m.state_tensors(output[1])
+
+    def synapses(self) -> dict[str, m.Synapse]:
+        return {name: module for name, module in self.named_modules() if isinstance(module, m.Synapse)}
+
+    def reset_parameters(self, seed: int) -> None:
+        """Draw the initial weights; the same seed gives the same weights on every backend."""
+        generator = torch.Generator().manual_seed(seed)
+        for module in self.modules():
+            reset = getattr(module, "reset_parameters", None)
+            if reset is None or module is self:
+                continue
+            reset() if isinstance(module, nn.BatchNorm2d) else reset(generator)
+
+
+def build(spec: NetworkSpec, backend: Neuronal, device: str = "cpu") -> Network:
+    """Build ``spec`` on ``backend``. Weights are unset until ``reset_parameters``; on device 'meta' they never are.
+
+    Raises ValueError if the parameter count is not the one that the spec's source states.
+    """
+    with torch.device(device):
+        body, shape, _ = _chain(spec.layers, spec.input, "analog", backend)
+    if shape != (spec.classes,):
+        raise ValueError(f"{spec.name}: layers end in shape {shape}, expected ({spec.classes},)")
+    net = Network(spec, body, backend.layerwise)
+    count = sum(p.numel() for p in net.parameters())
+    if count != spec.parameters:
+        raise ValueError(f"{spec.name}: {count} parameters built, {spec.parameters} stated by {spec.source}")
+    return net
+
+
+Built = tuple[nn.Module, Shape, m.Presynaptic]
+
+
+def _chain(
+    layers: Sequence[Layer], shape: Shape, presynaptic: m.Presynaptic, backend: Neuronal
+) -> tuple[m.Chain, Shape, m.Presynaptic]:
+    built = []
+    for layer in layers:
+        module, shape, presynaptic = _layer(layer, shape, presynaptic, backend)
+        built.append(module)
+    return m.Chain(built), shape, presynaptic
+
+
+def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neuronal) -> Built:
+    """One layer's module, the shape that leaves it, and whether what leaves it is a linear image of spikes."""
+    match layer:
+        case Conv(channels, kernel, stride, padding):
+            c, h, w = shape
+            out = (channels, _reduced(h, kernel, stride, padding), _reduced(w, kernel, stride, padding))
+            return m.ConvSynapse(layer, c, presynaptic), out, "analog"
+        case Dense(features):
+            return m.DenseSynapse(layer, prod(shape), presynaptic), (features,), "analog"
+        case BatchNorm():
+            return m.StepwiseBatchNorm(shape[0]), shape, "analog"
+        case Spike(neuron, dropout):
+            return m.Neurons(backend.neurons(neuron), dropout), shape, "spikes"
+        case Scale(factor):
+            return m.Stateless(_times(factor)), shape, presynaptic
+        case Gain(factor, init):
+            return m.LearnableGain(factor, init), shape, "analog"
+        case AvgPool(kernel, stride, padding):
+            c, h, w = shape
+            out = (c, _reduced(h, kernel, stride, padding), _reduced(w, kernel, stride, padding))
+            return m.Stateless(lambda x: F.avg_pool2d(x, kernel, stride, padding)), out, presynaptic
+        case AdaptiveAvgPool(size):
+            return m.Stateless(lambda x: F.adaptive_avg_pool2d(x, size)), (shape[0], size, size), presynaptic
+        case Flatten():
+            return m.Stateless(lambda x: x.flatten(1)), (prod(shape),), presynaptic
+        case ReLU():
+            return m.Stateless(torch.relu), shape, "analog"
+        case Residual(pre, body, shortcut):
+            entry, inner, activated = _chain(pre, shape, presynaptic, backend)
+            main, out, _ = _chain(body, inner, activated, backend)
+            side = _chain(shortcut, inner, activated, backend)[0] if shortcut else None
+            return m.ResidualBlock(entry, main, side), out, "analog"
+        case Loop(entry, body, feedback, upsample):
+            first, inner, _ = _chain(entry, shape, presynaptic, backend)
+            main, out, emitted = _chain(body, inner, "analog", backend)
+            source = (out[0], *(n * upsample for n in out[1:]))
+            back, returned, _ = _chain(feedback, source, emitted, backend)
+            if returned != inner:
+                raise ValueError(f"feedback ends in shape {returned}, entry in {inner}")
+            return m.FeedbackLoop(first, main, back, upsample), out, emitted
+
+
+def _reduced(n: int, kernel: int, stride: int, padding: int) -> int:
+    return (n + 2 * padding - kernel) // stride + 1
+
+
+def _times(factor: float) -> Callable[[Tensor], Tensor]:
+    return lambda x: x * factor

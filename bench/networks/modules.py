@@ -1,0 +1,237 @@
+"""The layers of a network as modules with explicit state: ``forward(x[K, B, ...], state) -> (y[K, B, ...], state)``.
+
+A state is a tensor, None (zero, or nothing to keep), or a list of states. It is consumed: a layer takes its entry
+out of the list it is given and puts the new one in its place, so that old and new are not both kept alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.spec import Conv, Dense
+
+State = Any  # Tensor | None | list[State]; recursive, which no type checker follows through nn.Module
+Presynaptic = Literal["spikes", "analog"]
+
+WS_EPS = 1e-4  # sWS: keeps the root away from zero (OTTT, public code)
+
+
+def fold(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply a function of [N, ...] to [K, B, ...] with time folded into the batch."""
+    y = f(x.flatten(0, 1))
+    return y.unflatten(0, x.shape[:2])
+
+
+def map_state(f: Callable[[Tensor], Tensor], state: State) -> State:
+    if isinstance(state, list):
+        return [map_state(f, entry) for entry in state]
+    return None if state is None else f(state)
+
+
+def state_tensors(state: State) -> Iterator[Tensor]:
+    if isinstance(state, list):
+        for entry in state:
+            yield from state_tensors(entry)
+    elif state is not None:
+        yield state
+
+
+class Synapse(nn.Module):
+    """Weights between two layers. ``presynaptic`` says whether its input is a linear image of spikes."""
+
+    def __init__(self, presynaptic: Presynaptic) -> None:
+        super().__init__()
+        self.presynaptic = presynaptic
+        self.bias: nn.Parameter | None = None
+
+    def effective_weight(self) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no weight")
+
+    def transmit(self, x: Tensor, weight: Tensor) -> Tensor:
+        """[N, in...] -> [N, out...] with the given effective weight."""
+        raise TypeError(f"{type(self).__name__} has no weight")
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        weight = self.effective_weight()
+        return fold(x, lambda flat: self.transmit(flat, weight)), state
+
+
+class ConvSynapse(Synapse):
+    """Convolution; with sWS the effective weight of output channel i over its N fan-in weights is
+
+    gain_i * (W_i - mean_i) / sqrt(var_i * N + 1e-4),  var unbiased  (OTTT, section on normalisation; public code).
+    """
+
+    def __init__(self, spec: Conv, channels_in: int, presynaptic: Presynaptic) -> None:
+        super().__init__(presynaptic)
+        self.spec = spec
+        self.weight = nn.Parameter(torch.empty(spec.channels, channels_in, spec.kernel, spec.kernel))
+        self.gain = nn.Parameter(torch.empty(spec.channels, 1, 1, 1)) if spec.standardised else None
+        self.bias = nn.Parameter(torch.empty(spec.channels)) if spec.bias else None
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        if self.spec.init == "zero":
+            nn.init.zeros_(self.weight)
+        else:
+            nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        if self.gain is not None:
+            nn.init.ones_(self.gain)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def effective_weight(self) -> Tensor:
+        if self.gain is None:
+            return self.weight
+        fan_in = self.weight[0].numel()
+        var, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True)
+        return (self.weight - mean) * (self.gain * torch.rsqrt(var * fan_in + WS_EPS))
+
+    def transmit(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(x, weight, self.bias, self.spec.stride, self.spec.padding)
+
+
+class DenseSynapse(Synapse):
+    """Fully connected: y = W x + b."""
+
+    def __init__(self, spec: Dense, features_in: int, presynaptic: Presynaptic) -> None:
+        super().__init__(presynaptic)
+        self.spec = spec
+        self.weight = nn.Parameter(torch.empty(spec.features, features_in))
+        self.bias = nn.Parameter(torch.empty(spec.features)) if spec.bias else None
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        bound = self.weight.shape[1] ** -0.5
+        if self.spec.init == "zero":
+            nn.init.zeros_(self.weight)
+        elif self.spec.init == "normal_0.01":
+            nn.init.normal_(self.weight, 0.0, 0.01, generator=generator)
+        else:
+            nn.init.uniform_(self.weight, -bound, bound, generator=generator)
+        if self.bias is not None:
+            if self.spec.init == "default":
+                nn.init.uniform_(self.bias, -bound, bound, generator=generator)
+            else:
+                nn.init.zeros_(self.bias)
+
+    def effective_weight(self) -> Tensor:
+        return self.weight
+
+    def transmit(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.linear(x, weight, self.bias)
+
+
+class Neurons(nn.Module):
+    """A backend's neurons, with one dropout mask for all time steps of a sample. State: [v, mask]."""
+
+    def __init__(self, neurons: nn.Module, dropout: float) -> None:
+        super().__init__()
+        self.neurons = neurons
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        v, mask = state or (None, None)
+        del state
+        s, v = self.neurons(x, v)
+        if self.training and self.dropout > 0:
+            if mask is None:
+                mask = torch.empty_like(s[0]).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
+            s = s * mask
+        return s, [v, mask]
+
+
+class Stateless(nn.Module):
+    """A function of one step's activations; time is folded into the batch."""
+
+    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.f = f
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        return fold(x, self.f), state
+
+
+class StepwiseBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation with the statistics of one time step at a time; running statistics move at every step."""
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:  # type: ignore[override]
+        if x.shape[0] == 1:  # no copy for a single step
+            return super().forward(x[0])[None], state
+        return torch.stack([super(StepwiseBatchNorm, self).forward(x_t) for x_t in x]), state
+
+
+class LearnableGain(nn.Module):
+    """y = factor * gain * x with a learnable scalar gain."""
+
+    def __init__(self, factor: float, init: float) -> None:
+        super().__init__()
+        self.factor, self.init = factor, init
+        self.gain = nn.Parameter(torch.empty(()))
+
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        nn.init.constant_(self.gain, self.init)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        return x * (self.gain * self.factor), state
+
+
+class Chain(nn.Module):
+    """Layers one after the other."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        states = state if state is not None else [None] * len(self.layers)
+        for i, layer in enumerate(self.layers):
+            entry, states[i] = states[i], None
+            x, states[i] = layer(x, entry)
+        return x, states
+
+
+class ResidualBlock(nn.Module):
+    """a = pre(x);  y = body(a) + (shortcut(a) if there is one, else x)."""
+
+    def __init__(self, pre: Chain, body: Chain, shortcut: Chain | None) -> None:
+        super().__init__()
+        self.pre, self.body, self.shortcut = pre, body, shortcut
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        pre, body, shortcut = state or (None, None, None)
+        del state
+        a, pre = self.pre(x, pre)
+        if self.shortcut is not None:
+            x, shortcut = self.shortcut(a, shortcut)
+        y, body = self.body(a, body)
+        return y + x, [pre, body, shortcut]
+
+
+class FeedbackLoop(nn.Module):
+    """y[t] = body(entry(x[t]) + feedback(upsample(y[t-1]))); no feedback at t = 0. Runs step by step."""
+
+    def __init__(self, entry: Chain, body: Chain, feedback: Chain, upsample: int) -> None:
+        super().__init__()
+        self.entry, self.body, self.feedback = entry, body, feedback
+        self.upsample = upsample
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        entry, body, feedback, y = state or (None, None, None, None)
+        del state
+        ys = []
+        for t in range(x.shape[0]):
+            current, entry = self.entry(x[t : t + 1], entry)
+            if y is not None:
+                source = y if self.upsample == 1 else fold(y, self._enlarge)
+                back, feedback = self.feedback(source, feedback)
+                current = current + back
+            y, body = self.body(current, body)
+            ys.append(y)
+        return (ys[0] if len(ys) == 1 else torch.cat(ys)), [entry, body, feedback, y]
+
+    def _enlarge(self, y: Tensor) -> Tensor:
+        return cast(Tensor, F.interpolate(y, scale_factor=float(self.upsample), mode="nearest"))

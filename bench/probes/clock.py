@@ -1,0 +1,59 @@
+"""Seconds of a training step, only ever as a ratio within one run.
+
+The step is timed in turns with the native backend's BPTT on the same network, batch and T, so that a slow moment of the machine
+falls on both. The value is the ratio of medians; the noise figure is the spread (quartiles) of the ratios turn by turn.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+from bench.probes.cost import batch_for
+from bench.spec import Case, Measurement
+from bench.training_step import TrainingStep, training_step
+
+VERSION = 1
+WARM_UP = 2
+
+
+def measure(case: Case, device: str = "cpu") -> list[Measurement]:
+    settings = dict(case.settings)
+    repeats = settings.pop("repeats", 7)
+    mine = training_step(case.network, case.algorithm, case.backend, device=device, seed=case.seed, **settings)
+    reference = training_step(case.network, "bptt", "native", device=device, seed=case.seed)
+    seconds = in_turns(
+        {"this": _runner(mine, case, device), "native bptt": _runner(reference, case, device)}, repeats, device
+    )
+    ratios = [a / b for a, b in zip(seconds["this"], seconds["native bptt"], strict=True)]
+    low, _, high = statistics.quantiles(ratios, n=4)
+    ratio = statistics.median(seconds["this"]) / statistics.median(seconds["native bptt"])
+    detail = {"raw": seconds["this"], "raw native bptt": seconds["native bptt"], "quartiles": [low, high]}
+    return [Measurement("step_time_ratio", ratio, "x native BPTT", VERSION, detail)]
+
+
+def in_turns(steps: Mapping[str, Callable[[], object]], repeats: int, device: str = "cpu") -> dict[str, list[float]]:
+    """Time each step ``repeats`` times, one after the other in every turn, after a warm-up; clocks read synchronised."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(WARM_UP + repeats):
+        for name, step in steps.items():
+            _synchronise(device)
+            began = time.perf_counter()
+            step()
+            _synchronise(device)
+            if turn >= WARM_UP:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def _runner(step: TrainingStep, case: Case, device: str) -> Callable[[], object]:
+    x, target = batch_for(step, case.T, case.batch, device)
+    return lambda: step.run(x, target)
+
+
+def _synchronise(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()

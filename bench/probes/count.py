@@ -1,0 +1,59 @@
+"""Counts of a network alone: parameters, and the forward MACs of one time step and one sample by fvcore.
+
+fvcore counts convolutions and matrix products (one multiply-accumulate each) and leaves out element-wise operators and the
+whole backward pass; the training step's count comes from the operators that run (probes/cost.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import backends, networks
+from bench.networks.build import Network, build
+from bench.spec import Case, Measurement, seed_of
+
+VERSION = 1
+_COUNTED = ("conv", "linear", "addmm", "matmul", "bmm", "einsum")
+
+
+def measure(case: Case) -> list[Measurement]:
+    net = build(networks.spec(case.network), backends.load(case.backend))
+    net.reset_parameters(seed_of("weights", case.network, case.seed))
+    parameters = sum(p.numel() for p in net.parameters())
+    macs = forward_macs(net)
+    return [
+        Measurement("parameters", parameters, "1", VERSION),
+        Measurement("forward_macs", sum(macs.values()), "MAC", VERSION, macs),
+    ]
+
+
+class _OneStep(nn.Module):
+    """One time step from the zero state as a plain function, which is what fvcore can trace."""
+
+    def __init__(self, net: Network) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        out, _ = self.net.step(x, self.net.initial_state(x.shape[0]))
+        return out
+
+
+def forward_macs(net: Network, batch: int = 1) -> dict[str, int]:
+    """MACs by kind of operator of one time step for ``batch`` samples, by fvcore; needs fvcore."""
+    from fvcore.nn import FlopCountAnalysis
+
+    x = torch.zeros(batch, *net.spec.input)
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer warns of every Python value it meets
+        analysis: Any = FlopCountAnalysis(_OneStep(net).eval(), x)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        by_operator: Counter[str] = analysis.by_operator()
+    return {name: int(n) for name, n in sorted(by_operator.items()) if name in _COUNTED}

@@ -1,0 +1,37 @@
+"""CUDA's own account of one training step: peak bytes allocated and reserved by its caching allocator.
+
+Measured after a warm-up step, with caches and convolution workspaces cleared, counters reset and the device synchronised. The
+gap to the live bytes (probes/cost.py) is workspaces and the allocator's rounding; both are reported side by side.
+"""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+from bench.probes.cost import batch_for
+from bench.spec import Case, Measurement, UserError
+from bench.training_step import training_step
+
+VERSION = 1
+
+
+def measure(case: Case) -> list[Measurement]:
+    if not torch.cuda.is_available():
+        raise UserError("needs an NVIDIA GPU: CUDA's allocator has nothing to say without one")
+    step = training_step(case.network, case.algorithm, case.backend, device="cuda", **case.settings)
+    x, target = batch_for(step, case.T, case.batch, "cuda")
+    step.run(x, target)
+    gc.collect()
+    torch._C._cuda_clearCublasWorkspaces()
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    step.run(x, target)
+    torch.cuda.synchronize()
+    detail = {"device": torch.cuda.get_device_name(), "TF32": torch.backends.cudnn.allow_tf32}
+    return [
+        Measurement("peak_allocated_bytes", torch.cuda.max_memory_allocated(), "B", VERSION, detail),
+        Measurement("peak_reserved_bytes", torch.cuda.max_memory_reserved(), "B", VERSION, detail),
+    ]

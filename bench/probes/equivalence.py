@@ -1,0 +1,193 @@
+"""The gate before any comparison across backends: same weights, same input -> same spikes and same gradients.
+
+Spikes must be equal, every one. Gradients may differ by at most ``SLACK`` times the noise floor: how far the native backend's
+own gradient moves when the batch is summed in another order. So that the gate is known to close, three broken neurons must
+fail it: a wrong decay, a reset one step late, and a membrane not reset between batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import algorithms, networks
+from bench.kernels.lif import lif
+from bench.kernels.surrogate import fire
+from bench.losses import InstantaneousLoss
+from bench.networks.build import Network, build
+from bench.probes.tape import tensors
+from bench.spec import Case, Measurement, NetworkSpec, NeuronSpec, seed_of
+from bench.training_step import training_step
+
+VERSION = 1
+SLACK = 10.0
+FLOOR = 1e-6  # relative; below this float32 sums say nothing
+CEILING = 1e-3  # relative; a noisier gradient cannot tell two implementations apart
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a network did with one batch: every neuron layer's spikes [T, B, ...], and the gradient by parameter."""
+
+    spikes: list[Tensor]
+    gradients: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    spikes_differing: int
+    spikes_total: int
+    gradient_difference: float  # largest over parameters of |g - g_ref| / max(|g_ref|, |whole g_ref| / 1000)
+
+    def passes(self, noise: float) -> bool:
+        tolerance = min(SLACK * max(noise, FLOOR), CEILING)
+        return self.spikes_differing == 0 and self.gradient_difference <= tolerance
+
+
+def measure(case: Case) -> list[Measurement]:
+    x, target = _batch(networks.spec(case.network), case)
+    reference = _respond(case, "native", x, target)
+    turned = _respond(case, "native", x.flip(1), target.flip(0))
+    noise = compare(reference, replace(turned, spikes=reference.spikes)).gradient_difference
+    result = compare(reference, _respond(case, case.backend, x, target))
+    controls = {name: compare(reference, broken(case, x, target)) for name, broken in CONTROLS.items()}
+    closes = {name: not control.passes(noise) for name, control in controls.items()}
+    fired = sum(float(s.sum()) for s in reference.spikes)
+    opens = result.passes(noise) and all(closes.values()) and fired > 0
+    detail = {
+        "spikes compared": result.spikes_total,
+        "spikes differing": result.spikes_differing,
+        "firing rate": round(fired / result.spikes_total, 4),
+        "gradient difference": result.gradient_difference,
+        "noise floor": noise,
+        "broken neurons that fail": [name for name, closed in closes.items() if closed],
+    }
+    return [Measurement("gate", "pass" if opens else "fail", "pass/fail", VERSION, detail)]
+
+
+def compare(reference: Response, other: Response) -> Comparison:
+    if len(reference.spikes) != len(other.spikes) or len(reference.gradients) != len(other.gradients):
+        raise ValueError("the two networks differ in their layers")
+    differing = sum(int((a != b).sum()) for a, b in zip(reference.spikes, other.spikes, strict=True))
+    total = sum(a.numel() for a in reference.spikes)
+    whole = torch.stack([a.norm() for a in reference.gradients]).norm()
+    largest = 0.0
+    for a, b in zip(reference.gradients, other.gradients, strict=True):
+        # A bias before batch norm has no gradient but rounding: it is held against the whole gradient instead.
+        largest = max(largest, float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)))
+    return Comparison(differing, total, largest)
+
+
+def aligned_parameters(net: nn.Module) -> list[nn.Parameter]:
+    """Parameters in an order that is the same for every implementation of one network."""
+    found = (getattr(module, name, None) for module in net.modules() for name in ("weight", "gain", "bias"))
+    return [parameter for parameter in found if isinstance(parameter, nn.Parameter)]
+
+
+def _batch(spec: NetworkSpec, case: Case) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed_of("equivalence", case.network, case.seed))
+    x = torch.randn(case.T, case.batch, spec.input[0], *(n // 4 for n in spec.input[1:]), generator=generator)
+    x = 2 * x.repeat_interleave(4, -1).repeat_interleave(4, -2)  # smooth in space as images are, so that deep layers fire
+    return x, torch.randint(spec.classes, (case.batch,), generator=generator)
+
+
+def respond(net: nn.Module, gradients: Callable[[], object]) -> Response:
+    """Run ``gradients`` and take down the spikes of every neuron layer and the gradients it left."""
+    spec_net: Any = net
+    spiking = spec_net.spiking()
+    seen: dict[int, list[Tensor]] = {id(module): [] for module in spiking}
+    hooks = [
+        module.register_forward_hook(lambda m, _, out: seen[id(m)].append(next(tensors(out)).detach()))
+        for module in spiking
+    ]
+    try:
+        gradients()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    windows = isinstance(net, Network)  # whose neurons emit [K, B, ...]; a shipped network's emit [B, ...]
+    spikes = [torch.cat([s.flatten(0, 1) if windows else s for s in seen[id(module)]]) for module in spiking]
+    return Response(spikes, [_gradient(parameter) for parameter in aligned_parameters(net)])
+
+
+def _respond(case: Case, backend: str, x: Tensor, target: Tensor) -> Response:
+    step = training_step(case.network, case.algorithm, backend, seed=case.seed, **case.settings)
+    draw(step.net, case)
+    return respond(step.net, lambda: step.gradients(x, target))
+
+
+def draw(net: nn.Module, case: Case) -> None:
+    """The gate's weights: none is left at zero, where a difference could hide behind a factor of nothing."""
+    generator = torch.Generator().manual_seed(seed_of("equivalence weights", case.network, case.seed))
+    with torch.no_grad():
+        for parameter in aligned_parameters(net):
+            fan_in = parameter.shape[1:].numel() if parameter.dim() > 1 else 1
+            noise = torch.randn(parameter.shape, generator=generator)
+            if fan_in > 1:
+                parameter.copy_(noise * fan_in**-0.5)
+            else:
+                parameter.add_(0.1 * noise)
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
+
+
+# --------------------------------------------------------------------------- broken neurons
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """A backend whose neurons are ``forward(x[K, B, ...], v, spec)``."""
+
+    dynamics: Callable[[Tensor, Tensor | None, NeuronSpec], tuple[Tensor, Tensor]]
+    name: str = "broken"
+    layerwise: bool = True
+
+    def neurons(self, spec: NeuronSpec) -> nn.Module:
+        return _Neurons(self.dynamics, spec)
+
+
+class _Neurons(nn.Module):
+    def __init__(self, dynamics: Callable[..., tuple[Tensor, Tensor]], spec: NeuronSpec) -> None:
+        super().__init__()
+        self.dynamics, self.spec = dynamics, spec
+
+    def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self.dynamics(x, v, self.spec)
+
+
+def _wrong_decay(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
+    return lif(x, v, replace(spec, decay=0.9 * spec.decay))
+
+
+def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
+    """The threshold is subtracted one step after the spike, as snnTorch does by default."""
+    spikes = []
+    for x_t in x:
+        u = x_t if v is None else spec.decay * v + x_t - spec.threshold * (v.detach() >= spec.threshold)
+        spikes.append(fire(u - spec.threshold, spec.surrogate))
+        v = u
+    return torch.stack(spikes), u
+
+
+def _run_broken(case: Case, x: Tensor, target: Tensor, backend: _Broken, stale: bool = False) -> Response:
+    rule = algorithms.load(case.algorithm)
+    net = rule.prepare(build(networks.spec(case.network), backend), **case.settings)
+    draw(net, case)
+    if stale:
+        with torch.no_grad():
+            _, left = net.window(x, None)
+        net.initial_state = lambda batch: left
+    return respond(net, lambda: rule.train_step(net, x, InstantaneousLoss(target, x.shape[0]), lambda: None, **case.settings))
+
+
+CONTROLS: dict[str, Callable[[Case, Tensor, Tensor], Response]] = {
+    "wrong decay": lambda case, x, target: _run_broken(case, x, target, _Broken(_wrong_decay)),
+    "late reset": lambda case, x, target: _run_broken(case, x, target, _Broken(_late_reset)),
+    "state not reset": lambda case, x, target: _run_broken(case, x, target, _Broken(lif), stale=True),
+}

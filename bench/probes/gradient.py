@@ -1,0 +1,48 @@
+"""Gradient fidelity: cosine of an algorithm's gradient to exact BPTT's, same weights, same real batch.
+
+    cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters and for each parameter
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bench.probes.equivalence import aligned_parameters
+from bench.probes.real import RealData
+from bench.spec import Case, Measurement
+from bench.training_step import training_step
+
+VERSION = 1
+
+
+def measure(case: Case, data: RealData) -> list[Measurement]:
+    x, target = data.sequence(case)
+    names, exact = _gradient(case, "bptt", x, target)
+    _, mine = _gradient(case, case.algorithm, x, target)
+    by_parameter = {name: cosine([g], [e]) for name, g, e in zip(names, mine, exact, strict=True)}
+    detail = {name: round(value, 6) for name, value in by_parameter.items() if name.endswith("weight")}
+    return [Measurement("gradient_cosine", cosine(mine, exact), "1", VERSION, detail)]
+
+
+def cosine(a: list[Tensor], b: list[Tensor]) -> float:
+    """Cosine of two gradients given as lists of tensors, in double precision; 1 for two zeros, 0 for one."""
+    dot = sum(float((x.double() * y.double()).sum()) for x, y in zip(a, b, strict=True))
+    norms = [sum(float(x.double().square().sum()) for x in g) ** 0.5 for g in (a, b)]
+    if norms == [0.0, 0.0]:
+        return 1.0
+    return dot / (norms[0] * norms[1]) if all(norms) else 0.0
+
+
+def _gradient(case: Case, algorithm: str, x: Tensor, target: Tensor) -> tuple[list[str], list[Tensor]]:
+    settings = case.settings if algorithm == case.algorithm else {}
+    step = training_step(case.network, algorithm, case.backend, seed=case.seed, **settings)
+    step.gradients(x, target)
+    names = [name.removeprefix("body.layers.").replace("synapse.", "") for name in _aligned_names(step.net)]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in aligned_parameters(step.net)]
+    return names, gradients
+
+
+def _aligned_names(net: nn.Module) -> list[str]:
+    name_of = {id(parameter): name for name, parameter in net.named_parameters()}
+    return [name_of[id(parameter)] for parameter in aligned_parameters(net)]

@@ -1,0 +1,124 @@
+"""Multiply-accumulates of the operators that ran, by what they were for, in two conventions.
+
+    dense            every product of a convolution or matrix product counts
+    multiplications  a product in which one factor is a binary spike (up to a constant factor) is an accumulation: not counted
+
+Whether a tensor holds binary spikes is followed from the neurons through views, copies, stacking and multiplication by a
+constant. Average-pooled spikes have several levels and count as real numbers; so do traces.
+Element-wise operators count in neither convention; an operator that multiplies matrices and has no rule here raises.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from bench.probes.tape import tensors
+
+Role = Literal["forward", "error to input", "error to weight"]
+ROLES: tuple[Role, ...] = ("forward", "error to input", "error to weight")
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Product:
+    """``macs`` products of two factors; ``role`` is None where it follows from what runs the operator."""
+
+    role: Role | None
+    macs: int
+    factors: tuple[Tensor, Tensor]
+
+
+def _convolution(args: Sequence[Any], outputs: list[Tensor]) -> list[Product]:
+    x, weight = args[0], args[1]
+    return [Product("forward", outputs[0].numel() * prod(weight.shape[1:]), (x, weight))]
+
+
+def _convolution_backward(args: Sequence[Any], outputs: list[Tensor]) -> list[Product]:
+    g, x, weight, wanted = args[0], args[1], args[2], args[-1]
+    macs = g.numel() * prod(weight.shape[1:])
+    products = []
+    if wanted[0]:
+        products.append(Product("error to input", macs, (g, weight)))
+    if wanted[1]:
+        products.append(Product("error to weight", macs, (g, x)))
+    return products
+
+
+def _matrix_product(args: Sequence[Any], outputs: list[Tensor]) -> list[Product]:
+    a, b = args[-2], args[-1]
+    return [Product(None, outputs[0].numel() * a.shape[-1], (a, b))]
+
+
+RULES: dict[Any, Callable[[Sequence[Any], list[Tensor]], list[Product]]] = {
+    aten.convolution: _convolution,
+    aten._convolution: _convolution,
+    aten.convolution_backward: _convolution_backward,
+    aten.mm: _matrix_product,
+    aten.bmm: _matrix_product,
+    aten.addmm: _matrix_product,
+    aten.baddbmm: _matrix_product,
+}
+_WITHOUT_RULE = ("conv", "matmul", "mm", "linear", "attention", "einsum")
+
+# Outputs of these hold binary spikes if every tensor they read does (and the other factor is a plain number).
+_KEEP_SPIKES = {
+    aten.view, aten._unsafe_view, aten.reshape, aten.alias, aten.detach, aten.clone, aten._to_copy, aten.expand,
+    aten.unsqueeze, aten.squeeze, aten.select, aten.slice, aten.stack, aten.cat, aten.permute, aten.transpose, aten.t,
+    aten.upsample_nearest2d, aten.max_pool2d_with_indices,
+}  # fmt: skip
+
+
+class Macs:
+    """Observer that adds up products; ``weights`` are the parameters of the network watched."""
+
+    def __init__(self, weights: Iterable[Tensor]) -> None:
+        self.dense: dict[Role, int] = dict.fromkeys(ROLES, 0)
+        self.multiplications: dict[Role, int] = dict.fromkeys(ROLES, 0)
+        self._spikes: dict[int, Any] = {}  # storage address -> weak reference
+        self._weights = {tensor.untyped_storage()._cdata for tensor in weights}
+
+    def mark_spikes(self, values: Iterable[Tensor]) -> None:
+        for tensor in values:
+            storage = tensor.untyped_storage()
+            address = storage._cdata
+            self._spikes[address] = weakref.ref(storage, lambda _, a=address: self._spikes.pop(a, None))
+
+    def is_spikes(self, tensor: Tensor) -> bool:
+        return tensor.untyped_storage()._cdata in self._spikes
+
+    def on_operator(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: list[Tensor]) -> None:
+        packet = op.overloadpacket
+        rule = RULES.get(packet)
+        if rule is not None:
+            for product in rule(args, outputs):
+                role = product.role or self._role_of_matrix_product(product.factors)
+                self.dense[role] += product.macs
+                if not any(self.is_spikes(factor) for factor in product.factors):
+                    self.multiplications[role] += product.macs
+        elif op.namespace == "aten" and any(word in str(packet) for word in _WITHOUT_RULE):
+            raise NotImplementedError(f"no counting rule for operator {op}: add one to bench/probes/macs.py")
+        elif self._keeps_spikes(packet, args):
+            self.mark_spikes(outputs)
+
+    def _keeps_spikes(self, packet: Any, args: Sequence[Any]) -> bool:
+        if packet in _KEEP_SPIKES:
+            read = list(tensors(args))
+            return bool(read) and all(self.is_spikes(tensor) for tensor in read)
+        if packet in (aten.mul, aten.div):
+            constant = not isinstance(args[1], Tensor)
+            return constant and self.is_spikes(args[0])
+        return False
+
+    def _role_of_matrix_product(self, factors: tuple[Tensor, Tensor]) -> Role:
+        """Outside a backward pass: forward. Inside: a product with a weight carries the error to the input."""
+        if torch._C._current_autograd_node() is None:
+            return "forward"
+        carries_error = any(factor.untyped_storage()._cdata in self._weights for factor in factors)
+        return "error to input" if carries_error else "error to weight"

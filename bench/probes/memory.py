@@ -1,0 +1,100 @@
+"""Peak live bytes: the most bytes of tensor storage alive at once, to the byte, and what they were.
+
+A storage counts from the operator that made it until its last reference goes. The category of each storage is known in
+hindsight (by what it turned out to be): a buffer that became a gradient was a gradient from the start.
+Not seen: what an operator allocates and frees inside itself (workspaces), and the allocator's rounding.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+Category = Literal[
+    "parameters", "inputs", "optimizer state", "gradients", "state", "saved for backward", "temporary"
+]
+# A storage that is several things at once counts as the first of these.
+CATEGORIES: tuple[Category, ...] = (
+    "parameters",
+    "inputs",
+    "optimizer state",
+    "gradients",
+    "state",
+    "saved for backward",
+    "temporary",
+)
+
+
+@dataclass(frozen=True)
+class Peak:
+    """``total`` bytes at the peak, their split by category, and the operator that reached it."""
+
+    total: int
+    by_category: dict[Category, int]
+    operator: str
+
+
+class LiveBytes:
+    """Observer of storages: give it what is alive before, watch, then ask for ``peak()``."""
+
+    def __init__(self) -> None:
+        self._alive: dict[int, tuple[Any, int]] = {}  # storage address -> (weak reference, serial number)
+        self._roles: list[set[Category]] = []  # by serial number
+        self._sizes: list[int] = []
+        self._events: list[tuple[int, int]] = []  # (serial number, change in bytes)
+        self._operators: list[tuple[int, str]] = []  # (number of events when it ended, name)
+
+    def mark(self, values: Iterable[Tensor], category: Category) -> None:
+        """Say what some tensors are; a tensor not seen before is alive from now on."""
+        for tensor in values:
+            self._roles[self._serial(tensor)].add(category)
+
+    def on_operator(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: list[Tensor]) -> None:
+        before = len(self._events)
+        for tensor in outputs:
+            self._serial(tensor)
+        if len(self._events) != before:
+            self._operators.append((len(self._events), str(op)))
+
+    def on_saved(self, tensor: Tensor) -> None:
+        self._roles[self._serial(tensor)].add("saved for backward")
+
+    def _serial(self, tensor: Tensor) -> int:
+        storage = tensor.untyped_storage()
+        address, size = storage._cdata, storage.nbytes()
+        known = self._alive.get(address)
+        if known is None:
+            serial = len(self._roles)
+            self._roles.append({"temporary"})
+            self._sizes.append(size)
+            self._events.append((serial, size))
+            self._alive[address] = (weakref.ref(storage, lambda _: self._freed(address)), serial)
+            return serial
+        serial = known[1]
+        if size != self._sizes[serial]:  # resized in place, as out= does
+            self._events.append((serial, size - self._sizes[serial]))
+            self._sizes[serial] = size
+        return serial
+
+    def _freed(self, address: int) -> None:
+        _, serial = self._alive.pop(address)
+        self._events.append((serial, -self._sizes[serial]))
+
+    def peak(self) -> Peak:
+        live, best, at = 0, 0, 0
+        for i, (_, change) in enumerate(self._events):
+            live += change
+            if live > best:
+                best, at = live, i + 1
+        held: dict[int, int] = {}
+        for serial, change in self._events[:at]:
+            held[serial] = held.get(serial, 0) + change
+        split = dict.fromkeys(CATEGORIES, 0)
+        for serial, size in held.items():
+            split[next(c for c in CATEGORIES if c in self._roles[serial])] += size
+        name = next((name for end, name in self._operators if end >= at), "before the first operator")
+        return Peak(best, split, name)

@@ -1,0 +1,61 @@
+"""Sees every operator of a computation, on any device, also on tensors without storage (device 'meta').
+
+Observers look on; they do not change what runs. Which storages an operator read and wrote, and which tensors autograd kept,
+is all that the cost probes need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Observer(Protocol):
+    def on_operator(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: list[Tensor]) -> None: ...
+
+
+def tensors(values: Any) -> Iterator[Tensor]:
+    """The tensors in an operator's arguments or results; they nest at most in lists and tuples."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from tensors(value)
+
+
+class Tape(TorchDispatchMode):
+    """While active, tells each operator that runs below autograd to the observers."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        super().__init__()
+        self.observers = observers
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        outputs = list(tensors(result))
+        for observer in self.observers:
+            observer.on_operator(func, args, kwargs, outputs)
+        return result
+
+
+@contextmanager
+def watching(*observers: Observer) -> Iterator[None]:
+    """Run the body under a tape; observers with ``on_saved`` also see each tensor that autograd keeps for backward."""
+
+    def keep(tensor: Tensor) -> Tensor:
+        for observer in observers:
+            on_saved = getattr(observer, "on_saved", None)
+            if on_saved is not None:
+                on_saved(tensor)
+        return tensor
+
+    with ExitStack() as stack:
+        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor))
+        stack.enter_context(Tape(observers))
+        yield

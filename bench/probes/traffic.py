@@ -1,0 +1,39 @@
+"""Memory traffic: the bytes that the operators must read and write at least.
+
+Convention "compulsory": each operator reads every tensor it is given once and writes every tensor it returns once,
+whatever stays in caches; views and allocations move nothing. Fused kernels move less: they are one operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.probes.tape import tensors
+
+aten = torch.ops.aten
+_FREE = {
+    aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.detach, aten.alias, aten._unsafe_view,
+    aten.lift_fresh,
+}  # fmt: skip
+
+
+class Traffic:
+    """Observer that adds up bytes read and written."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.written = 0
+
+    def on_operator(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: list[Tensor]) -> None:
+        if op.is_view or op.overloadpacket in _FREE:
+            return
+        self.written += sum(_bytes(tensor) for tensor in outputs)
+        self.read += sum(_bytes(tensor) for tensor in tensors(list(args)))
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()

@@ -1,0 +1,73 @@
+"""Quality: a real training on real data, and what the trained network does.
+
+The accuracy of an epoch is on the test set, in evaluation mode; ``test_accuracy_best`` is the best over epochs, which is what
+OTTT's public code selects and prints. The firing rate is the mean of s over all neurons, test samples and time steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import networks
+from bench.probes.real import RealData
+from bench.probes.tape import tensors
+from bench.spec import Case, Measurement, UserError
+from bench.training import Progress, outputs, train
+from bench.training_step import TrainingStep, training_step
+
+VERSION = 1
+_OF_THE_LOOP = ("epochs", "train_images", "test_images")
+
+
+def measure(
+    case: Case, data: RealData, checkpoint: Path, report: Callable[[Progress], None], device: str = "cpu"
+) -> list[Measurement]:
+    settings = {name: value for name, value in case.settings.items() if name not in _OF_THE_LOOP}
+    epochs = case.settings.get("epochs", 1)
+    if epochs < 1:
+        raise UserError(f"epochs = {epochs}: training takes at least one; use epochs >= 1")
+    images = data.images
+    expected = networks.spec(case.network).input
+    if tuple(images.train_x.shape[1:]) != expected:
+        shape = tuple(images.train_x.shape[1:])
+        raise UserError(f"{case.network} takes samples of shape {expected}, {case.dataset} has {shape}")
+    step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, device=device, **settings)
+    history = train(case, step, data, epochs=epochs, checkpoint=checkpoint, report=report)
+    about: dict[str, Any] = {
+        "train images": len(images.train_y), "test images": len(images.test_y), "data": images.checksum
+    }  # fmt: skip
+    best = max(history, key=lambda epoch: epoch.test_accuracy)
+    rates = firing_rates(step, data, case)
+    return [
+        *(Measurement(f"epoch {e.epoch}", e.test_accuracy, "%", VERSION, asdict(e)) for e in history),
+        Measurement("test_accuracy", history[-1].test_accuracy, "%", VERSION, about),
+        Measurement("test_accuracy_best", best.test_accuracy, "%", VERSION, {**about, "epoch": best.epoch}),
+        Measurement("chance", 100 / images.classes, "%", VERSION),
+        Measurement("firing_rate", rates["all"], "spikes/neuron/step", VERSION, rates),
+    ]
+
+
+@torch.no_grad()
+def firing_rates(step: TrainingStep, data: RealData, case: Case) -> dict[str, float]:
+    """Mean spikes per neuron and time step on the test set: by layer, and "all" weighted by neurons."""
+    net: Any = step.net
+    spikes: dict[int, float] = {}
+    sites: dict[int, int] = {}
+
+    def note(module: Any, _: Any, out: Any) -> None:
+        s = next(tensors(out))
+        spikes[id(module)] = spikes.get(id(module), 0.0) + float(s.sum(dtype=torch.float64))
+        sites[id(module)] = sites.get(id(module), 0) + s.numel()
+
+    layers = net.spiking()
+    hooks = [module.register_forward_hook(note) for module in layers]
+    outputs(net, data, case.T, case.batch)
+    for hook in hooks:
+        hook.remove()
+    by_layer = {f"layer {i}": spikes[id(m)] / sites[id(m)] for i, m in enumerate(layers, 1)}
+    return {"all": sum(spikes.values()) / max(sum(sites.values()), 1), **by_layer}

@@ -1,0 +1,149 @@
+"""Run cases, each in its own process, and keep what they give as soon as they give it.
+
+Interrupting keeps everything finished; running again does only what is missing. A case that crashes, runs out of memory or
+time becomes a record with its reason, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
+from bench.spec import Case, UserError
+
+TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
+ALONE = ("clock",)  # a clock must not share the machine with another case
+
+
+class Listener(Protocol):
+    """What is told to people while cases run."""
+
+    def started(self, case: Case) -> None: ...
+    def progress(self, case: Case, progress: Any) -> None: ...
+    def finished(self, case: Case, outcome: Outcome) -> None: ...
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: BaseProcess
+    channel: Connection
+    deadline: float
+    outcome: Outcome | None = None
+
+
+def run(
+    cases: Sequence[Case],
+    keep: Callable[[Case, Outcome], None],
+    listener: Listener,
+    *,
+    data_root: Path | None,
+    scratch: Path,
+    workers: int,
+) -> None:
+    """Run ``cases`` on ``workers`` processes. ``keep`` stores an outcome; what it raises ends the run, nothing is lost."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    waiting = sorted(cases, key=lambda case: case.probe in ALONE)
+    running: list[_Running] = []
+    with _terminable():
+        try:
+            while waiting or running:
+                while waiting and _may_start(waiting[0], running, workers):
+                    running.append(_start(context, Job(waiting.pop(0), data_root, scratch), listener))
+                for done in _advance(running, listener):
+                    running.remove(done)
+                    outcome = done.outcome or _silent(done)
+                    keep(done.job.case, outcome)
+                    checkpoint_of(done.job).unlink(missing_ok=True)
+                    listener.finished(done.job.case, outcome)
+        finally:
+            for left in running:
+                left.process.kill()
+                left.process.join()
+
+
+def _may_start(case: Case, running: Sequence[_Running], workers: int) -> bool:
+    if case.probe in ALONE or any(r.job.case.probe in ALONE for r in running):
+        return not running
+    return len(running) < workers
+
+
+def _start(context: Any, job: Job, listener: Listener) -> _Running:
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(job, there), daemon=True)
+    process.start()
+    there.close()
+    listener.started(job.case)
+    return _Running(job, process, here, time.monotonic() + TIME_LIMIT_S[job.case.scale])
+
+
+def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
+    """Wait a moment for news; return those that have ended."""
+    ready = wait([r.channel for r in running], timeout=1.0)
+    ended = []
+    for r in running:
+        if r.channel in ready:
+            try:
+                kind, content = r.channel.recv()
+            except EOFError:
+                ended.append(r)
+                continue
+            if kind == "progress":
+                listener.progress(r.job.case, content)
+            else:
+                r.outcome = content
+                ended.append(r)
+        elif time.monotonic() > r.deadline:
+            r.process.kill()
+            r.outcome = Outcome("timeout", f"not done after {TIME_LIMIT_S[r.job.case.scale]:.0f} s", (), "")
+            ended.append(r)
+    for r in ended:
+        r.process.join()
+        r.channel.close()
+    return ended
+
+
+def _silent(ended: _Running) -> Outcome:
+    """A process that ended without an answer was killed, mostly by the kernel for want of memory."""
+    code = ended.process.exitcode or 0
+    if code == -signal.SIGKILL:
+        return Outcome("out of memory", "killed by signal 9, as the kernel does when memory runs out", (), "")
+    cause = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    return Outcome("crashed", f"the process ended by {cause} without an answer", (), "")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, so that no worker is left behind."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def default_workers() -> int:
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def with_options(case: Case, **options: Any) -> Case:
+    """The same case with more options; UserError if one is set twice."""
+    twice = set(options) & set(case.settings)
+    if twice:
+        raise UserError(f"option set twice: {', '.join(sorted(twice))}")
+    return replace(case, options=(*case.options, *sorted(options.items())))

@@ -1,0 +1,155 @@
+"""One case in a process of its own: what is measured here cannot disturb, or be disturbed by, another case."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+import warnings
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.spec import Case, Measurement, Status, Support, UserError, no
+
+HEADROOM = 1.3  # operators' workspaces and the allocator's rounding, which the live-byte count does not see
+
+# Imported once by the fork server, so that a case starts in milliseconds. A missing framework is no error here.
+PRELOAD = [
+    "torch", "torch.utils.flop_counter", "torch._meta_registrations", "spikingjelly.activation_based.learning.online_learning",
+    "snntorch", "bench.probes.cost", "bench.probes.equivalence", "bench.probes.train",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told: the case, where data lie (None: default), and where a training may keep its place."""
+
+    case: Case
+    data_root: Path | None
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker answers: measurements, or why there are none."""
+
+    status: Status
+    reason: str
+    measurements: tuple[Measurement, ...]
+    kernel: str
+
+
+Message = tuple[Literal["progress"], Any] | tuple[Literal["outcome"], Outcome]
+
+
+def checkpoint_of(job: Job) -> Path:
+    return job.scratch / f"{hashlib.sha256(job.case.key.encode()).hexdigest()[:16]}.checkpoint"
+
+
+def work(job: Job, channel: Connection) -> None:
+    """Entry point of the process: measure and answer, whatever happens."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    channel.send(("outcome", _outcome(job, channel)))
+    channel.close()
+
+
+def _outcome(job: Job, channel: Connection) -> Outcome:
+    import torch
+
+    torch.set_num_threads(1)  # the same sums in the same order on every machine size; cases run side by side instead
+    kernel = ""
+    try:
+        able = _supported(job.case)
+        if not able:
+            return Outcome("unsupported", able.reason, (), kernel)
+        from bench import backends
+
+        kernel = backends.load(job.case.backend).kernel()
+        fits = _fits(job.case)
+        if not fits:
+            return Outcome("refused", fits.reason, (), kernel)
+        return Outcome("ok", "", tuple(_measure(job, channel)), kernel)
+    except UserError as error:
+        return Outcome("failed", str(error), (), kernel)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return Outcome("out of memory", str(error).splitlines()[0], (), kernel)
+    except Exception as error:
+        if "can't allocate memory" in str(error):  # the CPU allocator's RuntimeError
+            return Outcome("out of memory", str(error).splitlines()[0], (), kernel)
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return Outcome("failed", f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})", (), kernel)
+
+
+def _supported(case: Case) -> Support:
+    from bench.training_step import support
+
+    return support(case.network, case.algorithm, case.backend)
+
+
+def _fits(case: Case) -> Support:
+    """Forecast the bytes of a case on real tensors from its counts at T = 1, 2 and 3; refuse what would exhaust the machine."""
+    if case.probe in ("cost", "count", "cuda-memory"):
+        return Support(True)
+    import psutil
+
+    needed, free = forecast(case), psutil.virtual_memory().available
+    if needed <= free:
+        return Support(True)
+    return no(f"forecast {needed / 2**30:.1f} GiB at T = {case.T}, batch {case.batch}; {free / 2**30:.1f} GiB are free")
+
+
+def forecast(case: Case) -> int:
+    """Bytes that one training step of ``case`` will need: exact live bytes, extended in T, times the headroom."""
+    from bench.probes.cost import batch_for, cost_of
+    from bench.training_step import training_step
+
+    def live(T: int) -> int:
+        step = training_step(case.network, case.algorithm, case.backend, device="meta")
+        return cost_of(step, *batch_for(step, T, case.batch, "meta")).memory.total
+
+    known = [live(T) for T in range(1, min(case.T, 3) + 1)]
+    slope = known[-1] - known[-2] if len(known) > 1 else 0
+    return int(HEADROOM * (known[-1] + slope * (case.T - len(known))))
+
+
+def _measure(job: Job, channel: Connection) -> list[Measurement]:
+    """Ask the probe that the case names; each is imported only where it is used."""
+    case = job.case
+    match case.probe:
+        case "count":
+            from bench.probes import count
+
+            return count.measure(case)
+        case "cost":
+            from bench.probes import cost
+
+            return cost.measure(case)
+        case "equivalence":
+            from bench.probes import equivalence
+
+            return equivalence.measure(case)
+        case "clock":
+            from bench.probes import clock
+
+            return clock.measure(case)
+        case "cuda-memory":
+            from bench.probes import cuda_memory
+
+            return cuda_memory.measure(case)
+        case "gradient":
+            from bench.probes import gradient
+            from bench.probes.real import RealData
+
+            return gradient.measure(case, RealData(case, job.data_root))
+        case "training":
+            import torch
+
+            from bench.probes import train
+            from bench.probes.real import RealData
+
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            return train.measure(
+                case, RealData(case, job.data_root), checkpoint_of(job), lambda p: channel.send(("progress", p)), device
+            )
+    raise UserError(f"no probe called {case.probe!r}")

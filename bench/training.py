@@ -1,0 +1,172 @@
+"""The training loop: resumable at any batch, and the same to the bit on a CPU whether or not it was interrupted.
+
+No random state is carried: the order of the samples, their augmentation and the neuron dropout masks of batch i of epoch e
+follow from names (bench.spec.seed_of), so a checkpoint is weights, optimizer state and a position.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.probes.real import RealData
+from bench.spec import Case, UserError, seed_of
+from bench.training_step import TrainingStep
+
+CHECKPOINT_EVERY_S = 15.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is, for people: shares of the whole, running loss and accuracy (%), images per second."""
+
+    done: int  # images
+    total: int  # images
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did. Losses are means over samples; accuracies in per cent."""
+
+    epoch: int
+    images: int
+    train_loss: float
+    train_accuracy: float
+    test_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Position:
+    """The next batch to train on, and what the current epoch has added up so far."""
+
+    epoch: int = 0
+    batch: int = 0
+    images: int = 0
+    loss: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0
+    history: tuple[Epoch, ...] = field(default_factory=tuple)
+
+
+def train(
+    case: Case,
+    step: TrainingStep,
+    data: RealData,
+    *,
+    epochs: int,
+    checkpoint: Path,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> tuple[Epoch, ...]:
+    """Train for ``epochs`` epochs with cosine annealing per epoch (lr -> 0), continuing from ``checkpoint`` if it is there.
+
+    Returns the record of every epoch. ``checkpoint`` is removed by the caller once the results are safe.
+    """
+    device = next(step.net.parameters()).device
+    peak_rates = [group["lr"] for group in step.optimizer.param_groups]
+    at = _resume(checkpoint, step)
+    batches = data.batches(case.batch)
+    images = len(data.images.train_y)
+    saved = time.monotonic()
+    while at.epoch < epochs:
+        for group, rate in zip(step.optimizer.param_groups, peak_rates, strict=True):
+            group["lr"] = rate * (1 + math.cos(math.pi * at.epoch / epochs)) / 2
+        for x, y in data.training_batches(at.epoch, case.T, case.batch, at.batch):
+            began = time.monotonic()
+            torch.manual_seed(seed_of("masks", case.key, at.epoch, at.batch))
+            out = step.run(x.to(device), y.to(device)) / case.T
+            loss = float(nn.functional.cross_entropy(out, y.to(device)))
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"loss is {loss} in epoch {at.epoch + 1}: training diverged; lower lr")
+            at = replace(
+                at,
+                batch=at.batch + 1,
+                images=at.images + len(y),
+                loss=at.loss + loss * len(y),
+                correct=at.correct + int((out.argmax(1).cpu() == y).sum()),
+                seconds=at.seconds + time.monotonic() - began,
+            )
+            report(_progress(at, epochs, images))
+            if time.monotonic() - saved > CHECKPOINT_EVERY_S and at.batch < batches:
+                _save(checkpoint, step, at)
+                saved = time.monotonic()
+        accuracy = evaluate(step.net, data, case.T, case.batch)
+        done = Epoch(
+            at.epoch + 1, at.images, at.loss / at.images, 100 * at.correct / at.images, accuracy, round(at.seconds, 2)
+        )
+        at = Position(epoch=at.epoch + 1, history=(*at.history, done))
+        _save(checkpoint, step, at)
+    return at.history
+
+
+@torch.no_grad()
+def evaluate(net: nn.Module, data: RealData, T: int, batch: int) -> float:
+    """Test accuracy in per cent: argmax of the outputs summed over T steps, evaluation mode."""
+    correct = total = 0
+    for y, out in outputs(net, data, T, batch):
+        correct += int((out.argmax(1) == y).sum())
+        total += len(y)
+    return 100 * correct / total
+
+
+@torch.no_grad()
+def outputs(net: nn.Module, data: RealData, T: int, batch: int) -> list[tuple[Tensor, Tensor]]:
+    """Targets and summed outputs of every test batch."""
+    spiking_net: Any = net
+    device = next(net.parameters()).device
+    net.eval()
+    results = []
+    for x, y in data.test_batches(T, batch):
+        outs, _ = spiking_net.window(x.to(device), spiking_net.initial_state(len(y)))
+        results.append((y, outs.sum(0).cpu()))
+    net.train()
+    return results
+
+
+def _progress(at: Position, epochs: int, images: int) -> Progress:
+    trained = at.epoch * images + at.images
+    return Progress(
+        trained, epochs * images, at.epoch + 1, epochs, at.loss / at.images, 100 * at.correct / at.images,
+        at.images / max(at.seconds, 1e-9),
+    )  # fmt: skip
+
+
+def _save(path: Path, step: TrainingStep, at: Position) -> None:
+    """Write beside, then rename: a kill at any moment leaves the former checkpoint whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".new")
+    try:
+        with beside.open("wb") as file:
+            position = {**asdict(at), "history": [asdict(epoch) for epoch in at.history]}
+            torch.save(
+                {"weights": step.net.state_dict(), "optimizer": step.optimizer.state_dict(), "position": position}, file
+            )
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UserError(f"checkpoint {path} cannot be written: {error}; free some space and run again") from error
+    beside.replace(path)
+
+
+def _resume(path: Path, step: TrainingStep) -> Position:
+    if not path.exists():
+        return Position()
+    saved = torch.load(path, weights_only=True)
+    step.net.load_state_dict(saved["weights"])
+    step.optimizer.load_state_dict(saved["optimizer"])
+    position = saved["position"]
+    return Position(**{**position, "history": tuple(Epoch(**epoch) for epoch in position["history"])})

@@ -1,0 +1,118 @@
+"""What is measured for OTTT (Xiao et al., NeurIPS 2022): the networks and sizes of its tables and figures.
+
+``cases(has)`` lists everything; a case's scale is the least one whose plan contains it. ``has(dataset)`` says whether a data set
+can be had here: where CIFAR-10 cannot, scikit-learn's digits stand in, under their own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bench.spec import Case
+
+PAPER = "ottt"
+
+# network, T, batch of its recipe (R400's batch is not stated: the image recipes' is used)
+SIZES = (
+    ("vgg-sws/cifar10", 6, 128),
+    ("vgg-sws/cifar100", 6, 128),
+    ("vgg-sws/cifar10-dvs", 10, 128),
+    ("vgg-sws/dvs-gesture", 20, 16),
+    ("vgg-f/cifar100", 6, 128),
+    ("nf-resnet34/imagenet", 6, 256),
+    ("r400/fashion-mnist", 5, 128),
+)
+ALGORITHMS = ("bptt", "ottt-a", "ottt-o", "sltt")
+CHAINS = ("vgg-sws/cifar10", "vgg-sws/cifar100", "vgg-sws/cifar10-dvs", "vgg-sws/dvs-gesture")
+MEMORY_FIGURE_T = tuple(range(1, 31))
+
+
+def cases(has: Callable[[str], bool]) -> list[Case]:
+    return [*_counts(), *_costs(), *_gates(), *_gradients(has), *_short_trainings(has), *_clocks(), *_full()]
+
+
+def _rows(network: str) -> Iterator[tuple[str, str]]:
+    """Every algorithm on every backend that can run it."""
+    for algorithm in ALGORITHMS:
+        yield algorithm, "native"
+        yield algorithm, "spikingjelly"
+        yield algorithm, "snntorch"
+        if algorithm == "bptt":
+            yield algorithm, "spikingjelly-multistep"
+        elif network in CHAINS:
+            yield algorithm, "spikingjelly-shipped"
+
+
+def _counts() -> Iterator[Case]:
+    for network, _, _ in SIZES:
+        yield Case(PAPER, "count", network, "bptt", "native", T=1, batch=1, scale="smoke")
+
+
+def _costs() -> Iterator[Case]:
+    for network, T, batch in SIZES:
+        for algorithm, backend in _rows(network):
+            steps = MEMORY_FIGURE_T if network == "vgg-sws/cifar10" else (T,)
+            for t in steps:
+                quick = network == "vgg-sws/cifar10" and t in (1, 2, T)
+                yield Case(PAPER, "cost", network, algorithm, backend, t, batch, scale="smoke" if quick else "laptop")
+
+
+def _gates() -> Iterator[Case]:
+    for network, _, _ in SIZES:
+        scale = "smoke" if network == "r400/fashion-mnist" else "laptop"
+        for backend in ("spikingjelly", "spikingjelly-multistep", "snntorch"):
+            yield Case(PAPER, "equivalence", network, "bptt", backend, T=3, batch=2, scale=scale)
+        if network in CHAINS:
+            for algorithm in ("ottt-a", "sltt"):
+                yield Case(PAPER, "equivalence", network, algorithm, "spikingjelly-shipped", T=3, batch=2)
+
+
+def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:
+    """OTTT-O follows the same gradient as OTTT-A; what sets it apart is when it is applied."""
+    dataset, network, batch = ("cifar10", "vgg-sws/cifar10", 16) if has("cifar10") else ("digits", "vgg-sws-small/digits", 64)
+    for algorithm in ("ottt-a", "sltt"):
+        yield Case(PAPER, "gradient", network, algorithm, "native", T=6, batch=batch, dataset=dataset)
+
+
+def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
+    dataset = "cifar10" if has("cifar10") else "digits"
+    for algorithm in ALGORITHMS:
+        yield _training(dataset, algorithm, "laptop", epochs=4, train_images=4000, test_images=2000)
+    yield _training(dataset, "ottt-a", "smoke", epochs=1, train_images=640, test_images=200)
+
+
+def _training(dataset: str, algorithm: str, scale: str, *, epochs: int, train_images: int, test_images: int) -> Case:
+    if dataset == "digits":  # 1,797 images in all
+        train_images, test_images, epochs = min(train_images, 1400), min(test_images, 300), 3 * epochs
+    options = (("epochs", epochs), ("test_images", test_images), ("train_images", train_images))
+    network = f"vgg-sws-small/{dataset}"
+    return Case(PAPER, "training", network, algorithm, "native", 6, 64, dataset, scale, options=options)
+
+
+def _clocks() -> Iterator[Case]:
+    network = "vgg-sws-small/cifar10"
+    for algorithm, backend in (*_rows(network), *((a, "spikingjelly-shipped") for a in ALGORITHMS if a != "bptt")):
+        yield Case(PAPER, "clock", network, algorithm, backend, T=6, batch=32)
+
+
+def _full() -> Iterator[Case]:
+    """The paper's schedules on the data sets this suite can load, three seeds; they need a GPU."""
+    schedule = (("epochs", 300),)
+    for seed in range(3):
+        for dataset in ("cifar10", "cifar100"):
+            for algorithm in ("bptt", "ottt-a", "ottt-o"):
+                yield Case(
+                    PAPER, "training", f"vgg-sws/{dataset}", algorithm, "native", 6, 128, dataset, "full", seed, schedule
+                )
+            ann = f"vgg-sws-ann/{dataset}"
+            yield Case(PAPER, "training", ann, "bptt", "native", 1, 128, dataset, "full", seed, schedule)
+        for algorithm in ("ottt-a", "bptt"):
+            yield Case(
+                PAPER, "training", "vgg-f/cifar100", algorithm, "native", 6, 128, "cifar100", "full", seed, schedule
+            )
+    for algorithm in ("ottt-a", "ottt-o"):
+        short = (("epochs", 20),)
+        yield Case(PAPER, "training", "vgg-sws/cifar10", algorithm, "native", 6, 128, "cifar10", "full", 0, short)
+    for algorithm, backend in _rows("vgg-sws/cifar10"):
+        for T in (1, 2, 4, 6, 8, 10, 15, 20, 25, 30):
+            yield Case(PAPER, "cuda-memory", "vgg-sws/cifar10", algorithm, backend, T, 128, scale="full")
