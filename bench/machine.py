@@ -34,7 +34,8 @@ def identity() -> dict[str, Any]:
 def machine_id(identity: Mapping[str, Any]) -> str:
     """A short readable name with 6 hex digits, the same after a restart and after an update of Python.
 
-    >>> machine_id({"cpu": "AMD EPYC", "cores": 2, "memory_gib": 24, "os": "Linux", "architecture": "x86_64", "gpus": []})
+    >>> known = {"cpu": "AMD EPYC", "cores": 2, "memory_gib": 24, "os": "Linux", "architecture": "x86_64", "gpus": []}
+    >>> machine_id(known)
     'amd-epyc-2c-24g-837865'
     """
     lasting = [identity[name] for name in _LASTING]

@@ -169,7 +169,7 @@ def _line(record: Record, of: int) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it; numbers that JSON has not ('nan', 'inf') become their names, because a diverged run is a result."""
+    """As JSON has it; what JSON has no number for ('nan', 'inf') becomes its name: a diverged run is a result."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):

@@ -77,7 +77,7 @@ def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:
 def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
     dataset = "cifar10" if has("cifar10") else "digits"
     for algorithm in ALGORITHMS:
-        yield _training(dataset, algorithm, "laptop", epochs=4, train_images=4000, test_images=2000)
+        yield _training(dataset, algorithm, "laptop", epochs=3, train_images=4000, test_images=2000)
     yield _training(dataset, "ottt-a", "smoke", epochs=1, train_images=640, test_images=200)
 
 

@@ -1,0 +1,70 @@
+"""Real images to train on. ``load(name)`` gives one data set; nothing here imports torch until then.
+
+A data set is a module, or a value in one, with (see ``images.Source``)
+
+    available(root) -> Support           whether its files are there; looks, does not read
+    load(root, download) -> Images       every file checked against its official checksum
+
+| file | what |
+|---|---|
+| cifar.py | CIFAR-10 and CIFAR-100 |
+| fashion_mnist.py | Fashion-MNIST |
+| digits.py | the 8x8 digits inside scikit-learn: what there is without files and without a network |
+| images.py | the type of a loaded data set, and class-balanced parts of one |
+| prepare.py | augmentation and normalisation as data |
+| store.py | where files lie, how they are checked, how they are downloaded |
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from pathlib import Path
+
+from bench.datasets.images import Images, Source, subset
+from bench.datasets.store import data_root
+from bench.spec import Support, choose
+
+__all__ = ["Images", "available", "data_root", "fallback", "load", "module_name", "names", "subset"]
+
+_SOURCES = {
+    "cifar10": "bench.datasets.cifar:CIFAR10",
+    "cifar100": "bench.datasets.cifar:CIFAR100",
+    "fashion-mnist": "bench.datasets.fashion_mnist",
+    "digits": "bench.datasets.digits",
+}
+
+
+def names() -> list[str]:
+    return sorted(_SOURCES)
+
+
+def fallback() -> str:
+    """The data set that needs neither files nor a network. It stands in for no other: outputs name it."""
+    return "digits"
+
+
+def module_name(name: str) -> str:
+    return _place(name).partition(":")[0]
+
+
+def available(name: str, root: Path | str | None = None) -> Support:
+    """Whether ``load(name, root, download=False)`` finds its files; their contents are not read."""
+    return _source(name).available(data_root(root))
+
+
+def load(name: str, root: Path | str | None = None, download: bool = True) -> Images:
+    """The data set ``name`` from the data root (see ``store.data_root``).
+
+    Raises UserError for an unknown name, a file whose checksum is not the official one, and missing files that may not
+    (``download=False``) or cannot be downloaded.
+    """
+    return _source(name).load(data_root(root), download)
+
+
+def _place(name: str) -> str:
+    return _SOURCES[choose("data set", name, _SOURCES)]
+
+
+def _source(name: str) -> Source:
+    source: Source = pkgutil.resolve_name(_place(name))
+    return source

@@ -1,0 +1,152 @@
+"""CIFAR-10 and CIFAR-100: 50,000 + 10,000 colour images of 32x32, the official python batches.
+
+Layout under the data root, as the archives unpack and as torchvision has it: ``cifar-10-batches-py/`` and
+``cifar-100-python/``; an archive that lies there unopened is unpacked. Labels of CIFAR-100 are the 100 fine ones.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.datasets import store
+from bench.datasets.images import Images
+from bench.spec import YES, Support, no
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench.datasets.prepare import Preparation
+
+_SITE = "https://www.cs.toronto.edu/~kriz/"
+
+
+@dataclass(frozen=True)
+class Cifar:
+    """One of the two sets: its files with their md5s, as published."""
+
+    name: str
+    title: str
+    folder: str
+    archive: str
+    archive_md5: str
+    train: Mapping[str, str]
+    test: Mapping[str, str]
+    labels: str
+    classes: int
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {**self.train, **self.test}
+
+    def available(self, root: Path) -> Support:
+        if not self._missing(root) or (root / self.archive).exists():
+            return YES
+        return no(
+            f"{self.title} is not under the data root: set {store.VARIABLE} to the folder that holds {self.folder}/, "
+            f"or let {self.archive} be downloaded"
+        )
+
+    def load(self, root: Path, download: bool) -> Images:
+        self._unpack(root, download)
+        return Images(
+            name=self.name,
+            kind="real",
+            **dict(zip(("train_x", "train_y"), self.read(root, self.train), strict=True)),
+            **dict(zip(("test_x", "test_y"), self.read(root, self.test), strict=True)),
+            classes=self.classes,
+            preparation=preparation(),
+            citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, University of Toronto",
+            licence="none stated by the authors",
+            checksum=store.identity(self.files),
+        )
+
+    def read(self, root: Path, files: Mapping[str, str]) -> tuple[Tensor, Tensor]:
+        """Images uint8 [N, 3, 32, 32] and labels int64 [N] of some of the files, in their order."""
+        import numpy
+        import torch
+
+        batches = [unpickled(store.checked(root / self.folder / file, md5)) for file, md5 in files.items()]
+        pixels = numpy.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+        labels = [label for batch in batches for label in batch[self.labels]]
+        return torch.from_numpy(pixels), torch.tensor(labels)
+
+    def _missing(self, root: Path) -> list[str]:
+        return [file for file in self.files if not (root / self.folder / file).exists()]
+
+    def _unpack(self, root: Path, download: bool) -> None:
+        missing = self._missing(root)
+        if not missing:
+            return
+        archive = store.fetched(root / self.archive, _SITE + self.archive, self.archive_md5, download)
+        with tarfile.open(fileobj=io.BytesIO(store.checked(archive, self.archive_md5))) as members:
+            for file in missing:  # by name: no other member, and no path the archive chooses, is ever written
+                member = members.extractfile(f"{self.folder}/{file}")
+                assert member is not None, "a checked archive holds its files"
+                store.write(root / self.folder / file, member.read())
+
+
+def preparation() -> Preparation:
+    """OTTT's (its public code, CIFAR): crop, cutout, flip, then CIFAR-10's constants, for CIFAR-100 too."""
+    from bench.datasets.prepare import Cutout, Preparation
+
+    return Preparation(pad=4, cutout=Cutout(), flip=0.5, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
+
+
+def unpickled(contents: bytes) -> dict[str, Any]:
+    """The dictionary of a batch. Raises pickle.UnpicklingError for anything but numpy arrays in plain containers."""
+    batch: dict[str, Any] = _ArraysOnly(io.BytesIO(contents), encoding="latin1").load()
+    return batch
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Resolves the three names a pickled numpy array needs, and no other."""
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        import numpy
+
+        array_maker: Callable[..., Any] = numpy.empty(0).__reduce__()[0]  # type: ignore[assignment]
+        match module, name:
+            case ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct"):
+                return array_maker
+            case "numpy", "ndarray":
+                return numpy.ndarray
+            case "numpy", "dtype":
+                return lambda code, align, copy: numpy.dtype(code, align=bool(align), copy=bool(copy))
+        raise pickle.UnpicklingError(f"{module}.{name} is not part of a batch of images")
+
+
+CIFAR10 = Cifar(
+    name="cifar10",
+    title="CIFAR-10",
+    folder="cifar-10-batches-py",
+    archive="cifar-10-python.tar.gz",
+    archive_md5="c58f30108f718f92721af3b95e74349a",
+    train={
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    },
+    test={"test_batch": "40351d587109b95175f43aff81a1287e"},
+    labels="labels",
+    classes=10,
+)
+
+CIFAR100 = Cifar(
+    name="cifar100",
+    title="CIFAR-100",
+    folder="cifar-100-python",
+    archive="cifar-100-python.tar.gz",
+    archive_md5="eb9058c3a382ffc7106e4002c42a8d85",
+    train={"train": "16019d7e3df5f24257cddd939b257f8d"},
+    test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+    labels="fine_labels",
+    classes=100,
+)

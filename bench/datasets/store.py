@@ -1,0 +1,90 @@
+"""Where data files lie, how they are checked, how they are downloaded. Everything that touches disk or network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+
+from bench.spec import UserError
+
+VARIABLE = "SPIKECOST_DATA_ROOT"
+CONNECT_S, READ_S, RETRIES = 5, 30, 2
+
+
+def data_root(root: Path | str | None = None) -> Path:
+    """The folder of all data sets: ``root`` if given, else the environment variable's, else the user's cache folder."""
+    chosen = root or os.environ.get(VARIABLE) or platformdirs.user_cache_dir("spikecost", appauthor=False)
+    return Path(chosen).expanduser()
+
+
+def checked(path: Path, md5: str, *also: str) -> bytes:
+    """The bytes of ``path``, whose md5 must be ``md5`` or one of ``also`` (other published packings of the same data).
+
+    Raises UserError that names the file, both checksums and the remedy.
+    """
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; check the data root ({VARIABLE})") from error
+    found = hashlib.md5(contents, usedforsecurity=False).hexdigest()
+    if found not in (md5, *also):
+        raise UserError(
+            f"{path} is damaged or not the official file: md5 {found}, expected {md5}; "
+            "delete it and let it be downloaded, or unpack it again"
+        )
+    return contents
+
+
+def fetched(path: Path, url: str, md5: str, download: bool) -> Path:
+    """``path``, after downloading it from ``url`` if it is not there; only a complete, checked file gets that name.
+
+    Raises UserError if it is missing and ``download`` is refused, the network fails or the disk cannot take it.
+    """
+    if path.exists():
+        return path
+    by_hand = f"get it from {url} yourself, or set {VARIABLE} to the folder that holds the data"
+    if not download:
+        raise UserError(f"{path} is missing and downloading was refused; {by_hand}")
+
+    import filelock
+    import pooch
+    import requests
+
+    source = pooch.create(
+        path.parent, base_url="", registry={path.name: f"md5:{md5}"}, urls={path.name: url}, retry_if_failed=RETRIES
+    )
+    http = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_S, READ_S))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.with_name(f".{path.name}.lock")):  # several cases may want it at once
+            source.fetch(path.name, downloader=http)
+    except requests.RequestException as error:
+        raise UserError(f"{path} is missing and {url} cannot be reached ({type(error).__name__}); {by_hand}") from error
+    except ValueError as error:
+        raise UserError(f"{url} gave a file that is not the official one (expected md5 {md5}); {by_hand}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; choose another data root ({VARIABLE})") from error
+    return path
+
+
+def write(path: Path, contents: bytes) -> None:
+    """Write beside, then rename: a kill at any moment leaves no half file under this name."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(contents)
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise UserError(f"{path} cannot be written: {error.strerror}; choose another data root ({VARIABLE})") from error
+
+
+def identity(md5: Mapping[str, str]) -> str:
+    """sha256 over the official md5s of a data set's files by name: names the contents without reading them again."""
+    return hashlib.sha256("\n".join(f"{name} {md5[name]}" for name in sorted(md5)).encode()).hexdigest()

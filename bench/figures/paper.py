@@ -1,0 +1,112 @@
+"""What is known of a paper, and the ways figures ask for it. Nothing here imports matplotlib."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.claims import Verdict
+from bench.spec import SCALES, Record
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Evidence on one paper, as figures read it.
+
+    ``records`` hold what still counts (bench.records.latest), in any order; ``context`` holds numbers reported elsewhere that are
+    drawn beside ours and judged by nobody; ``fresh`` says whether the code that made a record is the code that is here.
+    """
+
+    name: str
+    records: Sequence[Record]
+    verdicts: Sequence[Verdict] = ()
+    context: Sequence[Mapping[str, Any]] = ()
+    fresh: Callable[[Record], bool] = lambda _: True
+
+    def measured(self, metric: str) -> list[Record]:
+        """Records with a number, of every machine, in an order that does not depend on theirs."""
+        found = (r for r in self.records if r.metric == metric and r.status == "ok")
+        return sorted((r for r in found if isinstance(r.value, int | float)), key=identity)
+
+    def counted(self, metric: str) -> list[Record]:
+        """Like ``measured``, for a number that no machine changes: one record a case, the most recent."""
+        by_key: dict[str, Record] = {}
+        for record in sorted(self.measured(metric), key=lambda r: (r.when, r.machine)):
+            by_key[record.key] = record
+        return sorted(by_key.values(), key=identity)
+
+    def failed(self, probe: str) -> list[Record]:
+        """Cases of a probe that gave no number, with their reasons."""
+        return sorted((r for r in self.records if r.status != "ok" and r.case["probe"] == probe), key=identity)
+
+    def T_of(self, network: str) -> int | None:
+        """The number of time steps at which the paper's claims ask for a network; without claims, where most was measured."""
+        selectors = [
+            part[side]
+            for verdict in self.verdicts
+            for part in verdict.claim.parts
+            for side in ("select", "over")
+            if side in part
+        ]
+        asked = Counter(s["T"] for s in selectors if s.get("network") == network and "T" in s)
+        if not asked:
+            asked = Counter(r.case["T"] for r in self.records if r.case["network"] == network)
+        return max(asked, key=lambda T: (asked[T], -T), default=None)
+
+
+def identity(record: Record) -> tuple[Any, ...]:
+    """Sorts records for people: algorithms and backends side by side, T and epochs by number."""
+    case = record.case
+    options = sorted((name, str(value)) for name, value in case["options"].items())
+    setting = (case["dataset"], case["network"], case["algorithm"], case["backend"], case["T"], case["batch"])
+    return (*setting, case["seed"], options, natural(record.metric), record.machine)
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Sort key in which "layer 10" follows "layer 9"."""
+    return [(int(number or -1), word) for number, word in re.findall(r"(\d+)|(\D+)", text)]
+
+
+def most(records: Iterable[Record], group: Callable[[Record], Hashable], what: Callable[[Record], Hashable]) -> Any:
+    """The group with the most different ``what``; between equals the first by name."""
+    seen: dict[Any, set[Hashable]] = {}
+    for record in records:
+        seen.setdefault(group(record), set()).add(what(record))
+    return min(seen, key=lambda name: (-len(seen[name]), name), default=None)
+
+
+def options(record: Record, leaving_out: Iterable[str] = ()) -> str:
+    """The options that tell two cases of one algorithm apart, as they stand behind its name."""
+    shown = {name: value for name, value in record.case["options"].items() if name not in set(leaving_out)}
+    return ", ".join(f"{name} = {value}" for name, value in sorted(shown.items()))
+
+
+def origin(paper: Paper, used: Sequence[Record], n: str) -> dict[str, Any]:
+    """Where the plotted numbers come from; ``n`` says what one of them stands for. ``caption`` puts it in a line."""
+    machines = sorted({record.machine for record in used})
+    commits = sorted({record.commit for record in used})
+    scales = sorted({record.case["scale"] for record in used}, key=SCALES.index)
+    older = sum(not paper.fresh(record) for record in used)
+    parts = [
+        f"{'machine' if len(machines) == 1 else 'machines'} {_few(machines)}",
+        f"commit {_few([commit[:10] for commit in commits])}",
+        n,
+        f"scale {', '.join(scales)}",
+    ]
+    if older:
+        parts.append(f"{older} of {len(used)} numbers were made by code that has changed since")
+    return {
+        "caption": " · ".join(parts),
+        "machines": machines,
+        "commits": commits,
+        "scales": scales,
+        "records": len(used),
+        "records by older code": older,
+    }
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

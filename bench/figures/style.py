@@ -1,0 +1,252 @@
+"""How figures look: one colour an algorithm, one mark a backend, and an SVG that is the same in every run.
+
+Each colour has a light and a dark form. A figure is drawn in the light one; the SVG carries rules that exchange it where the
+reader's page is dark, so that one file serves paper, light and dark pages. matplotlib is imported by the functions that need it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A colour on a white page and the same on a dark one; both reach a contrast of 4.5 as text where they label."""
+
+    light: str
+    dark: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an algorithm or a category is shown."""
+
+    title: str
+    colour: Colour
+    width: float = 1.8  # of its line: lines of different width can lie upon one another and both be seen
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a backend is shown."""
+
+    title: str
+    marker: str
+    dash: Any
+
+
+INK = Colour("#1c2128", "#e6edf3")
+MUTED = Colour("#59636e", "#9aa6b2")
+GRID = Colour("#d9dee4", "#333b45")
+PAPER = Colour("#ffffff", "#0d1117")
+
+ALGORITHMS = {
+    "bptt": Look("BPTT", Colour("#0064a6", "#58b2ee"), 2.4),
+    "ottt-a": Look("OTTT-A", Colour("#bf4b00", "#ff9a4d"), 4.2),
+    "ottt-o": Look("OTTT-O", Colour("#8a6d00", "#f0cd3c"), 2.8),
+    "sltt": Look("SLTT", Colour("#007a5a", "#3ad0a2"), 1.6),
+    "sltt-k": Look("SLTT-k", Colour("#a3377f", "#ee92cb"), 0.9),
+    "checkpointed": Look("checkpointed BPTT", Colour("#40607a", "#a9c4da"), 3.2),
+    "skipper": Look("Skipper", Colour("#6a43b8", "#bda2ff"), 2.0),
+    "tbptt": Look("truncated BPTT", Colour("#00748a", "#4fd3e6"), 2.0),
+    "local": Look("local", Colour("#7b5231", "#d3a77e"), 2.8),
+    "ttl-bptt": Look("TTL-BPTT", Colour("#b3152f", "#ff7f8d"), 1.4),
+}
+BACKENDS = {
+    "native": Mark("native", "o", "-"),
+    "spikingjelly": Mark("SpikingJelly", "s", "--"),
+    "spikingjelly-multistep": Mark("SpikingJelly, multi-step", "D", "-."),
+    "spikingjelly-shipped": Mark("SpikingJelly, as shipped", "^", ":"),
+    "snntorch": Mark("snnTorch", "v", (0, (5, 1, 1, 1))),
+}
+# Of the peak; the greys belong to the weights, the hues grow with batch size.
+CATEGORIES = {
+    "parameters": Look("parameters", Colour("#3b434c", "#d0d7de")),
+    "gradients": Look("gradients", Colour("#77818c", "#8f9aa6")),
+    "optimizer state": Look("optimizer state", Colour("#aab2bb", "#5d6772")),
+    "saved for backward": Look("saved for backward", Colour("#1f78b4", "#4c9fd8")),
+    "state": Look("state (membranes, traces)", Colour("#e08214", "#f2a64b")),
+    "inputs": Look("inputs", Colour("#8e63a8", "#b48ccc")),
+    "temporary": Look("temporary", Colour("#b8d4a8", "#7fa870")),
+}
+ROLES = {
+    "forward": Look("forward", Colour("#2c6fa8", "#5ea6dd")),
+    "error to input": Look("error to input", Colour("#dd7d17", "#f3a850")),
+    "error to weight": Look("error to weight", Colour("#5f8f4a", "#93c47d")),
+    "other": Look("other", Colour("#99a1aa", "#66707b")),
+}
+VERDICTS = {
+    "reproduced": Look("reproduced", Colour("#00795b", "#3ad1a3")),
+    "partly": Look("partly", Colour("#8a6e00", "#f0cd3d")),
+    "not reproduced": Look("not reproduced", Colour("#c0392b", "#ff8b7e")),
+    "stale": Look("stale", Colour("#6b5b95", "#b9a9e3")),
+    "not attempted": Look("not attempted", Colour("#5a646f", "#9ba7b3")),
+    "undecidable": Look("undecidable", Colour("#5b656f", "#9ca8b4")),
+}
+_UNKNOWN = Colour("#58626d", "#99a5b1")
+_COLOURS = [
+    *(INK, MUTED, GRID, PAPER, _UNKNOWN),
+    *(look.colour for table in (ALGORITHMS, CATEGORIES, ROLES, VERDICTS) for look in table.values()),
+]
+
+
+def algorithm(name: str) -> Look:
+    return ALGORITHMS.get(name, Look(name, _UNKNOWN))
+
+
+def backend(name: str) -> Mark:
+    return BACKENDS.get(name, Mark(name, "P", "-"))
+
+
+def algorithm_order(name: str) -> tuple[int, str]:
+    names = list(ALGORITHMS)
+    return (names.index(name) if name in names else len(names), name)
+
+
+def backend_order(name: str) -> tuple[int, str]:
+    names = list(BACKENDS)
+    return (names.index(name) if name in names else len(names), name)
+
+
+def size(n: float) -> str:
+    """Bytes in binary units, to three digits: 819 MiB, 13.1 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n < 1000 or unit == "GiB":
+            break
+        n /= 1024
+    return f"{n:.3g} {unit}" if n < 1000 else f"{n:,.0f} {unit}"
+
+
+# --------------------------------------------------------------------------- drawing
+
+WIDTH = 7.6  # inches
+_MARGIN = 0.12
+_FONT = {"font.family": "DejaVu Sans", "font.size": 8.5, "svg.fonttype": "path", "svg.hashsalt": "spikecost"}
+_LINE = 0.165  # inches a line of small text
+
+
+def sheet(data: dict[str, Any], height: float) -> Figure:
+    """A page with title, subtitle and the caption that says where the numbers come from; ``height`` (inches) is the plot's."""
+    from matplotlib.figure import Figure
+
+    subtitle = textwrap.wrap(data["subtitle"], 112)
+    caption = textwrap.wrap(data["origin"]["caption"], 128)
+    top, bottom = 0.36 + _LINE * len(subtitle), 0.14 + _LINE * len(caption)
+    whole = top + height + bottom
+    figure = Figure(figsize=(WIDTH, whole), facecolor=PAPER.light, layout="constrained")
+    left = _MARGIN / WIDTH
+    figure.text(left, 1 - 0.1 / whole, data["title"], size=11, weight="bold", color=INK.light, va="top")
+    figure.text(left, 1 - 0.34 / whole, "\n".join(subtitle), color=MUTED.light, va="top", linespacing=1.35)
+    figure.text(left, 0.06 / whole, "\n".join(caption), size=7, color=MUTED.light, va="bottom", linespacing=1.35)
+    engine: Any = figure.get_layout_engine()
+    engine.set(rect=(left, bottom / whole, 1 - 2 * left, height / whole), w_pad=0.05, h_pad=0.06, wspace=0.03, hspace=0.04)
+    return figure
+
+
+def plain(axes: Axes, *, grid: str = "both") -> None:
+    """Axes that stay behind the data."""
+    axes.set_facecolor("none")
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(MUTED.light)
+        spine.set_linewidth(0.7)
+    axes.tick_params(colors=MUTED.light, which="both", width=0.7, length=3)
+    axes.tick_params(which="minor", length=0)
+    axes.set_axisbelow(True)
+    axes.grid(visible=False)
+    axes.grid(visible=True, axis=grid, color=GRID.light, linewidth=0.6)  # type: ignore[arg-type]
+    axes.xaxis.label.set_color(INK.light)
+    axes.yaxis.label.set_color(INK.light)
+
+
+def heading(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", size=8.5, weight="bold", color=INK.light)
+
+
+def apart(wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> list[float]:
+    """Positions near those wanted, in the same order, at least ``gap`` from one another and, if they fit, inside."""
+    order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
+    places = [min(max(wanted[i], low), high) for i in order]
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + gap)
+    over = places[-1] - high if places else 0.0
+    if over > 0:
+        places[-1] = high
+        for i in range(len(places) - 2, -1, -1):
+            places[i] = min(places[i], places[i + 1] - gap)
+    back = dict(zip(order, places, strict=True))
+    return [back[i] for i in range(len(wanted))]
+
+
+def end_labels(axes: Axes, ends: Sequence[tuple[float, str, Colour]], gap: float) -> None:
+    """Name lines at the right edge of ``axes`` at the height (data) where they end, moved apart where they would touch.
+
+    Call it after the limits of the axes are set.
+    """
+    if not ends:
+        return
+    to_axes = axes.transScale + axes.transLimits
+    x_right = axes.get_xlim()[1]
+    heights = [float(to_axes.transform((x_right, y))[1]) for y, _, _ in ends]
+    for height, place, (_, text, colour) in zip(heights, apart(heights, gap), ends, strict=True):
+        axes.plot([1.0, 1.035], [height, place], transform=axes.transAxes, color=colour.light, lw=0.7, clip_on=False)
+        axes.text(1.045, place, text, transform=axes.transAxes, color=colour.light, size=7.5, va="center")
+
+
+def key(figure: Figure, looks: Sequence[Look]) -> None:
+    """A legend of filled squares above the plot."""
+    from matplotlib.patches import Patch
+
+    legend = figure.legend(
+        handles=[Patch(color=look.colour.light, label=look.title) for look in looks],
+        loc="outside upper left",
+        ncols=min(len(looks), 4),
+        frameon=False,
+        fontsize=7.5,
+        handlelength=1.0,
+        handleheight=1.0,
+        columnspacing=1.2,
+    )
+    for text in legend.get_texts():
+        text.set_color(INK.light)
+
+
+# --------------------------------------------------------------------------- SVG
+
+
+def canvas() -> Any:
+    """The settings under which a figure is drawn and saved, whatever the user's own."""
+    import matplotlib
+
+    return matplotlib.rc_context({**matplotlib.rcParamsDefault, **_FONT})
+
+
+def svg(figure: Figure, title: str, description: str) -> str:
+    """The figure as SVG text: letters as outlines, no date, no random names; dark where the page is."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", facecolor=PAPER.light, metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    text = re.sub(r"<!DOCTYPE.*?>\n?", "", text, flags=re.DOTALL)
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    head = f"<title>{escape(title)}</title>\n <desc>{escape(description)}</desc>\n <style>{_dark(text)}</style>\n"
+    text = re.sub(r"(<svg\b)([^>]*>)\n", lambda m: f'{m[1]} role="img"{m[2]}\n {head}', text, count=1)
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def _dark(text: str) -> str:
+    rules = []
+    for colour in _COLOURS:
+        for use in ("fill", "stroke"):
+            if f"{use}: {colour.light}" in text:
+                rules.append(f'[style*="{use}: {colour.light}"]{{{use}:{colour.dark}!important}}')
+    return "@media screen and (prefers-color-scheme: dark){" + "".join(rules) + "}"

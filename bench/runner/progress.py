@@ -1,0 +1,66 @@
+"""What people see while cases run: one bar for all, one for each training; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from bench.runner.worker import Outcome
+from bench.spec import Case
+
+
+class Screen:
+    """Listener of a run. Trainings show loss, accuracy, images per second and the time left."""
+
+    def __init__(self, total: int, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:3.0f}%"),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+            console=self._console, transient=True,
+        )  # fmt: skip
+        self._all = self._bars.add_task("cases", total=total, note="")
+        self._trainings: dict[str, TaskID] = {}
+        self._finished, self._total = 0, total
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def started(self, case: Case) -> None:
+        self._bars.update(self._all, note=case.key)
+
+    def progress(self, case: Case, progress: Any) -> None:
+        bar = self._trainings.get(case.key)
+        if bar is None:
+            bar = self._bars.add_task(f"{case.algorithm} on {case.dataset}", total=progress.total, note="")
+            self._trainings[case.key] = bar
+        note = (
+            f"epoch {progress.epoch}/{progress.epochs}  loss {progress.loss:.3f}  accuracy {progress.accuracy:.1f} %  "
+            f"{progress.images_per_second:.0f} images/s"
+        )
+        self._bars.update(bar, completed=progress.done, note=note)
+
+    def finished(self, case: Case, outcome: Outcome) -> None:
+        self._finished += 1
+        self._bars.advance(self._all)
+        bar = self._trainings.pop(case.key, None)
+        if bar is not None:
+            self._bars.remove_task(bar)
+        if outcome.status != "ok":
+            self._console.print(f"{outcome.status}: {case.key}: {outcome.reason}", markup=False, soft_wrap=True)
+        elif case.probe in ("training", "gradient", "equivalence", "clock"):
+            first = next(m for m in outcome.measurements if not m.metric.startswith("epoch "))
+            value = f"{first.value:.4g}" if isinstance(first.value, float) else first.value
+            self._console.print(
+                f"[{self._finished}/{self._total}] {case.key}: {first.metric} = {value} {first.unit}",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
+        elif not self._console.is_terminal and self._finished % 50 == 0:
+            self._console.print(f"[{self._finished}/{self._total}] cases", markup=False)

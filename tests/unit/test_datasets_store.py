@@ -1,0 +1,117 @@
+"""Data root, download and writing."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from pathlib import Path
+
+import pytest
+
+from bench.datasets import data_root, store
+from bench.spec import UserError
+
+CONTENTS = b"an official file"
+MD5 = hashlib.md5(CONTENTS, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """Between two attempts pooch sleeps."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+
+@pytest.fixture
+def server():
+    """A server that fails once, then gives the file; ``asked`` counts requests."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        asked = 0
+
+        def do_GET(self):
+            Handler.asked += 1
+            ok = Handler.asked > 1
+            self.send_response(200 if ok else 503)
+            self.send_header("Content-Length", str(len(CONTENTS) if ok else 0))
+            self.end_headers()
+            self.wfile.write(CONTENTS if ok else b"")
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever).start()
+        yield f"http://127.0.0.1:{running.server_port}/file", Handler
+        running.shutdown()
+
+
+def test_data_root_argument_then_variable_then_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPIKECOST_DATA_ROOT", str(tmp_path / "variable"))
+    assert data_root(tmp_path) == tmp_path
+    assert data_root() == tmp_path / "variable"
+    monkeypatch.delenv("SPIKECOST_DATA_ROOT")
+    assert data_root().name == "spikecost"
+    assert data_root("~/data") == Path.home() / "data"
+
+
+def test_download_retries_checks_and_is_not_repeated(server, tmp_path):
+    url, handler = server
+    path = tmp_path / "new" / "file"
+    assert store.fetched(path, url, MD5, download=True).read_bytes() == CONTENTS
+    assert handler.asked == 2
+    store.fetched(path, url, MD5, download=True)
+    assert handler.asked == 2
+
+
+def test_a_wrong_file_from_the_server_is_not_kept(server, tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(UserError, match=f"not the official one .expected md5 {'0' * 32}"):
+        store.fetched(path, server[0], "0" * 32, download=True)
+    assert [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == []
+
+
+def test_no_network_says_so(tmp_path):
+    url = "http://127.0.0.1:9/file"
+    with pytest.raises(UserError) as error:
+        store.fetched(tmp_path / "file", url, MD5, download=True)
+    for part in (str(tmp_path / "file"), url, "cannot be reached", "ConnectionError", "SPIKECOST_DATA_ROOT"):
+        assert part in str(error.value)
+
+
+def test_refused_download_touches_nothing(server, tmp_path):
+    with pytest.raises(UserError, match="downloading was refused"):
+        store.fetched(tmp_path / "file", server[0], MD5, download=False)
+    assert server[1].asked == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unusable_root(tmp_path):
+    (tmp_path / "occupied").write_bytes(b"")
+    path = tmp_path / "occupied" / "file"
+    with pytest.raises(UserError, match="cannot be written"):
+        store.write(path, CONTENTS)
+    with pytest.raises(UserError, match="cannot be written"):
+        store.fetched(path, "http://127.0.0.1:9/file", MD5, download=True)
+    with pytest.raises(UserError, match="cannot be read"):
+        store.checked(path, MD5)
+
+
+def test_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    store.write(path, b"former")
+
+    def full(self, contents):
+        with self.open("wb") as file:
+            file.write(contents[:3])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        store.write(path, CONTENTS)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"file": b"former"}
+
+
+def test_another_published_packing_is_accepted(tmp_path):
+    (tmp_path / "file").write_bytes(CONTENTS)
+    assert store.checked(tmp_path / "file", "0" * 32, MD5) == CONTENTS

@@ -1,0 +1,105 @@
+"""The digest of code changes with an equation and with nothing else."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.digest import closure, code_digest
+from bench.spec import UserError
+
+FILES = {
+    "bench/__init__.py": '"""The instrument."""\n',
+    "bench/spec.py": "DECAY = 0.5\n",
+    "bench/unrelated.py": "A = 1\n",
+    "bench/kernels/__init__.py": "",
+    "bench/kernels/lif.py": "from ..spec import DECAY\n\n\ndef charge(v, x):\n    return DECAY * v + x\n",
+    "bench/kernels/lazy.py": "B = 2\n",
+    "bench/kernels/beside.py": "C = 3\n",
+    "bench/step.py": (
+        '"""A step."""\nfrom bench.kernels import lif\nimport json\n\n\ndef step(v, x):\n'
+        '    """u = decay v + x."""\n    # why\n    import bench.kernels.lazy\n    from .kernels import beside\n'
+        "    return lif.charge(v, x)\n"
+    ),
+    "reproductions/__init__.py": "",
+    "reproductions/p.py": "from bench import step\n",
+}
+
+
+def digest(root: Path, files: dict[str, str], *modules: str) -> str:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return code_digest(modules or ["bench.step"], root)
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> str:
+    return digest(tmp_path / "before", FILES)
+
+
+def edited(name: str, old: str, new: str) -> dict[str, str]:
+    assert old in FILES[name]
+    return {**FILES, name: FILES[name].replace(old, new)}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("bench/step.py", '"""u = decay v + x."""', '"""Something else."""'),
+        ("bench/step.py", '    """u = decay v + x."""\n', ""),
+        ("bench/step.py", "# why", "# because"),
+        ("bench/step.py", '"""A step."""\n', "\n\n\n"),
+        ("bench/spec.py", "DECAY = 0.5\n", 'DECAY = 0.5\n"""Of the membrane."""\n'),
+        ("bench/kernels/lif.py", "DECAY * v + x", "(DECAY  *  v) + x"),
+        ("bench/unrelated.py", "1", "2"),
+        ("reproductions/p.py", "step", "unrelated"),
+    ],
+)
+def test_kept(tmp_path: Path, before: str, name: str, old: str, new: str) -> None:
+    assert digest(tmp_path / "after", edited(name, old, new)) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("bench/kernels/lif.py", "v + x", "v - x"),  # relative and submodule import
+        ("bench/spec.py", "0.5", "0.25"),  # two imports away
+        ("bench/kernels/lazy.py", "2", "3"),  # imported inside a function
+        ("bench/kernels/beside.py", "3", "4"),  # relative, inside a function
+        ("bench/step.py", "lif.charge(v, x)", "lif.charge(x, v)"),
+        ("bench/__init__.py", '"""The instrument."""\n', "X = 1\n"),  # a package runs before its modules
+    ],
+)
+def test_changed(tmp_path: Path, before: str, name: str, old: str, new: str) -> None:
+    assert digest(tmp_path / "after", edited(name, old, new)) != before
+
+
+def test_closure_names_what_is_reached_and_nothing_else(tmp_path: Path, before: str) -> None:
+    reached = ["bench", "bench.kernels", *(f"bench.kernels.{m}" for m in ("beside", "lazy", "lif"))]
+    assert closure(["bench.step"], tmp_path / "before") == [*reached, "bench.spec", "bench.step"]
+
+
+def test_modules_given_by_a_registry_count(tmp_path: Path, before: str) -> None:
+    root = tmp_path / "before"
+    both = code_digest(["bench.step", "bench.unrelated"], root)
+    assert both != before
+    assert both == code_digest(["bench.unrelated", "bench.step"], root)
+
+
+def test_an_unknown_module_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"bench\.nowhere"):
+        digest(tmp_path, FILES, "bench.nowhere")
+
+
+def test_this_project_is_digested_fast() -> None:
+    root = Path(__file__).resolve().parents[2]
+    start = time.perf_counter()
+    known = code_digest(["bench.claims", "bench.digest"], root)
+    assert len(known) == 12
+    assert int(known, 16) >= 0
+    assert "bench.records" in closure(["bench.claims"], root)
+    assert time.perf_counter() - start < 2
