@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import click
@@ -102,15 +103,18 @@ def run(
     from bench.runner.store import keeper
 
     store, machine = Store(ROOT / "results"), _machine()
+    has = _fetching(data_root)
+    broken: Counter[str] = Counter()
     for name in _chosen(paper):
-        datasets_here = _fetching(data_root)
-        cases = [case for case in plan(name, scale, datasets_here) if only is None or only in case.key]
+        cases = [case for case in plan(name, scale, has) if only is None or only in case.key]
         missing = _missing(cases, store, name, machine, retry=retry)
         click.echo(_bold(f"{name}, scale {scale}: {len(cases)} cases, {len(missing)} to measure on {machine}"))
         if not missing:
             continue
+        for dataset in sorted({case.dataset for case in missing} - {"none"}):
+            datasets.load(dataset, data_root)  # a damaged file is told now, not after an hour
         with store.locked(name, machine), Screen(len(missing)) as screen:
-            run_cases(
+            broken += run_cases(
                 missing,
                 keeper(store, machine, ROOT),
                 screen,
@@ -119,6 +123,9 @@ def run(
                 workers=workers or default_workers(),
             )
     _report()
+    if broken:
+        told = ", ".join(f"{count} {status}" for status, count in sorted(broken.items()))
+        raise UserError(f"of the cases run, {told}; the reasons stand above. Measure them again with --retry")
 
 
 @main.command()
@@ -175,21 +182,21 @@ def _has(data_root: Path | None) -> Callable[[str], bool]:
 
 
 def _fetching(data_root: Path | None) -> Callable[[str], bool]:
-    """Whether a data set can be had, downloading it if need be; says what it uses."""
+    """Whether a data set can be had, downloading it if need be; says what stands in where it cannot."""
 
+    @cache
     def has(name: str) -> bool:
         if datasets.available(name, data_root):
             return True
-        click.echo(f"{name} is not in {datasets.root(data_root)}; trying to download it ...")
+        click.echo(f"{name} is not under {datasets.data_root(data_root)}: trying to download it ...")
         try:
-            datasets.fetch(name, data_root)
+            datasets.load(name, data_root)
         except UserError as error:
-            click.echo(f"{error}\nWithout it, {datasets.fallback()} stand in: that never counts as a result on {name}.")
+            click.echo(f"{error}\n{datasets.fallback()} stand in: no number on them counts as a result on {name}.")
             return False
         return True
 
-    answers: dict[str, bool] = {}
-    return lambda name: answers[name] if name in answers else answers.setdefault(name, has(name))
+    return has
 
 
 def _machine() -> str:

@@ -207,9 +207,11 @@ def key(figure: Figure, looks: Sequence[Look]) -> None:
     """A legend of filled squares above the plot."""
     from matplotlib.patches import Patch
 
-    legend = figure.legend(
+    legend = figure.axes[0].legend(
         handles=[Patch(color=look.colour.light, label=look.title) for look in looks],
-        loc="outside upper left",
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0.3,
         ncols=min(len(looks), 4),
         frameon=False,
         fontsize=7.5,

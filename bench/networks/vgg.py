@@ -100,7 +100,7 @@ NETWORKS = (
     _vgg_ann("cifar100", 100, 9_274_532),
     _vgg_feedback(),
     _vgg_small("cifar10", (3, 32, 32), 10, 242_474),
-    _vgg_small("digits", (1, 8, 8), 10, 241_898),
+    _vgg_small("digits", (3, 32, 32), 10, 242_474),
     _vgg11_bn("cifar10-dvs", (2, 48, 48), 10, 9_476_298, dropout=0.3),
     _vgg11_bn("dvs-gesture", (2, 128, 128), 11, 9_501_387, dropout=0.4),
 )

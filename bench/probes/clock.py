@@ -31,7 +31,7 @@ def measure(case: Case, device: str = "cpu") -> list[Measurement]:
     ratios = [a / b for a, b in zip(seconds["this"], seconds["native bptt"], strict=True)]
     low, _, high = statistics.quantiles(ratios, n=4)
     ratio = statistics.median(seconds["this"]) / statistics.median(seconds["native bptt"])
-    detail = {"raw": seconds["this"], "raw native bptt": seconds["native bptt"], "quartiles": [low, high]}
+    detail = {"raw": seconds["this"], "raw native bptt": seconds["native bptt"], "quartiles": [low, high], "device": device}
     return [Measurement("step_time_ratio", ratio, "x native BPTT", VERSION, detail)]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any, Literal
 
@@ -75,6 +76,11 @@ _KEEP_SPIKES = {
 }  # fmt: skip
 
 
+@cache
+def _multiplies_matrices(packet: Any) -> bool:
+    return str(packet).startswith("aten.") and any(word in str(packet) for word in _WITHOUT_RULE)
+
+
 class Macs:
     """Observer that adds up products; ``weights`` are the parameters of the network watched."""
 
@@ -102,8 +108,8 @@ class Macs:
                 self.dense[role] += product.macs
                 if not any(self.is_spikes(factor) for factor in product.factors):
                     self.multiplications[role] += product.macs
-        elif op.namespace == "aten" and any(word in str(packet) for word in _WITHOUT_RULE):
-            raise NotImplementedError(f"no counting rule for operator {op}: add one to bench/probes/macs.py")
+        elif _multiplies_matrices(packet):
+            raise LookupError(f"no counting rule for operator {op}: add one to bench/probes/macs.py")
         elif self._keeps_spikes(packet, args):
             self.mark_spikes(outputs)
 

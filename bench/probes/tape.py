@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.probes.shapes import Shapes
+
 
 class Observer(Protocol):
     def on_operator(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: list[Tensor]) -> None: ...
@@ -34,10 +36,11 @@ class Tape(TorchDispatchMode):
     def __init__(self, observers: Sequence[Observer]) -> None:
         super().__init__()
         self.observers = observers
+        self.call = Shapes()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
+        result = self.call(func, args, kwargs)
         outputs = list(tensors(result))
         for observer in self.observers:
             observer.on_operator(func, args, kwargs, outputs)

@@ -33,9 +33,8 @@ def measure(
         raise UserError(f"epochs = {epochs}: training takes at least one; use epochs >= 1")
     images = data.images
     expected = networks.spec(case.network).input
-    if tuple(images.train_x.shape[1:]) != expected:
-        shape = tuple(images.train_x.shape[1:])
-        raise UserError(f"{case.network} takes samples of shape {expected}, {case.dataset} has {shape}")
+    if images.shape != expected:
+        raise UserError(f"{case.network} takes samples of shape {expected}, {case.dataset} has {images.shape}")
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, device=device, **settings)
     history = train(case, step, data, epochs=epochs, checkpoint=checkpoint, report=report)
     about: dict[str, Any] = {

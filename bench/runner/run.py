@@ -1,7 +1,7 @@
 """Run cases, each in its own process, and keep what they give as soon as they give it.
 
-Interrupting keeps everything finished; running again does only what is missing. A case that crashes, runs out of memory or
-time becomes a record with its reason, and the rest goes on.
+Interrupting keeps everything finished; running again does only what is missing. A case that crashes, runs out of memory
+or time becomes a record with its reason, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import multiprocessing
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
-from bench.spec import Case, UserError
+from bench.spec import Case
 
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
+BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
 ALONE = ("clock",)  # a clock must not share the machine with another case
 
 
@@ -50,12 +52,16 @@ def run(
     data_root: Path | None,
     scratch: Path,
     workers: int,
-) -> None:
-    """Run ``cases`` on ``workers`` processes. ``keep`` stores an outcome; what it raises ends the run, nothing is lost."""
+) -> Counter[str]:
+    """Run ``cases`` on ``workers`` processes and count those that broke, by status.
+
+    ``keep`` stores an outcome; what it raises ends the run, and nothing stored before is lost.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     waiting = sorted(cases, key=lambda case: case.probe in ALONE)
     running: list[_Running] = []
+    broken: Counter[str] = Counter()
     with _terminable():
         try:
             while waiting or running:
@@ -67,16 +73,17 @@ def run(
                     keep(done.job.case, outcome)
                     checkpoint_of(done.job).unlink(missing_ok=True)
                     listener.finished(done.job.case, outcome)
+                    broken.update([outcome.status] if outcome.status in BROKEN else [])
         finally:
             for left in running:
-                left.process.kill()
+                pass
                 left.process.join()
+    return broken
 
 
 def _may_start(case: Case, running: Sequence[_Running], workers: int) -> bool:
-    if case.probe in ALONE or any(r.job.case.probe in ALONE for r in running):
-        return not running
-    return len(running) < workers
+    """Those that must be alone come last, so none of the others waits for one of them."""
+    return not running if case.probe in ALONE else len(running) < workers
 
 
 def _start(context: Any, job: Job, listener: Listener) -> _Running:
@@ -96,7 +103,7 @@ def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
         if r.channel in ready:
             try:
                 kind, content = r.channel.recv()
-            except EOFError:
+            except (EOFError, OSError):  # it ended; OSError: in the middle of a message
                 ended.append(r)
                 continue
             if kind == "progress":
@@ -104,7 +111,8 @@ def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
             else:
                 r.outcome = content
                 ended.append(r)
-        elif time.monotonic() > r.deadline:
+                continue
+        if time.monotonic() > r.deadline:
             r.process.kill()
             r.outcome = Outcome("timeout", f"not done after {TIME_LIMIT_S[r.job.case.scale]:.0f} s", (), "")
             ended.append(r)
@@ -139,11 +147,3 @@ def _terminable() -> Iterator[None]:
 
 def default_workers() -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-def with_options(case: Case, **options: Any) -> Case:
-    """The same case with more options; UserError if one is set twice."""
-    twice = set(options) & set(case.settings)
-    if twice:
-        raise UserError(f"option set twice: {', '.join(sorted(twice))}")
-    return replace(case, options=(*case.options, *sorted(options.items())))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import os
+import signal
+import threading
 import traceback
 import warnings
 from dataclasses import dataclass
@@ -10,14 +14,18 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.plan import digest_of
 from bench.spec import Case, Measurement, Status, Support, UserError, no
 
 HEADROOM = 1.3  # operators' workspaces and the allocator's rounding, which the live-byte count does not see
 
 # Imported once by the fork server, so that a case starts in milliseconds. A missing framework is no error here.
+# The torch._... modules are those that the first optimizer and the first meta tensor would import in every case.
 PRELOAD = [
-    "torch", "torch.utils.flop_counter", "torch._meta_registrations", "spikingjelly.activation_based.learning.online_learning",
-    "snntorch", "bench.probes.cost", "bench.probes.equivalence", "bench.probes.train",
+    "torch", "torch._decomp.decompositions", "torch._dynamo", "torch._inductor.utils", "torch._meta_registrations",
+    "torch.utils.flop_counter", "snntorch", "spikingjelly.activation_based.learning.online_learning",
+    "bench.probes.cost", "bench.probes.equivalence", "bench.probes.train",
+    "bench.networks.vgg", "bench.networks.resnet", "bench.networks.recurrent",
 ]  # fmt: skip
 
 
@@ -44,14 +52,26 @@ Message = tuple[Literal["progress"], Any] | tuple[Literal["outcome"], Outcome]
 
 
 def checkpoint_of(job: Job) -> Path:
-    return job.scratch / f"{hashlib.sha256(job.case.key.encode()).hexdigest()[:16]}.checkpoint"
+    """Named after the case and the code, so that no training goes on where other code left off."""
+    name = f"{job.case.key} {digest_of(job.case)}"
+    return job.scratch / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.checkpoint"
 
 
 def work(job: Job, channel: Connection) -> None:
     """Entry point of the process: measure and answer, whatever happens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the run alone decides what ends
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     channel.send(("outcome", _outcome(job, channel)))
     channel.close()
+
+
+def _end_with_the_run() -> None:
+    """A run that is killed cannot end its workers; left alone they would use the machine beside the next run."""
+    run = multiprocessing.parent_process()
+    if run is not None:
+        run.join()
+        os._exit(1)
 
 
 def _outcome(job: Job, channel: Connection) -> Outcome:
@@ -73,12 +93,18 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
     except UserError as error:
         return Outcome("failed", str(error), (), kernel)
     except (MemoryError, torch.OutOfMemoryError) as error:
-        return Outcome("out of memory", str(error).splitlines()[0], (), kernel)
+        return Outcome("out of memory", _first_line(error), (), kernel)
     except Exception as error:
         if "can't allocate memory" in str(error):  # the CPU allocator's RuntimeError
-            return Outcome("out of memory", str(error).splitlines()[0], (), kernel)
+            return Outcome("out of memory", _first_line(error), (), kernel)
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return Outcome("failed", f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})", (), kernel)
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        return Outcome("failed", f"{type(error).__name__}: {error} ({place})", (), kernel)
+
+
+def _first_line(error: Exception) -> str:
+    """Python's own MemoryError says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _supported(case: Case) -> Support:
@@ -88,7 +114,7 @@ def _supported(case: Case) -> Support:
 
 
 def _fits(case: Case) -> Support:
-    """Forecast the bytes of a case on real tensors from its counts at T = 1, 2 and 3; refuse what would exhaust the machine."""
+    """Refuse what would exhaust the machine, by a forecast of the bytes that it needs on real tensors."""
     if case.probe in ("cost", "count", "cuda-memory"):
         return Support(True)
     import psutil
@@ -132,7 +158,7 @@ def _measure(job: Job, channel: Connection) -> list[Measurement]:
         case "clock":
             from bench.probes import clock
 
-            return clock.measure(case)
+            return clock.measure(case, _device())
         case "cuda-memory":
             from bench.probes import cuda_memory
 
@@ -143,13 +169,16 @@ def _measure(job: Job, channel: Connection) -> list[Measurement]:
 
             return gradient.measure(case, RealData(case, job.data_root))
         case "training":
-            import torch
-
             from bench.probes import train
             from bench.probes.real import RealData
 
-            device = "cuda" if torch.cuda.is_available() else "cpu"
             return train.measure(
-                case, RealData(case, job.data_root), checkpoint_of(job), lambda p: channel.send(("progress", p)), device
+                case, RealData(case, job.data_root), checkpoint_of(job), lambda p: channel.send(("progress", p)), _device()
             )
     raise UserError(f"no probe called {case.probe!r}")
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

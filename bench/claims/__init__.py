@@ -1,0 +1,38 @@
+"""Reported numbers as data, and verdicts computed from records. Nothing here imports torch.
+
+A paper's claims.toml holds tables of claims; a claim inherits every field of its table that it does not set itself, and
+the tables within a field (conditions, measure) are joined key by key:
+
+    [[table]]
+    place = "Table 1"
+    unit = "%"
+    measure = { rule = "within", select = { probe = "training", metric = "test_accuracy_best" } }
+
+      [[table.claim]]
+      id = "cifar10-bptt"
+      value = 92.78
+      measure = { select = { algorithm = "bptt" } }
+
+``measure`` names a rule (see RULES), its settings and its selectors: required equalities on a record's metric and case;
+``options`` asks for equality of the options it names, ``detail`` takes that entry of the record's detail as the value;
+``over`` names only what differs from ``select``.
+A measure may instead hold ``parts``, a list of measures: all of them must hold, and some make it "partly".
+
+| file | what |
+|---|---|
+| claim.py | the types: what a paper reports, and what our evidence says of it |
+| load.py | claims.toml as claims, every field checked |
+| evidence.py | which records are evidence for a claim |
+| rules.py | what must hold between a claim and the evidence |
+| judge.py | one verdict a claim |
+| ledger.py | verdicts as rows, counts and CSV |
+"""
+
+from __future__ import annotations
+
+from bench.claims.claim import VERDICTS, Claim, Verdict
+from bench.claims.judge import judge
+from bench.claims.ledger import counts, ledger_rows, write_ledger
+from bench.claims.load import load_claims
+
+__all__ = ["VERDICTS", "Claim", "Verdict", "counts", "judge", "ledger_rows", "load_claims", "write_ledger"]

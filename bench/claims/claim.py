@@ -1,0 +1,73 @@
+"""The types: what a paper reports, and what our evidence says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+EVIDENCE = ("abstract", "table, quoted", "code", "checked")
+NEVER_REPORTED = ("MEM", "DERIVED", "INF")  # source tags of what nobody reported: no claim may stand on them
+VERDICTS = ("reproduced", "partly", "not reproduced", "not attempted", "undecidable", "stale")
+
+Judgement = Literal["reproduced", "partly", "not reproduced", "not attempted", "undecidable", "stale"]
+Selector = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One number that a paper reports, or one statement that a number decides.
+
+    ``value``, ``spread`` (standard deviation), ``best`` and ``n`` (runs) as reported, in ``unit``; ``printed`` as it
+    stands in the paper. ``tolerance`` is absolute, in ``unit``; ``basis`` says why the rule's bounds are what they are.
+    ``scale`` is the least that can decide it, ``needs`` what deciding takes. ``undecidable`` holds the reason where the
+    paper does not say enough; such a claim has no rule.
+    """
+
+    paper: str
+    id: str
+    place: str
+    statement: str
+    quantity: str
+    unit: str
+    printed: str
+    evidence: str
+    source: str
+    scale: str = "full"
+    needs: str = ""
+    basis: str = ""
+    undecidable: str = ""
+    value: float | None = None
+    spread: float | None = None
+    best: float | None = None
+    n: int | None = None
+    tolerance: float | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    measure: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[Mapping[str, Any], ...]:
+        """The measures that decide it."""
+        return tuple(self.measure.get("parts", [self.measure] if self.measure else []))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What our evidence says of a claim: ``measured`` in the claim's unit, ``spread`` over ``n`` runs, why in words."""
+
+    claim: Claim
+    verdict: Judgement
+    measured: float | int | str | None
+    reason: str
+    spread: float | None = None
+    n: int = 0
+    evidence_scale: str = ""
+    machine: str = ""
+    keys: tuple[str, ...] = ()
+
+
+def text(value: float | int | str | None) -> str:
+    """A number for people: floats to 6 significant digits, whole numbers in full, nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,59 @@
+"""Rows of a table-like figure: names at the left, under the heading of their group, numbers in columns at the right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Row = Mapping[str, Any]  # of a figure's data; "algorithm" and "title" are read here
+Group = Mapping[str, Any]  # "heading" and "rows"
+
+_PITCH = 0.2  # inches a row
+_HEAD = 1.2  # rows a heading takes
+
+
+def height(groups: Sequence[Group]) -> float:
+    """Inches of the plot, with room for an axis below."""
+    return _PITCH * sum(_HEAD + len(group["rows"]) for group in groups) + 0.6
+
+
+def lay(axes: Axes, groups: Sequence[Group]) -> list[tuple[float, Row]]:
+    """Write headings and names; return every row with the height (data) at which it is to be drawn."""
+    placed: list[tuple[float, Row]] = []
+    y = 0.0
+    for group in groups:
+        place = axes.get_yaxis_transform()
+        axes.text(
+            0.008, y, group["heading"], transform=place, size=7.5, weight="bold", color=style.INK.light,
+            va="center_baseline", bbox={"facecolor": style.PAPER.light, "edgecolor": "none", "pad": 1.5},
+        )  # fmt: skip
+        for row in group["rows"]:
+            y += 1
+            placed.append((y, row))
+        y += _HEAD
+    axes.set_ylim(y - _HEAD + 0.7, -0.7)
+    axes.set_yticks([y for y, _ in placed], [row["title"] for _, row in placed])
+    axes.tick_params(axis="y", length=0)
+    for text, (_, row) in zip(axes.get_yticklabels(), placed, strict=True):
+        text.set_color(style.algorithm(row["algorithm"]).colour.light)
+    return placed
+
+
+def column(axes: Axes, x: float, head: str, placed: Sequence[tuple[float, Row]], texts: Sequence[str]) -> None:
+    """A column of numbers that ends at ``x`` (widths of the axes), with its heading in the first heading's row."""
+    place = axes.get_yaxis_transform()
+    axes.text(x, 0, head, transform=place, size=7.5, color=style.MUTED.light, ha="right", va="center_baseline")
+    for (y, _), text in zip(placed, texts, strict=True):
+        axes.text(x, y, text, transform=place, size=7.5, color=style.INK.light, ha="right", va="center_baseline")
+
+
+def lacking(axes: Axes, placed: Sequence[tuple[float, Row]], x: float) -> None:
+    """Say in its row why there is no number; ``x`` in data."""
+    for y, row in placed:
+        if "lacking" in row:
+            axes.text(x, y, row["lacking"], size=7.5, style="italic", color=style.MUTED.light, va="center_baseline")

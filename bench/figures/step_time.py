@@ -1,0 +1,108 @@
+"""How long a training step takes, in units of native BPTT's in the same run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.figures import rows, style
+from bench.figures.paper import Paper, most, options, origin
+from bench.figures.words import title
+from bench.spec import Record
+
+name = "step_time"
+_OF_THE_CLOCK = ("repeats",)
+
+
+def data(paper: Paper) -> dict[str, Any] | None:
+    """Ratios of one machine, network, T and batch: of those with most cases."""
+    everywhere = paper.measured("step_time_ratio")
+    setting = most(everywhere, _setting, lambda r: r.key)
+    timed = [r for r in everywhere if _setting(r) == setting]
+    if not timed:
+        return None
+    known = {r.key for r in timed}
+    lost = {
+        r.key: r
+        for r in paper.failed("clock")
+        if _setting(r) == setting and r.key not in known and r.status != "unsupported"
+    }
+    by_backend: dict[str, list[dict[str, Any]]] = {}
+    for record in sorted([*timed, *lost.values()], key=_order):
+        by_backend.setdefault(record.case["backend"], []).append(_row(record))
+    machine, network, T, batch = setting
+    turns = sorted({len(r.detail["raw"]) for r in timed})
+    return {
+        "title": "Time of one training step",
+        "subtitle": (
+            f"Time ratios on a CPU ({machine}), batch {batch}, T = {T}, {network}: step over native BPTT's step, "
+            "timed in turns. Dots: ratio of medians; lines: quartiles of the ratios turn by turn."
+        ),
+        "origin": origin(paper, timed, f"median of {' or '.join(map(str, turns))} steps"),
+        "machine": machine,
+        "network": network,
+        "T": T,
+        "batch": batch,
+        "groups": [
+            {"heading": style.backend(backend).title, "backend": backend, "rows": of_backend}
+            for backend, of_backend in by_backend.items()
+        ],
+    }
+
+
+def render(data: dict[str, Any]) -> str:
+    with style.canvas():
+        from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+        groups = data["groups"]
+        figure = style.sheet(data, rows.height(groups))
+        axes = figure.subplots()
+        style.plain(axes, grid="x")
+        axes.spines["left"].set_visible(False)
+        placed = rows.lay(axes, groups)
+        shown = [x for _, row in placed if "ratio" in row for x in (row["ratio"], *row["quartiles"])]
+        low, high = min(shown) / 1.12, max(shown) * 1.12
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(min(low, 0.85), max(high, 1.2))
+        axes.xaxis.set_major_locator(FixedLocator(_ticks(*axes.get_xlim())))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.axvline(1, color=style.INK.light, lw=1)
+        mark_of = {id(row): style.backend(group["backend"]).marker for group in groups for row in group["rows"]}
+        for y, row in placed:
+            if "ratio" in row:
+                colour = style.algorithm(row["algorithm"]).colour.light
+                axes.plot(row["quartiles"], [y, y], "|-", color=colour, lw=1.4, ms=5, mew=1.4, solid_capstyle="butt")
+                axes.plot([row["ratio"]], [y], mark_of[id(row)], ms=6, mew=0, color=colour)
+        rows.lacking(axes, placed, 1.04)
+        rows.column(axes, 1.06, "ratio", placed, [_ratio(row) for _, row in placed])
+        axes.set_xlabel("time of a step / time of native BPTT's (logarithmic)")
+        said = [f"{row['title']} on {group['heading']}: {_ratio(row)}" for group in groups for row in group["rows"]]
+        return style.svg(figure, data["title"], "Dots with quartiles; 1 is native BPTT. " + "; ".join(said) + ".")
+
+
+def _setting(record: Record) -> tuple[Any, ...]:
+    return (record.machine, record.case["network"], record.case["T"], record.case["batch"])
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    case = record.case
+    return (style.backend_order(case["backend"]), style.algorithm_order(case["algorithm"]), options(record))
+
+
+def _row(record: Record) -> dict[str, Any]:
+    row = {"algorithm": record.case["algorithm"], "title": title(record, _OF_THE_CLOCK)}
+    if record.status != "ok":
+        return {**row, "lacking": record.status}
+    return {**row, "ratio": record.value, "quartiles": list(record.detail["quartiles"])}
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round ratios between ``low`` and ``high``, at most eight."""
+    fine = [m * 10**e for e in range(-3, 4) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
+    coarse = [m * 10**e for e in range(-3, 4) for m in (1, 2, 5)]
+    inside = [tick for tick in fine if low <= tick <= high]
+    return inside if len(inside) <= 8 else [tick for tick in coarse if low <= tick <= high]
+
+
+def _ratio(row: rows.Row) -> str:
+    return f"{row['ratio']:.2f}" if "ratio" in row else "–"

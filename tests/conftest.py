@@ -1,0 +1,35 @@
+"""Shared by the tests: nets that fire in every layer, and input that makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.spec import NetworkSpec
+
+
+@pytest.fixture(scope="session")
+def lively() -> Callable[..., tuple[Tensor, Tensor]]:
+    """``lively(net, T, batch, seed=0)``: draw weights none of which is zero, and return a sequence and targets.
+
+    The images are smooth in space: white noise averages out and leaves deep layers silent.
+    """
+
+    def ready(net: torch.nn.Module, T: int, batch: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        spec: NetworkSpec = net.spec  # type: ignore[assignment]
+        with torch.no_grad():
+            for p in net.parameters():
+                noise = torch.randn(p.shape, generator=generator, dtype=torch.float64)
+                if p.dim() > 1 and p.shape[1:].numel() > 1:
+                    p.copy_(noise * p.shape[1:].numel() ** -0.5)
+                else:
+                    p.add_(0.1 * noise)
+        coarse = torch.randn(T, batch, spec.input[0], *(n // 4 for n in spec.input[1:]), generator=generator)
+        x = 2 * coarse.repeat_interleave(4, -1).repeat_interleave(4, -2)
+        return x, torch.randint(spec.classes, (batch,), generator=generator)
+
+    return ready

@@ -1,0 +1,304 @@
+"""Peak live bytes: known answers, flat and affine in T at the paper's size, and the same without storage as with."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+
+from bench import backends, networks
+from bench.probes.cost import batch_for, cost_of
+from bench.probes.memory import CATEGORIES, LiveBytes, Peak
+from bench.probes.tape import watching
+from bench.training_step import support, training_step
+
+PAPER = "vgg-sws/cifar10"
+SMALL = "vgg-sws-small/cifar10"
+ALGORITHMS = ["bptt", "ottt-a", "ottt-o", "sltt", "sltt-k"]
+
+
+@cache
+def peak(network: str, algorithm: str, T: int, batch: int, backend: str = "native", device: str = "meta") -> Peak:
+    torch.manual_seed(0)  # SLTT-k draws its steps
+    step = training_step(network, algorithm, backend, device=device)
+    return cost_of(step, *batch_for(step, T, batch, device)).memory
+
+
+def differences(points: dict[int, int]) -> list[tuple[int, int]]:
+    """(step in the argument, step in the value) between neighbours."""
+    at = sorted(points)
+    return [(b - a, points[b] - points[a]) for a, b in zip(at, at[1:], strict=False)]
+
+
+def assert_affine(points: dict[int, int]) -> None:
+    """Integer arithmetic: every two points lie on the line of the first two, exactly, and it rises."""
+    (dx, dy), *rest = differences(points)
+    assert dy > 0
+    for more_x, more_y in rest:
+        assert more_y * dx == dy * more_x
+
+
+# --------------------------------------------------------------------------- against T and batch, at the paper's size
+
+
+@pytest.mark.parametrize("algorithm", ["ottt-a", "ottt-o", "sltt", "sltt-k"])
+def test_online_algorithms_need_no_byte_more_for_more_steps(algorithm):
+    two, thirty = peak(PAPER, algorithm, 2, 128), peak(PAPER, algorithm, 30, 128)
+    assert thirty.total == two.total
+    if algorithm != "sltt-k":  # whether the first output is kept for backward is in its draw
+        assert thirty.by_category == two.by_category
+
+
+def test_bptt_is_exactly_affine_in_T():
+    assert_affine({T: peak(PAPER, "bptt", T, 128).total for T in (2, 3, 6, 15, 30)})
+
+
+def test_bptt_grows_by_a_hand_count():
+    """What one step more of VGG (sWS) keeps, in numbers of 4 bytes for each of the 128 samples.
+
+    The peak is where the backward pass enters the last layer of neurons: what follows that layer is freed by then.
+    """
+    maps = [64 * 32 * 32, 128 * 32 * 32, *[256 * 16 * 16] * 2, *[512 * 8 * 8] * 2, *[512 * 4 * 4] * 2]
+    potentials = sum(maps)
+    image, outputs = 3 * 32 * 32, 10
+    pools_read = maps[1] + maps[3] + maps[5]
+    convolutions_read = image + maps[0] + maps[1] // 4 + maps[2] + maps[3] // 4 + maps[4] + maps[5] // 4 + maps[6]
+    in_flight = 2 * maps[7]  # error at the last layer's spikes, and at its potentials
+    six, seven = peak(PAPER, "bptt", 6, 128), peak(PAPER, "bptt", 7, 128)
+    kept = seven.by_category["saved for backward"] - six.by_category["saved for backward"]
+    assert kept == 4 * 128 * (potentials + pools_read + convolutions_read + outputs)
+    assert seven.total - six.total == kept + 4 * 128 * in_flight
+
+
+def test_bptt_is_affine_in_the_batch_size_on_each_side_of_a_bend():
+    """The peak is the greater of two lines: small batches peak where weight gradients are made, large ones before."""
+    small, large = (4, 8, 16, 32), (96, 128, 192, 256)
+    assert_affine({batch: peak(PAPER, "bptt", 3, batch).total for batch in small})
+    assert_affine({batch: peak(PAPER, "bptt", 3, batch).total for batch in large})
+    slopes = [dy / dx for dx, dy in differences({b: peak(PAPER, "bptt", 3, b).total for b in (*small, *large)})]
+    assert slopes == sorted(slopes)
+
+
+@pytest.mark.parametrize("algorithm", ["sltt", "ottt-a", "ottt-o"])
+def test_online_peaks_are_affine_in_the_batch_size(algorithm):
+    assert_affine({batch: peak(PAPER, algorithm, 3, batch).total for batch in (16, 32, 96, 128)})
+
+
+def test_order_of_the_algorithms():
+    """SLTT keeps no trace; OTTT keeps one; BPTT keeps every step."""
+    sltt, ottt, bptt = (peak(PAPER, name, 6, 128).total for name in ("sltt", "ottt-a", "bptt"))
+    assert sltt < ottt < bptt
+    traces = 64 * 32 * 32 + 128 * 16 * 16 + 256 * 16 * 16 + 256 * 8 * 8 + 512 * 8 * 8 + 512 * 4 * 4 + 512 * 4 * 4 + 512
+    assert peak(PAPER, "ottt-a", 6, 128).by_category["state"] - peak(PAPER, "sltt", 6, 128).by_category["state"] == (
+        4 * 128 * traces
+    )
+
+
+# --------------------------------------------------------------------------- without storage = with storage
+
+
+def possible() -> list[tuple[str, str]]:
+    pairs = [(backend, algorithm) for backend in backends.names() for algorithm in ALGORITHMS]
+    return [(b, a) for b, a in pairs if not backends.available(b) or support(SMALL, a, b)]
+
+
+@pytest.fixture
+def fused_lif_on_cpu():
+    """SpikingJelly's fused operator on real CPU tensors.
+
+    Tensors without storage take the operator that its users run on a GPU (one forward, one backward kernel). On a CPU it
+    is replaced by a chain of plain operators, which is another computation with other storages. So its own CPU kernels
+    are registered under its own autograd rule, as they are for CUDA.
+    """
+    if not backends.available("spikingjelly"):
+        yield
+        return
+    from spikingjelly._ops import lif as owner
+    from spikingjelly._ops.lif import autograd, cpu
+
+    for direction in ("forward", "backward"):
+        torch.library.custom_op(
+            f"test_lif::{direction}", getattr(cpu, f"_{direction}_impl"), mutates_args=(), device_types="cpu"
+        )
+    autograd._register_ops("test_lif::forward", "test_lif::backward")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, "_forward", torch.ops.test_lif.forward.default)
+        yield
+
+
+@pytest.mark.parametrize(("backend", "algorithm"), possible())
+def test_shapes_alone_give_the_bytes_of_real_tensors(backend, algorithm, request):
+    available = backends.available(backend)
+    if not available:
+        pytest.skip(available.reason)
+    fake = peak(SMALL, algorithm, 3, 2, backend)
+    if backend.startswith("spikingjelly"):
+        request.getfixturevalue("fused_lif_on_cpu")
+    real = peak(SMALL, algorithm, 3, 2, backend, "cpu")
+    assert fake.total == real.total
+    assert fake.by_category == real.by_category
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_shapes_alone_give_the_bytes_of_real_tensors_at_the_papers_width(algorithm):
+    fake, real = peak(PAPER, algorithm, 3, 2), peak(PAPER, algorithm, 3, 2, device="cpu")
+    assert (fake.total, fake.by_category) == (real.total, real.by_category)
+
+
+@pytest.mark.parametrize("network", ["r400/fashion-mnist", "vgg11-bn/cifar10-dvs", "vgg-f/cifar100"])
+@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a"])
+def test_shapes_alone_suffice_for_other_kinds_of_network(network, algorithm):
+    fake, real = peak(network, algorithm, 2, 2), peak(network, algorithm, 2, 2, device="cpu")
+    assert (fake.total, fake.by_category) == (real.total, real.by_category)
+
+
+# --------------------------------------------------------------------------- categories
+
+
+@pytest.mark.parametrize("backend", ["native", "spikingjelly-shipped"])
+@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
+def test_categories_sum_to_the_total(backend, algorithm):
+    answer = backends.available(backend) and support(PAPER, algorithm, backend)
+    if not answer:
+        pytest.skip(answer.reason)
+    got = peak(PAPER, algorithm, 3, 128, backend)
+    assert sum(got.by_category.values()) == got.total
+    assert set(got.by_category) == set(CATEGORIES)
+    assert got.by_category["parameters"] == 4 * networks.spec(PAPER).parameters
+    assert got.by_category["optimizer state"] == 4 * networks.spec(PAPER).parameters  # SGD's momentum
+    assert got.by_category["inputs"] == 4 * 128 * 3 * 32 * 32 + 8 * 128
+    assert got.by_category["saved for backward"] > 0
+    assert got.operator
+
+
+def test_frames_cost_input_for_every_step_and_an_image_once():
+    assert peak("vgg-sws/cifar10-dvs", "sltt", 5, 2).by_category["inputs"] == 5 * 2 * 2 * 48 * 48 * 4 + 2 * 8
+    assert peak(PAPER, "sltt", 5, 2).by_category["inputs"] == 2 * 3 * 32 * 32 * 4 + 2 * 8
+
+
+# --------------------------------------------------------------------------- known answers
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_known_sequence_of_allocations(device):
+    live = LiveBytes()
+    with watching(live):
+        a = torch.empty(100, device=device)  #                400
+        b = torch.empty(50, dtype=torch.float64, device=device)  # 800
+        del a  #                                              400
+        c = torch.empty(10, dtype=torch.uint8, device=device)  #   410
+        d = torch.empty(200, device=device)  #               1210  the peak
+        del b, d  #                                            10
+        e = torch.empty(250, device=device)  #               1010
+        del c, e
+    assert live.peak().total == 1210
+    assert live.peak().by_category == {**dict.fromkeys(CATEGORIES, 0), "temporary": 1210}
+    assert live.peak().operator == "aten.empty.memory_format"
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_views_and_in_place_operators_cost_nothing(device):
+    live = LiveBytes()
+    with watching(live):
+        a = torch.empty(8, 16, device=device)  # 512
+        view = a.t()[2:5].unsqueeze(0).expand(7, 3, 8)
+        a.mul_(2).add_(1).clamp_(min=0)
+        view.detach().sigmoid_() if device == "meta" else a.sigmoid_()
+        torch.mul(a, a, out=a)
+    assert live.peak().total == 512
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_view_keeps_its_whole_storage_alive(device):
+    live = LiveBytes()
+    with watching(live):
+        a = torch.empty(1000, device=device)  # 4000
+        view = a[:1]
+        del a
+        b = torch.empty(1000, device=device)  # 8000: a's storage lives on in the view
+        del view, b
+        c = torch.empty(1500, device=device)  # 6000
+    assert c.numel() == 1500
+    assert live.peak().total == 8000
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_storage_grown_by_out_counts_from_then_on(device):
+    live = LiveBytes()
+    with watching(live):
+        x = torch.empty(100, device=device)  # 400
+        out = torch.empty(0, device=device)
+        torch.add(x, x, out=out)  #            800
+    assert out.numel() == 100
+    assert live.peak().total == 800
+
+
+def test_what_lived_before_counts_if_it_is_marked():
+    live = LiveBytes()
+    weight = torch.empty(10)
+    live.mark([weight, weight.view(2, 5)], "parameters")  # one storage, once
+    with watching(live):
+        made = weight + 1
+    peak = live.peak()
+    assert made.numel() == 10
+    assert (peak.total, peak.by_category["parameters"], peak.by_category["temporary"]) == (80, 40, 40)
+
+
+def test_a_storage_is_in_hindsight_the_first_of_its_categories():
+    live = LiveBytes()
+    with watching(live):
+        buffer = torch.empty(10)
+        other = torch.empty(5)
+    live.mark([buffer], "saved for backward")
+    live.mark([buffer], "gradients")
+    peak = live.peak()
+    assert other.numel() == 5
+    assert (peak.by_category["gradients"], peak.by_category["saved for backward"]) == (40, 0)
+    assert peak.by_category["temporary"] == 20
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_autograds_savings_by_hand(device):
+    """y = sigmoid(w x): autograd keeps x for w's gradient and sigmoid's output; w x itself goes."""
+    w = torch.empty(1, device=device, requires_grad=True)
+    x = torch.empty(100, device=device)
+    live = LiveBytes()
+    live.mark([w], "parameters")
+    live.mark([x], "inputs")
+    with watching(live):
+        y = torch.sigmoid(w * x)
+        y.sum().backward()
+    peak = live.peak()
+    assert peak.by_category["parameters"] == 4
+    assert peak.by_category["inputs"] == 400
+    assert peak.by_category["saved for backward"] == 400
+    assert sum(peak.by_category.values()) == peak.total
+
+
+def test_a_new_storage_at_an_old_address_is_a_new_storage():
+    """Addresses are used again as soon as a storage is freed; sizes must not get mixed up."""
+    live = LiveBytes()
+    with watching(live):
+        for n in (10, 1000, 10, 500):
+            t = torch.empty(n, dtype=torch.uint8)
+            del t
+    assert live.peak().total == 1000
+
+
+def test_the_watch_is_over_when_the_block_is():
+    live = LiveBytes()
+    with watching(live):
+        a = torch.empty(10)
+    after = torch.empty(100)
+    assert a.numel() + after.numel() == 110
+    assert live.peak().total == 40
+
+
+def test_cost_leaves_no_hook_and_moves_no_weight_before_the_step():
+    step = training_step(SMALL, "bptt", "native", lr=0.0)
+    before = [p.detach().clone() for p in step.net.parameters()]
+    cost_of(step, *batch_for(step, 2, 2, "cpu"))
+    assert all(torch.equal(a, b) for a, b in zip(before, step.net.parameters(), strict=True))
+    assert all(not m._forward_hooks for m in step.net.modules())
+    assert [group["lr"] for group in step.optimizer.param_groups] == [0.0]

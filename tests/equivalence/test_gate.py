@@ -1,0 +1,187 @@
+"""The gate opens for the frameworks as they are set here, and for nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import algorithms, backends, networks
+from bench.kernels.surrogate import fire
+from bench.losses import InstantaneousLoss
+from bench.networks.build import build
+from bench.probes import equivalence
+from bench.probes.equivalence import CEILING, CONTROLS, Comparison, Response, compare
+from bench.spec import Case, NeuronSpec
+from bench.training_step import training_step
+
+FRAMEWORKS = ["spikingjelly", "spikingjelly-multistep", "snntorch"]
+SMALL = "vgg-sws-small/cifar10"
+
+
+def case_of(network: str, algorithm: str, backend: str, T: int = 4, batch: int = 2) -> Case:
+    available = backends.available(backend)
+    if not available:
+        pytest.skip(available.reason)
+    return Case("tests", "equivalence", network, algorithm, backend, T, batch)
+
+
+def assert_opens(case: Case) -> None:
+    (gate,) = equivalence.measure(case)
+    detail = gate.detail
+    assert gate.value == "pass", detail
+    assert detail["spikes differing"] == 0
+    assert 0.01 < detail["firing rate"] < 0.9
+    assert set(detail["broken neurons that fail"]) == {"wrong decay", "late reset", "state not reset"}
+
+
+@pytest.mark.parametrize("network", [SMALL, "r400/fashion-mnist"])
+@pytest.mark.parametrize("backend", FRAMEWORKS)
+def test_frameworks_equal_native_under_bptt(network, backend):
+    assert_opens(case_of(network, "bptt", backend))
+
+
+def test_a_framework_equals_native_at_the_papers_width():
+    """One is enough: the neurons are those of the small network."""
+    assert_opens(case_of("vgg-sws/cifar10", "bptt", "spikingjelly", T=3))
+
+
+@pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
+def test_what_spikingjelly_ships_equals_native(algorithm):
+    assert_opens(case_of(SMALL, algorithm, "spikingjelly-shipped"))
+
+
+@pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
+@pytest.mark.parametrize("backend", ["spikingjelly", "snntorch"])
+def test_frameworks_equal_native_step_by_step(backend, algorithm):
+    assert_opens(case_of(SMALL, algorithm, backend))
+
+
+# --------------------------------------------------------------------------- what must not pass
+
+
+def native(case: Case) -> tuple[Tensor, Tensor, Response, float]:
+    """Input, target, the native response, and the noise floor as the gate takes it."""
+    x, target = equivalence._batch(networks.spec(case.network), case)
+    reference = equivalence._respond(case, "native", x, target)
+    turned = equivalence._respond(case, "native", x.flip(1), target.flip(0))
+    noise = compare(reference, replace(turned, spikes=reference.spikes)).gradient_difference
+    return x, target, reference, noise
+
+
+@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a"])
+@pytest.mark.parametrize("control", sorted(CONTROLS))
+def test_a_broken_neuron_fails(control, algorithm):
+    case = case_of(SMALL, algorithm, "native")
+    x, target, reference, noise = native(case)
+    result = compare(reference, CONTROLS[control](case, x, target))
+    assert not result.passes(noise)
+    assert result.spikes_differing > 0
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """The snnTorch backend but for the reset: Leaky's own in place of the one that the backend writes out."""
+
+    delayed: bool
+    name: str = "snntorch built-in"
+    layerwise: bool = False
+
+    def neurons(self, spec: NeuronSpec) -> nn.Module:
+        return BuiltInLeaky(spec, self.delayed)
+
+
+class BuiltInLeaky(nn.Module):
+    def __init__(self, spec: NeuronSpec, delayed: bool) -> None:
+        super().__init__()
+        import snntorch
+
+        self.leaky = snntorch.Leaky(
+            beta=spec.decay,
+            threshold=spec.threshold,
+            spike_grad=lambda x: fire(x, spec.surrogate),
+            reset_mechanism="subtract",
+            reset_delay=delayed,
+        )
+
+    def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
+        s, after = self.leaky(x[0], torch.zeros_like(x[0]) if v is None else v)
+        return s.unsqueeze(0), after
+
+
+@pytest.mark.parametrize("delayed", [True, False], ids=["default (delayed)", "prompt"])
+def test_snntorch_built_in_reset_is_another_neuron(delayed):
+    case = case_of(SMALL, "bptt", "snntorch")
+    x, target, reference, noise = native(case)
+    rule = algorithms.load("bptt")
+    net = build(networks.spec(SMALL), BuiltIn(delayed))
+    equivalence.draw(net, case)
+    built_in = equivalence.respond(
+        net, lambda: rule.train_step(net, x, InstantaneousLoss(target, case.T), lambda: None)
+    )
+    result = compare(reference, built_in)
+    assert sum(float(s.sum()) for s in built_in.spikes) > 0
+    assert not result.passes(noise)
+
+
+def test_the_gate_reports_a_fail(monkeypatch):
+    """A backend that differs is written down as a fail, not raised and not passed."""
+    case = case_of(SMALL, "bptt", "snntorch", T=3, batch=1)
+    module = backends.load("snntorch")
+    honest = module.neurons
+    monkeypatch.setattr(module, "neurons", lambda spec: honest(replace(spec, decay=spec.decay - 0.05)))
+    (gate,) = equivalence.measure(case)
+    assert gate.value == "fail"
+    assert gate.detail["spikes differing"] > 0
+
+
+def test_a_gate_whose_controls_pass_does_not_open(monkeypatch):
+    """If a broken neuron got through, agreement would mean nothing."""
+    case = case_of(SMALL, "bptt", "native", T=2, batch=1)
+    honest = equivalence._respond
+    monkeypatch.setitem(CONTROLS, "late reset", lambda case, x, target: honest(case, "native", x, target))
+    (gate,) = equivalence.measure(case)
+    assert gate.value == "fail"
+    assert "late reset" not in gate.detail["broken neurons that fail"]
+
+
+# --------------------------------------------------------------------------- the comparison itself
+
+
+def response(spike: float = 1.0, gradient: float = 1.0) -> Response:
+    whole: list[Any] = [torch.ones(3), torch.full((2,), 1e-9)]
+    return Response([torch.tensor([0.0, spike])], [whole[0] * gradient, whole[1] * gradient])
+
+
+def test_one_spike_of_difference_fails():
+    assert compare(response(), response()).passes(0.0)
+    result = compare(response(), response(spike=0.0))
+    assert (result.spikes_differing, result.spikes_total) == (1, 2)
+    assert not result.passes(0.0)
+
+
+def test_the_gradient_difference_is_relative_to_its_parameter():
+    assert compare(response(), response(gradient=1.01)).gradient_difference == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("difference", "noise", "passes"),
+    [(9e-6, 0.0, True), (1.1e-5, 0.0, False), (9e-5, 1e-5, True), (1.1e-4, 1e-5, False), (2 * CEILING, 1.0, False)],
+)
+def test_tolerance_is_ten_noise_floors_up_to_a_ceiling(difference, noise, passes):
+    assert Comparison(0, 1, difference).passes(noise) is passes
+
+
+def test_nets_of_other_layers_are_not_compared():
+    with pytest.raises(ValueError, match="differ in their layers"):
+        compare(response(), Response([], []))
+
+
+def test_aligned_parameters_are_all_of_them():
+    for backend, algorithm in (("native", "ottt-a"), ("spikingjelly-shipped", "ottt-a"), ("native", "bptt")):
+        net = training_step(SMALL, algorithm, backend).net
+        found = equivalence.aligned_parameters(net)
+        assert sorted(map(id, found)) == sorted(map(id, net.parameters()))

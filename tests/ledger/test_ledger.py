@@ -1,0 +1,109 @@
+"""Verdicts as rows, counts and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.claims import VERDICTS, Claim, Verdict, counts, ledger_rows, write_ledger
+from bench.spec import UserError
+
+MakeClaim = Callable[..., Claim]
+
+
+@pytest.fixture
+def verdicts(claim: MakeClaim) -> list[Verdict]:
+    words = 'a "quoted" word, a comma\nand µ ±'
+    return [
+        Verdict(
+            claim("within", id="one", value=90.0, tolerance=0.5),
+            "reproduced",
+            90.123456789,
+            words,
+            0.1,
+            3,
+            "full",
+            "here",
+        ),
+        Verdict(claim("equal", id="two", value=9.2e6, printed="9.2M"), "not reproduced", 9_228_362_123, "", n=1),
+        Verdict(claim(id="three", undecidable="not told"), "undecidable", None, "not told"),
+    ]
+
+
+def test_counts_hold_every_verdict(verdicts: list[Verdict]) -> None:
+    assert list(counts([])) == list(VERDICTS)
+    assert counts(verdicts + verdicts[:1]) == {
+        "reproduced": 2, "partly": 0, "not reproduced": 1, "not attempted": 0, "undecidable": 1, "stale": 0,
+    }  # fmt: skip
+
+
+def test_a_row_a_claim_all_of_text(verdicts: list[Verdict]) -> None:
+    rows = ledger_rows(verdicts)
+    assert [row["claim"] for row in rows] == ["one", "two", "three"]
+    assert all(isinstance(cell, str) for row in rows for cell in row.values())
+    assert len({tuple(row) for row in rows}) == 1
+    one, two, three = rows
+    assert (one["measured"], one["spread"], one["n"], one["tolerance"]) == ("90.1235", "0.1", "3", "0.5")
+    assert (two["reported"], two["measured"], two["spread"]) == ("9.2e+06", "9228362123", "")
+    assert (three["measured"], three["verdict"], three["reason"]) == ("", "undecidable", "not told")
+
+
+def test_what_is_written_reads_back(tmp_path: Path, verdicts: list[Verdict]) -> None:
+    path = tmp_path / "deep" / "ledger.csv"
+    rows = ledger_rows(verdicts)
+    write_ledger(path, rows)
+    assert list(csv.DictReader(io.StringIO(path.read_bytes().decode()))) == rows
+    assert list(pd.read_csv(path)["claim"]) == ["one", "two", "three"]
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path, verdicts: list[Verdict]) -> None:
+    path = tmp_path / "ledger.csv"
+    rows = ledger_rows(verdicts)
+    write_ledger(path, rows)
+    first = path.read_bytes()
+    write_ledger(path, rows)
+    assert path.read_bytes() == first
+    assert b"\r" not in first
+    assert list(tmp_path.iterdir()) == [path]  # no draft is left
+
+
+def test_papers_come_in_order_and_claims_as_they_are(tmp_path: Path, claim: MakeClaim) -> None:
+    def rows(*papers: str) -> list[dict[str, str]]:
+        return [
+            row
+            for paper in papers
+            for name in ("z", "a")
+            for row in ledger_rows([Verdict(claim("positive", id=name, paper=paper), "partly", 1, "")])
+        ]
+
+    first, second = tmp_path / "1.csv", tmp_path / "2.csv"
+    write_ledger(first, rows("ottt", "skipper"))
+    write_ledger(second, rows("skipper", "ottt"))
+    assert first.read_bytes() == second.read_bytes()
+    names = [(row["paper"], row["claim"]) for row in csv.DictReader(io.StringIO(first.read_text()))]
+    assert names == [("ottt", "z"), ("ottt", "a"), ("skipper", "z"), ("skipper", "a")]
+
+
+def test_a_ledger_that_cannot_be_written_is_named_and_the_old_one_stays(
+    tmp_path: Path, verdicts: list[Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.csv"
+    write_ledger(path, ledger_rows(verdicts))
+    before = path.read_bytes()
+
+    def full(draft: Path, content: bytes) -> int:
+        with draft.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match=r"cannot write .*ledger\.csv: No space left"):
+        write_ledger(path, ledger_rows(verdicts[:1]))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
