@@ -66,7 +66,7 @@ RULES: dict[Any, Callable[[Sequence[Any], list[Tensor]], list[Product]]] = {
     aten.addmm: _matrix_product,
     aten.baddbmm: _matrix_product,
 }
-_WITHOUT_RULE = ("conv", "matmul", "mm", "linear", "attention", "einsum")
+_WITHOUT_RULE = ("conv", "matmul", "mm", "mv", "dot", "linear", "attention", "einsum")
 
 # Outputs of these hold binary spikes if every tensor they read does (and the other factor is a plain number).
 _KEEP_SPIKES = {
@@ -112,12 +112,15 @@ class Macs:
             raise LookupError(f"no counting rule for operator {op}: add one to bench/probes/macs.py")
         elif self._keeps_spikes(packet, args):
             self.mark_spikes(outputs)
+        elif not op.is_view:  # changed in place: what held spikes holds real numbers now
+            for tensor in outputs:
+                self._spikes.pop(tensor.untyped_storage()._cdata, None)
 
     def _keeps_spikes(self, packet: Any, args: Sequence[Any]) -> bool:
         if packet in _KEEP_SPIKES:
             read = list(tensors(args))
             return bool(read) and all(self.is_spikes(tensor) for tensor in read)
-        if packet in (aten.mul, aten.div):
+        if packet in (aten.mul, aten.div, aten.mul_, aten.div_):
             constant = not isinstance(args[1], Tensor)
             return constant and self.is_spikes(args[0])
         return False

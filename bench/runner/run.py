@@ -76,7 +76,7 @@ def run(
                     broken.update([outcome.status] if outcome.status in BROKEN else [])
         finally:
             for left in running:
-                pass
+                left.process.kill()
                 left.process.join()
     return broken
 

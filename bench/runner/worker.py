@@ -173,7 +173,11 @@ def _measure(job: Job, channel: Connection) -> list[Measurement]:
             from bench.probes.real import RealData
 
             return train.measure(
-                case, RealData(case, job.data_root), checkpoint_of(job), lambda p: channel.send(("progress", p)), _device()
+                case,
+                RealData(case, job.data_root),
+                checkpoint_of(job),
+                lambda p: channel.send(("progress", p)),
+                _device(),
             )
     raise UserError(f"no probe called {case.probe!r}")
 

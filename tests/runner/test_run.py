@@ -208,10 +208,12 @@ def test_sigterm_ends_the_run_and_its_workers(tmp_path: Path, faulty: Callable[[
 
     killer = threading.Thread(target=terminate)
     killer.start()
+    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         measure(tmp_path, THREE)
     killer.join()
     assert alive == [True]
+    assert time.monotonic() - began < 40  # the worker would sleep for 60 s
     assert not psutil.pid_exists(int((tmp_path / "scratch" / "pid").read_text()))
     assert signal.getsignal(signal.SIGTERM) == before
     assert told(tmp_path) == {1: ("ok", "")}

@@ -1,0 +1,272 @@
+"""Multiply-accumulates: by hand, by fvcore, by torch's own counter, and the order of the algorithms."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench import backends, networks
+from bench.networks.build import build
+from bench.probes.cost import batch_for, cost_of
+from bench.probes.count import forward_macs
+from bench.probes.macs import ROLES, Macs
+from bench.probes.tape import watching
+from bench.spec import AvgPool, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike
+from bench.training_step import TrainingStep, support, training_step
+
+PAPER = "vgg-sws/cifar10"
+SMALL = "vgg-sws-small/cifar10"
+
+# [2, 8, 8] image -> conv to 3 -> LIF -> x2 -> conv to 4, stride 2 -> LIF -> 4x4 mean -> dense to 5
+TINY = NetworkSpec(
+    name="tiny",
+    input=(2, 8, 8),
+    classes=5,
+    layers=(
+        Conv(3), Spike(NeuronSpec()), Scale(2.0),
+        Conv(4, stride=2, standardised=True), Spike(NeuronSpec()), AvgPool(4, 4), Flatten(), Dense(5),
+    ),
+    neuron=NeuronSpec(),
+    parameters=(3 * 2 * 9 + 3) + (4 * 3 * 9 + 4 + 4) + (5 * 4 + 5),
+    source="this test",
+)  # fmt: skip
+FIRST = 3 * 8 * 8 * (2 * 3 * 3)  #  outputs x products of each: 3456
+SECOND = 4 * 4 * 4 * (3 * 3 * 3)  # 1728
+READOUT = 5 * 4  #                   20
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """``tiny(algorithm, backend)``: a training step of the tiny net."""
+    real = networks.spec
+    monkeypatch.setattr(networks, "spec", lambda name: TINY if name == "tiny" else real(name))
+
+    def ready(algorithm: str, backend: str = "native", device: str = "meta", **options) -> TrainingStep:
+        available = backends.available(backend)
+        if not available:
+            pytest.skip(available.reason)
+        return training_step("tiny", algorithm, backend, device=device, **options)
+
+    return ready
+
+
+def macs_of(step: TrainingStep, T: int, batch: int, device: str = "meta") -> Macs:
+    return cost_of(step, *batch_for(step, T, batch, device)).macs
+
+
+@cache
+def paper(algorithm: str, backend: str = "native", T: int = 6, batch: int = 128) -> Macs:
+    return macs_of(training_step(PAPER, algorithm, backend, device="meta"), T, batch)
+
+
+# --------------------------------------------------------------------------- hand counts
+
+
+def test_forward_by_hand_by_fvcore_and_by_operators():
+    net = build(TINY, backends.load("native"))
+    net.reset_parameters(0)
+    by_fvcore = forward_macs(net)
+    assert by_fvcore == {"conv": FIRST + SECOND, "linear": READOUT}
+    assert sum(forward_macs(net, batch=3).values()) == 3 * 5204
+    ours = Macs(net.parameters())
+    with torch.no_grad(), watching(ours):
+        net.step(torch.zeros(1, *TINY.input), None)
+    assert ours.dense == {"forward": 3456 + 1728 + 20, "error to input": 0, "error to weight": 0}
+
+
+@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
+@pytest.mark.parametrize("backend", ["native", "spikingjelly", "snntorch"])
+def test_training_step_by_hand(tiny, algorithm, backend):
+    """The image needs no error; every synapse's weight gradient has as many products as its forward pass."""
+    T, batch = 3, 2
+    got = macs_of(tiny(algorithm, backend), T, batch)
+    assert got.dense == {
+        "forward": T * batch * (FIRST + SECOND + READOUT),
+        "error to input": T * batch * (SECOND + READOUT),
+        "error to weight": T * batch * (FIRST + SECOND + READOUT),
+    }
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_multiplications_by_hand_bptt(tiny, device):
+    """The second convolution reads spikes times a constant: additions, forward and for its weight gradient.
+
+    The image and the pooled spikes are real numbers: products that read them are multiplications.
+    """
+    T, batch = 3, 2
+    got = macs_of(tiny("bptt", device=device), T, batch, device)
+    assert got.multiplications == {
+        "forward": T * batch * (FIRST + READOUT),
+        "error to input": T * batch * (SECOND + READOUT),
+        "error to weight": T * batch * (FIRST + READOUT),
+    }
+
+
+def test_multiplications_by_hand_ottt(tiny):
+    """A trace is a real number: its products with the error are multiplications, except at a sample's first step."""
+    T, batch = 3, 2
+    got = macs_of(tiny("ottt-a"), T, batch)
+    assert got.multiplications["forward"] == T * batch * (FIRST + READOUT)
+    assert got.multiplications["error to input"] == T * batch * (SECOND + READOUT)
+    assert got.multiplications["error to weight"] == batch * (T * (FIRST + READOUT) + (T - 1) * SECOND)
+
+
+def test_sltt_k_goes_back_in_k_steps_only(tiny):
+    T, batch, k = 5, 2, 2
+    got = macs_of(tiny("sltt-k", k=k), T, batch)
+    assert got.dense == {
+        "forward": T * batch * (FIRST + SECOND + READOUT),
+        "error to input": k * batch * (SECOND + READOUT),
+        "error to weight": k * batch * (FIRST + SECOND + READOUT),
+    }
+
+
+@pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
+def test_what_spikingjelly_ships_by_hand(tiny, algorithm):
+    """It runs each synapse but the first a second time on the trace, for OTTT: once for the value, once for the gradient."""
+    T, batch = 3, 2
+    got = macs_of(tiny(algorithm, "spikingjelly-shipped"), T, batch)
+    again = SECOND + READOUT if algorithm == "ottt-a" else 0
+    assert got.dense["forward"] == T * batch * (FIRST + SECOND + READOUT + again)
+    assert got.dense["error to weight"] == T * batch * (FIRST + SECOND + READOUT)
+
+
+# --------------------------------------------------------------------------- other counters
+
+
+@pytest.mark.parametrize("network", [PAPER, "r400/fashion-mnist"])
+def test_forward_of_a_network_equals_fvcore(network):
+    net = build(networks.spec(network), backends.load("native"))
+    net.reset_parameters(0)
+    ours = Macs(net.parameters())
+    with torch.no_grad(), watching(ours):
+        net.step(torch.zeros(1, *net.spec.input), None)
+    assert ours.dense["forward"] == sum(forward_macs(net).values()) > 0
+
+
+def test_forward_of_vgg_by_hand():
+    """9 products an output and input channel; maps of 32, 32, 16, 16, 8, 8, 4, 4 squared."""
+    by_hand = 9 * (
+        1024 * (3 * 64 + 64 * 128) + 256 * (128 * 256 + 256 * 256) + 64 * (256 * 512 + 512 * 512) + 16 * 2 * 512 * 512
+    )
+    got = paper("bptt", T=1, batch=1)
+    assert got.dense["forward"] == by_hand + 512 * 10
+
+
+@pytest.mark.parametrize("backend", backends.names())
+@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt", "sltt-k"])
+def test_training_step_equals_torchs_flop_counter(algorithm, backend):
+    possible = support(SMALL, algorithm, backend)
+    if not possible:
+        pytest.skip(possible.reason)
+    step = training_step(SMALL, algorithm, backend, device="meta")
+    x, target = batch_for(step, 3, 2, "meta")
+    with FlopCounterMode(display=False) as counter:
+        step.run(x, target)
+    assert 2 * sum(cost_of(step, x, target).macs.dense.values()) == counter.get_total_flops() > 0
+
+
+# --------------------------------------------------------------------------- at the paper's size
+
+
+@pytest.mark.parametrize("algorithm", ["ottt-a", "ottt-o", "sltt"])
+def test_native_online_algorithms_multiply_as_often_as_bptt(algorithm):
+    assert paper(algorithm).dense == paper("bptt").dense
+
+
+def test_spikingjellys_own_ottt_multiplies_more():
+    possible = support(PAPER, "ottt-a", "spikingjelly-shipped")
+    if not possible:
+        pytest.skip(possible.reason)
+    shipped, native = paper("ottt-a", "spikingjelly-shipped").dense, paper("ottt-a").dense
+    assert shipped["forward"] > 1.9 * native["forward"]
+    assert sum(shipped.values()) > 1.2 * sum(native.values())
+
+
+@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt", "sltt-k"])
+def test_multiplications_are_at_most_the_dense_count(algorithm):
+    got = paper(algorithm)
+    for role in ROLES:
+        assert 0 < got.multiplications[role] <= got.dense[role]
+    assert sum(got.multiplications.values()) < sum(got.dense.values())
+
+
+def test_counts_are_proportional_to_batch_and_steps():
+    one, more = paper("bptt", T=1, batch=1).dense, paper("bptt", T=6, batch=128).dense
+    assert {role: 6 * 128 * n for role, n in one.items()} == more
+
+
+# --------------------------------------------------------------------------- what counts as spikes
+
+
+def spikes_of(f) -> tuple[int, int]:
+    """(dense, multiplications) of a matrix product with f(binary spikes) as its left factor."""
+    macs = Macs([])
+    s = torch.ones(4, 6)
+    macs.mark_spikes([s])
+    with watching(macs):
+        f(s).reshape(4, 6) @ torch.ones(6, 3)
+    return macs.dense["forward"], macs.multiplications["forward"]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda s: s, lambda s: 2.74 * s, lambda s: s * 2 / 3, lambda s: s.clone(), lambda s: torch.stack([s[:2], s[2:]]),
+        lambda s: torch.cat([s[2:], s[:2]]), lambda s: s.detach().view(2, 12), lambda s: s.t().contiguous().t(),
+        lambda s: s.mul_(2.74),
+    ],
+    ids=["spikes", "scaled", "scaled twice", "copied", "stacked", "joined", "viewed", "transposed", "scaled in place"],
+)  # fmt: skip
+def test_spikes_stay_spikes(f):
+    assert spikes_of(f) == (72, 0)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda s: s + s, lambda s: s * torch.full((4, 6), 0.5), lambda s: s.cumsum(0), lambda s: s + 1,
+        lambda s: torch.cat([s[:2], torch.rand(2, 6)]), lambda s: (s * 0.5).add_(s),
+    ],
+    ids=["summed", "times real numbers", "accumulated", "shifted", "joined with real numbers", "a trace"],
+)  # fmt: skip
+def test_real_numbers_made_from_spikes_are_no_spikes(f):
+    assert spikes_of(f) == (72, 72)
+
+
+def test_freed_spikes_are_forgotten():
+    macs = Macs([])
+    s = torch.ones(1000)
+    macs.mark_spikes([s])
+    del s
+    assert not macs._spikes
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda: torch.addbmm(torch.ones(2, 2), torch.ones(3, 2, 2), torch.ones(3, 2, 2)),
+        lambda: torch.mv(torch.ones(2, 2), torch.ones(2)),
+        lambda: torch.dot(torch.ones(2), torch.ones(2)),
+    ],
+    ids=["addbmm", "mv", "dot"],
+)
+def test_an_operator_without_a_rule_is_not_passed_over(f):
+    with pytest.raises(NotImplementedError, match="no counting rule"), watching(Macs([])):
+        f()
+
+
+def test_products_by_role():
+    """y = (x w)^2 sum: one product forward, and one for each of the two errors."""
+    w, x = torch.ones(6, 3, requires_grad=True), torch.ones(4, 6, requires_grad=True)
+    macs = Macs([w])
+    with watching(macs):
+        (x @ w).square().sum().backward()
+    assert macs.dense == dict.fromkeys(ROLES, 4 * 6 * 3)
+    macs = Macs([w])
+    with watching(macs):
+        (x.detach() @ w).square().sum().backward()
+    assert macs.dense == {"forward": 72, "error to input": 0, "error to weight": 72}
