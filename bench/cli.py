@@ -97,7 +97,7 @@ def run(
     paper: str | None, scale: str, data_root: Path | None, workers: int | None, retry: bool, only: str | None
 ) -> None:
     """Measure what is missing of PAPER (default: every paper), judge its claims, and draw."""
-    from bench.runner.progress import Screen
+    from bench.runner.screen import Screen
     from bench.runner.run import default_workers
     from bench.runner.run import run as run_cases
     from bench.runner.store import keeper

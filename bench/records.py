@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from bench.files import write_whole
 from bench.spec import Record, UserError
 
 if TYPE_CHECKING:
@@ -62,11 +63,7 @@ class Store:
         path = self.root / "machines" / f"{machine}.json"
         if path.exists():
             return
-        draft = path.with_suffix(f".{os.getpid()}.draft")
-        with _writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes((json.dumps(identity, indent=2, sort_keys=True) + "\n").encode())
-            draft.replace(path)
+        write_whole(path, (json.dumps(identity, indent=2, sort_keys=True) + "\n").encode())
 
     @contextmanager
     def locked(self, paper: str, machine: str) -> Iterator[None]:

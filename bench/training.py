@@ -18,23 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.probes.real import RealData
+from bench.progress import Progress
 from bench.spec import Case, UserError, seed_of
 from bench.training_step import TrainingStep
 
 CHECKPOINT_EVERY_S = 15.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training is, for people: shares of the whole, running loss and accuracy (%), images per second."""
-
-    done: int  # images
-    total: int  # images
-    epoch: int
-    epochs: int
-    loss: float
-    accuracy: float
-    images_per_second: float
 
 
 @dataclass(frozen=True)

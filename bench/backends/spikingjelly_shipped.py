@@ -58,7 +58,7 @@ class Shipped(nn.Module):
         layers: list[nn.Module] = []
         channels = spec.input[0]
         for part in spec.layers:
-            layers.append(_layer(part, channels, algorithm))
+            layers += _layer(part, channels, algorithm)
             if isinstance(part, (Conv, Dense)):
                 channels = part.channels if isinstance(part, Conv) else part.features
         self.layers = layer.OTTTSequential(*layers)
@@ -106,25 +106,23 @@ def _node(spec: NeuronSpec, algorithm: str) -> nn.Module:
     )
 
 
-def _layer(part: Layer, channels: int, algorithm: str) -> nn.Module:
+def _layer(part: Layer, channels: int, algorithm: str) -> list[nn.Module]:
     match part:
         case Conv(out, kernel, stride, padding, bias, standardised):
             kind = layer.WSConv2d if standardised else layer.Conv2d
-            return kind(channels, out, kernel, stride, padding, bias=bias)
+            return [kind(channels, out, kernel, stride, padding, bias=bias)]
         case Dense(out, bias):
-            return layer.Linear(channels, out, bias=bias)
+            return [layer.Linear(channels, out, bias=bias)]
         case Spike(spec, dropout):
-            if dropout == 0:
-                return _node(spec, algorithm)
-            return nn.Sequential(_node(spec, algorithm), layer.Dropout(dropout))
+            return [_node(spec, algorithm), *([layer.Dropout(dropout)] if dropout else [])]
         case Scale(factor):
-            return _Times(factor)
+            return [_Times(factor)]
         case AvgPool(kernel, stride, padding):
-            return layer.AvgPool2d(kernel, stride, padding)
+            return [layer.AvgPool2d(kernel, stride, padding)]
         case AdaptiveAvgPool(size):
-            return layer.AdaptiveAvgPool2d((size, size))
+            return [layer.AdaptiveAvgPool2d((size, size))]
         case Flatten():
-            return layer.Flatten(1)
+            return [layer.Flatten(1)]
     raise TypeError(f"no SpikingJelly layer for {part}")
 
 

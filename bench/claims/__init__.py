@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from bench.claims.claim import VERDICTS, Claim, Verdict
 from bench.claims.judge import judge
-from bench.claims.ledger import counts, ledger_rows, write_ledger
+from bench.claims.ledger import as_csv, counts, ledger_rows
 from bench.claims.load import load_claims
 
-__all__ = ["VERDICTS", "Claim", "Verdict", "counts", "judge", "ledger_rows", "load_claims", "write_ledger"]
+__all__ = ["VERDICTS", "Claim", "Verdict", "as_csv", "counts", "judge", "ledger_rows", "load_claims"]

@@ -1,16 +1,13 @@
-"""Verdicts as rows, as counts and as a CSV file."""
+"""Verdicts as rows, as counts and as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from bench.claims.claim import VERDICTS, Verdict, text
-from bench.spec import UserError
 
 
 def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
@@ -48,18 +45,11 @@ def ledger_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
     ]
 
 
-def write_ledger(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """The rows as CSV, by paper and then as they come; the same rows give the same bytes. Replaced as a whole."""
+def as_csv(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows with the same columns as CSV text; the same rows give the same text."""
     table = io.StringIO()
     if rows:
         writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: row["paper"]))
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(table.getvalue().encode())
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror}; free some space or mend the permissions") from error
+        writer.writerows(rows)
+    return table.getvalue()

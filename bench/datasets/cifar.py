@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.datasets import store
 from bench.datasets.images import Images
+from bench.files import write_whole
 from bench.spec import YES, Support, no
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Cifar:
             for file in missing:  # by name: no other member, and no path the archive chooses, is ever written
                 member = members.extractfile(f"{self.folder}/{file}")
                 assert member is not None, "a checked archive holds its files"
-                store.write(root / self.folder / file, member.read())
+                write_whole(root / self.folder / file, member.read(), store.ELSEWHERE)
 
 
 def preparation() -> Preparation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import platformdirs
 from bench.spec import UserError
 
 VARIABLE = "SPIKECOST_DATA_ROOT"
+ELSEWHERE = f"choose another data root ({VARIABLE})"
 CONNECT_S, READ_S, RETRIES = 5, 30, 2
 
 
@@ -68,21 +68,8 @@ def fetched(path: Path, url: str, md5: str, download: bool) -> Path:
     except ValueError as error:
         raise UserError(f"{url} gave a file that is not the official one (expected md5 {md5}); {by_hand}") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; choose another data root ({VARIABLE})") from error
+        raise UserError(f"{path} cannot be written: {error.strerror}; {ELSEWHERE}") from error
     return path
-
-
-def write(path: Path, contents: bytes) -> None:
-    """Write beside, then rename: a kill at any moment leaves no half file under this name."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(contents)
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise UserError(f"{path} cannot be written: {error.strerror}; choose another data root ({VARIABLE})") from error
 
 
 def identity(md5: Mapping[str, str]) -> str:

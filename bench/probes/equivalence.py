@@ -19,6 +19,7 @@ from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
 from bench.networks.build import Network, build
+from bench.networks.modules import Neurons
 from bench.probes.tape import tensors
 from bench.spec import Case, Measurement, NetworkSpec, NeuronSpec, seed_of
 from bench.training_step import training_step
@@ -121,7 +122,10 @@ def _respond(case: Case, backend: str, x: Tensor, target: Tensor) -> Response:
 
 
 def draw(net: nn.Module, case: Case) -> None:
-    """The gate's weights: none is left at zero, where a difference could hide behind a factor of nothing."""
+    """The gate's weights: none is left at zero, where a difference could hide behind a factor of nothing.
+
+    Neuron dropout is off, for every framework draws its masks in an order of its own.
+    """
     generator = torch.Generator().manual_seed(seed_of("equivalence weights", case.network, case.seed))
     with torch.no_grad():
         for parameter in aligned_parameters(net):
@@ -131,6 +135,9 @@ def draw(net: nn.Module, case: Case) -> None:
                 parameter.copy_(noise * fan_in**-0.5)
             else:
                 parameter.add_(0.1 * noise)
+    for module in net.modules():
+        if isinstance(module, Neurons) or type(module).__name__ == "Dropout":
+            module.training = False
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
@@ -178,6 +185,7 @@ def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, 
 def _run_broken(case: Case, x: Tensor, target: Tensor, backend: _Broken, stale: bool = False) -> Response:
     rule = algorithms.load(case.algorithm)
     net = rule.prepare(build(networks.spec(case.network), backend), **case.settings)
+    net.reset_parameters(seed_of("weights", case.network, case.seed))
     draw(net, case)
     if stale:
         with torch.no_grad():

@@ -17,7 +17,8 @@ from bench import networks
 from bench.probes.real import RealData
 from bench.probes.tape import tensors
 from bench.spec import Case, Measurement, UserError
-from bench.training import Progress, outputs, train
+from bench.progress import Progress
+from bench.training import outputs, train
 from bench.training_step import TrainingStep, training_step
 
 VERSION = 1

@@ -19,11 +19,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.progress import Progress
 from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
 from bench.spec import Case
 
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
+LAST_WORDS_S = 10  # for a process to end after its answer
 ALONE = ("clock",)  # a clock must not share the machine with another case
 
 
@@ -31,7 +33,7 @@ class Listener(Protocol):
     """What is told to people while cases run."""
 
     def started(self, case: Case) -> None: ...
-    def progress(self, case: Case, progress: Any) -> None: ...
+    def progress(self, case: Case, progress: Progress) -> None: ...
     def finished(self, case: Case, outcome: Outcome) -> None: ...
 
 
@@ -71,7 +73,8 @@ def run(
                     running.remove(done)
                     outcome = done.outcome or _silent(done)
                     keep(done.job.case, outcome)
-                    checkpoint_of(done.job).unlink(missing_ok=True)
+                    if outcome.status == "ok":  # else measuring again goes on from it
+                        checkpoint_of(done.job).unlink(missing_ok=True)
                     listener.finished(done.job.case, outcome)
                     broken.update([outcome.status] if outcome.status in BROKEN else [])
         finally:
@@ -117,6 +120,8 @@ def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
             r.outcome = Outcome("timeout", f"not done after {TIME_LIMIT_S[r.job.case.scale]:.0f} s", (), "")
             ended.append(r)
     for r in ended:
+        r.process.join(timeout=LAST_WORDS_S)
+        r.process.kill()
         r.process.join()
         r.channel.close()
     return ended

@@ -45,7 +45,7 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
         versions=_versions(case.backend),
         commit=commit,
         machine=machine,
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        when=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 
 

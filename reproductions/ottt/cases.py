@@ -58,11 +58,11 @@ def _costs() -> Iterator[Case]:
 
 
 def _gates() -> Iterator[Case]:
-    for network, _, _ in SIZES:
+    for network in (*(network for network, _, _ in SIZES), "vgg-sws-small/cifar10"):
         scale = "smoke" if network == "r400/fashion-mnist" else "laptop"
         for backend in ("spikingjelly", "spikingjelly-multistep", "snntorch"):
             yield Case(PAPER, "equivalence", network, "bptt", backend, T=3, batch=2, scale=scale)
-        if network in CHAINS:
+        if network in (*CHAINS, "vgg-sws-small/cifar10"):
             for algorithm in ("ottt-a", "sltt"):
                 yield Case(PAPER, "equivalence", network, algorithm, "spikingjelly-shipped", T=3, batch=2)
 

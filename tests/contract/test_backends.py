@@ -136,7 +136,6 @@ def test_no_state_is_the_zero_state(ready):
     assert_same(net.window(x, zeros), net.window(x, None))
 
 
-
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
 def test_nothing_is_kept_between_batches(backend, algorithm, lively):
     possible = support(NETWORK, algorithm, backend.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 from typing import Any
 
@@ -29,7 +30,7 @@ def peak(network: str, algorithm: str, T: int, batch: int, backend: str = "nativ
 def differences(points: dict[int, int]) -> list[tuple[int, int]]:
     """(step in the argument, step in the value) between neighbours."""
     at = sorted(points)
-    return [(b - a, points[b] - points[a]) for a, b in zip(at, at[1:], strict=False)]
+    return [(b - a, points[b] - points[a]) for a, b in itertools.pairwise(at)]
 
 
 def assert_affine(points: dict[int, int]) -> None:
@@ -146,7 +147,12 @@ def test_shapes_alone_give_the_bytes_of_real_tensors_at_the_papers_width(algorit
 
 @pytest.mark.parametrize(
     ("network", "algorithm"),
-    [("r400/fashion-mnist", "bptt"), ("r400/fashion-mnist", "ottt-a"), ("vgg11-bn/cifar10-dvs", "bptt"), ("vgg-f/cifar100", "ottt-a")],
+    [
+        ("r400/fashion-mnist", "bptt"),
+        ("r400/fashion-mnist", "ottt-a"),
+        ("vgg11-bn/cifar10-dvs", "bptt"),
+        ("vgg-f/cifar100", "ottt-a"),
+    ],
 )
 def test_shapes_alone_suffice_for_other_kinds_of_network(network, algorithm):
     fake, real = peak(network, algorithm, 2, 2), peak(network, algorithm, 2, 2, device="cpu")

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from bench import algorithms, backends, networks
+from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
 from bench.networks.build import build
 from bench.probes import equivalence
 from bench.probes.equivalence import CEILING, CONTROLS, Comparison, Response, compare
-from bench.spec import Case, NeuronSpec
+from bench.spec import Case, NeuronSpec, seed_of
 from bench.training_step import training_step
 
 FRAMEWORKS = ["spikingjelly", "spikingjelly-multistep", "snntorch"]
@@ -82,6 +83,16 @@ def test_a_broken_neuron_fails(control, algorithm):
     assert result.spikes_differing > 0
 
 
+@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a"])
+@pytest.mark.parametrize("network", [SMALL, "r400/fashion-mnist"])
+def test_the_controls_fail_for_their_neurons_alone(network, algorithm):
+    """Sound neurons in the place of the broken ones pass: same weights, same input."""
+    case = case_of(network, algorithm, "native")
+    x, target, reference, noise = native(case)
+    sound = equivalence._run_broken(case, x, target, equivalence._Broken(lif))
+    assert compare(reference, sound).passes(noise)
+
+
 @dataclass(frozen=True)
 class BuiltIn:
     """The snnTorch backend but for the reset: Leaky's own in place of the one that the backend writes out."""
@@ -119,9 +130,7 @@ def test_snntorch_built_in_reset_is_another_neuron(delayed):
     rule = algorithms.load("bptt")
     net = build(networks.spec(SMALL), BuiltIn(delayed))
     equivalence.draw(net, case)
-    built_in = equivalence.respond(
-        net, lambda: rule.train_step(net, x, InstantaneousLoss(target, case.T), lambda: None)
-    )
+    built_in = equivalence.respond(net, lambda: rule.train_step(net, x, InstantaneousLoss(target, case.T), lambda: None))
     result = compare(reference, built_in)
     assert sum(float(s.sum()) for s in built_in.spikes) > 0
     assert not result.passes(noise)

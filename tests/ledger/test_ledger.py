@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.claims import VERDICTS, Claim, Verdict, counts, ledger_rows, write_ledger
+from bench.claims import VERDICTS, Claim, Verdict, as_csv, counts, ledger_rows
+from bench.files import write_whole
 from bench.spec import UserError
 
 MakeClaim = Callable[..., Claim]
@@ -57,7 +58,7 @@ def test_a_row_a_claim_all_of_text(verdicts: list[Verdict]) -> None:
 def test_what_is_written_reads_back(tmp_path: Path, verdicts: list[Verdict]) -> None:
     path = tmp_path / "deep" / "ledger.csv"
     rows = ledger_rows(verdicts)
-    write_ledger(path, rows)
+    write_whole(path, as_csv(rows).encode())
     assert list(csv.DictReader(io.StringIO(path.read_bytes().decode()))) == rows
     assert list(pd.read_csv(path)["claim"]) == ["one", "two", "three"]
 
@@ -65,36 +66,19 @@ def test_what_is_written_reads_back(tmp_path: Path, verdicts: list[Verdict]) -> 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path, verdicts: list[Verdict]) -> None:
     path = tmp_path / "ledger.csv"
     rows = ledger_rows(verdicts)
-    write_ledger(path, rows)
+    write_whole(path, as_csv(rows).encode())
     first = path.read_bytes()
-    write_ledger(path, rows)
+    write_whole(path, as_csv(rows).encode())
     assert path.read_bytes() == first
     assert b"\r" not in first
     assert list(tmp_path.iterdir()) == [path]  # no draft is left
-
-
-def test_papers_come_in_order_and_claims_as_they_are(tmp_path: Path, claim: MakeClaim) -> None:
-    def rows(*papers: str) -> list[dict[str, str]]:
-        return [
-            row
-            for paper in papers
-            for name in ("z", "a")
-            for row in ledger_rows([Verdict(claim("positive", id=name, paper=paper), "partly", 1, "")])
-        ]
-
-    first, second = tmp_path / "1.csv", tmp_path / "2.csv"
-    write_ledger(first, rows("ottt", "skipper"))
-    write_ledger(second, rows("skipper", "ottt"))
-    assert first.read_bytes() == second.read_bytes()
-    names = [(row["paper"], row["claim"]) for row in csv.DictReader(io.StringIO(first.read_text()))]
-    assert names == [("ottt", "z"), ("ottt", "a"), ("skipper", "z"), ("skipper", "a")]
 
 
 def test_a_ledger_that_cannot_be_written_is_named_and_the_old_one_stays(
     tmp_path: Path, verdicts: list[Verdict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "ledger.csv"
-    write_ledger(path, ledger_rows(verdicts))
+    write_whole(path, as_csv(ledger_rows(verdicts)).encode())
     before = path.read_bytes()
 
     def full(draft: Path, content: bytes) -> int:
@@ -104,6 +88,6 @@ def test_a_ledger_that_cannot_be_written_is_named_and_the_old_one_stays(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"cannot write .*ledger\.csv: No space left"):
-        write_ledger(path, ledger_rows(verdicts[:1]))
+        write_whole(path, as_csv(ledger_rows(verdicts[:1])).encode())
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

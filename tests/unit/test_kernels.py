@@ -117,9 +117,7 @@ def test_membrane_by_hand():
     assert v.item() == pytest.approx(0.8)
 
 
-@pytest.mark.parametrize(
-    ("surrogate", "peak"), list(zip(SURROGATES, [1.0, 0.375, 1.0, 2.0], strict=True)), ids=NAMES
-)
+@pytest.mark.parametrize(("surrogate", "peak"), list(zip(SURROGATES, [1.0, 0.375, 1.0, 2.0], strict=True)), ids=NAMES)
 def test_surrogate_peak_symmetry_and_mass(surrogate, peak):
     x = torch.linspace(-8, 8, 16001, dtype=torch.float64)
     f = derivative_(x.clone(), surrogate)

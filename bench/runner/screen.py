@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 
+from bench.progress import Progress
 from bench.runner.worker import Outcome
 from bench.spec import Case
 
@@ -17,7 +19,7 @@ class Screen:
 
     def __init__(self, total: int, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
-        self._bars = Progress(
+        self._bars = Bars(
             TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:3.0f}%"),
             TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
             console=self._console, transient=True,
@@ -36,7 +38,7 @@ class Screen:
     def started(self, case: Case) -> None:
         self._bars.update(self._all, note=case.key)
 
-    def progress(self, case: Case, progress: Any) -> None:
+    def progress(self, case: Case, progress: Progress) -> None:
         bar = self._trainings.get(case.key)
         if bar is None:
             bar = self._bars.add_task(f"{case.algorithm} on {case.dataset}", total=progress.total, note="")

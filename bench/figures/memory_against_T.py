@@ -1,0 +1,124 @@
+"""Peak memory of a training step against the number of time steps, one panel a framework."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.figures import style
+from bench.figures.paper import Paper, most, origin
+from bench.figures.words import title
+from bench.spec import Record
+
+name = "memory_against_T"
+_GIB = 2**30
+# Backends that belong to one framework share its panel; their lines differ in dash.
+_PANELS = {"spikingjelly-multistep": "spikingjelly"}
+
+
+def data(paper: Paper) -> dict[str, Any] | None:
+    """The network and batch measured at most T; only series of two points or more."""
+    everywhere = paper.counted("peak_live_bytes")
+    setting = most(everywhere, _setting, lambda r: (r.case["T"], r.case["backend"]))
+    here = [r for r in everywhere if _setting(r) == setting]
+    series: dict[tuple[str, str, str], list[Record]] = {}
+    for record in here:
+        series.setdefault((record.case["backend"], record.case["algorithm"], title(record)), []).append(record)
+    lines = [
+        {
+            "backend": backend,
+            "panel": _PANELS.get(backend, backend),
+            "algorithm": algorithm,
+            "title": words,
+            "points": sorted([r.case["T"], r.value] for r in records),
+        }
+        for (backend, algorithm, words), records in sorted(
+            series.items(), key=lambda item: (style.backend_order(item[0][0]), style.algorithm_order(item[0][1]), item[0])
+        )
+        if len(records) > 1
+    ]
+    if not lines:
+        return None
+    network, batch = setting
+    used = [r for records in series.values() if len(records) > 1 for r in records]
+    return {
+        "title": "Training memory against time steps",
+        "subtitle": (
+            f"Peak bytes of live tensors in one training step, {network}, batch {batch}, counted at every point."
+            + "".join(f" Hollow: {one['label']}." for one in paper.context)
+        ),
+        "origin": origin(paper, used, "one counted step a point"),
+        "network": network,
+        "batch": batch,
+        "lines": lines,
+        "context": [{"algorithm": one["algorithm"], "points": one["points"]} for one in paper.context],
+    }
+
+
+def render(data: dict[str, Any]) -> str:
+    with style.canvas():
+        from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+        panels = list(dict.fromkeys(line["panel"] for line in data["lines"]))
+        columns = min(2, len(panels))
+        deep = -(-len(panels) // columns)
+        figure = style.sheet(data, 2.45 * deep)
+        grid = figure.subplots(deep, columns, squeeze=False, sharex=True, sharey=True)
+        heights = [y / _GIB for line in data["lines"] for _, y in line["points"]]
+        heights += [y / _GIB for one in data["context"] for _, y in one["points"]]
+        steps = [T for line in data["lines"] for T, _ in line["points"]]
+        for spare in grid.flat[len(panels) :]:
+            spare.set_visible(False)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            style.plain(axes)
+            style.heading(axes, style.backend(panel).title)
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_xlim(min(steps) * 0.95, max(steps) * 1.05)
+            axes.set_ylim(min(heights) * 0.8, max(heights) * 1.25)
+            axes.xaxis.set_major_locator(FixedLocator([1, 2, 3, 6, 10, 20, 30]))
+            axes.yaxis.set_major_locator(FixedLocator([0.25, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_minor_locator(NullLocator())
+            if panel == "native":
+                for one in data["context"]:
+                    axes.plot(
+                        [T for T, _ in one["points"]], [y / _GIB for _, y in one["points"]], "o", ms=4.5, mfc="none",
+                        mew=0.9, color=style.MUTED.light,
+                    )  # fmt: skip
+            _lines(axes, [line for line in data["lines"] if line["panel"] == panel])
+        for axes in grid[-1]:
+            axes.set_xlabel("time steps T")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("peak, GiB")
+        return style.svg(figure, data["title"], _description(data))
+
+
+def _lines(axes: Any, lines: list[dict[str, Any]]) -> None:
+    ends = []
+    for line in lines:
+        look = style.algorithm(line["algorithm"])
+        xs, ys = zip(*[(T, y / _GIB) for T, y in line["points"]], strict=True)
+        own = line["backend"] == line["panel"]
+        axes.plot(xs, ys, color=look.colour.light, lw=look.width, ls="-" if own else style.backend(line["backend"]).dash)
+        words = line["title"] if own else f"{line['title']}, {style.backend(line['backend']).title.split(', ')[-1]}"
+        ends.append((ys[-1], words, look.colour))
+    style.end_labels(axes, ends, 0.085)
+
+
+def _setting(record: Record) -> tuple[Any, ...]:
+    return (record.case["network"], record.case["batch"])
+
+
+def _description(data: dict[str, Any]) -> str:
+    said = []
+    for line in data["lines"]:
+        (first, low), (last, high) = line["points"][0], line["points"][-1]
+        said.append(
+            f"{line['title']} on {style.backend(line['backend']).title}: "
+            f"{style.size(low)} at T = {first}, {style.size(high)} at T = {last}"
+        )
+    return "Lines on logarithmic axes. " + "; ".join(said) + "."
+
+

@@ -1,0 +1,75 @@
+"""What the peak of a training step is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.figures import rows, style
+from bench.figures.paper import Paper, most, options, origin
+from bench.figures.words import title
+from bench.spec import Record
+
+name = "peak_breakdown"
+_GIB = 2**30
+
+
+def data(paper: Paper) -> dict[str, Any] | None:
+    """The network of most cases, at the T and the batch of the paper's claims."""
+    everywhere = paper.counted("peak_live_bytes")
+    network = most(everywhere, lambda r: r.case["network"], lambda r: r.key)
+    here = [r for r in everywhere if r.case["network"] == network and r.case["T"] == paper.T_of(network)]
+    if not here:
+        return None
+    batch = most(here, lambda r: r.case["batch"], lambda r: r.key)
+    peaks = sorted((r for r in here if r.case["batch"] == batch), key=_order)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record in peaks:
+        groups.setdefault(record.case["backend"], []).append(_row(record))
+    T = peaks[0].case["T"]
+    return {
+        "title": "What the peak is made of",
+        "subtitle": (
+            f"Live tensors at the moment of most bytes in one training step: {network}, T = {T}, batch {batch}. "
+            "State is what a time step hands to the next; a tensor that is several things counts as the first."
+        ),
+        "origin": origin(paper, peaks, "counted, one training step a row"),
+        "network": network,
+        "T": T,
+        "batch": batch,
+        "groups": [{"heading": style.backend(name).title, "rows": found} for name, found in groups.items()],
+    }
+
+
+def render(data: dict[str, Any]) -> str:
+    with style.canvas():
+        groups = data["groups"]
+        figure = style.sheet(data, rows.height(groups) + 0.4)
+        axes = figure.subplots()
+        style.plain(axes, grid="x")
+        axes.spines["left"].set_visible(False)
+        placed = rows.lay(axes, groups)
+        categories = [c for c in style.CATEGORIES if any(row["bytes"].get(c) for _, row in placed)]
+        for y, row in placed:
+            left = 0.0
+            for category in categories:
+                width = row["bytes"].get(category, 0) / _GIB
+                axes.barh(y, width, 0.66, left=left, color=style.CATEGORIES[category].colour.light)
+                left += width
+        axes.set_xlim(0, 1.02 * max(row["total"] for _, row in placed) / _GIB)
+        axes.set_xlabel("GiB")
+        rows.column(axes, 1.1, "peak", placed, [style.size(row["total"]) for _, row in placed])
+        style.key(figure, [style.CATEGORIES[category] for category in categories])
+        said = [
+            f"{row['title']} on {group['heading']}: {style.size(row['total'])}" for group in groups for row in group["rows"]
+        ]
+        return style.svg(figure, data["title"], "Stacked bars of bytes by category. " + "; ".join(said) + ".")
+
+
+def _row(record: Record) -> dict[str, Any]:
+    split = {category: record.detail[category] for category in style.CATEGORIES if record.detail.get(category)}
+    return {"algorithm": record.case["algorithm"], "title": title(record), "bytes": split, "total": record.value}
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    case = record.case
+    return (style.backend_order(case["backend"]), style.algorithm_order(case["algorithm"]), options(record))

@@ -1,0 +1,433 @@
+"""The laws of the algorithms: their formulas written out by hand, and what each must equal."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench import algorithms, backends, networks
+from bench.algorithms.traces import with_traces
+from bench.kernels.surrogate import derivative_
+from bench.losses import InstantaneousLoss
+from bench.networks.build import Network, build
+from bench.probes.equivalence import aligned_parameters, draw
+from bench.spec import AvgPool, Case, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike, Surrogate, UserError
+from bench.training_step import support, training_step
+
+SMALL = "vgg-sws-small/cifar10"
+NEURON = NeuronSpec(decay=0.6)
+
+
+def made(name: str, shape, classes: int, parameters: int, *layers, neuron: NeuronSpec = NEURON) -> NetworkSpec:
+    return NetworkSpec(name, shape, classes, layers, neuron, parameters, "this test")
+
+
+def mlp(neuron: NeuronSpec = NEURON) -> NetworkSpec:
+    """6 -> 8 LIF -> 5 LIF -> 3."""
+    layers = (Dense(8), Spike(neuron), Dense(5), Spike(neuron), Dense(3))
+    return made("mlp", (6,), 3, 6 * 8 + 8 + 8 * 5 + 5 + 5 * 3 + 3, *layers, neuron=neuron)
+
+
+def convnet(neuron: NeuronSpec = NEURON) -> NetworkSpec:
+    """[2, 6, 6] -> conv to 3 -> LIF -> x2.74 -> conv to 4 -> LIF -> 2x2 mean -> dense to 3."""
+    layers = (Conv(3), Spike(neuron), Scale(2.74), Conv(4), Spike(neuron), AvgPool(2, 2), Flatten(), Dense(3))
+    parameters = (3 * 2 * 9 + 3) + (4 * 3 * 9 + 4) + (3 * 4 * 9 + 3)
+    return made("convnet", (2, 6, 6), 3, parameters, *layers, neuron=neuron)
+
+
+T, B = 5, 4
+
+
+def drawn(spec: NetworkSpec, algorithm: str = "bptt", **options) -> tuple[Network, Tensor, Tensor]:
+    """The net in doubles with weights that make it fire, made ready for the algorithm; a sequence and targets."""
+    net = build(spec, backends.load("native")).double()
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64))
+            p.mul_(2 * p[0].numel() ** -0.5 if p.dim() > 1 else 0.3)
+    x = torch.randn(T, B, *spec.input, generator=generator, dtype=torch.float64)
+    target = torch.randint(spec.classes, (B,), generator=generator)
+    return algorithms.load(algorithm).prepare(net, **options).train(), x, target
+
+
+def gradient(net: Network, algorithm: str, x: Tensor, target: Tensor, update=lambda: None, **options) -> list[Tensor]:
+    net.zero_grad()
+    algorithms.load(algorithm).train_step(net, x, InstantaneousLoss(target, len(x)), update, **options)
+    return [p.grad.clone() for p in aligned_parameters(net)]
+
+
+def gradient_of(spec: NetworkSpec, algorithm: str, **options) -> list[Tensor]:
+    net, x, target = drawn(spec, algorithm, **options)
+    return gradient(net, algorithm, x, target, **options)
+
+
+def difference(a: list[Tensor], b: list[Tensor]) -> float:
+    """Largest relative difference over parameters."""
+    assert len(a) == len(b) > 0
+    return max(float((x - y).norm() / y.norm()) for x, y in zip(a, b, strict=True))
+
+
+# --------------------------------------------------------------------------- the loss
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.05, 1.0])
+def test_loss_by_hand_and_in_shares(alpha):
+    """Steps taken one by one, and all together, have the loss of the sequence."""
+    g = torch.Generator().manual_seed(0)
+    outs, target = torch.randn(4, 3, 5, generator=g, dtype=torch.float64), torch.tensor([1, 4, 0])
+    by_hand = 0.0
+    for out in outs.tolist():
+        for o, y in zip(out, target.tolist(), strict=True):
+            log_sum = torch.tensor(o).exp().sum().log().item()
+            entropy = log_sum - o[y]
+            squares = sum((v - (c == y)) ** 2 for c, v in enumerate(o)) / 5
+            by_hand += ((1 - alpha) * entropy + alpha * squares) / 3 / 4
+    loss = InstantaneousLoss(target, 4, alpha)
+    assert loss(outs).item() == pytest.approx(by_hand, rel=1e-5)
+    assert sum(loss(out[None]).item() for out in outs) == pytest.approx(by_hand, rel=1e-5)
+
+
+# --------------------------------------------------------------------------- OTTT by hand
+
+
+def error_at_output(o: Tensor, target: Tensor, alpha: float = 0.05) -> Tensor:
+    """dL[t]/do[t] of the instantaneous loss."""
+    batch, classes = o.shape
+    onehot = F.one_hot(target, classes).double()
+    return ((1 - alpha) * (o.softmax(1) - onehot) / batch + alpha * 2 * (o - onehot) / (batch * classes)) / T
+
+
+def fired(u: Tensor, n: NeuronSpec) -> tuple[Tensor, Tensor]:
+    """Spikes, and the membrane after the reset."""
+    s = (u >= n.threshold).double()
+    return s, u - n.threshold * s
+
+
+def slope(u: Tensor, n: NeuronSpec) -> Tensor:
+    sigma = torch.sigmoid(n.surrogate.alpha * (u - n.threshold))
+    return n.surrogate.alpha * sigma * (1 - sigma)
+
+
+@torch.no_grad()
+def online_by_hand_mlp(net: Network, x: Tensor, target: Tensor, n: NeuronSpec, trace_decay: float) -> list[Tensor]:
+    """dL/dW = sum_t g[t] a[t]^T, dL/db = sum_t g[t]; a[t] = trace_decay a[t-1] + s[t]; the first layer reads x[t] itself."""
+    W1, b1, W2, b2, W3, b3 = aligned_parameters(net)
+    total = [torch.zeros_like(p) for p in (W1, b1, W2, b2, W3, b3)]
+    v1 = v2 = a1 = a2 = 0.0
+    for x_t in x:
+        u1 = n.decay * v1 + x_t @ W1.t() + b1
+        s1, v1 = fired(u1, n)
+        u2 = n.decay * v2 + s1 @ W2.t() + b2
+        s2, v2 = fired(u2, n)
+        o = s2 @ W3.t() + b3
+        a1, a2 = trace_decay * a1 + s1, trace_decay * a2 + s2
+        g3 = error_at_output(o, target)
+        g2 = (g3 @ W3) * slope(u2, n)
+        g1 = (g2 @ W2) * slope(u1, n)
+        for sum_, term in zip(total, (g1.t() @ x_t, g1.sum(0), g2.t() @ a1, g2.sum(0), g3.t() @ a2, g3.sum(0)), strict=True):
+            sum_ += term
+    return total
+
+
+def outer_of_convolution(g: Tensor, a: Tensor) -> Tensor:
+    """sum over samples and places of g[o] a[i, shifted], for a 3x3 kernel padded by one: loops over the nine shifts."""
+    height, width = a.shape[-2:]
+    padded = F.pad(a, (1, 1, 1, 1))
+    grad = a.new_zeros(g.shape[1], a.shape[1], 3, 3)
+    for dy, dx in itertools.product(range(3), repeat=2):
+        grad[:, :, dy, dx] = torch.einsum("bohw,bihw->oi", g, padded[..., dy : dy + height, dx : dx + width])
+    return grad
+
+
+def convolved_back(g: Tensor, W: Tensor) -> Tensor:
+    """The error at a 3x3 convolution's input, with the same loops."""
+    height, width = g.shape[-2:]
+    back = g.new_zeros(g.shape[0], W.shape[1], height + 2, width + 2)
+    for dy, dx in itertools.product(range(3), repeat=2):
+        back[..., dy : dy + height, dx : dx + width] += torch.einsum("bohw,oi->bihw", g, W[:, :, dy, dx])
+    return back[..., 1:-1, 1:-1]
+
+
+@torch.no_grad()
+def online_by_hand_convnet(net: Network, x: Tensor, target: Tensor, n: NeuronSpec, trace_decay: float) -> list[Tensor]:
+    """As above; gain and pooling act on the trace of the spikes as they do on the spikes."""
+    W1, b1, W2, b2, W3, b3 = aligned_parameters(net)
+    total = [torch.zeros_like(p) for p in (W1, b1, W2, b2, W3, b3)]
+    v1 = v2 = a1 = a2 = 0.0
+
+    def pooled(s: Tensor) -> Tensor:
+        return s.unflatten(3, (3, 2)).unflatten(2, (3, 2)).mean((3, 5)).flatten(1)
+
+    for x_t in x:
+        u1 = n.decay * v1 + F.conv2d(x_t, W1, b1, padding=1)
+        s1, v1 = fired(u1, n)
+        u2 = n.decay * v2 + F.conv2d(2.74 * s1, W2, b2, padding=1)
+        s2, v2 = fired(u2, n)
+        o = pooled(s2) @ W3.t() + b3
+        a1, a2 = trace_decay * a1 + s1, trace_decay * a2 + s2
+        g3 = error_at_output(o, target)
+        unpooled = (g3 @ W3).view(-1, 4, 3, 3).repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+        g2 = unpooled * slope(u2, n)
+        g1 = 2.74 * convolved_back(g2, W2) * slope(u1, n)
+        terms = (
+            outer_of_convolution(g1, x_t), g1.sum((0, 2, 3)),
+            outer_of_convolution(g2, 2.74 * a1), g2.sum((0, 2, 3)),
+            g3.t() @ pooled(a2), g3.sum(0),
+        )  # fmt: skip
+        for sum_, term in zip(total, terms, strict=True):
+            sum_ += term
+    return total
+
+
+NETS = [(mlp, online_by_hand_mlp), (convnet, online_by_hand_convnet)]
+
+
+@pytest.mark.parametrize(("spec", "by_hand"), NETS, ids=["dense", "convolutional"])
+@pytest.mark.parametrize("algorithm", ["ottt-a", "ottt-o"])
+def test_ottt_is_its_formula(algorithm, spec, by_hand):
+    net, x, target = drawn(spec(), algorithm)
+    formula = by_hand(net, x, target, NEURON, NEURON.decay)
+    assert all(float(g.norm()) > 0 for g in formula)
+    assert difference(gradient(net, algorithm, x, target), formula) < 1e-6
+
+
+@pytest.mark.parametrize(("spec", "by_hand"), NETS, ids=["dense", "convolutional"])
+def test_sltt_is_its_formula(spec, by_hand):
+    net, x, target = drawn(spec(), "sltt")
+    assert difference(gradient(net, "sltt", x, target), by_hand(net, x, target, NEURON, 0.0)) < 1e-6
+
+
+@pytest.mark.parametrize(("spec", "by_hand"), NETS, ids=["dense", "convolutional"])
+def test_the_formula_tells_decays_apart(spec, by_hand):
+    net, x, target = drawn(spec(), "ottt-a")
+    mine = gradient(net, "ottt-a", x, target)
+    for wrong in (0.0, 0.9 * NEURON.decay, 1.0):
+        assert difference(mine, by_hand(net, x, target, NEURON, wrong)) > 1e-3
+
+
+# --------------------------------------------------------------------------- equalities between algorithms
+
+
+@pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
+def test_equals_what_spikingjelly_ships(algorithm, lively):
+    possible = support(SMALL, algorithm, "spikingjelly-shipped")
+    if not possible:
+        pytest.skip(possible.reason)
+    gradients = []
+    x, target = lively(build(networks.spec(SMALL), backends.load("native")), 4, 2)
+    for backend in ("native", "spikingjelly-shipped"):
+        step = training_step(SMALL, algorithm, backend)
+        draw(step.net, Case("tests", "equivalence", SMALL, algorithm, backend, 4, 2))
+        step.gradients(x, target)
+        gradients.append([p.grad for p in aligned_parameters(step.net)])
+    assert difference(*gradients) < 1e-5
+
+
+@pytest.mark.parametrize("spec", [mlp, convnet])
+def test_a_trace_of_decay_zero_is_sltt(spec):
+    net, x, target = drawn(spec(), "sltt")
+    sltt = gradient(net, "sltt", x, target)
+    assert difference(gradient(with_traces(net, 0.0), "ottt-a", x, target), sltt) < 1e-12
+
+
+@pytest.mark.parametrize("spec", [mlp, convnet])
+def test_one_step_is_one_step_for_every_algorithm(spec):
+    gradients = []
+    for algorithm, options in [("bptt", {}), ("sltt", {}), ("sltt-k", {"k": 1}), ("ottt-a", {}), ("ottt-o", {})]:
+        net, x, target = drawn(spec(), algorithm, **options)
+        gradients.append(gradient(net, algorithm, x[:1], target, **options))
+    for other in gradients[1:]:
+        assert difference(other, gradients[0]) < 1e-12
+
+
+@pytest.mark.parametrize("spec", [mlp, convnet])
+def test_sltt_k_of_all_steps_is_sltt(spec):
+    assert difference(gradient_of(spec(), "sltt-k", k=T), gradient_of(spec(), "sltt")) < 1e-12
+
+
+def test_sltt_k_is_k_of_T_of_sltt_on_average():
+    """Every draw of 2 of 5 steps, each as likely: the mean gradient is 2/5 of SLTT's."""
+    net, x, target = drawn(mlp(), "sltt-k")
+    whole = gradient(net, "sltt", x, target)
+    draws: dict[tuple[int, ...], list[Tensor]] = {}
+    seed = 0
+    while len(draws) < 10:
+        torch.manual_seed(seed)
+        steps = tuple(sorted(torch.randperm(T)[:2].tolist()))
+        torch.manual_seed(seed)
+        draws[steps] = gradient(net, "sltt-k", x, target, k=2)
+        seed += 1
+    mean = [torch.stack(g).mean(0) for g in zip(*draws.values(), strict=True)]
+    assert difference(mean, [2 / T * g for g in whole]) < 1e-12
+    assert difference(draws[0, 1], draws[3, 4]) > 1e-3
+
+
+@pytest.mark.parametrize("surrogate", [Surrogate(), Surrogate("triangle", 1.0)], ids=["sigmoid", "triangle"])
+def test_one_lif_layer_with_detached_reset_ottt_is_bptt(surrogate):
+    """The traced synapse into the one layer of neurons, its loss on the spikes themselves (fact sheet, sanity fact).
+
+    A linear readout after the layer is not BPTT's: its trace stands for s[t] alone. So the class scores are the spikes.
+    """
+    neuron = NeuronSpec(decay=0.6, surrogate=surrogate)
+    spec = made("one layer", (6,), 3, 6 * 3 + 3, Dense(3), Spike(neuron), neuron=neuron)
+    net, x, target = drawn(spec)
+    x = (x > 0.3).double()  # presynaptic spikes
+    bptt = gradient(net, "bptt", x, target)
+    for synapse in net.synapses().values():
+        synapse.presynaptic = "spikes"
+    ottt = gradient(with_traces(net, neuron.decay), "ottt-a", x, target)
+    assert difference(ottt[:1], bptt[:1]) < 1e-12
+
+
+def test_one_lif_layer_whose_reset_is_not_detached_ottt_is_not_bptt():
+    neuron = NeuronSpec(decay=0.6, detach_reset=False)
+    spec = made("one layer", (6,), 3, 6 * 3 + 3, Dense(3), Spike(neuron), neuron=neuron)
+    net, x, target = drawn(spec)
+    bptt = gradient(net, "bptt", x, target)
+    for synapse in net.synapses().values():
+        synapse.presynaptic = "spikes"
+    assert difference(gradient(with_traces(net, neuron.decay), "ottt-a", x, target)[:1], bptt[:1]) > 1e-3
+
+
+def test_deeper_nets_part_the_algorithms():
+    bptt, ottt, sltt = (gradient_of(mlp(), name) for name in ("bptt", "ottt-a", "sltt"))
+    assert min(difference(ottt, bptt), difference(sltt, bptt), difference(ottt, sltt)) > 1e-3
+
+
+@pytest.mark.parametrize("spec", [mlp, convnet])
+def test_without_leak_and_reset_paths_bptt_is_sltt(spec):
+    """Decay 0 and a detached reset leave no path through time."""
+    memoryless = spec(NeuronSpec(decay=0.0))
+    assert difference(gradient_of(memoryless, "sltt"), gradient_of(memoryless, "bptt")) < 1e-12
+    assert difference(gradient_of(memoryless, "ottt-a"), gradient_of(memoryless, "bptt")) < 1e-12
+
+
+# --------------------------------------------------------------------------- BPTT, exactly
+
+
+def test_bptt_equals_the_graph_of_the_written_equations():
+    """The MLP's recurrence in plain operators under autograd, the spike's slope by a smooth stand-in."""
+    net, x, target = drawn(mlp())
+    leaves = [p.detach().clone().requires_grad_() for p in aligned_parameters(net)]
+    W1, b1, W2, b2, W3, b3 = leaves
+
+    def fire(u: Tensor) -> tuple[Tensor, Tensor]:
+        smooth = torch.sigmoid(4 * (u - 1))
+        s = (u >= 1).double() + (smooth - smooth.detach())
+        return s, u - s.detach()
+
+    v1 = v2 = torch.zeros(1, dtype=torch.float64)
+    loss = torch.zeros((), dtype=torch.float64)
+    for x_t in x:
+        s1, v1 = fire(NEURON.decay * v1 + x_t @ W1.t() + b1)
+        s2, v2 = fire(NEURON.decay * v2 + s1 @ W2.t() + b2)
+        o = s2 @ W3.t() + b3
+        onehot = F.one_hot(target, 3).double()
+        loss = loss + (0.95 * F.cross_entropy(o, target) + 0.05 * F.mse_loss(o, onehot)) / T
+    by_hand = list(torch.autograd.grad(loss, leaves))
+    assert difference(gradient(net, "bptt", x, target), by_hand) < 1e-9
+
+
+# --------------------------------------------------------------------------- when weights change
+
+
+def updates(algorithm: str, **options) -> int:
+    net, x, target = drawn(mlp(), algorithm, **options)
+    calls = []
+    gradient(net, algorithm, x, target, update=lambda: calls.append(1), **options)
+    return len(calls)
+
+
+def test_only_ottt_o_updates_at_every_step():
+    assert [updates(a) for a in ("bptt", "ottt-a", "sltt", "sltt-k")] == [1, 1, 1, 1]
+    assert updates("ottt-o") == T
+
+
+def test_ottt_o_steps_add_up_to_ottt_a_while_weights_rest():
+    net, x, target = drawn(mlp(), "ottt-o")
+    parameters, parts = aligned_parameters(net), []
+
+    def take() -> None:
+        parts.append([p.grad.clone() for p in parameters])
+        net.zero_grad()
+
+    net.zero_grad()
+    algorithms.load("ottt-o").train_step(net, x, InstantaneousLoss(target, T), take)
+    assert len(parts) == T
+    ottt_a = gradient_of(mlp(), "ottt-a")
+    assert difference([sum(g) for g in zip(*parts, strict=True)], ottt_a) < 1e-12
+    short, _, _ = drawn(mlp(), "ottt-o")
+    first = online_by_hand_mlp(short, x[:1], target, NEURON, NEURON.decay)  # error_at_output divides by T
+    assert difference(parts[0], first) < 1e-6
+
+
+def test_ottt_o_goes_on_with_changed_weights_and_kept_traces():
+    """Plain SGD by hand: step t's gradient is taken with the weights that step t-1 left."""
+    net, x, target = drawn(mlp(), "ottt-o")
+    start = [p.detach().clone() for p in aligned_parameters(net)]
+    n, rate = NEURON, 0.5
+    parameters = aligned_parameters(net)
+
+    @torch.no_grad()
+    def sgd() -> None:
+        for p in parameters:
+            p.sub_(rate * p.grad)
+        net.zero_grad()
+
+    net.zero_grad()
+    algorithms.load("ottt-o").train_step(net, x, InstantaneousLoss(target, T), sgd)
+
+    W1, b1, W2, b2, W3, b3 = start
+    v1 = v2 = a1 = a2 = 0.0
+    for x_t in x:
+        u1 = n.decay * v1 + x_t @ W1.t() + b1
+        s1, v1 = fired(u1, n)
+        u2 = n.decay * v2 + s1 @ W2.t() + b2
+        s2, v2 = fired(u2, n)
+        a1, a2 = n.decay * a1 + s1, n.decay * a2 + s2
+        g3 = error_at_output(s2 @ W3.t() + b3, target)
+        g2 = (g3 @ W3) * slope(u2, n)
+        g1 = (g2 @ W2) * slope(u1, n)
+        W1, b1 = W1 - rate * g1.t() @ x_t, b1 - rate * g1.sum(0)
+        W2, b2 = W2 - rate * g2.t() @ a1, b2 - rate * g2.sum(0)
+        W3, b3 = W3 - rate * g3.t() @ a2, b3 - rate * g3.sum(0)
+    by_hand = [W1, b1, W2, b2, W3, b3]
+    assert difference([p.detach() for p in parameters], by_hand) < 1e-9
+    assert difference(by_hand, start) > 1e-3
+
+
+@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
+def test_every_algorithm_returns_the_summed_outputs(algorithm):
+    net, x, target = drawn(convnet(), algorithm)
+    with torch.no_grad():
+        outs, _ = net.window(x, None)
+    got = algorithms.load(algorithm).train_step(net, x, InstantaneousLoss(target, T), lambda: None)
+    assert not got.requires_grad
+    torch.testing.assert_close(got, outs.sum(0))
+
+
+def test_surrogate_of_the_formulas_is_the_kernels():
+    u = torch.linspace(-1, 3, 9, dtype=torch.float64)
+    torch.testing.assert_close(slope(u, NEURON), derivative_(u - NEURON.threshold, NEURON.surrogate))
+
+
+@pytest.mark.parametrize("k", [0, T + 1])
+def test_sltt_k_refuses_a_k_that_is_no_number_of_steps(k):
+    with pytest.raises(UserError, match=f"k = {k} of T = {T}"):
+        gradient_of(mlp(), "sltt-k", k=k)
+
+
+def test_every_spiking_synapse_carries_a_trace_and_no_other():
+    """The image's convolution has none; convolutions and the readout that read spikes have one each."""
+    net = with_traces(build(networks.spec(SMALL), backends.load("native")), 0.5)
+    traced = [name for name, module in net.named_modules() if type(module).__name__ == "TracedSynapse"]
+    synapses = net.synapses()
+    assert len(synapses) == 5
+    assert len(traced) == 4
+    assert sum(name.removesuffix(".synapse") in traced for name in synapses) == 4
+    assert next(iter(synapses)).removesuffix(".synapse") not in traced

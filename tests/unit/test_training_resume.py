@@ -1,0 +1,221 @@
+"""The training loop: interrupted and resumed it is the same to the bit; another seed is another training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench import training
+from bench.probes.real import RealData
+from bench.spec import Case, UserError
+from bench.training import Epoch, Progress, train
+from bench.training_step import TrainingStep, training_step
+
+pytest.importorskip("sklearn", reason="the digits are part of scikit-learn")
+
+EPOCHS = 2
+BATCHES = 4  # of 4, 4, 4 and 2 images
+CASE = Case(
+    "tests", "training", "vgg-sws-small/digits", "ottt-a", "native", T=2, batch=4, dataset="digits",
+    options=(("train_images", 14), ("test_images", 6)),
+)  # fmt: skip
+
+
+class Killed(Exception):
+    """The run ends here."""
+
+
+@pytest.fixture(scope="module")
+def data() -> RealData:
+    return RealData(CASE, None)
+
+
+@pytest.fixture(autouse=True)
+def save_after_every_batch(monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", -1.0)
+
+
+def new_step(case: Case = CASE, **options) -> TrainingStep:
+    return training_step(case.network, case.algorithm, case.backend, seed=case.seed, **options)
+
+
+def without_seconds(history: tuple[Epoch, ...]) -> list[Epoch]:
+    return [replace(epoch, seconds=0.0) for epoch in history]
+
+
+def assert_same_net(a: TrainingStep, b: TrainingStep) -> None:
+    one, other = a.net.state_dict(), b.net.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    momenta = [[s["momentum_buffer"] for s in step.optimizer.state.values()] for step in (a, b)]
+    assert len(momenta[0]) == len(momenta[1]) > 0
+    assert all(torch.equal(x, y) for x, y in zip(*momenta, strict=True))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data, tmp_path_factory) -> tuple[TrainingStep, tuple[Epoch, ...]]:
+    step = new_step()
+    return step, train(CASE, step, data, epochs=EPOCHS, checkpoint=tmp_path_factory.mktemp("whole") / "c.pt")
+
+
+def killed_after(batches: int):
+    seen: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) == batches:
+            raise Killed
+
+    return report
+
+
+@pytest.mark.parametrize("batches", [1, 2, 4, 5, 8])
+def test_resumed_is_uninterrupted(batches, data, uninterrupted, tmp_path):
+    checkpoint = tmp_path / "c.pt"
+    with pytest.raises(Killed):
+        train(CASE, new_step(), data, epochs=EPOCHS, checkpoint=checkpoint, report=killed_after(batches))
+    assert checkpoint.exists() is (batches > 1)  # the kill falls between a batch and its checkpoint
+    resumed = new_step()
+    seen: list[Progress] = []
+    history = train(CASE, resumed, data, epochs=EPOCHS, checkpoint=checkpoint, report=seen.append)
+    assert len(seen) == EPOCHS * BATCHES - (batches - 1)
+    step, whole = uninterrupted
+    assert without_seconds(history) == without_seconds(whole)
+    assert_same_net(resumed, step)
+
+
+def test_killed_many_times_over(data, uninterrupted, tmp_path):
+    checkpoint, history = tmp_path / "c.pt", None
+    for _ in range(20):
+        step = new_step()
+        try:
+            history = train(CASE, step, data, epochs=EPOCHS, checkpoint=checkpoint, report=killed_after(2))
+            break
+        except Killed:
+            continue
+    assert history is not None
+    assert without_seconds(history) == without_seconds(uninterrupted[1])
+    assert_same_net(step, uninterrupted[0])
+
+
+def test_neuron_dropout_resumes_with_its_own_masks(data, tmp_path):
+    """Masks follow from the batch's name, not from how many were drawn before."""
+
+    def dropping() -> TrainingStep:
+        step = new_step()
+        for module in step.net.spiking():
+            module.dropout = 0.2
+        return step
+
+    whole, resumed = dropping(), dropping()
+    train(CASE, whole, data, epochs=1, checkpoint=tmp_path / "whole.pt")
+    with pytest.raises(Killed):
+        train(CASE, dropping(), data, epochs=1, checkpoint=tmp_path / "c.pt", report=killed_after(3))
+    torch.rand(17)
+    train(CASE, resumed, data, epochs=1, checkpoint=tmp_path / "c.pt")
+    assert_same_net(whole, resumed)
+    plain = new_step()
+    train(CASE, plain, data, epochs=1, checkpoint=tmp_path / "plain.pt")
+    assert not torch.equal(next(plain.net.parameters()), next(whole.net.parameters()))
+
+
+def test_more_epochs_go_on_from_a_finished_run(data, uninterrupted, tmp_path):
+    """Finished: nothing is trained again."""
+    checkpoint = tmp_path / "c.pt"
+    train(CASE, new_step(), data, epochs=EPOCHS, checkpoint=checkpoint)
+    again, seen = new_step(), []
+    history = train(CASE, again, data, epochs=EPOCHS, checkpoint=checkpoint, report=seen.append)
+    assert not seen
+    assert without_seconds(history) == without_seconds(uninterrupted[1])
+    assert_same_net(again, uninterrupted[0])
+
+
+def test_another_seed_is_another_training(data, uninterrupted, tmp_path):
+    case = replace(CASE, seed=1)
+    step = new_step(case)
+    history = train(case, step, RealData(case, None), epochs=1, checkpoint=tmp_path / "c.pt")
+    assert not torch.equal(next(step.net.parameters()), next(uninterrupted[0].net.parameters()))
+    assert history[0].train_loss != uninterrupted[1][0].train_loss
+
+
+def test_order_and_augmentation_follow_from_names(data):
+    """The same batch from any start; another epoch's or seed's differs."""
+    whole = list(data.training_batches(0, 2, 4))
+    assert [len(y) for _, y in whole] == [4, 4, 4, 2]
+    for i, (x, y) in enumerate(data.training_batches(0, 2, 4, start=2), start=2):
+        assert torch.equal(x, whole[i][0])
+        assert torch.equal(y, whole[i][1])
+    other_epoch, _ = next(data.training_batches(1, 2, 4))
+    other_seed, _ = next(RealData(replace(CASE, seed=1), None).training_batches(0, 2, 4))
+    assert not torch.equal(other_epoch, whole[0][0])
+    assert not torch.equal(other_seed, whole[0][0])
+    seen = torch.cat([y for _, y in whole]).sort().values
+    assert torch.equal(seen, data.images.train_y.sort().values)
+
+
+def test_history_counts_every_image_once(data, uninterrupted):
+    step, history = uninterrupted
+    assert [epoch.epoch for epoch in history] == [1, 2]
+    assert all(epoch.images == 14 for epoch in history)
+    assert all(0 <= epoch.train_accuracy <= 100 for epoch in history)
+    correct = 0
+    step.net.eval()
+    with torch.no_grad():
+        for x, y in zip(data.images.test_x, data.images.test_y, strict=True):
+            outs, _ = step.net.window(data.images.preparation.test(x[None]).expand(2, 1, 3, 32, 32), None)
+            correct += int(outs.sum(0).argmax()) == int(y)
+    step.net.train()
+    assert history[-1].test_accuracy == pytest.approx(100 * correct / 6)
+
+
+def test_progress_counts_images(data, tmp_path):
+    seen: list[Progress] = []
+    train(CASE, new_step(), data, epochs=EPOCHS, checkpoint=tmp_path / "c.pt", report=seen.append)
+    assert [p.done for p in seen] == [4, 8, 12, 14, 18, 22, 26, 28]
+    assert {p.total for p in seen} == {28}
+    assert [p.epoch for p in seen] == [1] * BATCHES + [2] * BATCHES
+
+
+def test_learning_rate_is_a_cosine_by_epoch(data, tmp_path):
+    step, rates = new_step(lr=0.1), []
+    train(
+        CASE, step, data, epochs=3, checkpoint=tmp_path / "c.pt",
+        report=lambda _: rates.append(step.optimizer.param_groups[0]["lr"]),
+    )  # fmt: skip
+    assert rates == pytest.approx([0.1] * BATCHES + [0.075] * BATCHES + [0.025] * BATCHES)
+
+
+def test_divergence_is_said(data, tmp_path):
+    step = new_step(lr=1e30)
+    with pytest.raises(FloatingPointError, match=r"training diverged; lower lr"):
+        train(CASE, step, data, epochs=EPOCHS, checkpoint=tmp_path / "c.pt")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error_of_the_user(data, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training.torch, "save", full)
+    with pytest.raises(UserError, match="No space left"):
+        train(CASE, new_step(), data, epochs=1, checkpoint=tmp_path / "c.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_kill_while_writing_leaves_the_former_checkpoint(data, tmp_path, monkeypatch):
+    checkpoint = tmp_path / "c.pt"
+    with pytest.raises(Killed):
+        train(CASE, new_step(), data, epochs=1, checkpoint=checkpoint, report=killed_after(2))
+    before = checkpoint.read_bytes()
+
+    def cut(_: object, file: object) -> None:
+        file.write(b"half")  # type: ignore[attr-defined]
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.torch, "save", cut)
+        with pytest.raises(Killed):
+            train(CASE, new_step(), data, epochs=1, checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == before
+    assert len(train(CASE, new_step(), data, epochs=1, checkpoint=checkpoint)) == 1
