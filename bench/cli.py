@@ -25,9 +25,7 @@ class _Group(click.Group):
         except UserError as error:
             raise click.ClickException(str(error)) from error
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-"):
             try:
                 choose("command", args[0], self.list_commands(ctx))
@@ -93,13 +91,11 @@ def plan_(paper: str | None, scale: str, data_root: Path | None) -> None:
 @click.option("--workers", type=click.IntRange(min=1), help="processes side by side [default: one a core]")
 @click.option("--retry", is_flag=True, help="measure again what failed, was refused or ran out of memory or time")
 @click.option("--only", metavar="TEXT", help="only cases whose key contains TEXT (see plan)")
-def run(
-    paper: str | None, scale: str, data_root: Path | None, workers: int | None, retry: bool, only: str | None
-) -> None:
+def run(paper: str | None, scale: str, data_root: Path | None, workers: int | None, retry: bool, only: str | None) -> None:
     """Measure what is missing of PAPER (default: every paper), judge its claims, and draw."""
-    from bench.runner.screen import Screen
     from bench.runner.run import default_workers
     from bench.runner.run import run as run_cases
+    from bench.runner.screen import Screen
     from bench.runner.store import keeper
 
     store, machine = Store(ROOT / "results"), _machine()
@@ -211,4 +207,3 @@ def _line(title: str, values: list[str]) -> None:
 
 def _bold(text: str) -> str:
     return click.style(text, bold=sys.stdout.isatty())
-

@@ -177,9 +177,7 @@ class Loop:
     upsample: int = 1
 
 
-Layer = (
-    Conv | Dense | BatchNorm | Spike | Scale | Gain | AvgPool | AdaptiveAvgPool | Flatten | ReLU | Residual | Loop
-)
+Layer = Conv | Dense | BatchNorm | Spike | Scale | Gain | AvgPool | AdaptiveAvgPool | Flatten | ReLU | Residual | Loop
 
 
 @dataclass(frozen=True)

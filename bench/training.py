@@ -92,9 +92,7 @@ def train(
                 _save(checkpoint, step, at)
                 saved = time.monotonic()
         accuracy = evaluate(step.net, data, case.T, case.batch)
-        done = Epoch(
-            at.epoch + 1, at.images, at.loss / at.images, 100 * at.correct / at.images, accuracy, round(at.seconds, 2)
-        )
+        done = Epoch(at.epoch + 1, at.images, at.loss / at.images, 100 * at.correct / at.images, accuracy, round(at.seconds, 2))
         at = Position(epoch=at.epoch + 1, history=(*at.history, done))
         _save(checkpoint, step, at)
     return at.history
@@ -139,9 +137,7 @@ def _save(path: Path, step: TrainingStep, at: Position) -> None:
     try:
         with beside.open("wb") as file:
             position = {**asdict(at), "history": [asdict(epoch) for epoch in at.history]}
-            torch.save(
-                {"weights": step.net.state_dict(), "optimizer": step.optimizer.state_dict(), "position": position}, file
-            )
+            torch.save({"weights": step.net.state_dict(), "optimizer": step.optimizer.state_dict(), "position": position}, file)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

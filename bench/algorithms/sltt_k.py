@@ -29,9 +29,7 @@ def prepare(net: Network, k: int = 2) -> Network:
     return net
 
 
-def train_step(
-    net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], k: int = 2
-) -> Tensor:
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], k: int = 2) -> Tensor:
     steps = x.shape[0]
     if not 1 <= k <= steps:
         raise UserError(f"sltt-k: k = {k} of T = {steps} steps; use 1 <= k <= T")

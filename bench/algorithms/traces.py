@@ -25,9 +25,7 @@ from bench.networks.modules import ConvSynapse, State, Synapse
 
 class _TracedConv(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, trace: Tensor, stride: int, padding: int
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, trace: Tensor, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(trace, weight)
         ctx.stride, ctx.padding = stride, padding
         ctx.bias_sizes = None if bias is None else list(bias.shape)

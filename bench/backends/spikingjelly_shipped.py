@@ -141,9 +141,7 @@ def shipped(spec: NetworkSpec, algorithm: str, device: str) -> tuple[Shipped, Ca
     with torch.device(device):
         net = Shipped(spec, algorithm)
 
-    def train_step(
-        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]
-    ) -> Tensor:
+    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
         functional.reset_net(net)
         batch_first = x.transpose(0, 1)
         targets = torch.zeros(batch_first.shape[:2], dtype=torch.long, device=x.device)

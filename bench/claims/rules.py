@@ -92,9 +92,7 @@ def at_least(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Fi
     least = round((claim.value or 0) - (claim.tolerance or 0), 9)
     value = round(left.mean - right.mean, 9)
     reason = f"difference {_short(value)}, at least {_short(least)} asked ({_sides(measure)})"
-    return Finding(
-        "yes" if value >= least else "no", value, reason, (*left.records, *right.records), n=len(left.records)
-    )
+    return Finding("yes" if value >= least else "no", value, reason, (*left.records, *right.records), n=len(left.records))
 
 
 def equal(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:

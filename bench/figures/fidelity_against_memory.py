@@ -65,9 +65,7 @@ def render(data: dict[str, Any]) -> str:
         ends = []
         for p in points:
             look, mark = style.algorithm(p["algorithm"]), style.backend(p["backend"])
-            axes.plot(
-                [p["saved"]], [p["cosine"]], mark.marker, ms=9, mew=0.8, mec=style.PAPER.light, color=look.colour.light
-            )
+            axes.plot([p["saved"]], [p["cosine"]], mark.marker, ms=9, mew=0.8, mec=style.PAPER.light, color=look.colour.light)
             where = f" on {mark.title}" if len(backends) > 1 else ""
             ends.append((p["cosine"], f"{p['title']}{where}\n{p['saved']:.2f} ×, {p['cosine']:.2f}", look.colour))
         style.end_labels(axes, ends, 0.14)

@@ -39,18 +39,19 @@ def data(paper: Paper) -> dict[str, Any] | None:
     if not lines:
         return None
     network, batch = setting
+    reported = paper.context.get(name, {})
     used = [r for records in series.values() if len(records) > 1 for r in records]
     return {
         "title": "Training memory against time steps",
         "subtitle": (
             f"Peak bytes of live tensors in one training step, {network}, batch {batch}, counted at every point."
-            + "".join(f" Hollow: {one['label']}." for one in paper.context)
+            + (f" Hollow: {reported['label']}." if reported else "")
         ),
         "origin": origin(paper, used, "one counted step a point"),
         "network": network,
         "batch": batch,
         "lines": lines,
-        "context": [{"algorithm": one["algorithm"], "points": one["points"]} for one in paper.context],
+        "reported": [[T, value * reported["bytes_per_unit"]] for T, value in reported.get("points", [])],
     }
 
 
@@ -64,7 +65,7 @@ def render(data: dict[str, Any]) -> str:
         figure = style.sheet(data, 2.45 * deep)
         grid = figure.subplots(deep, columns, squeeze=False, sharex=True, sharey=True)
         heights = [y / _GIB for line in data["lines"] for _, y in line["points"]]
-        heights += [y / _GIB for one in data["context"] for _, y in one["points"]]
+        heights += [y / _GIB for _, y in data["reported"]]
         steps = [T for line in data["lines"] for T, _ in line["points"]]
         for spare in grid.flat[len(panels) :]:
             spare.set_visible(False)
@@ -82,11 +83,10 @@ def render(data: dict[str, Any]) -> str:
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_minor_locator(NullLocator())
             if panel == "native":
-                for one in data["context"]:
-                    axes.plot(
-                        [T for T, _ in one["points"]], [y / _GIB for _, y in one["points"]], "o", ms=4.5, mfc="none",
-                        mew=0.9, color=style.MUTED.light,
-                    )  # fmt: skip
+                axes.plot(
+                    [T for T, _ in data["reported"]], [y / _GIB for _, y in data["reported"]], "o", ms=4.5, mfc="none",
+                    mew=0.9, color=style.MUTED.light,
+                )  # fmt: skip
             _lines(axes, [line for line in data["lines"] if line["panel"] == panel])
         for axes in grid[-1]:
             axes.set_xlabel("time steps T")
@@ -120,5 +120,3 @@ def _description(data: dict[str, Any]) -> str:
             f"{style.size(low)} at T = {first}, {style.size(high)} at T = {last}"
         )
     return "Lines on logarithmic axes. " + "; ".join(said) + "."
-
-

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bench.claims import Verdict
@@ -16,19 +17,34 @@ from bench.spec import SCALES, Record
 class Paper:
     """Evidence on one paper, as figures read it.
 
-    ``records`` hold what still counts (bench.records.latest), in any order; ``context`` holds numbers reported elsewhere that are
-    drawn beside ours and judged by nobody; ``fresh`` says whether the code that made a record is the code that is here.
+    ``records`` hold what still counts (bench.records.latest), in any order; ``context`` holds numbers reported elsewhere, by
+    figure, that are drawn beside ours and judged by nobody; ``fresh`` says whether today's code would make a record so.
     """
 
     name: str
     records: Sequence[Record]
     verdicts: Sequence[Verdict] = ()
-    context: Sequence[Mapping[str, Any]] = ()
+    context: Mapping[str, Any] = field(default_factory=dict)
     fresh: Callable[[Record], bool] = lambda _: True
 
+    @cached_property
+    def gates(self) -> dict[tuple[str, str], bool]:
+        """Whether every equivalence gate of a (network, backend) is open; of no gate nothing is said."""
+        gates: dict[tuple[str, str], bool] = {}
+        for record in self.records:
+            if record.case["probe"] == "equivalence":
+                pair = (record.case["network"], record.case["backend"])
+                gates[pair] = gates.get(pair, True) and record.value == "pass"
+        return gates
+
+    def comparable(self, record: Record) -> bool:
+        """Whether a number may stand beside those of other backends: the native backend's, or behind an open gate."""
+        backend = record.case["backend"]
+        return backend == "native" or self.gates.get((record.case["network"], backend), False)
+
     def measured(self, metric: str) -> list[Record]:
-        """Records with a number, of every machine, in an order that does not depend on theirs."""
-        found = (r for r in self.records if r.metric == metric and r.status == "ok")
+        """Records with a number, comparable, of every machine, in an order that does not depend on theirs."""
+        found = (r for r in self.records if r.metric == metric and r.status == "ok" and self.comparable(r))
         return sorted((r for r in found if isinstance(r.value, int | float)), key=identity)
 
     def counted(self, metric: str) -> list[Record]:
@@ -45,11 +61,7 @@ class Paper:
     def T_of(self, network: str) -> int | None:
         """The number of time steps at which the paper's claims ask for a network; without claims, where most was measured."""
         selectors = [
-            part[side]
-            for verdict in self.verdicts
-            for part in verdict.claim.parts
-            for side in ("select", "over")
-            if side in part
+            part[side] for verdict in self.verdicts for part in verdict.claim.parts for side in ("select", "over") if side in part
         ]
         asked = Counter(s["T"] for s in selectors if s.get("network") == network and "T" in s)
         if not asked:

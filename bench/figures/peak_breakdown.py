@@ -59,9 +59,7 @@ def render(data: dict[str, Any]) -> str:
         axes.set_xlabel("GiB")
         rows.column(axes, 1.1, "peak", placed, [style.size(row["total"]) for _, row in placed])
         style.key(figure, [style.CATEGORIES[category] for category in categories])
-        said = [
-            f"{row['title']} on {group['heading']}: {style.size(row['total'])}" for group in groups for row in group["rows"]
-        ]
+        said = [f"{row['title']} on {group['heading']}: {style.size(row['total'])}" for group in groups for row in group["rows"]]
         return style.svg(figure, data["title"], "Stacked bars of bytes by category. " + "; ".join(said) + ".")
 
 

@@ -22,9 +22,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
         return None
     known = {r.key for r in timed}
     lost = {
-        r.key: r
-        for r in paper.failed("clock")
-        if _setting(r) == setting and r.key not in known and r.status != "unsupported"
+        r.key: r for r in paper.failed("clock") if _setting(r) == setting and r.key not in known and r.status != "unsupported"
     }
     by_backend: dict[str, list[dict[str, Any]]] = {}
     for record in sorted([*timed, *lost.values()], key=_order):

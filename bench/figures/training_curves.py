@@ -36,9 +36,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     lost = sorted({f"{title(r, _OF_THE_LOOP)} ({r.status})" for r in paper.failed("training") if _lost(r, chosen)})
     return {
         "title": "Test accuracy during training",
-        "subtitle": "; ".join(p["what"] for p in panels)
-        + (f". Without a result: {', '.join(lost)}" if lost else "")
-        + ".",
+        "subtitle": "; ".join(p["what"] for p in panels) + (f". Without a result: {', '.join(lost)}" if lost else "") + ".",
         "origin": origin(paper, used, _seeds(panels)),
         "panels": panels,
     }
@@ -118,8 +116,7 @@ def _panel(finals: list[Record], epochs: list[Record], chance: dict[tuple[str, s
             lines.setdefault(_line_of(record), []).append(record)
     return {
         "what": (
-            f"{images(case['dataset'])}, {count:,} training images, {case['network']}, T = {case['T']}, "
-            f"batch {case['batch']}"
+            f"{images(case['dataset'])}, {count:,} training images, {case['network']}, T = {case['T']}, batch {case['batch']}"
         ),
         "dataset": case["dataset"],
         "images title": images(case["dataset"]).split(" (")[0],

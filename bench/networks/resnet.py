@@ -77,9 +77,7 @@ def resnet18(dataset: str, classes: int, parameters: int) -> NetworkSpec:
             channels_in = channels
     layers += [*fire, AvgPool(4, 4), Flatten(), Dense(classes)]
     source = "SLTT, Meng et al. 2023, and its public code"
-    return NetworkSpec(
-        f"resnet18/{dataset}", (3, 32, 32), classes, tuple(layers), SLTT_NEURON, parameters, source
-    )
+    return NetworkSpec(f"resnet18/{dataset}", (3, 32, 32), classes, tuple(layers), SLTT_NEURON, parameters, source)
 
 
 NETWORKS = (nf_resnet34(), resnet18("cifar10", 10, 11_176_906), resnet18("cifar100", 100, 11_223_076))

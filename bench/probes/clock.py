@@ -25,9 +25,7 @@ def measure(case: Case, device: str = "cpu") -> list[Measurement]:
     repeats = settings.pop("repeats", 7)
     mine = training_step(case.network, case.algorithm, case.backend, device=device, seed=case.seed, **settings)
     reference = training_step(case.network, "bptt", "native", device=device, seed=case.seed)
-    seconds = in_turns(
-        {"this": _runner(mine, case, device), "native bptt": _runner(reference, case, device)}, repeats, device
-    )
+    seconds = in_turns({"this": _runner(mine, case, device), "native bptt": _runner(reference, case, device)}, repeats, device)
     ratios = [a / b for a, b in zip(seconds["this"], seconds["native bptt"], strict=True)]
     low, _, high = statistics.quantiles(ratios, n=4)
     ratio = statistics.median(seconds["this"]) / statistics.median(seconds["native bptt"])

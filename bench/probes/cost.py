@@ -70,8 +70,7 @@ def cost_of(step: TrainingStep, x: Tensor, target: Tensor) -> Cost:
     live.mark(tensors([list(state.values()) for state in step.optimizer.state.values()]), "optimizer state")
 
     hooks: list[Any] = [
-        parameter.register_post_accumulate_grad_hook(lambda p: live.mark(_grad(p), "gradients"))
-        for parameter in parameters
+        parameter.register_post_accumulate_grad_hook(lambda p: live.mark(_grad(p), "gradients")) for parameter in parameters
     ]
     spec_net: Any = net
     hooks.append(net.register_forward_hook(lambda _, __, out: live.mark(spec_net.carried(out), "state")))

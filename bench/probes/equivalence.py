@@ -102,8 +102,7 @@ def respond(net: nn.Module, gradients: Callable[[], object]) -> Response:
     spiking = spec_net.spiking()
     seen: dict[int, list[Tensor]] = {id(module): [] for module in spiking}
     hooks = [
-        module.register_forward_hook(lambda m, _, out: seen[id(m)].append(next(tensors(out)).detach()))
-        for module in spiking
+        module.register_forward_hook(lambda m, _, out: seen[id(m)].append(next(tensors(out)).detach())) for module in spiking
     ]
     try:
         gradients()

@@ -1,6 +1,6 @@
 """Gradient fidelity: cosine of an algorithm's gradient to exact BPTT's, same weights, same real batch.
 
-    cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters and for each parameter
+cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters and for each parameter
 """
 
 from __future__ import annotations

@@ -14,9 +14,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-Category = Literal[
-    "parameters", "inputs", "optimizer state", "gradients", "state", "saved for backward", "temporary"
-]
+Category = Literal["parameters", "inputs", "optimizer state", "gradients", "state", "saved for backward", "temporary"]
 # A storage that is several things at once counts as the first of these.
 CATEGORIES: tuple[Category, ...] = (
     "parameters",

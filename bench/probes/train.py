@@ -16,8 +16,8 @@ import torch
 from bench import networks
 from bench.probes.real import RealData
 from bench.probes.tape import tensors
-from bench.spec import Case, Measurement, UserError
 from bench.progress import Progress
+from bench.spec import Case, Measurement, UserError
 from bench.training import outputs, train
 from bench.training_step import TrainingStep, training_step
 

@@ -101,15 +101,11 @@ def _full() -> Iterator[Case]:
     for seed in range(3):
         for dataset in ("cifar10", "cifar100"):
             for algorithm in ("bptt", "ottt-a", "ottt-o"):
-                yield Case(
-                    PAPER, "training", f"vgg-sws/{dataset}", algorithm, "native", 6, 128, dataset, "full", seed, schedule
-                )
+                yield Case(PAPER, "training", f"vgg-sws/{dataset}", algorithm, "native", 6, 128, dataset, "full", seed, schedule)
             ann = f"vgg-sws-ann/{dataset}"
             yield Case(PAPER, "training", ann, "bptt", "native", 1, 128, dataset, "full", seed, schedule)
         for algorithm in ("ottt-a", "bptt"):
-            yield Case(
-                PAPER, "training", "vgg-f/cifar100", algorithm, "native", 6, 128, "cifar100", "full", seed, schedule
-            )
+            yield Case(PAPER, "training", "vgg-f/cifar100", algorithm, "native", 6, 128, "cifar100", "full", seed, schedule)
     for algorithm in ("ottt-a", "ottt-o"):
         short = (("epochs", 20),)
         yield Case(PAPER, "training", "vgg-sws/cifar10", algorithm, "native", 6, 128, "cifar10", "full", 0, short)

@@ -50,9 +50,7 @@ def test_a_claim_inherits_from_its_table_key_by_key(tmp_path: Path) -> None:
     )
     assert claim.conditions == {"T": 6, "batch": 1}
     assert claim.scale == "full"  # unless said otherwise nothing small decides
-    assert claim.parts == (
-        {"rule": "within", "select": {"probe": "training", "metric": "best", "T": 6, "algorithm": "bptt"}},
-    )
+    assert claim.parts == ({"rule": "within", "select": {"probe": "training", "metric": "best", "T": 6, "algorithm": "bptt"}},)
 
 
 def test_claims_keep_their_order(tmp_path: Path) -> None:

@@ -103,9 +103,7 @@ def test_ratio(claim: MakeClaim, record: MakeRecord, top: float, holds: str) -> 
 
 
 @pytest.mark.parametrize(("top", "bottom"), [(1, 0), (math.nan, 1), (1, math.nan), (math.inf, 1)])
-def test_a_ratio_that_is_no_number_holds_nowhere(
-    claim: MakeClaim, record: MakeRecord, top: float, bottom: float
-) -> None:
+def test_a_ratio_that_is_no_number_holds_nowhere(claim: MakeClaim, record: MakeRecord, top: float, bottom: float) -> None:
     c = claim("ratio", low=-1e308, high=1e308, over={"algorithm": "sltt"})
     assert found(c, record(top), record(bottom, algorithm="sltt")).holds == "no"
 
@@ -130,9 +128,7 @@ def test_at_least(claim: MakeClaim, record: MakeRecord, changes: dict[str, Any],
      ("22M", 21_797_688, "yes"), ("22M", 21_499_999, "no"), ("400", 400, "yes"), ("400", 401, "no"),
      ("1.5k", 1_549, "yes"), ("0.19±0.01", 0.1949, "yes"), ("0.19", 0.1951, "no")],
 )  # fmt: skip
-def test_equal_rounds_to_what_is_printed(
-    claim: MakeClaim, record: MakeRecord, printed: str, value: float, holds: str
-) -> None:
+def test_equal_rounds_to_what_is_printed(claim: MakeClaim, record: MakeRecord, printed: str, value: float, holds: str) -> None:
     finding = found(claim("equal", printed=printed, value=0.0), record(value))
     assert (finding.holds, finding.measured) == (holds, value)
     assert f"printed {printed}" in finding.reason
@@ -220,9 +216,7 @@ def test_series_of_different_cases_do_not_mix(claim: MakeClaim, record: MakeReco
 # --------------------------------------------------------------------------- positive
 
 
-@pytest.mark.parametrize(
-    ("least", "holds"), [(1e-12, "yes"), (0, "no"), (-1e-12, "no"), (math.nan, "no"), (math.inf, "yes")]
-)
+@pytest.mark.parametrize(("least", "holds"), [(1e-12, "yes"), (0, "no"), (-1e-12, "no"), (math.nan, "no"), (math.inf, "yes")])
 @pytest.mark.parametrize("place", [0, 1])
 def test_positive(claim: MakeClaim, record: MakeRecord, least: float, holds: str, place: int) -> None:
     values = [0.9, 0.9]

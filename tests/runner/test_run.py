@@ -162,9 +162,7 @@ def test_the_forecast_is_exact_but_for_its_headroom() -> None:
 
 
 @pytest.mark.parametrize(("spare", "fits"), [(0, True), (-1, False)])
-def test_a_case_is_refused_from_the_first_byte_too_many(
-    monkeypatch: pytest.MonkeyPatch, spare: int, fits: bool
-) -> None:
+def test_a_case_is_refused_from_the_first_byte_too_many(monkeypatch: pytest.MonkeyPatch, spare: int, fits: bool) -> None:
     case = replace(SMALL, probe="training", T=2, batch=4)
     memory = SimpleNamespace(available=worker.forecast(case) + spare)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
@@ -177,9 +175,7 @@ def test_a_case_is_refused_from_the_first_byte_too_many(
 # --------------------------------------------------------------------------- interrupted
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_next_run_does_the_rest(
-    tmp_path: Path, faulty: Callable[[str], None]
-) -> None:
+def test_ctrl_c_keeps_what_is_finished_and_the_next_run_does_the_rest(tmp_path: Path, faulty: Callable[[str], None]) -> None:
     faulty("quick")
 
     def interrupt(case: Case) -> None:
@@ -277,9 +273,7 @@ def test_a_second_run_on_the_same_file_is_refused(tmp_path: Path, faulty: Callab
         f"with Store(Path(sys.argv[1])).locked({PAPER!r}, {MACHINE!r}): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", hold, str(tmp_path / "results")]
-    with subprocess.Popen(
-        command, cwd=HERE.parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
+    with subprocess.Popen(command, cwd=HERE.parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout
         assert other.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=rf"{PAPER}\.jsonl is being written by another run"):

@@ -270,8 +270,7 @@ def test_debian_packs_the_official_contents():
         date = 1504176627 if file == "t10k-labels-idx1-ubyte.gz" else 1504176606
         dates = [date] if file != "t10k-images-idx3-ubyte.gz" else range(1504176600, 1504176660)
         rebuilt = (
-            b"\x1f\x8b\x08\x08" + d.to_bytes(4, "little") + packed[8:10] + file[:-3].encode() + b"\0" + packed[10:]
-            for d in dates
+            b"\x1f\x8b\x08\x08" + d.to_bytes(4, "little") + packed[8:10] + file[:-3].encode() + b"\0" + packed[10:] for d in dates
         )
         assert official in map(md5, rebuilt), file
 

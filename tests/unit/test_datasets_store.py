@@ -90,9 +90,9 @@ def test_refused_download_touches_nothing(server, tmp_path):
 def test_unusable_root(tmp_path):
     (tmp_path / "occupied").write_bytes(b"")
     path = tmp_path / "occupied" / "file"
-    with pytest.raises(UserError, match="cannot be written|cannot write"):
+    with pytest.raises(UserError, match=r"cannot be written|cannot write"):
         write_whole(path, CONTENTS, store.ELSEWHERE)
-    with pytest.raises(UserError, match="cannot be written|cannot write"):
+    with pytest.raises(UserError, match=r"cannot be written|cannot write"):
         store.fetched(path, "http://127.0.0.1:9/file", MD5, download=True)
     with pytest.raises(UserError, match="cannot be read"):
         store.checked(path, MD5)

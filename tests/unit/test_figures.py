@@ -69,9 +69,7 @@ def clock(algorithm: str, backend: str, ratio: float, **more: Any) -> Record:
     return record("step_time_ratio", ratio, "clock", algorithm, backend, detail=detail, **more)
 
 
-def training(
-    algorithm: str, accuracies: list[float], images: int, dataset: str = "cifar10", **more: Any
-) -> list[Record]:
+def training(algorithm: str, accuracies: list[float], images: int, dataset: str = "cifar10", **more: Any) -> list[Record]:
     options = (("epochs", len(accuracies)), ("train_images", images))
     more = {"network": f"vgg-sws-small/{dataset}", "batch": 64, "dataset": dataset, "options": options, **more}
     epochs = [record(f"epoch {i}", a, "training", algorithm, **more) for i, a in enumerate(accuracies, 1)]

@@ -9,8 +9,9 @@ import torch
 
 from bench import training
 from bench.probes.real import RealData
+from bench.progress import Progress
 from bench.spec import Case, UserError
-from bench.training import Epoch, Progress, train
+from bench.training import Epoch, train
 from bench.training_step import TrainingStep, training_step
 
 pytest.importorskip("sklearn", reason="the digits are part of scikit-learn")
