@@ -82,7 +82,8 @@ class Shipped(nn.Module):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
                 else:
                     nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
 
 class _Times(nn.Module):
@@ -96,7 +97,7 @@ class _Times(nn.Module):
 
 def _node(spec: NeuronSpec, algorithm: str) -> nn.Module:
     smooth = surrogate.Sigmoid if spec.surrogate.kind == "sigmoid" else surrogate.PiecewiseQuadratic
-    return _NODES[algorithm](
+    node: nn.Module = _NODES[algorithm](
         tau=1 / (1 - spec.decay),
         decay_input=False,
         v_threshold=spec.threshold,
@@ -104,6 +105,7 @@ def _node(spec: NeuronSpec, algorithm: str) -> nn.Module:
         surrogate_function=smooth(spec.surrogate.alpha),
         detach_reset=spec.detach_reset,
     )
+    return node
 
 
 def _layer(part: Layer, channels: int, algorithm: str) -> list[nn.Module]:
@@ -148,6 +150,7 @@ def shipped(spec: NetworkSpec, algorithm: str, device: str) -> tuple[Shipped, Ca
         _, outs = ottt_online_training(
             net, _Update(update), batch_first, targets, lambda out, _: loss(out.unsqueeze(0)), algorithm == "ottt-o"
         )
-        return outs.sum(1)
+        total: Tensor = outs.sum(1)
+        return total
 
     return net, train_step

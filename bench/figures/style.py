@@ -131,7 +131,7 @@ def size(n: float) -> str:
 
 WIDTH = 7.6  # inches
 _MARGIN = 0.12
-_FONT = {"font.family": "DejaVu Sans", "font.size": 8.5, "svg.fonttype": "path", "svg.hashsalt": "spikecost"}
+_FONT: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 8.5, "svg.fonttype": "path", "svg.hashsalt": "spikecost"}
 _LINE = 0.165  # inches a line of small text
 
 

@@ -42,8 +42,12 @@ Shape = tuple[int, ...]
 class Neuronal(Protocol):
     """The part of a backend that building needs."""
 
-    name: str
-    layerwise: bool  # True: a window runs layer by layer; False: step by step, as the framework's users do
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def layerwise(self) -> bool:
+        """True: a window runs layer by layer; False: step by step, as the framework's users do."""
 
     def neurons(self, spec: NeuronSpec) -> nn.Module: ...
 
@@ -134,6 +138,7 @@ def _chain(
 
 def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neuronal) -> Built:
     """One layer's module, the shape that leaves it, and whether what leaves it is a linear image of spikes."""
+    out: Shape
     match layer:
         case Conv(channels, kernel, stride, padding):
             c, h, w = shape

@@ -7,7 +7,7 @@ out of the list it is given and puts the new one in its place, so that old and n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +23,8 @@ WS_EPS = 1e-4  # sWS: keeps the root away from zero (OTTT, public code)
 
 def fold(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply a function of [N, ...] to [K, B, ...] with time folded into the batch."""
-    y = f(x.flatten(0, 1))
-    return y.unflatten(0, x.shape[:2])
+    y: Tensor = f(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return y
 
 
 def map_state(f: Callable[[Tensor], Tensor], state: State) -> State:
@@ -234,4 +234,4 @@ class FeedbackLoop(nn.Module):
         return (ys[0] if len(ys) == 1 else torch.cat(ys)), [entry, body, feedback, y]
 
     def _enlarge(self, y: Tensor) -> Tensor:
-        return cast(Tensor, F.interpolate(y, scale_factor=float(self.upsample), mode="nearest"))
+        return F.interpolate(y, scale_factor=float(self.upsample), mode="nearest")

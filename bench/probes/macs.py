@@ -13,7 +13,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Any, Literal
 
@@ -85,8 +85,8 @@ class Macs:
     """Observer that adds up products; ``weights`` are the parameters of the network watched."""
 
     def __init__(self, weights: Iterable[Tensor]) -> None:
-        self.dense: dict[Role, int] = dict.fromkeys(ROLES, 0)
-        self.multiplications: dict[Role, int] = dict.fromkeys(ROLES, 0)
+        self.dense: dict[str, int] = dict.fromkeys(ROLES, 0)
+        self.multiplications: dict[str, int] = dict.fromkeys(ROLES, 0)
         self._spikes: dict[int, Any] = {}  # storage address -> weak reference
         self._weights = {tensor.untyped_storage()._cdata for tensor in weights}
 
@@ -94,7 +94,10 @@ class Macs:
         for tensor in values:
             storage = tensor.untyped_storage()
             address = storage._cdata
-            self._spikes[address] = weakref.ref(storage, lambda _, a=address: self._spikes.pop(a, None))
+            self._spikes[address] = weakref.ref(storage, partial(self._freed, address))
+
+    def _freed(self, address: int, _: Any) -> None:
+        self._spikes.pop(address, None)
 
     def is_spikes(self, tensor: Tensor) -> bool:
         return tensor.untyped_storage()._cdata in self._spikes

@@ -32,7 +32,7 @@ class Peak:
     """``total`` bytes at the peak, their split by category, and the operator that reached it."""
 
     total: int
-    by_category: dict[Category, int]
+    by_category: dict[str, int]
     operator: str
 
 
@@ -91,7 +91,7 @@ class LiveBytes:
         held: dict[int, int] = {}
         for serial, change in self._events[:at]:
             held[serial] = held.get(serial, 0) + change
-        split = dict.fromkeys(CATEGORIES, 0)
+        split: dict[str, int] = dict.fromkeys(CATEGORIES, 0)
         for serial, size in held.items():
             split[next(c for c in CATEGORIES if c in self._roles[serial])] += size
         name = next((name for end, name in self._operators if end >= at), "before the first operator")
