@@ -156,12 +156,13 @@ def measured(verdict: Verdict) -> str:
     value, unit = verdict.measured, verdict.claim.unit
     if value is None:
         return "–"
-    if unit == "B" and isinstance(value, int | float):
-        return f"{value:,} B" if value < 1e6 else f"{style.size(value)} ({value:,} B)"
-    if isinstance(value, int):
-        return f"{value:,}"
-    shown = f"{value:.4g}" if isinstance(value, float) else value
-    return f"{shown} {unit}" if unit != "1" and isinstance(value, float) else shown
+    if isinstance(value, str):
+        shown = value
+    elif unit.split()[0] == "B":
+        return style.size(value) + unit.removeprefix("B")
+    else:
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return shown if unit == "1" else f"{shown} {unit}"
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
