@@ -3,7 +3,8 @@
     digest = sha256 over (name, syntax tree) of every module in the static import closure, names in order
 
 The closure follows import statements wherever they stand, also inside functions, through the packages bench/ and
-reproductions/ alone. What a registry imports by name is not seen: such modules are given in ``modules``.
+reproductions/ alone. What a registry imports by name is not seen: such modules are given in ``modules``, and the registry
+itself (a module's ``_MODULES = ...``) is left out, so that a new algorithm does not make every other one's results stale.
 """
 
 from __future__ import annotations
@@ -103,11 +104,15 @@ def _canonical(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         yield "["
         for item in node:
-            if not _is_bare_string(item):
+            if not _is_bare_string(item) and not _is_registry(item):
                 yield from _canonical(item)
         yield "]"
     else:
         yield repr(node)
+
+
+def _is_registry(node: object) -> bool:
+    return isinstance(node, ast.Assign) and [getattr(target, "id", None) for target in node.targets] == ["_MODULES"]
 
 
 def _is_bare_string(node: object) -> bool:

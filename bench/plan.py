@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from bench import algorithms, backends, networks
+from bench import algorithms, backends, datasets, networks
 from bench.digest import code_digest
 from bench.spec import SCALES, Case, choose
 
@@ -43,9 +43,10 @@ def _digest(*modules: str) -> str:
 
 
 def digest_of(case: Case) -> str:
-    """Digest of the code that a result of ``case`` depends on: its probe, algorithm, backend and network."""
+    """Digest of the code that a result of ``case`` depends on: its probe, algorithm, backend, network and data set."""
     return _digest(
         _PROBE_MODULES[case.probe],
+        *([datasets.module_name(case.dataset)] if case.dataset != "none" else []),
         algorithms.module_name(case.algorithm),
         backends.module_name(case.backend),
         networks.module_name(case.network),

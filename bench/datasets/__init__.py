@@ -26,7 +26,7 @@ from bench.spec import Support, choose
 
 __all__ = ["Images", "available", "data_root", "fallback", "load", "module_name", "names", "subset"]
 
-_SOURCES = {
+_MODULES = {
     "cifar10": "bench.datasets.cifar:CIFAR10",
     "cifar100": "bench.datasets.cifar:CIFAR100",
     "fashion-mnist": "bench.datasets.fashion_mnist",
@@ -35,7 +35,7 @@ _SOURCES = {
 
 
 def names() -> list[str]:
-    return sorted(_SOURCES)
+    return sorted(_MODULES)
 
 
 def fallback() -> str:
@@ -62,7 +62,7 @@ def load(name: str, root: Path | str | None = None, download: bool = True) -> Im
 
 
 def _place(name: str) -> str:
-    return _SOURCES[choose("data set", name, _SOURCES)]
+    return _MODULES[choose("data set", name, _MODULES)]
 
 
 def _source(name: str) -> Source:

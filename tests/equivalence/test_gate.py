@@ -47,7 +47,7 @@ def test_frameworks_equal_native_under_bptt(network, backend):
 
 def test_a_framework_equals_native_at_the_papers_width():
     """One is enough: the neurons are those of the small network."""
-    assert_opens(case_of("vgg-sws/cifar10", "bptt", "spikingjelly", T=3))
+    assert_opens(case_of("vgg-sws/cifar10", "bptt", "spikingjelly", T=2))
 
 
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])

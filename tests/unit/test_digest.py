@@ -103,3 +103,19 @@ def test_this_project_is_digested_fast() -> None:
     assert int(known, 16) >= 0
     assert "bench.records" in closure(["bench.claims"], root)
     assert time.perf_counter() - start < 2
+
+
+def test_a_new_line_in_a_registry_makes_nothing_stale(tmp_path: Path) -> None:
+    package = tmp_path / "bench"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    registry = package / "registry.py"
+    registry.write_text('_MODULES = {"a": "bench.a"}\nother = 1\n')
+    before = code_digest(["bench.registry"], tmp_path)
+    again, changed = tmp_path / "again", tmp_path / "changed"
+    for root, text in ((again, '_MODULES = {"a": "bench.a", "b": "bench.b"}\nother = 1\n'), (changed, "other = 2\n")):
+        (root / "bench").mkdir(parents=True)
+        (root / "bench" / "__init__.py").write_text("")
+        (root / "bench" / "registry.py").write_text(text)
+    assert code_digest(["bench.registry"], again) == before
+    assert code_digest(["bench.registry"], changed) != before
