@@ -164,9 +164,15 @@ def _missing(cases: list[Case], store: Store, paper: str, machine: str, *, retry
     for line in torn:
         click.echo(f"warning: {line}", err=True)
     done = store.done(paper, machine)
-    if retry:
-        done -= {(r.key, r.digest) for r in latest(records) if r.machine == machine and r.status != "ok"}
+    failed = [r for r in latest(records) if r.machine == machine and r.status != "ok"]
+    done -= {(r.key, r.digest) for r in failed if retry or _installed_since(r)}
     return [case for case in cases if (case.key, digest_of(case)) not in done]
+
+
+def _installed_since(record: Record) -> bool:
+    """Whether a case was not measured for want of a framework that is here now."""
+    backend = record.case["backend"]
+    return record.versions.get(backends.framework(backend)) == "not installed" and bool(backends.available(backend))
 
 
 def _chosen(paper: str | None) -> list[str]:

@@ -202,7 +202,7 @@ def test_readme_shows_costs_of_the_cost_table(written: Path) -> None:
     ("shown", "ledger", "unit", "same"),
     [
         ("434 MiB of growth", "454562816", "B of growth", True),
-        ("434 MiB of growth", "455562816", "B of growth", False),
+        ("434 MiB of growth", "456562816", "B of growth", False),
         ("434 MiB of growth", "454562816", "B", False),
         ("9,228,362", "9228362", "1", True),
         ("9,228,362", "9228363", "1", False),
