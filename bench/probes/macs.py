@@ -11,7 +11,7 @@ Element-wise operators count in neither convention; an operator that multiplies 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from math import prod
@@ -19,8 +19,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-
-from bench.probes.tape import tensors
 
 Role = Literal["forward", "error to input", "error to weight"]
 ROLES: tuple[Role, ...] = ("forward", "error to input", "error to weight")
@@ -57,7 +55,8 @@ def _matrix_product(args: Sequence[Any], outputs: list[Tensor]) -> list[Product]
     return [Product(None, outputs[0].numel() * a.shape[-1], (a, b))]
 
 
-RULES: dict[Any, Callable[[Sequence[Any], list[Tensor]], list[Product]]] = {
+Rule = Callable[[Sequence[Any], list[Tensor]], list[Product]]
+RULES: dict[Any, Rule] = {
     aten.convolution: _convolution,
     aten._convolution: _convolution,
     aten.convolution_backward: _convolution_backward,
@@ -75,10 +74,17 @@ _KEEP_SPIKES = {
     aten.upsample_nearest2d, aten.max_pool2d_with_indices,
 }  # fmt: skip
 
+# These too, where the other factor is a plain number.
+_SCALE_SPIKES = {aten.mul, aten.div, aten.mul_, aten.div_}
+
 
 @cache
-def _multiplies_matrices(packet: Any) -> bool:
-    return str(packet).startswith("aten.") and any(word in str(packet) for word in _WITHOUT_RULE)
+def _rule(packet: Any) -> Rule | None:
+    """How to count an operator; None for one that multiplies no matrices."""
+    rule = RULES.get(packet)
+    if rule is None and str(packet).startswith("aten.") and any(word in str(packet) for word in _WITHOUT_RULE):
+        raise LookupError(f"no counting rule for operator {packet}: add one to bench/probes/macs.py")
+    return rule
 
 
 class Macs:
@@ -102,28 +108,27 @@ class Macs:
     def is_spikes(self, tensor: Tensor) -> bool:
         return tensor.untyped_storage()._cdata in self._spikes
 
-    def on_operator(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: list[Tensor]) -> None:
+    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
         packet = op.overloadpacket
-        rule = RULES.get(packet)
+        rule = _rule(packet)
         if rule is not None:
             for product in rule(args, outputs):
                 role = product.role or self._role_of_matrix_product(product.factors)
                 self.dense[role] += product.macs
                 if not any(self.is_spikes(factor) for factor in product.factors):
                     self.multiplications[role] += product.macs
-        elif _multiplies_matrices(packet):
-            raise LookupError(f"no counting rule for operator {op}: add one to bench/probes/macs.py")
-        elif self._keeps_spikes(packet, args):
+        elif not self._spikes:
+            return
+        elif self._keeps_spikes(packet, args, reads):
             self.mark_spikes(outputs)
-        elif not op.is_view:  # changed in place: what held spikes holds real numbers now
+        elif op._schema.is_mutable:  # changed in place: what held spikes holds real numbers now
             for tensor in outputs:
                 self._spikes.pop(tensor.untyped_storage()._cdata, None)
 
-    def _keeps_spikes(self, packet: Any, args: Sequence[Any]) -> bool:
+    def _keeps_spikes(self, packet: Any, args: Sequence[Any], reads: list[Tensor]) -> bool:
         if packet in _KEEP_SPIKES:
-            read = list(tensors(args))
-            return bool(read) and all(self.is_spikes(tensor) for tensor in read)
-        if packet in (aten.mul, aten.div, aten.mul_, aten.div_):
+            return bool(reads) and all(self.is_spikes(tensor) for tensor in reads)
+        if packet in _SCALE_SPIKES:
             constant = not isinstance(args[1], Tensor)
             return constant and self.is_spikes(args[0])
         return False

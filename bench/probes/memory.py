@@ -8,7 +8,7 @@ Not seen: what an operator allocates and frees inside itself (workspaces), and t
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,19 +44,19 @@ class LiveBytes:
         self._roles: list[set[Category]] = []  # by serial number
         self._sizes: list[int] = []
         self._events: list[tuple[int, int]] = []  # (serial number, change in bytes)
-        self._operators: list[tuple[int, str]] = []  # (number of events when it ended, name)
+        self._operators: list[tuple[int, Any]] = []  # (number of events when it ended, operator)
 
     def mark(self, values: Iterable[Tensor], category: Category) -> None:
         """Say what some tensors are; a tensor not seen before is alive from now on."""
         for tensor in values:
             self._roles[self._serial(tensor)].add(category)
 
-    def on_operator(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: list[Tensor]) -> None:
+    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
         before = len(self._events)
         for tensor in outputs:
             self._serial(tensor)
         if len(self._events) != before:
-            self._operators.append((len(self._events), str(op)))
+            self._operators.append((len(self._events), op))
 
     def on_saved(self, tensor: Tensor) -> None:
         self._roles[self._serial(tensor)].add("saved for backward")
@@ -94,5 +94,5 @@ class LiveBytes:
         split: dict[str, int] = dict.fromkeys(CATEGORIES, 0)
         for serial, size in held.items():
             split[next(c for c in CATEGORIES if c in self._roles[serial])] += size
-        name = next((name for end, name in self._operators if end >= at), "before the first operator")
+        name = next((str(op) for end, op in self._operators if end >= at), "before the first operator")
         return Peak(best, split, name)

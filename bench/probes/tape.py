@@ -6,7 +6,7 @@ is all that the cost probes need.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
@@ -18,7 +18,8 @@ from bench.probes.shapes import Shapes
 
 
 class Observer(Protocol):
-    def on_operator(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: list[Tensor]) -> None: ...
+    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
+        """``reads`` are the tensors among ``args``."""
 
 
 def tensors(values: Any) -> Iterator[Tensor]:
@@ -41,9 +42,9 @@ class Tape(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = self.call(func, args, kwargs)
-        outputs = list(tensors(result))
+        reads, outputs = list(tensors(args)), list(tensors(result))
         for observer in self.observers:
-            observer.on_operator(func, args, kwargs, outputs)
+            observer.on_operator(func, args, reads, outputs)
         return result
 
 

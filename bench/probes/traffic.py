@@ -6,13 +6,11 @@ whatever stays in caches; views and allocations move nothing. Fused kernels move
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-
-from bench.probes.tape import tensors
 
 aten = torch.ops.aten
 _FREE = {
@@ -28,11 +26,11 @@ class Traffic:
         self.read = 0
         self.written = 0
 
-    def on_operator(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: list[Tensor]) -> None:
+    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
         if op.is_view or op.overloadpacket in _FREE:
             return
-        self.written += sum(_bytes(tensor) for tensor in outputs)
-        self.read += sum(_bytes(tensor) for tensor in tensors(list(args)))
+        self.written += sum([_bytes(tensor) for tensor in outputs])
+        self.read += sum([_bytes(tensor) for tensor in reads])
 
 
 def _bytes(tensor: Tensor) -> int:

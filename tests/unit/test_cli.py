@@ -237,7 +237,9 @@ def best_of_three(*arguments: str) -> float:
     return min(once() for _ in range(3))
 
 
-@pytest.mark.parametrize("arguments", [["-m", "bench", "list"], ["-m", "bench", "plan"], ["-c", "import bench.cli, bench.report"]])
+@pytest.mark.parametrize(
+    "arguments", [["-m", "bench", "list"], ["-m", "bench", "plan"], ["-c", "import bench.cli, bench.report"]]
+)
 def test_looking_takes_less_than_a_second(arguments: list[str]) -> None:
     assert best_of_three(*arguments) < 1
 

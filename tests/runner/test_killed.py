@@ -1,0 +1,185 @@
+"""A run of the whole program, killed with everything it started, ten times over: nothing finished is lost or done twice."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sklearn", reason="the training of this test needs scikit-learn's digits")
+
+REPOSITORY = Path(__file__).parents[2]
+KILLS = 10
+CASES = 20  # 7 parameter counts, 12 costs, 1 training
+RUN = [sys.executable, "-m", "bench", "run", "ottt", "--scale", "smoke", "--only", "/native/T", "--workers", "2"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project where nothing has been measured, run as its own user would."""
+
+    root: Path
+
+    def start(self) -> subprocess.Popen[str]:
+        """A run in a process group of its own, without data: the data root is a file, so nothing can be downloaded."""
+        environment = {**os.environ, "SPIKECOST_DATA_ROOT": str(self.root / "pyproject.toml"), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            RUN, cwd=self.root, env=environment, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def run(self) -> str:
+        """A run to the end; what it said."""
+        process = self.start()
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        return said
+
+    def lines(self) -> list[str]:
+        """Every complete line of what was measured."""
+        stored = [path.read_text(encoding="utf-8") for path in self.root.glob("results/runs/*/ottt.jsonl")]
+        return [line for text in stored for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def files(self) -> dict[str, str]:
+        """What every file holds, but for the scratch folder, locks and what Python compiled."""
+        return {
+            str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file() and path.suffix not in (".lock", ".pyc") and "scratch" not in path.parts
+        }
+
+    def file(self, name: str) -> bytes:
+        return (self.root / name).read_bytes()
+
+
+def project(root: Path) -> Project:
+    for folder in ("bench", "reproductions"):
+        shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md"):
+        shutil.copy(REPOSITORY / file, root)
+    return Project(root)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that was run once."""
+    whole = project(tmp_path_factory.mktemp("undisturbed"))
+    said = whole.run()
+    assert f"{CASES} cases, {CASES} to measure" in said
+    assert "digits stand in: no number on them counts as a result on cifar10" in said
+    return whole
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A project whose run was killed and then left in peace, and the lines that were there after each kill."""
+
+    project: Project
+    after_each: list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """Killed up to two seconds after a random number of cases was finished; if they are finished already, after the start.
+
+    So kills meet every phase: starting, measuring and training.
+    """
+    victim = project(tmp_path_factory.mktemp("killed"))
+    chance = random.Random("killed at a random moment")
+    after_each: list[list[str]] = []
+    for enough in sorted(chance.choices((0, 3, 8, 13, CASES - 1), k=KILLS)):
+        process = victim.start()
+        try:
+            while len(done(victim.lines())) < enough and process.poll() is None:
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, 2))
+            assert process.poll() is None, "the run ended before it was killed"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        after_each.append(victim.lines())
+    victim.run()
+    return Killed(victim, after_each)
+
+
+def records(lines: list[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines]
+
+
+def done(lines: list[str]) -> set[str]:
+    """Keys of the cases that need not be measured again: as many metrics as each of their lines says."""
+    found = records(lines)
+    metrics: dict[str, set[str]] = {}
+    for record in found:
+        metrics.setdefault(record["key"], set()).add(record["metric"])
+    return {r["key"] for r in found if len(metrics[r["key"]]) >= r["of"]}
+
+
+def numbers(project: Project) -> dict[tuple[str, str], Any]:
+    return {(r["key"], r["metric"]): r["value"] for r in records(project.lines())}
+
+
+def test_the_kills_met_the_run_at_different_stages(killed: Killed) -> None:
+    """Else nothing below says anything."""
+    stages = [len(done(lines)) for lines in killed.after_each]
+    assert len(stages) == KILLS
+    assert stages == sorted(stages)
+    assert len(set(stages)) >= 4, stages
+    assert stages[0] < CASES / 2 < stages[-1] < CASES, stages
+
+
+def test_no_line_that_was_complete_after_a_kill_is_ever_lost(killed: Killed) -> None:
+    for before, after in pairwise([*killed.after_each, killed.project.lines()]):
+        assert after[: len(before)] == before
+
+
+def test_what_was_finished_is_measured_once(killed: Killed) -> None:
+    lines = records(killed.project.lines())
+    assert {r["status"] for r in lines} == {"ok"}  # a kill of the run is no failure of its cases
+    counted = Counter((r["key"], r["metric"]) for r in lines)
+    assert len({key for key, _ in counted}) == CASES
+    for after in killed.after_each:
+        keys = done(after)
+        assert {case: n for case, n in counted.items() if case[0] in keys and n != 1} == {}
+
+
+def test_the_killed_run_ends_in_the_numbers_of_the_undisturbed_one(killed: Killed, undisturbed: Project) -> None:
+    """Also the training's: it goes on where it was killed, bit for bit."""
+    assert numbers(killed.project) == numbers(undisturbed)
+    assert any("/training/digits/" in key for key, _ in numbers(undisturbed))
+
+
+@pytest.mark.parametrize("name", ["results/ledger.csv", "results/cost.csv", "README.md", "reproductions/ottt/README.md"])
+def test_the_killed_run_ends_in_the_ledger_of_the_undisturbed_one(killed: Killed, undisturbed: Project, name: str) -> None:
+    assert killed.project.file(name) == undisturbed.file(name)
+    assert killed.project.file(name)
+
+
+def test_running_again_changes_no_file(killed: Killed) -> None:
+    before = killed.project.files()
+    said = killed.project.run()
+    assert f"{CASES} cases, 0 to measure" in said
+    assert "\n0 files changed" in said
+    assert killed.project.files() == before
+    assert "plots/index.html" in before
+
+
+def test_nothing_is_left_over(killed: Killed) -> None:
+    """No checkpoint of a training that is finished, no half-written file."""
+    left = [path.name for path in killed.project.root.rglob("*") if path.suffix in (".checkpoint", ".draft")]
+    assert left == []
