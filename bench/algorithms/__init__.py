@@ -19,6 +19,9 @@ so. It returns the outputs summed over time [B, C], detached. Gradients are clea
 | ottt_o.py | 1 | detached state and trace | presynaptic trace | every step |
 | sltt.py | 1 | detached state | none | end |
 | sltt_k.py | 1 | detached state | none, at k of T steps | end |
+| checkpointed.py | T/C, run twice | state and its gradient | full | end |
+| skipper.py | T/C, kept steps run twice | state and its gradient | full, over the kept steps | end |
+| tbptt.py | K | detached state | full | end or every window |
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ _MODULES = {
     "ottt-o": "bench.algorithms.ottt_o",
     "sltt": "bench.algorithms.sltt",
     "sltt-k": "bench.algorithms.sltt_k",
+    "checkpointed": "bench.algorithms.checkpointed",
+    "skipper": "bench.algorithms.skipper",
+    "tbptt": "bench.algorithms.tbptt",
 }
 
 

@@ -60,6 +60,7 @@ class Network(nn.Module):
         self.spec = spec
         self.body = body
         self.layerwise = layerwise
+        self.graph_to_state = 1.0  # bytes of graph a step over bytes of state, found by algorithms that choose by it
 
     def initial_state(self, batch: int) -> m.State:
         """The zero state. It needs no storage: None stands for zeros of any batch."""

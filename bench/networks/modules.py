@@ -140,7 +140,7 @@ class Neurons(nn.Module):
         if self.training and self.dropout > 0:
             if mask is None:
                 mask = torch.empty_like(s[0]).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
-            s = s * mask
+            s = s * mask.detach()  # a mask that comes with a checkpointed state has no gradient
         return s, [v, mask]
 
 

@@ -135,7 +135,7 @@ def test_a_file_that_is_gone_is_named_and_made_again(copy: Path) -> None:
 
 def _is_parameters_of(line: str, network: str) -> bool:
     record = json.loads(line)
-    return record["metric"] == "parameters" and record["case"]["network"] == network
+    return (record["metric"], record["case"]["network"]) == ("parameters", network)
 
 
 # --------------------------------------------------------------------------- the tables, read as a person reads them

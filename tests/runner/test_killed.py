@@ -101,7 +101,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     victim = project(tmp_path_factory.mktemp("killed"))
     chance = random.Random("killed at a random moment")
     after_each: list[list[str]] = []
-    for enough in sorted(chance.choices((0, 3, 8, 13, CASES - 1), k=KILLS)):
+    for enough in sorted(chance.choices((0, 4, 11, CASES - 1), k=KILLS)):
         process = victim.start()
         try:
             while len(done(victim.lines())) < enough and process.poll() is None:
@@ -139,7 +139,7 @@ def test_the_kills_met_the_run_at_different_stages(killed: Killed) -> None:
     stages = [len(done(lines)) for lines in killed.after_each]
     assert len(stages) == KILLS
     assert stages == sorted(stages)
-    assert len(set(stages)) >= 4, stages
+    assert len(set(stages)) >= 3, stages
     assert stages[0] < CASES / 2 < stages[-1] < CASES, stages
 
 

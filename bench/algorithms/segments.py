@@ -1,0 +1,146 @@
+"""Running a sequence in segments: their edges, the states at them, and how many there should be.
+
+For T steps in C segments of lengths K[i], with A bytes of graph a step and S bytes of state (both grow alike with the batch):
+
+    peak(C) = max over i of  i * S + K[i] * A,   about C * S + T / C * A,   least near C = sqrt(T * A / S)
+
+Segment i runs again when the states 1..i are still kept (state 0 is the zero state): longer segments stand first, where
+fewer states are kept beside their graph.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from bench.networks.build import Network
+from bench.networks.modules import State, map_state, state_tensors
+from bench.spec import UserError
+
+
+def edges(steps: int, segments: int) -> list[tuple[int, int]]:
+    """``segments`` half-open ranges that cover ``steps`` time steps; their lengths differ by at most one, longer ones first.
+
+    Raises UserError unless 1 <= segments <= steps.
+    """
+    if not 1 <= segments <= steps:
+        raise UserError(f"segments = {segments} of T = {steps} steps; use 1 <= segments <= T, or 0 for the best")
+    long, short = -(-steps // segments), steps // segments
+    first = steps - short * segments  # so many have one step more
+    cuts = [min(i, first) * long + max(0, i - first) * short for i in range(segments + 1)]
+    return list(pairwise(cuts))
+
+
+def best_segments(steps: int, graph_to_state: float, kept: float = 1.0) -> int:
+    """The smallest number of segments that needs least; ``kept`` is the share of a segment's steps that are run again."""
+
+    def need(segments: int) -> float:  # in units of S
+        lengths = [end - begin for begin, end in edges(steps, segments)]
+        return max(i + math.ceil(kept * length) * graph_to_state for i, length in enumerate(lengths))
+
+    return min(range(1, steps + 1), key=lambda segments: (need(segments), segments))
+
+
+def graph_to_state(net: Network) -> float:
+    """A / S of a network: bytes a sample that autograd keeps in one time step, over the bytes of the state between two.
+
+    Found on a copy without storage (device 'meta'): what a batch of 2 keeps more than a batch of 1.
+    """
+    twin = copy.deepcopy(net).to("meta").train(net.training)
+    (graph_1, state_1), (graph_2, state_2) = _one_step(twin, 1), _one_step(twin, 2)
+    return (graph_2 - graph_1) / max(state_2 - state_1, 1)
+
+
+def _one_step(net: Network, batch: int) -> tuple[int, int]:
+    """Bytes that autograd keeps of a second time step, and bytes of the state it starts from."""
+    x = torch.empty(1, batch, *net.spec.input, device="meta")
+    with torch.no_grad():
+        _, state = net.window(x, net.initial_state(batch))
+    held = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in state_tensors(state)}
+    kept: dict[int, int] = {}
+    alive: list[Tensor] = []  # so that no address is used twice
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        net.window(x, map_state(_leaf, state))
+    return sum(kept.values()), sum(held.values())
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(tensor.is_floating_point())
+
+
+def shallow(state: State) -> State:
+    """The same tensors in lists of their own: a network takes apart the lists it is given."""
+    return map_state(lambda tensor: tensor, state)
+
+
+def leaves(state: State) -> State:
+    """The state cut from its past, so that the gradient stops at it and can be read there."""
+    return map_state(_leaf, state)
+
+
+class Randomness:
+    """The random numbers of a stretch of computation, so that it can be run again with the same."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device if device.type == "cuda" else None
+        self._state = torch.cuda.get_rng_state(device) if self._cuda else torch.get_rng_state()
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Inside, random numbers are those that followed when this was made; afterwards, as if nothing had been drawn."""
+        with torch.random.fork_rng(devices=[self._cuda] if self._cuda else []):
+            if self._cuda:
+                torch.cuda.set_rng_state(self._state, self._cuda)
+            else:
+                torch.set_rng_state(self._state)
+            yield
+
+
+@contextmanager
+def statistics_untouched(net: nn.Module) -> Iterator[None]:
+    """Running averages of batch norm move once a step, in the first pass: a second one must not move them again."""
+    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    tracked = [module.track_running_stats for module in norms]
+    saved = [(module.running_mean, module.running_var, module.num_batches_tracked) for module in norms]
+    for module in norms:
+        module.track_running_stats = False
+        module.running_mean = module.running_var = module.num_batches_tracked = None
+    try:
+        yield
+    finally:
+        for module, tracks, (mean, var, batches) in zip(norms, tracked, saved, strict=True):
+            module.track_running_stats = tracks
+            module.running_mean, module.running_var, module.num_batches_tracked = mean, var, batches
+
+
+def backward_through(
+    net: Network, x: Tensor, state: State, loss: Callable[[Tensor], Tensor], gradient: list[Tensor | None]
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Run a segment with a graph from ``state`` and back-propagate its loss and the gradient that comes back through its end.
+
+    ``gradient``: dL/d(end state), one entry a tensor of it; empty for the last segment.
+    Returns the outputs [K, B, C], detached, and dL/d(start state) in the same order.
+    """
+    start = leaves(state)
+    inputs = list(state_tensors(start))
+    out, end = net.window(x, shallow(start))
+    ends, back = [], []
+    for tensor, g in zip(state_tensors(end), gradient, strict=bool(gradient)):
+        if g is not None and tensor.requires_grad:
+            ends.append(tensor)
+            back.append(g)
+    torch.autograd.backward([loss(out), *ends], [None, *back])
+    return out.detach(), [tensor.grad for tensor in inputs]

@@ -1,0 +1,256 @@
+"""Checkpointing, Skipper and truncation: the laws that tie them to BPTT and SLTT, on every backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench import backends
+from bench.algorithms.segments import best_segments, edges
+from bench.algorithms.skipper import activity, kept_steps
+from bench.losses import InstantaneousLoss
+from bench.probes.cost import batch_for, cost_of
+from bench.spec import (
+    AdaptiveAvgPool,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gain,
+    Layer,
+    Loop,
+    NetworkSpec,
+    NeuronSpec,
+    Residual,
+    Scale,
+    Spike,
+    UserError,
+)  # fmt: skip
+from bench.training_step import training_step
+
+NEURON = NeuronSpec(decay=0.7, threshold=0.6)
+FULL = NeuronSpec(decay=0.7, threshold=0.6, reset="hard", detach_reset=False)
+HEAD = (AdaptiveAvgPool(1), Flatten(), Dense(5, init="default"))
+
+
+def network(name: str, layers: tuple[Layer, ...], parameters: int) -> NetworkSpec:
+    return NetworkSpec(name, (3, 8, 8), 5, (*layers, *HEAD), NEURON, parameters, "these tests")
+
+
+NETWORKS = {
+    spec.name: spec
+    for spec in (
+        network("plain", (Conv(6), Spike(NEURON), AvgPool(2, 2), Conv(8, standardised=True), Spike(FULL), Scale(2.74)), 661),
+        network("dropout", (Conv(6), Spike(NEURON, 0.3), Conv(8), Spike(NEURON, 0.2)), 653),
+        network("batch norm", (Conv(6, bias=False), BatchNorm(), Spike(NEURON), Conv(8), BatchNorm(), Spike(NEURON)), 675),
+        network("residual", (Conv(6), Residual((Spike(NEURON),), (Conv(6), Spike(NEURON), Conv(6), Gain(1.0, 0.5)))), 864),
+        network("feedback", (Loop((Conv(6),), (Spike(NEURON), Conv(8), Spike(NEURON)), (Conv(6),)),), 1091),
+    )
+}
+BACKENDS = ("native", "spikingjelly", "spikingjelly-multistep", "snntorch")
+
+
+def gradients(
+    monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, algorithm: str, backend: str, T: int, **options: Any
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Gradients, buffers after the step, and outputs; same weights, input and random numbers for every algorithm."""
+    support = backends.available(backend)
+    if not support:
+        pytest.skip(support.reason)
+    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    step = training_step(spec.name, algorithm, backend, **options)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in step.net.parameters():
+            fan_in = max(parameter.shape[1:].numel(), 1) if parameter.dim() > 1 else 1
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * (1.5 * fan_in**-0.5) + (parameter.dim() < 2))
+    x = torch.randn(T, 4, 3, 8, 8, generator=generator)
+    target = torch.tensor([0, 1, 2, 4])
+    torch.manual_seed(11)
+    out = step.gradients(x, target)
+    return (
+        [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in step.net.parameters()],
+        [buffer.clone() for name, buffer in step.net.named_buffers() if "running" in name],
+        out if isinstance(out, Tensor) else torch.zeros(()),
+    )
+
+
+def furthest(one: list[Tensor], other: list[Tensor]) -> float:
+    """Largest relative difference of two gradients, parameter by parameter."""
+    whole = torch.stack([g.norm() for g in one]).norm()
+    return max(float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
+def test_checkpointing_is_bptt_for_every_number_of_segments(
+    monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, backend: str
+) -> None:
+    T = 7
+    exact, buffers, _ = gradients(monkeypatch, spec, "bptt", backend, T)
+    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer takes part
+    for segments in range(1, T + 1):
+        found, moved, _ = gradients(monkeypatch, spec, "checkpointed", backend, T, segments=segments)
+        assert furthest(exact, found) < 2e-5, f"{segments} segments"
+        for one, other in zip(buffers, moved, strict=True):
+            torch.testing.assert_close(one, other)  # running averages of batch norm moved once
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["plain", "dropout", "batch norm"])
+def test_truncation_at_T_is_bptt_and_at_1_is_sltt(monkeypatch: pytest.MonkeyPatch, name: str, backend: str) -> None:
+    T, spec = 5, NETWORKS[name]
+    exact, _, _ = gradients(monkeypatch, spec, "bptt", backend, T)
+    assert furthest(exact, gradients(monkeypatch, spec, "tbptt", backend, T, K=T)[0]) < 2e-5
+    between = gradients(monkeypatch, spec, "tbptt", backend, T, K=2)[0]
+    assert furthest(exact, between) > 1e-3
+    if backend != "spikingjelly-multistep":  # which has no single steps to compare with
+        step_by_step = gradients(monkeypatch, spec, "sltt", backend, T)[0]
+        assert furthest(step_by_step, gradients(monkeypatch, spec, "tbptt", backend, T, K=1)[0]) < 2e-5
+        assert furthest(step_by_step, between) > 1e-3
+
+
+def test_truncation_updates_once_or_every_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
+    for update, expected in (("end", 1), ("window", 3)):
+        step = training_step("plain", "tbptt", "native", K=2, update=update)
+        updates: list[int] = []
+        step.forward_backward(torch.randn(5, 2, 3, 8, 8), torch.tensor([0, 1]), lambda: updates.append(1))
+        assert len(updates) == expected
+
+
+def test_edges_cover_every_step_once_and_differ_by_at_most_one() -> None:
+    for T in range(1, 30):
+        for C in range(1, T + 1):
+            parts = edges(T, C)
+            assert len(parts) == C
+            assert [t for begin, end in parts for t in range(begin, end)] == list(range(T))
+            lengths = [end - begin for begin, end in parts]
+            assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize(("T", "C"), [(4, 5), (4, -1)])
+def test_a_number_of_segments_that_cannot_be_is_refused(T: int, C: int) -> None:
+    with pytest.raises(UserError, match=f"segments = {C} of T = {T}"):
+        edges(T, C)
+
+
+def test_the_best_number_of_segments_follows_the_square_root() -> None:
+    assert best_segments(1, 5.0) == 1
+    assert best_segments(12, 2.13) == 5  # 3, 3, 2, 2, 2: needs max(3 * 2.13 + 1, 2 * 2.13 + 4)
+    for T in (64, 256, 1024):
+        for ratio in (0.5, 1.0, 4.0):
+            assert 0.6 < best_segments(T, ratio) / (T * ratio) ** 0.5 < 1.5
+
+
+def peak(algorithm: str, T: int, **options: Any) -> int:
+    step = training_step("vgg-sws/cifar10", algorithm, "native", device="meta", **options)
+    return cost_of(step, *batch_for(step, T, 32, "meta")).memory.total
+
+
+def test_the_chosen_number_of_segments_has_the_least_peak_of_all() -> None:
+    T = 12
+    chosen = peak("checkpointed", T)
+    peaks = [peak("checkpointed", T, segments=C) for C in range(1, T + 1)]
+    assert chosen <= 1.02 * min(peaks)
+    assert chosen < peak("bptt", T) / 2
+
+
+def test_each_segment_but_the_last_runs_forward_twice() -> None:
+    T, C = 6, 3
+
+    def macs(algorithm: str, **options: Any) -> dict[str, int]:
+        step = training_step("vgg-sws-small/cifar10", algorithm, "native", device="meta", **options)
+        return cost_of(step, *batch_for(step, T, 2, "meta")).macs.dense
+
+    once, twice = macs("bptt"), macs("checkpointed", segments=C)
+    assert twice["forward"] * T == once["forward"] * (2 * T - T // C)
+    assert twice["error to input"] == once["error to input"]
+    assert twice["error to weight"] == once["error to weight"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
+def test_skipper_that_skips_nothing_is_checkpointing(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, backend: str) -> None:
+    T = 7
+    for segments in (1, 2, 3):
+        exact, buffers, _ = gradients(monkeypatch, spec, "checkpointed", backend, T, segments=segments)
+        found, moved, _ = gradients(monkeypatch, spec, "skipper", backend, T, segments=segments, p=0)
+        assert furthest(exact, found) < 2e-5
+        for one, other in zip(buffers, moved, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_skipper_equals_bptt_over_the_kept_steps(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    """One segment: what is left is BPTT of a sequence that holds the kept steps alone."""
+    T, spec = 8, NETWORKS["plain"]
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(T, 4, 3, 8, 8, generator=generator) * torch.linspace(0.3, 2, T)[torch.randperm(T, generator=generator)].view(
+        -1, 1, 1, 1, 1
+    )
+    target = torch.tensor([0, 1, 2, 4])
+    support = backends.available(backend)
+    if not support:
+        pytest.skip(support.reason)
+    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    skipping = training_step(spec.name, "skipper", backend, segments=1, p=50)
+    with torch.no_grad(), activity(skipping.net) as spikes:
+        skipping.net.window(x, None)
+    kept = kept_steps(spikes(), [(0, T)], 2, 50)[0]
+    assert len(kept) == T // 2
+    assert float(spikes()[kept].min()) >= float(torch.cat([spikes()[t : t + 1] for t in range(T) if t not in kept]).max())
+    skipping.gradients(x, target)
+    plain = training_step(spec.name, "bptt", backend)
+    loss = InstantaneousLoss(target, T)
+    outs, _ = plain.net.window(x[kept], None)
+    loss(outs).backward()
+    assert furthest(_grads(plain.net), _grads(skipping.net)) < 2e-5
+    again = training_step(spec.name, "skipper", backend, segments=1, p=50, loss="rescaled")
+    again.gradients(x, target)
+    assert furthest([2 * g for g in _grads(plain.net)], _grads(again.net)) < 2e-5
+
+
+def _grads(net: Any) -> list[Tensor]:
+    return [torch.zeros_like(p) if p.grad is None else p.grad for p in net.parameters()]
+
+
+def test_kept_steps_are_the_most_active_of_each_segment() -> None:
+    spikes = torch.tensor([5.0, 1.0, 4.0, 4.0, 9.0, 0.0, 2.0, 2.0])
+    parts = [(0, 4), (4, 8)]
+    assert kept_steps(spikes, parts, 1, 50) == [[0, 2], [4, 6]]  # of equals the earlier
+    assert kept_steps(spikes, parts, 1, 60) == [[0, 2], [4, 6]]  # ceil(0.4 * 4) = 2
+    assert kept_steps(spikes, parts, 1, 75) == [[0], [4]]
+    assert kept_steps(spikes, parts, 1, 0) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert kept_steps(spikes, parts, 1, 50, per="sequence") == [[0, 2, 3], [4]]
+    assert kept_steps(spikes, parts, 2, 50, per="sequence") == [[0, 2, 3], [4, 6]]  # two layers: two steps at least
+    assert [len(steps) for steps in kept_steps(spikes.to("meta"), parts, 1, 50)] == [2, 2]
+
+
+def test_p_over_the_bound_is_refused_with_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
+    step = training_step("plain", "skipper", "native", segments=2, p=51)
+    x, target = torch.randn(8, 2, 3, 8, 8), torch.tensor([0, 1])
+    with pytest.raises(UserError, match=r"p = 51 is over the bound 50 = 100 \(1 - 2 spiking layers / 4 steps"):
+        step.gradients(x, target)
+    training_step("plain", "skipper", "native", segments=2, p=50).gradients(x, target)
+    with pytest.raises(UserError, match="p = 100"):
+        training_step("plain", "skipper", "native", p=100)
+
+
+def test_skipping_costs_what_it_says() -> None:
+    """T forward steps in the first pass, (1 - p) T forward and backward ones in the second."""
+    T = 8
+
+    def macs(algorithm: str, **options: Any) -> dict[str, int]:
+        step = training_step("vgg-sws-small/cifar10", algorithm, "native", device="meta", **options)
+        return cost_of(step, *batch_for(step, T, 2, "meta")).macs.dense
+
+    whole, skipped = macs("bptt"), macs("skipper", segments=1, p=50)
+    assert skipped["forward"] * 2 == whole["forward"] * 3
+    assert skipped["error to weight"] * 2 == whole["error to weight"]
+    assert peak("skipper", 12, segments=1, p=25) < peak("checkpointed", 12, segments=1)
