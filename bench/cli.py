@@ -118,7 +118,7 @@ def run(paper: str | None, scale: str, data_root: Path | None, workers: int | No
                 scratch=ROOT / "results" / "scratch",
                 workers=workers or default_workers(),
             )
-    _report()
+    _report(_chosen(paper))
     if broken:
         told = ", ".join(f"{count} {status}" for status, count in sorted(broken.items()))
         raise UserError(f"of the cases run, {told}; the reasons stand above. Measure them again with --retry")
@@ -128,13 +128,13 @@ def run(paper: str | None, scale: str, data_root: Path | None, workers: int | No
 @click.option("--check", is_flag=True, help="write nothing; fail if a generated file is out of step with the results")
 def report(check: bool) -> None:
     """Judge every claim from what is in results/, and draw."""
-    _report(check)
+    _report(papers(), check)
 
 
 # --------------------------------------------------------------------------- helpers
 
 
-def _report(check: bool = False) -> None:
+def _report(shown: list[str], check: bool = False) -> None:
     from bench import report as reporting
 
     if check:
@@ -146,7 +146,7 @@ def _report(check: bool = False) -> None:
         click.echo("every generated file is in step with results/")
         return
     written = reporting.write(ROOT, fresh)
-    click.echo(reporting.summary(ROOT, fresh))
+    click.echo(reporting.summary(ROOT, fresh, shown))
     click.echo(f"{len(written)} files changed; open plots/index.html")
 
 

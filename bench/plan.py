@@ -22,6 +22,8 @@ _PROBE_MODULES = {
     "cuda-memory": "bench.probes.cuda_memory",
 }
 
+_REFERENCE = ("bench.algorithms.bptt", "bench.backends.native")  # what some probes measure against
+
 
 def papers() -> list[str]:
     """Names of the reproduction modules."""
@@ -46,6 +48,7 @@ def digest_of(case: Case) -> str:
     """Digest of the code that a result of ``case`` depends on: its probe, algorithm, backend, network and data set."""
     return _digest(
         _PROBE_MODULES[case.probe],
+        *(_REFERENCE if case.probe in ("equivalence", "gradient", "clock") else ()),
         *([datasets.module_name(case.dataset)] if case.dataset != "none" else []),
         algorithms.module_name(case.algorithm),
         backends.module_name(case.backend),

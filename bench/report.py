@@ -126,8 +126,8 @@ def check(root: Path, fresh: Callable[[Record], bool]) -> list[str]:
     return [str(path.relative_to(root)) for path in (*wrong, *_left_over(root, wanted))]
 
 
-def summary(root: Path, fresh: Callable[[Record], bool], width: int = 100) -> str:
-    """The decided claims and all counts, for a terminal."""
+def summary(root: Path, fresh: Callable[[Record], bool], papers: Sequence[str], width: int = 100) -> str:
+    """The decided claims and all counts of ``papers``, for a terminal."""
     import io
 
     from rich.console import Console
@@ -135,7 +135,7 @@ def summary(root: Path, fresh: Callable[[Record], bool], width: int = 100) -> st
 
     out = io.StringIO()
     console = Console(file=out, width=width, highlight=False)
-    for folder in sorted(path.parent for path in (root / "reproductions").glob("*/claims.toml")):
+    for folder in (root / "reproductions" / name for name in papers):
         records = latest(Store(root / "results").load(folder.name)[0])
         verdicts = judge(load_claims(folder), records, fresh)
         table = Table(title=f"{folder.name}: {_counted(verdicts)}", title_justify="left", box=None, pad_edge=False)

@@ -41,7 +41,7 @@ def choose(kind: str, value: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if value in names:
         return value
-    close = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(value.lower(), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
     raise UserError(f"unknown {kind} {value!r}: {hint}")
 
@@ -202,6 +202,7 @@ class NetworkSpec:
 
 PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "cuda-memory")
 SCALES = ("smoke", "laptop", "full")
+PROBE_OPTIONS = ("epochs", "repeats", "test_images", "train_images")  # options of a case that are no algorithm's
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,10 @@ class Case:
     @property
     def settings(self) -> dict[str, Any]:
         return dict(self.options)
+
+    @property
+    def algorithm_options(self) -> dict[str, Any]:
+        return {name: value for name, value in self.options if name not in PROBE_OPTIONS}
 
     @property
     def key(self) -> str:

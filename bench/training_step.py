@@ -53,7 +53,7 @@ def support(network: str, algorithm: str, backend: str) -> Support:
     if hasattr(module, "shipped"):
         answer: Support = module.ships(networks.spec(network), algorithm)
         return answer
-    if backend == "spikingjelly-multistep" and algorithm != "bptt":
+    if backend == "spikingjelly-multistep" and not rule.in_windows:
         return no(f"{algorithm} goes one time step at a time: multi-step mode has nothing to fold (see 'spikingjelly')")
     answer = rule.supports(networks.spec(network))
     return answer

@@ -4,6 +4,7 @@ An algorithm is a module with
 
     title                        for people
     options                      {name: default} of what can be set
+    in_windows                   whether it runs windows of several time steps, which a layer-by-layer backend needs
     supports(spec) -> Support    whether the network can be trained so, with the reason if not
     prepare(net, **options)      the network made ready (most return it as it is)
     train_step(net, x, loss, update, **options) -> out

@@ -17,6 +17,7 @@ from bench.spec import YES, NetworkSpec, Support
 
 title = "BPTT"
 options: dict[str, object] = {}
+in_windows = True
 
 
 def supports(spec: NetworkSpec) -> Support:

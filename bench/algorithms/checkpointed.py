@@ -31,6 +31,7 @@ from bench.spec import YES, NetworkSpec, Support
 
 title = "checkpointed BPTT"
 options: dict[str, object] = {"segments": 0}  # 0: the number that needs the least memory
+in_windows = True
 
 
 def supports(spec: NetworkSpec) -> Support:

@@ -19,6 +19,7 @@ from bench.spec import YES, NetworkSpec, Support
 
 title = "OTTT-O"
 options: dict[str, object] = {}
+in_windows = False
 
 
 def supports(spec: NetworkSpec) -> Support:

@@ -39,6 +39,7 @@ from bench.spec import YES, NetworkSpec, Support, UserError, choose
 
 title = "Skipper"
 options: dict[str, object] = {"segments": 0, "p": 50, "per": "segment", "loss": "kept"}
+in_windows = True
 
 
 def supports(spec: NetworkSpec) -> Support:

@@ -18,6 +18,7 @@ from bench.spec import YES, NetworkSpec, Support
 
 title = "SLTT"
 options: dict[str, object] = {}
+in_windows = False
 
 
 def supports(spec: NetworkSpec) -> Support:

@@ -19,6 +19,7 @@ from bench.spec import YES, NetworkSpec, Support, UserError
 
 title = "SLTT-k"
 options: dict[str, object] = {"k": 2}
+in_windows = False
 
 
 def supports(spec: NetworkSpec) -> Support:

@@ -19,6 +19,7 @@ from bench.spec import YES, NetworkSpec, Support, UserError, choose
 
 title = "truncated BPTT"
 options: dict[str, object] = {"K": 2, "update": "end"}
+in_windows = True
 
 
 def supports(spec: NetworkSpec) -> Support:

@@ -45,7 +45,7 @@ def matches(selector: Selector, record: Record) -> bool:
             if record.metric != wanted:
                 return False
         elif name == "options":
-            if any(record.case["options"].get(option) != value for option, value in wanted.items()):
+            if any(record.case["options"].get(option, "unset") != value for option, value in wanted.items()):
                 return False
         elif name != "detail" and record.case.get(name) != wanted:
             return False

@@ -1,7 +1,8 @@
 """One verdict a claim, computed from records.
 
 How evidence is chosen: records of different machines never meet in one number; fresh evidence (made by the code as it
-is) beats stale, then the higher scale, then the more recent. Runs that differ in more than the seed are never averaged.
+is) beats stale, then the higher scale, then the more recent. Runs that differ in more than the seed are never averaged. A
+backend's number counts only where its equivalence gate on that network is open.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from bench.claims.claim import Claim, Judgement, Verdict, text
 from bench.claims.evidence import Evidence, matches, rank
+from bench.claims.gates import comparable, gates_of
 from bench.claims.rules import RULES, Finding, Missing
 from bench.records import latest
 from bench.spec import SCALES, Record
@@ -25,9 +27,10 @@ class _Candidate:
 def judge(claims: Sequence[Claim], records: Iterable[Record], fresh: Callable[[Record], bool]) -> list[Verdict]:
     """One verdict a claim, in the order of the claims. ``fresh`` says whether today's code would make the record so."""
     current = sorted(latest(records), key=lambda record: record.machine)  # so that no order of machines shows
+    gates = gates_of(current)
     by_machine: dict[str, list[tuple[Record, bool]]] = {}
     for record in current:
-        if record.status == "ok":
+        if record.status == "ok" and comparable(record, gates):
             by_machine.setdefault(record.machine, []).append((record, fresh(record)))
     evidence = {
         machine: (Evidence(r for r, is_fresh in known if is_fresh), Evidence(r for r, _ in known))

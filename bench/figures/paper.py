@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.claims import Verdict
+from bench.claims.gates import comparable, gates_of
 from bench.spec import SCALES, Record
 
 
@@ -29,22 +30,12 @@ class Paper:
 
     @cached_property
     def gates(self) -> dict[tuple[str, str], bool]:
-        """Whether every equivalence gate of a (network, backend) is open; of no gate nothing is said."""
-        gates: dict[tuple[str, str], bool] = {}
-        for record in self.records:
-            if record.case["probe"] == "equivalence":
-                pair = (record.case["network"], record.case["backend"])
-                gates[pair] = gates.get(pair, True) and record.value == "pass"
-        return gates
-
-    def comparable(self, record: Record) -> bool:
-        """Whether a number may stand beside those of other backends: the native backend's, or behind an open gate."""
-        backend = record.case["backend"]
-        return backend == "native" or self.gates.get((record.case["network"], backend), False)
+        """Which (network, backend) pairs may be compared."""
+        return gates_of(self.records)
 
     def measured(self, metric: str) -> list[Record]:
         """Records with a number, comparable, of every machine, in an order that does not depend on theirs."""
-        found = (r for r in self.records if r.metric == metric and r.status == "ok" and self.comparable(r))
+        found = (r for r in self.records if r.metric == metric and r.status == "ok" and comparable(r, self.gates))
         return sorted((r for r in found if isinstance(r.value, int | float)), key=identity)
 
     def counted(self, metric: str) -> list[Record]:

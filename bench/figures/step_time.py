@@ -7,10 +7,9 @@ from typing import Any
 from bench.figures import rows, style
 from bench.figures.paper import Paper, most, options, origin
 from bench.figures.words import title
-from bench.spec import Record
+from bench.spec import PROBE_OPTIONS, Record
 
 name = "step_time"
-_OF_THE_CLOCK = ("repeats",)
 
 
 def data(paper: Paper) -> dict[str, Any] | None:
@@ -88,7 +87,7 @@ def _order(record: Record) -> tuple[Any, ...]:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    row = {"algorithm": record.case["algorithm"], "title": title(record, _OF_THE_CLOCK)}
+    row = {"algorithm": record.case["algorithm"], "title": title(record, PROBE_OPTIONS)}
     if record.status != "ok":
         return {**row, "lacking": record.status}
     return {**row, "ratio": record.value, "quartiles": list(record.detail["quartiles"])}

@@ -240,6 +240,9 @@ def svg(figure: Figure, title: str, description: str) -> str:
     text = out.getvalue()
     text = re.sub(r"<!DOCTYPE.*?>\n?", "", text, flags=re.DOTALL)
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # matplotlib names a clip path after the hash of its exact place, whose last bit varies from one layout to the next
+    for i, name in enumerate(re.findall(r'<clipPath id="(\w+)"', text)):
+        text = text.replace(name, f"clip{i}")
     head = f"<title>{escape(title)}</title>\n <desc>{escape(description)}</desc>\n <style>{_dark(text)}</style>\n"
     text = re.sub(r"(<svg\b)([^>]*>)\n", lambda m: f'{m[1]} role="img"{m[2]}\n {head}', text, count=1)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

@@ -10,11 +10,10 @@ from typing import Any
 from bench.figures import style
 from bench.figures.paper import Paper, origin
 from bench.figures.words import images, title
-from bench.spec import Record
+from bench.spec import PROBE_OPTIONS, Record
 
 name = "training_curves"
 _PANELS = 2
-_OF_THE_LOOP = ("epochs", "test_images", "train_images")
 
 
 def data(paper: Paper) -> dict[str, Any] | None:
@@ -33,7 +32,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     chance = {_run(r): r.value for r in paper.measured("chance")}
     panels = [_panel(records, epochs, chance) for records in chosen]
     used = [r for r in [*epochs, *finals] if _run(r) in {_run(final) for records in chosen for final in records}]
-    lost = sorted({f"{title(r, _OF_THE_LOOP)} ({r.status})" for r in paper.failed("training") if _lost(r, chosen)})
+    lost = sorted({f"{title(r, PROBE_OPTIONS)} ({r.status})" for r in paper.failed("training") if _lost(r, chosen)})
     return {
         "title": "Test accuracy during training",
         "subtitle": "; ".join(p["what"] for p in panels) + (f". Without a result: {', '.join(lost)}" if lost else "") + ".",
@@ -80,7 +79,7 @@ def render(data: dict[str, Any]) -> str:
 def _setting(record: Record) -> tuple[Any, ...]:
     """What must be equal for two trainings to share a panel."""
     case = record.case
-    loop = tuple(case["options"].get(option) for option in _OF_THE_LOOP)
+    loop = tuple(case["options"].get(option) for option in PROBE_OPTIONS)
     return (record.machine, case["dataset"], case["network"], case["T"], case["batch"], *loop)
 
 
@@ -134,7 +133,7 @@ def _line_of(record: Record) -> tuple[Any, ...]:
     return (
         style.algorithm_order(case["algorithm"]),
         style.backend_order(case["backend"]),
-        title(record, _OF_THE_LOOP),
+        title(record, PROBE_OPTIONS),
     )
 
 
@@ -148,7 +147,7 @@ def _line(records: list[Record]) -> dict[str, Any]:
     return {
         "algorithm": case["algorithm"],
         "backend": case["backend"],
-        "title": title(records[0], _OF_THE_LOOP) + backend,
+        "title": title(records[0], PROBE_OPTIONS) + backend,
         "epochs": epochs,
         "accuracy": [fmean(by_epoch[e]) for e in epochs],
         "low": [min(by_epoch[e]) for e in epochs],

@@ -5,6 +5,8 @@
 | vgg.py | VGG (sWS) of OTTT for images and events, its feedback and ANN forms, a small one for laptops; VGG-11 (BN) of SLTT |
 | resnet.py | NF-ResNet-34 of OTTT, pre-activation ResNet-18 of SLTT |
 | recurrent.py | R400 of OTTT |
+| hybrid.py | VGG5, VGG11 and ResNet20, assumed for Skipper |
+| lenet.py | LeNet and a custom network for events, assumed for Skipper |
 """
 
 from __future__ import annotations
@@ -14,7 +16,13 @@ import importlib
 from bench.spec import NetworkSpec, choose
 
 # By name, not by import, so that a result depends on its own network's file alone (see bench.digest).
-_MODULES = ("bench.networks.vgg", "bench.networks.resnet", "bench.networks.recurrent")
+_MODULES = (
+    "bench.networks.vgg",
+    "bench.networks.resnet",
+    "bench.networks.recurrent",
+    "bench.networks.hybrid",
+    "bench.networks.lenet",
+)
 
 
 def _all() -> dict[str, tuple[NetworkSpec, str]]:

@@ -21,9 +21,8 @@ WARM_UP = 2
 
 
 def measure(case: Case, device: str = "cpu") -> list[Measurement]:
-    settings = dict(case.settings)
-    repeats = settings.pop("repeats", 7)
-    mine = training_step(case.network, case.algorithm, case.backend, device=device, seed=case.seed, **settings)
+    repeats = case.settings.get("repeats", 7)
+    mine = training_step(case.network, case.algorithm, case.backend, device=device, seed=case.seed, **case.algorithm_options)
     reference = training_step(case.network, "bptt", "native", device=device, seed=case.seed)
     seconds = in_turns({"this": _runner(mine, case, device), "native bptt": _runner(reference, case, device)}, repeats, device)
     ratios = [a / b for a, b in zip(seconds["this"], seconds["native bptt"], strict=True)]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.probes.equivalence import aligned_parameters
 from bench.probes.real import RealData
-from bench.spec import Case, Measurement
+from bench.spec import Case, Measurement, seed_of
 from bench.training_step import training_step
 
 VERSION = 1
@@ -37,6 +37,7 @@ def cosine(a: list[Tensor], b: list[Tensor]) -> float:
 def _gradient(case: Case, algorithm: str, x: Tensor, target: Tensor) -> tuple[list[str], list[Tensor]]:
     settings = case.settings if algorithm == case.algorithm else {}
     step = training_step(case.network, algorithm, case.backend, seed=case.seed, **settings)
+    torch.manual_seed(seed_of("gradient", case.key))  # the same dropout masks for both
     step.gradients(x, target)
     names = [name.removeprefix("body.layers.").replace("synapse.", "") for name in _aligned_names(step.net)]
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in aligned_parameters(step.net)]

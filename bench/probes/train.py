@@ -22,13 +22,11 @@ from bench.training import outputs, train
 from bench.training_step import TrainingStep, training_step
 
 VERSION = 1
-_OF_THE_LOOP = ("epochs", "train_images", "test_images")
 
 
 def measure(
     case: Case, data: RealData, checkpoint: Path, report: Callable[[Progress], None], device: str = "cpu"
 ) -> list[Measurement]:
-    settings = {name: value for name, value in case.settings.items() if name not in _OF_THE_LOOP}
     epochs = case.settings.get("epochs", 1)
     if epochs < 1:
         raise UserError(f"epochs = {epochs}: training takes at least one; use epochs >= 1")
@@ -36,7 +34,7 @@ def measure(
     expected = networks.spec(case.network).input
     if images.shape != expected:
         raise UserError(f"{case.network} takes samples of shape {expected}, {case.dataset} has {images.shape}")
-    step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, device=device, **settings)
+    step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, device=device, **case.algorithm_options)
     history = train(case, step, data, epochs=epochs, checkpoint=checkpoint, report=report)
     about: dict[str, Any] = {
         "train images": len(images.train_y), "test images": len(images.test_y), "data": images.checksum

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.plan import digest_of
-from bench.spec import Case, Measurement, Status, Support, UserError, no
+from bench.spec import Case, Measurement, Status, Support, UserError, no, seed_of
 
 HEADROOM = 1.3  # operators' workspaces and the allocator's rounding, which the live-byte count does not see
 
@@ -77,6 +77,7 @@ def _end_with_the_run() -> None:
 def _outcome(job: Job, channel: Connection) -> Outcome:
     import torch
 
+    torch.manual_seed(seed_of(job.case.key))
     torch.set_num_threads(1)  # the same sums in the same order on every machine size; cases run side by side instead
     kernel = ""
     try:
@@ -126,17 +127,12 @@ def _fits(case: Case) -> Support:
 
 
 def forecast(case: Case) -> int:
-    """Bytes that one training step of ``case`` will need: exact live bytes, extended in T, times the headroom."""
+    """Bytes that one training step of ``case`` will need on real tensors: the exact live bytes, times the headroom."""
     from bench.probes.cost import batch_for, cost_of
     from bench.training_step import training_step
 
-    def live(T: int) -> int:
-        step = training_step(case.network, case.algorithm, case.backend, device="meta")
-        return cost_of(step, *batch_for(step, T, case.batch, "meta")).memory.total
-
-    known = [live(T) for T in range(1, min(case.T, 3) + 1)]
-    slope = known[-1] - known[-2] if len(known) > 1 else 0
-    return int(HEADROOM * (known[-1] + slope * (case.T - len(known))))
+    step = training_step(case.network, case.algorithm, case.backend, device="meta", **case.algorithm_options)
+    return int(HEADROOM * cost_of(step, *batch_for(step, case.T, case.batch, "meta")).memory.total)
 
 
 def _measure(job: Job, channel: Connection) -> list[Measurement]:

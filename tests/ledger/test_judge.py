@@ -45,6 +45,21 @@ def test_a_verdict_says_where_it_comes_from(claim: MakeClaim, record: MakeRecord
     assert v.keys == tuple(sorted(r.key for r in runs))
 
 
+def test_a_backend_counts_only_behind_an_open_gate(claim: MakeClaim, record: MakeRecord) -> None:
+    asked = claim("positive", select={"backend": "snntorch"})
+    number = record(1.0, backend="snntorch")
+
+    def gate(state: str, **case: Any) -> Record:
+        return record(state, metric="gate", probe="equivalence", **{"backend": "snntorch", **case})
+
+    assert verdict(asked, number).verdict == "not attempted"
+    assert verdict(asked, number, gate("pass")).verdict == "reproduced"
+    assert verdict(asked, number, gate("pass", network="another")).verdict == "not attempted"
+    assert verdict(asked, number, gate("pass", backend="spikingjelly")).verdict == "not attempted"
+    assert verdict(asked, number, gate("pass"), gate("fail", algorithm="sltt")).verdict == "not attempted"
+    assert verdict(claim("positive"), record(1.0), gate("fail")).verdict == "reproduced"  # native needs none
+
+
 # --------------------------------------------------------------------------- machines
 
 

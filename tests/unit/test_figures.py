@@ -82,6 +82,11 @@ def training(algorithm: str, accuracies: list[float], images: int, dataset: str 
 
 
 EVIDENCE = [
+    *(
+        record("gate", "pass", "equivalence", backend=backend, network=network)
+        for network in (NETWORK, "vgg-sws-small/cifar10")
+        for backend in ("spikingjelly-shipped", "snntorch")
+    ),
     *cost("bptt", 4000),
     *cost("ottt-a", 1000),
     *cost("sltt", 800),
@@ -137,6 +142,14 @@ class TestEveryFigure:
         assert text == figure.render(json.loads(json.dumps(data)))
         assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
         assert not re.search(r"\d{4}-\d\d-\d\d|dc:date", text)
+
+
+def test_behind_a_closed_gate_nothing_is_shown() -> None:
+    assert len(shown(step_macs)["groups"]) == 2
+    closed = record("gate", "fail", "equivalence", "sltt", backend="spikingjelly-shipped")
+    assert len(shown(step_macs, [*EVIDENCE, closed])["groups"]) == 1  # of two gates one is closed
+    unknown = [r for r in EVIDENCE if r.case["probe"] != "equivalence"]
+    assert {group["backend"] for group in shown(step_time, unknown)["groups"]} == {"native"}
 
 
 class TestFidelityAgainstMemory:
@@ -238,6 +251,7 @@ class TestStepMacs:
 
     def test_backends_with_equal_counts_share_a_group(self) -> None:
         records = [*cost("bptt", 1), *cost("bptt", 2, "snntorch"), *cost("bptt", 2, "spikingjelly", forward=11)]
+        records += [record("gate", "pass", "equivalence", backend=backend) for backend in ("snntorch", "spikingjelly")]
         groups = shown(step_macs, records)["groups"]
         assert [group["backends"] for group in groups] == [["native", "snntorch"], ["spikingjelly"]]
 

@@ -114,13 +114,13 @@ def test_truncation_at_T_is_bptt_and_at_1_is_sltt(monkeypatch: pytest.MonkeyPatc
         assert furthest(step_by_step, between) > 1e-3
 
 
-def test_truncation_updates_once_or_every_window(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("update", "expected"), [("end", 1), ("window", 3)])
+def test_truncation_updates_once_or_every_window(monkeypatch: pytest.MonkeyPatch, update: str, expected: int) -> None:
     monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
-    for update, expected in (("end", 1), ("window", 3)):
-        step = training_step("plain", "tbptt", "native", K=2, update=update)
-        updates: list[int] = []
-        step.forward_backward(torch.randn(5, 2, 3, 8, 8), torch.tensor([0, 1]), lambda: updates.append(1))
-        assert len(updates) == expected
+    step = training_step("plain", "tbptt", "native", K=2, update=update)
+    updates: list[int] = []
+    step.forward_backward(torch.randn(5, 2, 3, 8, 8), torch.tensor([0, 1]), lambda: updates.append(1))
+    assert len(updates) == expected
 
 
 def test_edges_cover_every_step_once_and_differ_by_at_most_one() -> None:
