@@ -67,11 +67,10 @@ RULES: dict[Any, Rule] = {
 }
 _WITHOUT_RULE = ("conv", "matmul", "mm", "mv", "dot", "linear", "attention", "einsum")
 
-# Outputs of these hold binary spikes if every tensor they read does (and the other factor is a plain number).
+# Outputs of these hold binary spikes if every tensor they read does. Views share their storage's mark.
 _KEEP_SPIKES = {
-    aten.view, aten._unsafe_view, aten.reshape, aten.alias, aten.detach, aten.clone, aten._to_copy, aten.expand,
-    aten.unsqueeze, aten.squeeze, aten.select, aten.slice, aten.stack, aten.cat, aten.permute, aten.transpose, aten.t,
-    aten.upsample_nearest2d, aten.max_pool2d_with_indices,
+    aten._unsafe_view, aten.reshape, aten.clone, aten._to_copy, aten.stack, aten.cat, aten.upsample_nearest2d,
+    aten.max_pool2d_with_indices,
 }  # fmt: skip
 
 # These too, where the other factor is a plain number.

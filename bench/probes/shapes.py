@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 
 
+_PLAIN = frozenset({int, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format})
+
+
 class _NotRemembered(Exception):
     """A question or an answer that has no plain key."""
 
@@ -52,21 +55,24 @@ def _question(op: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[
 
 
 def _key(value: Any, given: list[Tensor]) -> Hashable:
-    if isinstance(value, Tensor):
-        if value.device.type != "meta":
-            if value.dim():
-                raise _NotRemembered
-            return value.dtype  # a number in a tensor's clothes: PyTorch lets it join tensors of any device
-        given.append(value)
-        return (value.shape, value.stride(), value.dtype)
-    if isinstance(value, (list, tuple)):
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is float:
+        return None  # a number never changes a shape
+    if kind is bool:
+        return (kind, value)  # 1 == True
+    if kind is tuple or kind is list or isinstance(value, (list, tuple)):
         return tuple([_key(item, given) for item in value])
+    if isinstance(value, Tensor):
+        if value.is_meta:
+            given.append(value)
+            return (value.shape, value.stride(), value.dtype)
+        if value.dim():
+            raise _NotRemembered
+        return value.dtype  # a number in a tensor's clothes: PyTorch lets it join tensors of any device
     if isinstance(value, Mapping):
         return tuple([(name, _key(item, given)) for name, item in value.items()])
-    if isinstance(value, float):
-        return None  # a number never changes a shape
-    if value is None or isinstance(value, (int, str, torch.dtype, torch.device, torch.layout, torch.memory_format)):
-        return (type(value), value)
     raise _NotRemembered
 
 

@@ -32,7 +32,7 @@ def tensors(values: Any) -> Iterator[Tensor]:
 
 
 class Tape(TorchDispatchMode):
-    """While active, tells each operator that runs below autograd to the observers."""
+    """While active, tells each operator that runs below autograd, views left out, to the observers."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         super().__init__()
@@ -41,6 +41,8 @@ class Tape(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func.is_view:  # moves, makes and multiplies nothing; what is known of a storage is known of its views
+            return func(*args, **kwargs)
         result = self.call(func, args, kwargs)
         reads, outputs = list(tensors(args)), list(tensors(result))
         for observer in self.observers:

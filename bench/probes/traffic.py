@@ -13,10 +13,7 @@ import torch
 from torch import Tensor
 
 aten = torch.ops.aten
-_FREE = {
-    aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.detach, aten.alias, aten._unsafe_view,
-    aten.lift_fresh,
-}  # fmt: skip
+_FREE = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten._unsafe_view, aten.lift_fresh}
 
 
 class Traffic:
@@ -27,7 +24,7 @@ class Traffic:
         self.written = 0
 
     def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
-        if op.is_view or op.overloadpacket in _FREE:
+        if op.overloadpacket in _FREE:
             return
         self.written += sum([_bytes(tensor) for tensor in outputs])
         self.read += sum([_bytes(tensor) for tensor in reads])
