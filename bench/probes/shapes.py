@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 _PLAIN = frozenset({int, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format})
 
 
@@ -57,7 +56,8 @@ def _question(op: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[
 def _key(value: Any, given: list[Tensor]) -> Hashable:
     kind = type(value)
     if kind in _PLAIN:
-        return value
+        plain: Hashable = value
+        return plain
     if kind is float:
         return None  # a number never changes a shape
     if kind is bool:

@@ -64,13 +64,20 @@ def run(
     waiting = sorted(cases, key=lambda case: case.probe in ALONE)
     running: list[_Running] = []
     broken: Counter[str] = Counter()
+
+    def fill() -> None:
+        while waiting and _may_start(waiting[0], running, workers):
+            running.append(_start(context, Job(waiting.pop(0), data_root, scratch), listener))
+
     with _terminable():
         try:
             while waiting or running:
-                while waiting and _may_start(waiting[0], running, workers):
-                    running.append(_start(context, Job(waiting.pop(0), data_root, scratch), listener))
-                for done in _advance(running, listener):
-                    running.remove(done)
+                fill()
+                ended = _advance(running, listener)
+                running = [r for r in running if r not in ended]
+                fill()  # the next ones work while these end and their results are brought to the disk
+                for done in ended:
+                    _reap(done)
                     outcome = done.outcome or _silent(done)
                     keep(done.job.case, outcome)
                     if outcome.status == "ok":  # else measuring again goes on from it
@@ -119,12 +126,14 @@ def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
             r.process.kill()
             r.outcome = Outcome("timeout", f"not done after {TIME_LIMIT_S[r.job.case.scale]:.0f} s", (), "")
             ended.append(r)
-    for r in ended:
-        r.process.join(timeout=LAST_WORDS_S)
-        r.process.kill()
-        r.process.join()
-        r.channel.close()
     return ended
+
+
+def _reap(ended: _Running) -> None:
+    ended.process.join(timeout=LAST_WORDS_S)
+    ended.process.kill()
+    ended.process.join()
+    ended.channel.close()
 
 
 def _silent(ended: _Running) -> Outcome:
