@@ -65,8 +65,8 @@ def run(
     running: list[_Running] = []
     broken: Counter[str] = Counter()
 
-    def fill() -> None:
-        while waiting and _may_start(waiting[0], running, workers):
+    def fill(leaving: int = 0) -> None:
+        while waiting and _may_start(waiting[0], len(running), leaving, workers):
             running.append(_start(context, Job(waiting.pop(0), data_root, scratch), listener))
 
     with _terminable():
@@ -75,7 +75,7 @@ def run(
                 fill()
                 ended = _advance(running, listener)
                 running = [r for r in running if r not in ended]
-                fill()  # the next ones work while these end and their results are brought to the disk
+                fill(leaving=len(ended))  # the next ones work while these end and their results are brought to the disk
                 for done in ended:
                     _reap(done)
                     outcome = done.outcome or _silent(done)
@@ -91,9 +91,9 @@ def run(
     return broken
 
 
-def _may_start(case: Case, running: Sequence[_Running], workers: int) -> bool:
+def _may_start(case: Case, running: int, leaving: int, workers: int) -> bool:
     """Those that must be alone come last, so none of the others waits for one of them."""
-    return not running if case.probe in ALONE else len(running) < workers
+    return running + leaving == 0 if case.probe in ALONE else running < workers
 
 
 def _start(context: Any, job: Job, listener: Listener) -> _Running:
