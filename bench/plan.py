@@ -31,12 +31,16 @@ def papers() -> list[str]:
 
 
 def plan(paper: str, scale: str, has: Callable[[str], bool]) -> list[Case]:
-    """The cases of ``paper`` up to ``scale``, each once; UserError with close matches for unknown names."""
+    """The cases of ``paper`` up to ``scale``, each once, at its least scale; UserError with close matches for unknown names."""
     choose("scale", scale, SCALES)
     module = importlib.import_module(f"reproductions.{choose('paper', paper, papers())}.cases")
     wanted: Sequence[Case] = module.cases(has)
-    up_to = SCALES.index(scale)
-    return list({case.key: case for case in wanted if SCALES.index(case.scale) <= up_to}.values())
+    by_key: dict[str, Case] = {}
+    for case in wanted:
+        known = by_key.get(case.key)
+        if known is None or SCALES.index(case.scale) < SCALES.index(known.scale):
+            by_key[case.key] = case
+    return [case for case in by_key.values() if SCALES.index(case.scale) <= SCALES.index(scale)]
 
 
 @cache

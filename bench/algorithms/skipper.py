@@ -74,10 +74,12 @@ def train_step(
     with torch.no_grad(), activity(net) as spikes:
         for begin, end in parts:
             random.append(Randomness(x.device))
-            out, state = net.window(x[begin:end], shallow(starts[-1]))
-            outs.append(out.sum(0))
+            state = shallow(starts[-1])
+            for window in x[begin:end].split(math.ceil((1 - p / 100) * (end - begin))):  # as long as the second pass's
+                out, state = net.window(window, state)
+                outs.append(out.sum(0))
             starts.append(state)
-    del state, starts[-1]  # nothing comes after the last segment
+    del out, state, starts[-1]  # nothing comes after the last segment
     kept = kept_steps(spikes(), parts, layers, p, per)
     weight = steps / sum(map(len, kept)) if loss == "rescaled" else 1.0
     gradient: list[Tensor | None] = []
@@ -131,5 +133,5 @@ def _check_bound(parts: list[tuple[int, int]], layers: int, p: float) -> None:
 def _affordable(steps: int, layers: int, p: float, graph_to_state: float) -> int:
     """The number of segments that needs least memory among those that keep to the bound on p."""
     kept = 1 - p / 100
-    most = max(1, int(steps * kept // layers)) if p > 0 else steps
-    return min(best_segments(steps, graph_to_state, kept), most)
+    allowed = (c for c in range(1, steps + 1) if p == 0 or (steps // c) * kept >= layers)
+    return min(best_segments(steps, graph_to_state, kept), max(allowed, default=1))

@@ -76,7 +76,7 @@ def render(data: dict[str, Any]) -> str:
             axes.set_yscale("log")
             axes.set_xlim(min(steps) * 0.95, max(steps) * 1.05)
             axes.set_ylim(min(heights) * 0.8, max(heights) * 1.25)
-            axes.xaxis.set_major_locator(FixedLocator([1, 2, 3, 6, 10, 20, 30]))
+            axes.xaxis.set_major_locator(FixedLocator([1, 2, 3, 6, 10, 20, 30, 50, 100, 200, 400, 1000]))
             axes.yaxis.set_major_locator(FixedLocator([0.25, 0.5, 1, 2, 5, 10, 20, 50, 100]))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
