@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.claims import VERDICTS, Verdict, as_csv, counts, judge, ledger_rows, load_claims
 from bench.figures import style
-from bench.figures.paper import Paper
+from bench.figures.paper import Paper, options
 from bench.files import write_whole
 from bench.records import Store, latest
 from bench.spec import Record, UserError
@@ -180,6 +180,7 @@ def _cost_table(paper: Paper) -> list[dict[str, str]]:
                 {
                     "paper": paper.name,
                     **{name: str(case[name]) for name in ("network", "algorithm", "backend", "T", "batch")},
+                    "options": options(record),
                     **dict.fromkeys(_COST.values(), ""),
                 },
             )
@@ -194,9 +195,11 @@ def main_costs(chapter: Chapter) -> list[dict[str, str]]:
         return []
     setting = {"network": data["network"], "T": str(data["T"]), "batch": str(data["batch"])}
     rows = [dict(row) for row in chapter.cost if all(row[name] == value for name, value in setting.items())]
-    rows.sort(key=lambda row: (style.backend_order(row["backend"]), style.algorithm_order(row["algorithm"])))
+    rows.sort(key=lambda row: (style.backend_order(row["backend"]), style.algorithm_order(row["algorithm"]), row["options"]))
     reference = next((r for r in rows if (r["algorithm"], r["backend"]) == ("bptt", "native")), None)
     for row in rows:
+        title = style.algorithm(row["algorithm"]).title
+        row["title"] = f"{title} ({row['options']})" if row["options"] else title
         row["peak"] = style.size(int(row["peak live bytes"]))
         row["saved"] = f"{int(reference['peak live bytes']) / int(row['peak live bytes']):.2f}" if reference else ""
         row["macs"] = f"{int(row['step MACs']) / 1e12:.3f}"
@@ -231,7 +234,7 @@ def _template(name: str, **values: Any) -> str:
     )
     environment.filters |= {"measured": measured, "counts": counts, "cell": lambda text: str(text).replace("|", "\\|")}
     environment.globals |= {
-        "VERDICTS": VERDICTS, "algorithm": style.algorithm, "backend": style.backend, "looks": style.VERDICTS,
+        "VERDICTS": VERDICTS, "backend": style.backend, "looks": style.VERDICTS,
         "main_costs": main_costs,
     }  # fmt: skip
     return environment.get_template(name).render(**values)
