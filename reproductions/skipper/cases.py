@@ -33,13 +33,13 @@ def cases(has: Callable[[str], bool]) -> list[Case]:
 def _costs() -> Iterator[Case]:
     for network, T in WORKLOADS:
         for algorithm, options in RIVALS:
-            yield _cost(network, algorithm, T, options, "smoke")
+            yield _cost(network, algorithm, T, options, "laptop")
         for p in SKIPPED:
             yield _cost(network, "skipper", T, (("p", p),), "laptop")
     for network in ("vgg5/cifar10", "vgg11/cifar100"):
         for algorithm, options in RIVALS:
             for T in MEMORY_FIGURE_T if network == "vgg5/cifar10" else (100, 400, 1000):
-                yield _cost(network, algorithm, T, options, "laptop")
+                yield _cost(network, algorithm, T, options, "smoke" if T <= 20 else "laptop")
 
 
 def _cost(network: str, algorithm: str, T: int, options: tuple[tuple[str, int], ...], scale: str) -> Case:
