@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.figures import style
 from bench.figures.paper import Paper, most, natural, options, origin
-from bench.figures.words import images, title
+from bench.figures.words import by_algorithm, images, title
 from bench.spec import Record
 
 name = "cosine_by_layer"
@@ -16,7 +16,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     """Weights of the network and data set on which most algorithms were compared, in the order of their names."""
     everywhere = [r for r in paper.counted("gradient_cosine") if _weights(r)]
     setting = most(everywhere, _setting, lambda r: (r.case["algorithm"], options(r)))
-    here = sorted((r for r in everywhere if _setting(r) == setting), key=_order)
+    here = sorted((r for r in everywhere if _setting(r) == setting), key=by_algorithm)
     if not here:
         return None
     dataset, network, T, batch = setting
@@ -88,16 +88,6 @@ def _weights(record: Record) -> dict[str, float]:
 def _setting(record: Record) -> tuple[Any, ...]:
     case = record.case
     return (case["dataset"], case["network"], case["T"], case["batch"])
-
-
-def _order(record: Record) -> tuple[Any, ...]:
-    case = record.case
-    return (
-        style.algorithm_order(case["algorithm"]),
-        style.backend_order(case["backend"]),
-        options(record),
-        case["seed"],
-    )
 
 
 def _two(cosine: float | None) -> str:

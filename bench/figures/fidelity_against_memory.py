@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.figures import style
 from bench.figures.paper import Paper, most, options, origin
-from bench.figures.words import images, title
+from bench.figures.words import by_algorithm, images, title
 from bench.spec import Record
 
 name = "fidelity_against_memory"
@@ -20,7 +20,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     costs = paper.counted("peak_live_bytes")
     pairs = [(g, *found) for g in paper.counted("gradient_cosine") if (found := _memory(paper, costs, g))]
     setting = most((g for g, *_ in pairs), _setting, lambda g: (g.case["algorithm"], g.case["backend"], options(g)))
-    here = sorted((pair for pair in pairs if _setting(pair[0]) == setting), key=lambda pair: _order(pair[0]))
+    here = sorted((pair for pair in pairs if _setting(pair[0]) == setting), key=lambda pair: by_algorithm(pair[0]))
     if not here:
         return None
     dataset, network, T, batch = setting
@@ -99,13 +99,3 @@ def _memory(paper: Paper, costs: list[Record], gradient: Record) -> tuple[Record
 def _setting(record: Record) -> tuple[Any, ...]:
     case = record.case
     return (case["dataset"], case["network"], case["T"], case["batch"])
-
-
-def _order(record: Record) -> tuple[Any, ...]:
-    case = record.case
-    return (
-        style.algorithm_order(case["algorithm"]),
-        style.backend_order(case["backend"]),
-        options(record),
-        case["seed"],
-    )

@@ -45,6 +45,14 @@ class Paper:
             by_key[record.key] = record
         return sorted(by_key.values(), key=identity)
 
+    def main(self, metric: str) -> list[Record]:
+        """Counts of the network of most cases, at the T of the claims and, of its batches, that of most cases."""
+        everywhere = self.counted(metric)
+        network = most(everywhere, lambda r: r.case["network"], lambda r: r.key)
+        here = [r for r in everywhere if r.case["network"] == network and r.case["T"] == self.T_of(network)]
+        batch = most(here, lambda r: r.case["batch"], lambda r: r.key)
+        return [r for r in here if r.case["batch"] == batch]
+
     def failed(self, probe: str) -> list[Record]:
         """Cases of a probe that gave no number, with their reasons."""
         return sorted((r for r in self.records if r.status != "ok" and r.case["probe"] == probe), key=identity)

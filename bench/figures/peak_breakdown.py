@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bench.figures import rows, style
-from bench.figures.paper import Paper, most, options, origin
-from bench.figures.words import title
+from bench.figures.paper import Paper, origin
+from bench.figures.words import by_backend, title
 from bench.spec import Record
 
 name = "peak_breakdown"
@@ -14,18 +14,14 @@ _GIB = 2**30
 
 
 def data(paper: Paper) -> dict[str, Any] | None:
-    """The network of most cases, at the T and the batch of the paper's claims."""
-    everywhere = paper.counted("peak_live_bytes")
-    network = most(everywhere, lambda r: r.case["network"], lambda r: r.key)
-    here = [r for r in everywhere if r.case["network"] == network and r.case["T"] == paper.T_of(network)]
-    if not here:
+    """Every peak of the main network."""
+    peaks = sorted(paper.main("peak_live_bytes"), key=by_backend)
+    if not peaks:
         return None
-    batch = most(here, lambda r: r.case["batch"], lambda r: r.key)
-    peaks = sorted((r for r in here if r.case["batch"] == batch), key=_order)
+    network, T, batch = (peaks[0].case[name] for name in ("network", "T", "batch"))
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in peaks:
         groups.setdefault(record.case["backend"], []).append(_row(record))
-    T = peaks[0].case["T"]
     return {
         "title": "What the peak is made of",
         "subtitle": (
@@ -66,8 +62,3 @@ def render(data: dict[str, Any]) -> str:
 def _row(record: Record) -> dict[str, Any]:
     split = {category: record.detail[category] for category in style.CATEGORIES if record.detail.get(category)}
     return {"algorithm": record.case["algorithm"], "title": title(record), "bytes": split, "total": record.value}
-
-
-def _order(record: Record) -> tuple[Any, ...]:
-    case = record.case
-    return (style.backend_order(case["backend"]), style.algorithm_order(case["algorithm"]), options(record))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.figures import rows, style
-from bench.figures.paper import Paper, most, options, origin
+from bench.figures.paper import Paper, origin
 from bench.figures.words import backends, title
 from bench.spec import Record
 
@@ -16,38 +16,34 @@ _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def data(paper: Paper) -> dict[str, Any] | None:
-    """The network of most cases, at the T and the batch of the paper's claims."""
-    everywhere = paper.counted("step_macs")
-    network = most(everywhere, lambda r: r.case["network"], lambda r: r.key)
-    here = [r for r in everywhere if r.case["network"] == network and r.case["T"] == paper.T_of(network)]
-    if not here:
+    """The main network's step, dense and multiplications alone."""
+    dense = paper.main("step_macs")
+    if not dense:
         return None
-    batch = most(here, lambda r: r.case["batch"], lambda r: r.key)
-    dense = [r for r in here if r.case["batch"] == batch]
+    network, T, batch = setting = tuple(dense[0].case[name] for name in ("network", "T", "batch"))
     multiplications = {r.key: r for r in paper.counted("step_multiplications")}
-    setting = (network, dense[0].case["T"], batch)
     failed = [
         r
         for r in paper.failed("cost")
         if (r.case["network"], r.case["T"], r.case["batch"]) == setting and r.status != "unsupported"
     ]
-    by_backend: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
     known = {r.key for r in dense}
     lost = list({r.key: r for r in failed if r.key not in known}.values())
-    for record in sorted([*dense, *lost], key=_order):
-        by_backend.setdefault(record.case["backend"], []).append(_row(record, multiplications.get(record.key)))
+    for record in sorted([*dense, *lost], key=by_backend):
+        groups.setdefault(record.case["backend"], []).append(_row(record, multiplications.get(record.key)))
     used = [*dense, *(multiplications[r.key] for r in dense if r.key in multiplications)]
     return {
         "title": "Multiply-accumulates of one training step",
         "subtitle": (
-            f"{network}, T = {setting[1]}, batch {batch}. Bars: all products of convolutions and matrix products. "
+            f"{network}, T = {T}, batch {batch}. Bars: all products of convolutions and matrix products. "
             "Diamonds: those that are multiplications, for a product with a binary spike is an addition."
         ),
         "origin": origin(paper, used, "counted from shapes, one training step a row"),
         "network": network,
-        "T": setting[1],
+        "T": T,
         "batch": batch,
-        "groups": _alike(by_backend),
+        "groups": _alike(groups),
     }
 
 
@@ -81,11 +77,6 @@ def render(data: dict[str, Any]) -> str:
         return style.svg(figure, data["title"], _description(groups, unit))
 
 
-def _order(record: Record) -> tuple[Any, ...]:
-    case = record.case
-    return (style.backend_order(case["backend"]), style.algorithm_order(case["algorithm"]), options(record))
-
-
 def _row(record: Record, multiplications: Record | None) -> dict[str, Any]:
     row = {"algorithm": record.case["algorithm"], "title": title(record)}
     if record.status != "ok":
@@ -102,10 +93,10 @@ def _row(record: Record, multiplications: Record | None) -> dict[str, Any]:
     }
 
 
-def _alike(by_backend: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _alike(rows_of: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Backends whose counts are equal in every row share a group."""
     groups: list[dict[str, Any]] = []
-    for backend, of_backend in by_backend.items():
+    for backend, of_backend in rows_of.items():
         same = next((group for group in groups if group["rows"] == of_backend), None)
         if same:
             same["backends"].append(backend)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.figures import rows, style
-from bench.figures.paper import Paper, most, options, origin
+from bench.figures.paper import Paper, most, origin
 from bench.figures.words import title
 from bench.spec import PROBE_OPTIONS, Record
 
@@ -23,9 +23,9 @@ def data(paper: Paper) -> dict[str, Any] | None:
     lost = {
         r.key: r for r in paper.failed("clock") if _setting(r) == setting and r.key not in known and r.status != "unsupported"
     }
-    by_backend: dict[str, list[dict[str, Any]]] = {}
-    for record in sorted([*timed, *lost.values()], key=_order):
-        by_backend.setdefault(record.case["backend"], []).append(_row(record))
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record in sorted([*timed, *lost.values()], key=by_backend):
+        groups.setdefault(record.case["backend"], []).append(_row(record))
     machine, network, T, batch = setting
     turns = sorted({len(r.detail["raw"]) for r in timed})
     return {
@@ -41,7 +41,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
         "batch": batch,
         "groups": [
             {"heading": style.backend(backend).title, "backend": backend, "rows": of_backend}
-            for backend, of_backend in by_backend.items()
+            for backend, of_backend in groups.items()
         ],
     }
 
@@ -79,11 +79,6 @@ def render(data: dict[str, Any]) -> str:
 
 def _setting(record: Record) -> tuple[Any, ...]:
     return (record.machine, record.case["network"], record.case["T"], record.case["batch"])
-
-
-def _order(record: Record) -> tuple[Any, ...]:
-    case = record.case
-    return (style.backend_order(case["backend"]), style.algorithm_order(case["algorithm"]), options(record))
 
 
 def _row(record: Record) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""What figures call things: data sets, and the algorithm of a record with the options that tell it from others."""
+"""What figures call things, and in which order they name them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from bench.figures import style
 from bench.figures.paper import options
@@ -30,3 +31,15 @@ def title(record: Record, leaving_out: Iterable[str] = ()) -> str:
 
 def backends(names: Iterable[str]) -> str:
     return " · ".join(style.backend(name).title for name in sorted(names, key=style.backend_order))
+
+
+def by_backend(record: Record) -> tuple[Any, ...]:
+    """Sorts by backend, algorithm, options, seed; backends and algorithms in the order of their looks."""
+    case = record.case
+    return (style.backend_order(case["backend"]), style.algorithm_order(case["algorithm"]), options(record), case["seed"])
+
+
+def by_algorithm(record: Record) -> tuple[Any, ...]:
+    """Sorts by algorithm, backend, options, seed."""
+    backend, algorithm, *rest = by_backend(record)
+    return (algorithm, backend, *rest)
