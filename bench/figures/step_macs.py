@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.figures import rows, style
 from bench.figures.paper import Paper, origin
-from bench.figures.words import backends, title
+from bench.figures.words import backends, by_backend, title
 from bench.spec import Record
 
 name = "step_macs"

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.figures import rows, style
 from bench.figures.paper import Paper, most, origin
-from bench.figures.words import title
+from bench.figures.words import by_backend, title
 from bench.spec import PROBE_OPTIONS, Record
 
 name = "step_time"
