@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.probes.real import RealData
+from bench.datasets.real import RealData
 from bench.progress import Progress
 from bench.spec import Case, UserError, seed_of
 from bench.training_step import TrainingStep

@@ -12,6 +12,7 @@ A data set is a module, or a value in one, with (see ``images.Source``)
 | digits.py | the 8x8 digits inside scikit-learn: what there is without files and without a network |
 | images.py | the type of a loaded data set, and class-balanced parts of one |
 | prepare.py | augmentation and normalisation as data |
+| real.py | the batches of a case, as sequences over time |
 | store.py | where files lie, how they are checked, how they are downloaded |
 """
 

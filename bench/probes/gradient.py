@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.datasets.real import RealData
 from bench.probes.equivalence import aligned_parameters
-from bench.probes.real import RealData
 from bench.spec import Case, Measurement, seed_of
 from bench.training_step import training_step
 

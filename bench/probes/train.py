@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from bench import networks
-from bench.probes.real import RealData
+from bench.datasets.real import RealData
 from bench.probes.tape import tensors
 from bench.progress import Progress
 from bench.spec import Case, Measurement, UserError

@@ -160,13 +160,13 @@ def _measure(job: Job, channel: Connection) -> list[Measurement]:
 
             return cuda_memory.measure(case)
         case "gradient":
+            from bench.datasets.real import RealData
             from bench.probes import gradient
-            from bench.probes.real import RealData
 
             return gradient.measure(case, RealData(case, job.data_root))
         case "training":
+            from bench.datasets.real import RealData
             from bench.probes import train
-            from bench.probes.real import RealData
 
             return train.measure(
                 case,

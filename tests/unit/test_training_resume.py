@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench import training
-from bench.probes.real import RealData
+from bench.datasets.real import RealData
 from bench.progress import Progress
 from bench.spec import Case, UserError
 from bench.training import Epoch, train
