@@ -14,7 +14,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,26 @@ def best_segments(steps: int, graph_to_state: float, kept: float = 1.0) -> int:
         return max(i + math.ceil(kept * length) * graph_to_state for i, length in enumerate(lengths))
 
     return min(range(1, steps + 1), key=lambda segments: (need(segments), segments))
+
+
+def falling_edges(steps: int, graph_to_state: float) -> list[tuple[int, int]]:
+    """Segments whose lengths fall so that each needs as much as any: i * S + K[i] * A is about the same M for all i.
+
+    Least M with sum over i of floor((M - i * S) / A) >= T; about sqrt(2 T A S), where even segments need 2 sqrt(T A S).
+    """
+
+    def lengths(need: float) -> list[int]:  # in units of S
+        most = (math.floor((need - i) / graph_to_state + 1e-9) for i in range(steps))
+        return list(takewhile(lambda length: length > 0, most))
+
+    low, high = 0.0, steps * graph_to_state
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if sum(lengths(middle)) >= steps else (middle, high)
+    cuts = [0]
+    for length in lengths(high):
+        cuts.append(min(cuts[-1] + length, steps))
+    return [(begin, end) for begin, end in pairwise(cuts) if begin < end]
 
 
 def graph_to_state(net: Network) -> float:

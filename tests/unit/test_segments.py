@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench import backends
-from bench.algorithms.segments import best_segments, edges
+from bench.algorithms.segments import best_segments, edges, falling_edges
 from bench.algorithms.skipper import activity, kept_steps
 from bench.losses import InstantaneousLoss
 from bench.probes.cost import batch_for, cost_of
@@ -104,6 +104,15 @@ def test_checkpointing_is_bptt_for_every_number_of_segments(
             torch.testing.assert_close(one, other)  # running averages of batch norm moved once
 
 
+@pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
+def test_falling_segments_are_bptt_too(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec) -> None:
+    exact, buffers, _ = gradients(monkeypatch, spec, "bptt", "native", 9)
+    found, moved, _ = gradients(monkeypatch, spec, "checkpointed", "native", 9, lengths="falling")
+    assert furthest(exact, found) < 1e-10
+    for one, other in zip(buffers, moved, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["plain", "dropout", "batch norm"])
 def test_truncation_at_T_is_bptt_and_at_1_is_sltt(monkeypatch: pytest.MonkeyPatch, name: str, backend: str) -> None:
@@ -135,6 +144,37 @@ def test_edges_cover_every_step_once_and_differ_by_at_most_one() -> None:
             assert [t for begin, end in parts for t in range(begin, end)] == list(range(T))
             lengths = [end - begin for begin, end in parts]
             assert max(lengths) - min(lengths) <= 1
+
+
+def test_falling_segments_cover_every_step_and_all_need_about_as_much() -> None:
+    for T in (1, 2, 7, 64, 500):
+        for ratio in (0.4, 1.0, 3.3):
+            parts = falling_edges(T, ratio)
+            lengths = [end - begin for begin, end in parts]
+            assert [t for begin, end in parts for t in range(begin, end)] == list(range(T))
+            assert lengths == sorted(lengths, reverse=True)
+            need = [i + length * ratio for i, length in enumerate(lengths)]
+            even = [end - begin for begin, end in edges(T, best_segments(T, ratio))]
+            assert max(need) <= max(i + length * ratio for i, length in enumerate(even)) + 1e-6
+            assert all(n > max(need) - ratio - 1e-6 for n in need[:-1])  # but for the last, which takes what is left
+
+
+def test_falling_segments_need_less_for_hardly_more_multiplications() -> None:
+    T = 64
+
+    def cost(**options: Any) -> Any:
+        step = training_step("vgg-sws-small/cifar10", "checkpointed", "native", device="meta", **options)
+        return cost_of(step, *batch_for(step, T, 32, "meta"))
+
+    even, falling = cost(), cost(lengths="falling")
+    assert falling.memory.total < 0.9 * even.memory.total
+    assert sum(falling.macs.dense.values()) <= 1.02 * sum(even.macs.dense.values())
+
+
+def test_a_number_of_falling_segments_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
+    with pytest.raises(UserError, match="segments = 3 with falling lengths"):
+        training_step("plain", "checkpointed", "native", segments=3, lengths="falling")
 
 
 @pytest.mark.parametrize(("T", "C"), [(4, 5), (4, -1)])
