@@ -23,8 +23,14 @@ WORKLOADS = (
 )
 SKIPPED = (25, 50, 70)  # per cent of the steps
 MEMORY_FIGURE_T = (10, 20, 50, 100, 200, 400, 1000)
-TIMED = (("bptt", ()), ("checkpointed", ()), ("skipper", (("p", 50),)))
-RIVALS = (*TIMED, ("checkpointed", (("lengths", "falling"),)), ("tbptt", (("K", 10),)), ("sltt", ()))
+Options = tuple[tuple[str, int | str], ...]
+TIMED: tuple[tuple[str, Options], ...] = (("bptt", ()), ("checkpointed", ()), ("skipper", (("p", 50),)))
+RIVALS: tuple[tuple[str, Options], ...] = (
+    *TIMED,
+    ("checkpointed", (("lengths", "falling"),)),
+    ("tbptt", (("K", 10),)),
+    ("sltt", ()),
+)
 
 
 def cases(has: Callable[[str], bool]) -> list[Case]:
@@ -43,7 +49,7 @@ def _costs() -> Iterator[Case]:
                 yield _cost(network, algorithm, T, options, "smoke" if T <= 20 else "laptop")
 
 
-def _cost(network: str, algorithm: str, T: int, options: tuple[tuple[str, int], ...], scale: str) -> Case:
+def _cost(network: str, algorithm: str, T: int, options: Options, scale: str) -> Case:
     return Case(PAPER, "cost", network, algorithm, "native", T, BATCH, scale=scale, options=options)
 
 
