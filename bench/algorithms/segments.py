@@ -78,23 +78,26 @@ def graph_to_state(net: Network) -> float:
 
 
 def _one_step(net: Network, batch: int) -> tuple[int, int]:
-    """Bytes that autograd keeps of a second time step, and bytes of the state it starts from."""
+    """Bytes that autograd keeps of a second time step, and bytes of the state that it changes; dropout masks stay as they are."""
     x = torch.empty(1, batch, *net.spec.input, device="meta")
     with torch.no_grad():
         _, state = net.window(x, net.initial_state(batch))
-    held = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in state_tensors(state)}
+    before = {tensor.untyped_storage()._cdata for tensor in state_tensors(state)}
+    start = map_state(_leaf, state)
     kept: dict[int, int] = {}
     alive: list[Tensor] = []  # so that no address is used twice
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage.nbytes()
-        alive.append(tensor)
+        if storage._cdata not in before:
+            kept[storage._cdata] = storage.nbytes()
+            alive.append(tensor)
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        net.window(x, map_state(_leaf, state))
-    return sum(kept.values()), sum(held.values())
+        _, after = net.window(x, shallow(start))
+    changed = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in state_tensors(after)}
+    return sum(kept.values()), sum(size for address, size in changed.items() if address not in before)
 
 
 def _leaf(tensor: Tensor) -> Tensor:

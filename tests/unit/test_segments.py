@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -298,3 +299,18 @@ def test_skipping_costs_what_it_says() -> None:
     assert skipped["forward"] * 2 == whole["forward"] * 3
     assert skipped["error to weight"] * 2 == whole["error to weight"]
     assert peak("skipper", 12, segments=1, p=25) < peak("checkpointed", 12, segments=1)
+
+
+@pytest.mark.parametrize("network", ["lenet/dvs-gesture", "custom/n-mnist"])
+def test_checkpointing_needs_memory_as_the_square_root_of_T(network: str) -> None:
+    """Slope of log(bytes that the batch and T decide) over log T, at the best even number of segments."""
+    lengths = (64, 256, 1024)
+    heights = []
+    for T in lengths:
+        step = training_step(network, "checkpointed", "native", device="meta")
+        peak = cost_of(step, *batch_for(step, T, 16, "meta")).memory
+        given = ("parameters", "gradients", "optimizer state", "inputs")
+        heights.append(math.log(peak.total - sum(peak.by_category[name] for name in given)))
+    slope = (heights[-1] - heights[0]) / math.log(lengths[-1] / lengths[0])
+    print(f"{network}: peak grows as T^{slope:.3f}")
+    assert 0.45 < slope < 0.55
