@@ -11,6 +11,14 @@ from torch import Tensor
 from bench.spec import NetworkSpec
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under --benchmark-only leave the other tests out, so that the table is not buried under a thousand skips."""
+    if config.getoption("benchmark_only", default=False):
+        others = [item for item in items if "benchmark" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
 @pytest.fixture(scope="session")
 def lively() -> Callable[..., tuple[Tensor, Tensor]]:
     """``lively(net, T, batch, seed=0)``: draw weights none of which is zero, and return a sequence and targets.

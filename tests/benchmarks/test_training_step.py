@@ -33,6 +33,8 @@ SIZES = {"vgg-sws-small/cifar10": (6, 32), "r400/fashion-mnist": (5, 64)}  # T, 
 ROWS = [
     *itertools.product(("bptt", "ottt-a", "ottt-o", "sltt"), ("native", "spikingjelly", "snntorch")),
     ("bptt", "spikingjelly-multistep"),
+    ("checkpointed", "native"),
+    ("tbptt", "native"),
     *itertools.product(("ottt-a", "ottt-o", "sltt"), ("spikingjelly-shipped",)),
 ]
 
