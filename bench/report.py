@@ -138,14 +138,16 @@ def summary(root: Path, fresh: Callable[[Record], bool], papers: Sequence[str], 
     for folder in (root / "reproductions" / name for name in papers):
         records = latest(Store(root / "results").load(folder.name)[0])
         verdicts = judge(load_claims(folder), records, fresh)
-        table = Table(title=f"{folder.name}: {_counted(verdicts)}", title_justify="left", box=None, pad_edge=False)
+        console.print(f"\n{folder.name}: {_counted(verdicts)}")
+        table = Table(box=None, pad_edge=False)
         for column in ("verdict", "claim", "reported", "measured"):
             table.add_column(column, overflow="fold")
         for v in verdicts:
             if v.verdict in DECIDED:
                 table.add_row(v.verdict, v.claim.statement, v.claim.printed, measured(v))
-        console.print(table)
-    return out.getvalue().rstrip()
+        if table.rows:
+            console.print(table)
+    return out.getvalue().rstrip().removeprefix("\n")
 
 
 # --------------------------------------------------------------------------- parts
