@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench import backends, networks
 from bench.networks.build import Network, build
-from bench.spec import Case, Measurement, seed_of
+from bench.spec import Case, Measurement, UserError, seed_of
 
 VERSION = 1
 _COUNTED = ("conv", "linear", "addmm", "matmul", "bmm", "einsum")
@@ -46,8 +46,11 @@ class _OneStep(nn.Module):
 
 
 def forward_macs(net: Network, batch: int = 1) -> dict[str, int]:
-    """MACs by kind of operator of one time step for ``batch`` samples, by fvcore; needs fvcore."""
-    from fvcore.nn import FlopCountAnalysis
+    """MACs by kind of operator of one time step for ``batch`` samples, by fvcore. UserError without it."""
+    try:
+        from fvcore.nn import FlopCountAnalysis
+    except ImportError as error:
+        raise UserError("forward MACs are counted by fvcore, which is not installed: pip install '.[frameworks]'") from error
 
     x = torch.zeros(batch, *net.spec.input)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
