@@ -27,6 +27,7 @@ class Screen:
         self._all = self._bars.add_task("cases", total=total, note="")
         self._trainings: dict[str, TaskID] = {}
         self._finished, self._total = 0, total
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -36,7 +37,7 @@ class Screen:
         self._bars.stop()
 
     def started(self, case: Case) -> None:
-        self._bars.update(self._all, note=case.key)
+        self._bars.update(self._all, note=f"{case.probe}: {case.network}, {case.algorithm} on {case.backend}, T = {case.T}")
 
     def progress(self, case: Case, progress: Progress) -> None:
         bar = self._trainings.get(case.key)
@@ -56,7 +57,7 @@ class Screen:
         if bar is not None:
             self._bars.remove_task(bar)
         if outcome.status != "ok":
-            self._console.print(f"{outcome.status}: {case.key}: {outcome.reason}", markup=False, soft_wrap=True)
+            self._tell(case, f"{outcome.status}: {outcome.reason}")
         elif case.probe in ("training", "gradient", "equivalence", "clock"):
             first = next(m for m in outcome.measurements if not m.metric.startswith("epoch "))
             value = f"{first.value:.4g}" if isinstance(first.value, float) else first.value
@@ -66,3 +67,9 @@ class Screen:
             )  # fmt: skip
         elif not self._console.is_terminal and self._finished % 50 == 0:
             self._console.print(f"[{self._finished}/{self._total}] cases", markup=False)
+
+    def _tell(self, case: Case, problem: str) -> None:
+        """A problem once; every case's own stands in its record."""
+        if problem not in self._told:
+            self._told.add(problem)
+            self._console.print(f"{problem} (first met in {case.key})", markup=False, soft_wrap=True)
