@@ -1,6 +1,6 @@
 """The training loop: resumable at any batch, and the same to the bit on a CPU whether or not it was interrupted.
 
-No random state is carried: the order of the samples, their augmentation and the neuron dropout masks of batch i of epoch e
+No random state is carried: the samples' order, augmentation and encoding and the neuron dropout masks of batch i of epoch e
 follow from names (bench.spec.seed_of), so a checkpoint is weights, optimizer state and a position.
 """
 
@@ -67,7 +67,7 @@ def train(
     peak_rates = [group["lr"] for group in step.optimizer.param_groups]
     at = _resume(checkpoint, step)
     batches = data.batches(case.batch)
-    images = len(data.images.train_y)
+    images = len(data.samples.train_y)
     saved = time.monotonic()
     while at.epoch < epochs:
         for group, rate in zip(step.optimizer.param_groups, peak_rates, strict=True):

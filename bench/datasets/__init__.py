@@ -1,17 +1,24 @@
-"""Real images to train on. ``load(name)`` gives one data set; nothing here imports torch until then.
+"""Real samples to train on. ``load(name)`` gives one data set; nothing here imports torch until then.
 
-A data set is a module, or a value in one, with (see ``images.Source``)
+A data set is a module, or a value in one, with (see ``samples.Source``)
 
     available(root) -> Support           whether its files are there; looks, does not read
-    load(root, download) -> Images       every file checked against its official checksum
+    load(root, download) -> Samples      every file checked against its official checksum
 
 | file | what |
 |---|---|
 | cifar.py | CIFAR-10 and CIFAR-100 |
 | fashion_mnist.py | Fashion-MNIST |
 | digits.py | the 8x8 digits inside scikit-learn: what there is without files and without a network |
-| images.py | the type of a loaded data set, and class-balanced parts of one |
+| n_mnist.py | N-MNIST, whole or its published part |
+| dvs_gesture.py | DVS128 Gesture |
+| cifar10_dvs.py | CIFAR10-DVS |
+| samples.py | what every loaded data set is, and class-balanced parts of one |
+| images.py | a loaded set of images |
+| events.py | a loaded set of event recordings, and its frames |
+| frames.py | from events to frames, kept on disk |
 | prepare.py | augmentation and normalisation as data |
+| sequences.py | images over time: still, or as Poisson spikes |
 | real.py | the batches of a case, as sequences over time |
 | store.py | where files lie, how they are checked, how they are downloaded |
 """
@@ -21,16 +28,19 @@ from __future__ import annotations
 import pkgutil
 from pathlib import Path
 
-from bench.datasets.images import Images, Source, subset
+from bench.datasets.samples import Samples, Source, subset
 from bench.datasets.store import data_root
 from bench.spec import Support, choose
 
-__all__ = ["Images", "available", "data_root", "fallback", "load", "module_name", "names", "subset"]
+__all__ = ["Samples", "available", "data_root", "fallback", "load", "module_name", "names", "subset"]
 
 _MODULES = {
     "cifar10": "bench.datasets.cifar:CIFAR10",
     "cifar100": "bench.datasets.cifar:CIFAR100",
+    "cifar10-dvs": "bench.datasets.cifar10_dvs:CIFAR10_DVS",
+    "dvs-gesture": "bench.datasets.dvs_gesture:DVS_GESTURE",
     "fashion-mnist": "bench.datasets.fashion_mnist",
+    "n-mnist": "bench.datasets.n_mnist",
     "digits": "bench.datasets.digits",
 }
 
@@ -53,7 +63,7 @@ def available(name: str, root: Path | str | None = None) -> Support:
     return _source(name).available(data_root(root))
 
 
-def load(name: str, root: Path | str | None = None, download: bool = True) -> Images:
+def load(name: str, root: Path | str | None = None, download: bool = True) -> Samples:
     """The data set ``name`` from the data root (see ``store.data_root``).
 
     Raises UserError for an unknown name, a file whose checksum is not the official one, and missing files that may not

@@ -11,7 +11,8 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-from bench.datasets.images import Images, balanced
+from bench.datasets.images import Images
+from bench.datasets.samples import balanced
 from bench.spec import YES, Support, UserError, no, seed_of
 
 TEST_IMAGES = 360  # 36 of each digit

@@ -1,4 +1,4 @@
-"""Real samples for the probes that need them: a data set, its preparation, and sequences in the order that names decide."""
+"""Real samples for the probes that need them: a data set as the case's network takes it, in the order that names decide."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench import datasets
-from bench.spec import Case, seed_of
+from bench import datasets, networks
+from bench.datasets.sequences import Sequences, generator
+from bench.spec import Case, UserError
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class RealData:
     root: Path | None
 
     @cached_property
-    def images(self) -> datasets.Images:
+    def samples(self) -> datasets.Samples:
         """All of the data set, or the class-balanced part of it that the case names."""
         whole = datasets.load(self.case.dataset, self.root)
         train, test = self.case.settings.get("train_images"), self.case.settings.get("test_images")
@@ -30,34 +31,38 @@ class RealData:
             return whole
         return datasets.subset(whole, train, test, "subset", self.case.dataset)
 
+    @cached_property
+    def sequences(self) -> Sequences:
+        """The samples over time. Raises UserError if the network takes another shape than they have."""
+        network = networks.spec(self.case.network)
+        sequences = self.samples.over_time(network)
+        if sequences.shape != network.input:
+            raise UserError(f"{network.name} takes samples of shape {network.input}, {self.case.dataset} has {sequences.shape}")
+        return sequences
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What a record says of its data beyond the case: empty unless only a part of the data set was there."""
+        return {"part": self.samples.part} if self.samples.part else {}
+
     def sequence(self, case: Case) -> tuple[Tensor, Tensor]:
         """The first batch of training as a sequence [T, B, ...] with its targets [B]."""
         return next(self.training_batches(0, case.T, case.batch))
 
     def training_batches(self, epoch: int, T: int, batch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Epoch ``epoch`` from its batch number ``start`` on: order and augmentation follow from names alone."""
-        images = self.images
+        """Epoch ``epoch`` from its batch number ``start`` on: order, augmentation and encoding follow from names alone."""
+        y = self.samples.train_y
         name = ("training", self.case.dataset, self.case.seed, epoch)
-        order = torch.randperm(len(images.train_y), generator=_generator("order", *name))
+        order = torch.randperm(len(y), generator=generator("order", *name))
         for i in range(start, self.batches(batch)):
             chosen = order[i * batch : (i + 1) * batch]
-            x = images.preparation.train(images.train_x[chosen], _generator("augmentation", *name, i))
-            yield static(x, T), images.train_y[chosen]
+            yield self.sequences.train(chosen, T, *name, i), y[chosen]
 
     def batches(self, batch: int) -> int:
         """Batches in an epoch, the last one possibly smaller."""
-        return -(-len(self.images.train_y) // batch)
+        return -(-len(self.samples.train_y) // batch)
 
     def test_batches(self, T: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        images = self.images
-        for x, y in zip(images.test_x.split(batch), images.test_y.split(batch), strict=True):
-            yield static(images.preparation.test(x), T), y
-
-
-def static(x: Tensor, T: int) -> Tensor:
-    """The same image at every time step: [B, ...] -> [T, B, ...] without a copy."""
-    return x.expand(T, *x.shape)
-
-
-def _generator(*names: object) -> torch.Generator:
-    return torch.Generator().manual_seed(seed_of(*names))
+        y = self.samples.test_y
+        for chosen in torch.arange(len(y)).split(batch):
+            yield self.sequences.test(chosen, T), y[chosen]

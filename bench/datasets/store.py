@@ -30,14 +30,19 @@ def checked(path: Path, md5: str, *also: str) -> bytes:
     try:
         contents = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; check the data root ({VARIABLE})") from error
-    found = hashlib.md5(contents, usedforsecurity=False).hexdigest()
-    if found not in (md5, *also):
-        raise UserError(
-            f"{path} is damaged or not the official file: md5 {found}, expected {md5}; "
-            "delete it and let it be downloaded, or unpack it again"
-        )
+        raise _unreadable(path, error) from error
+    _accept(path, hashlib.md5(contents, usedforsecurity=False).hexdigest(), md5, *also)
     return contents
+
+
+def verified(path: Path, md5: str, *also: str) -> str:
+    """The md5 of ``path``, which must be one of these, as for ``checked``, without holding a large file in memory."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return _accept(path, found, md5, *also)
 
 
 def fetched(path: Path, url: str, md5: str, download: bool) -> Path:
@@ -75,3 +80,16 @@ def fetched(path: Path, url: str, md5: str, download: bool) -> Path:
 def identity(md5: Mapping[str, str]) -> str:
     """sha256 over the official md5s of a data set's files by name: names the contents without reading them again."""
     return hashlib.sha256("\n".join(f"{name} {md5[name]}" for name in sorted(md5)).encode()).hexdigest()
+
+
+def _accept(path: Path, found: str, md5: str, *also: str) -> str:
+    if found not in (md5, *also):
+        raise UserError(
+            f"{path} is damaged or not the official file: md5 {found}, expected {md5}; "
+            "delete it and let it be downloaded, or unpack it again"
+        )
+    return found
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be read: {error.strerror}; check the data root ({VARIABLE})")

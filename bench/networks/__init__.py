@@ -5,7 +5,7 @@
 | vgg.py | VGG (sWS) of OTTT for images and events, its feedback and ANN forms, a small one for laptops; VGG-11 (BN) of SLTT |
 | resnet.py | NF-ResNet-34 of OTTT, pre-activation ResNet-18 of SLTT |
 | recurrent.py | R400 of OTTT |
-| hybrid.py | VGG5, VGG11 and ResNet20, assumed for Skipper |
+| hybrid.py | VGG5, VGG11 and ResNet20, assumed for Skipper; a small VGG5 for laptops |
 | lenet.py | LeNet and a custom network for events, assumed for Skipper |
 """
 

@@ -39,6 +39,13 @@ def _vgg(name: str, widths: tuple[int | str, ...], hidden: int, classes: int, pa
     return NetworkSpec(name, (3, 32, 32), classes, layers, NEURON, parameters, _SOURCE, "frames")
 
 
+def _vgg5_small(dataset: str) -> NetworkSpec:
+    """One hidden dense layer, not two: behind two, too few spikes reach the output for a training of a few epochs."""
+    layers = (*_features((8, "A", 16, 16, "A")), *_head((256,), 10))
+    source = "this suite: an eighth of VGG5's widths, one hidden dense layer"
+    return NetworkSpec(f"vgg5-small/{dataset}", (3, 32, 32), 10, layers, NEURON, 268_376, source, "frames")
+
+
 def _block(channels: int, stride: int, widens: bool) -> tuple[Layer, ...]:
     body = (
         Conv(channels, stride=stride, bias=False), Spike(NEURON, _CONV_DROPOUT), Conv(channels, bias=False),
@@ -60,4 +67,6 @@ NETWORKS = (
     _vgg("vgg5/cifar10", (64, "A", 128, 128, "A"), 4096, 10, 50_595_520),
     _vgg("vgg11/cifar100", (64, "A", 128, 256, 256, "A", 512, 512, 512, "A", 512, 512), 1024, 100, 21_116_608),
     _resnet20("cifar10", 10, 11_253_440),
+    _vgg5_small("cifar10"),
+    _vgg5_small("digits"),
 )

@@ -22,7 +22,7 @@ def measure(case: Case, data: RealData) -> list[Measurement]:
     _, mine = _gradient(case, case.algorithm, x, target)
     by_parameter = {name: cosine([g], [e]) for name, g, e in zip(names, mine, exact, strict=True)}
     detail = {name: round(value, 6) for name, value in by_parameter.items() if name.endswith("weight")}
-    return [Measurement("gradient_cosine", cosine(mine, exact), "1", VERSION, detail)]
+    return [Measurement("gradient_cosine", cosine(mine, exact), "1", VERSION, {**detail, **data.about})]
 
 
 def cosine(a: list[Tensor], b: list[Tensor]) -> float:
@@ -35,7 +35,7 @@ def cosine(a: list[Tensor], b: list[Tensor]) -> float:
 
 
 def _gradient(case: Case, algorithm: str, x: Tensor, target: Tensor) -> tuple[list[str], list[Tensor]]:
-    settings = case.settings if algorithm == case.algorithm else {}
+    settings = case.algorithm_options if algorithm == case.algorithm else {}
     step = training_step(case.network, algorithm, case.backend, seed=case.seed, **settings)
     torch.manual_seed(seed_of("gradient", case.key))  # the same dropout masks for both
     step.gradients(x, target)

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from bench import networks
 from bench.datasets.real import RealData
 from bench.probes.tape import tensors
 from bench.progress import Progress
@@ -30,23 +29,20 @@ def measure(
     epochs = case.settings.get("epochs", 1)
     if epochs < 1:
         raise UserError(f"epochs = {epochs}: training takes at least one; use epochs >= 1")
-    images = data.images
-    expected = networks.spec(case.network).input
-    if images.shape != expected:
-        raise UserError(f"{case.network} takes samples of shape {expected}, {case.dataset} has {images.shape}")
+    samples, part = data.samples, data.about
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, device=device, **case.algorithm_options)
     history = train(case, step, data, epochs=epochs, checkpoint=checkpoint, report=report)
     about: dict[str, Any] = {
-        "train images": len(images.train_y), "test images": len(images.test_y), "data": images.checksum
+        "train images": len(samples.train_y), "test images": len(samples.test_y), "data": samples.checksum, **part
     }  # fmt: skip
     best = max(history, key=lambda epoch: epoch.test_accuracy)
     rates = firing_rates(step, data, case)
     return [
-        *(Measurement(f"epoch {e.epoch}", e.test_accuracy, "%", VERSION, asdict(e)) for e in history),
+        *(Measurement(f"epoch {e.epoch}", e.test_accuracy, "%", VERSION, {**asdict(e), **part}) for e in history),
         Measurement("test_accuracy", history[-1].test_accuracy, "%", VERSION, about),
         Measurement("test_accuracy_best", best.test_accuracy, "%", VERSION, {**about, "epoch": best.epoch}),
-        Measurement("chance", 100 / images.classes, "%", VERSION),
-        Measurement("firing_rate", rates["all"], "spikes/neuron/step", VERSION, rates),
+        Measurement("chance", 100 / samples.classes, "%", VERSION, part),
+        Measurement("firing_rate", rates["all"], "spikes/neuron/step", VERSION, {**rates, **part}),
     ]
 
 

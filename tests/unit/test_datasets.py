@@ -35,14 +35,14 @@ def md5(contents: bytes) -> str:
 def test_listing_imports_no_heavy_library():
     code = (
         "import sys; from bench import datasets; [datasets.available(n, '/nowhere') for n in datasets.names()];"
-        "print({'torch', 'numpy', 'sklearn', 'pooch'} & set(sys.modules))"
+        "print({'torch', 'numpy', 'sklearn', 'pooch', 'tonic', 'filelock'} & set(sys.modules))"
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
 
 
 def test_names_and_modules():
-    assert datasets.names() == ["cifar10", "cifar100", "digits", "fashion-mnist"]
+    assert datasets.names() == ["cifar10", "cifar10-dvs", "cifar100", "digits", "dvs-gesture", "fashion-mnist", "n-mnist"]
     assert datasets.fallback() in datasets.names()
     for name in datasets.names():
         assert importlib.util.find_spec(datasets.module_name(name)) is not None

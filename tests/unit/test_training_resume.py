@@ -153,7 +153,7 @@ def test_order_and_augmentation_follow_from_names(data):
     assert not torch.equal(other_epoch, whole[0][0])
     assert not torch.equal(other_seed, whole[0][0])
     seen = torch.cat([y for _, y in whole]).sort().values
-    assert torch.equal(seen, data.images.train_y.sort().values)
+    assert torch.equal(seen, data.samples.train_y.sort().values)
 
 
 def test_history_counts_every_image_once(data, uninterrupted):
@@ -164,8 +164,8 @@ def test_history_counts_every_image_once(data, uninterrupted):
     correct = 0
     step.net.eval()
     with torch.no_grad():
-        for x, y in zip(data.images.test_x, data.images.test_y, strict=True):
-            outs, _ = step.net.window(data.images.preparation.test(x[None]).expand(2, 1, 3, 32, 32), None)
+        for x, y in zip(data.samples.test_x, data.samples.test_y, strict=True):
+            outs, _ = step.net.window(data.samples.preparation.test(x[None]).expand(2, 1, 3, 32, 32), None)
             correct += int(outs.sum(0).argmax()) == int(y)
     step.net.train()
     assert history[-1].test_accuracy == pytest.approx(100 * correct / 6)

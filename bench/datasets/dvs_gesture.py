@@ -1,0 +1,115 @@
+"""DVS128 Gesture: 11 gestures of 29 people before an event camera of 128x128 pixels, the official archive of AEDAT 3.1 files.
+
+Layout under the data root, as SpikingJelly has it: ``DVS128Gesture/download/DvsGesture.tar.gz``; the site wants a person. A
+recording is what lies in one interval [start, end) of a trial's label file, as published; gestures 1..11 are the
+classes 0..10. The published lists of trials divide training (23 people) from test (6 others).
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.datasets import store
+from bench.datasets.events import Events, Recordings, addresses, readable, reader, table
+from bench.datasets.frames import kept
+from bench.spec import Support, UserError, no
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FOLDER = "DVS128Gesture/download"
+ARCHIVE = "DvsGesture.tar.gz"
+_SITE = "https://ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8/folder/50167556794"
+_INSIDE = "DvsGesture"
+_BY_HAND = f"get {ARCHIVE} from {_SITE} and set {store.VARIABLE} to the folder that holds {FOLDER}/"
+
+
+@dataclass(frozen=True)
+class DvsGesture:
+    """The archive's md5 and how many recordings its lists of trials name."""
+
+    md5: str = "8a5c71fb11e24e5ca5b11866ca6c00a1"
+    train: int = 1176
+    test: int = 288
+
+    def available(self, root: Path) -> Support:
+        if not (root / FOLDER / ARCHIVE).exists():
+            return no(f"DVS128 Gesture is not under the data root: {_BY_HAND}")
+        return readable()
+
+    def load(self, root: Path, download: bool) -> Events:
+        """The labels lie inside the archive: they are read once and kept."""
+        import torch
+
+        reader()
+        archive = root / FOLDER / ARCHIVE
+        if not archive.exists():
+            refused = "" if download else " and downloading was refused"
+            raise UserError(f"{archive} is missing{refused}; it cannot be downloaded unattended: {_BY_HAND}")
+        checksum = store.identity({ARCHIVE: store.verified(archive, self.md5)})
+        train, test = (self._split(root, split, checksum) for split in ("train", "test"))
+        return Events(
+            name="dvs-gesture",
+            kind="real",
+            train=train,
+            test=test,
+            train_i=torch.arange(self.train),
+            test_i=torch.arange(self.test),
+            classes=11,
+            citation="Amir et al. 2017, A Low Power, Fully Event-Based Gesture Recognition System, CVPR",
+            licence="CC BY 4.0, IBM",
+            checksum=checksum,
+        )
+
+    def _split(self, root: Path, split: str, checksum: str) -> Recordings:
+        import torch
+
+        archive, folder, name = root / FOLDER / ARCHIVE, root / "frames", f"dvs-gesture-{checksum[:16]}-{split}"
+        count = self.train if split == "train" else self.test
+        labels = kept(folder / f"{name}-labels.npy", (count,), lambda: _labels(archive, split))
+        read = partial(_events, archive, split)
+        return Recordings(name, torch.tensor(labels.tolist()), sensor=(128, 128), read=read, folder=folder)
+
+
+def _labels(archive: Path, split: str) -> Iterator[NDArray[Any]]:
+    with _unpacked(archive, (".csv", ".txt")) as folder:
+        for trial in _trials(folder, split):
+            yield from (row[0] - 1 for row in _intervals(trial))
+
+
+def _events(archive: Path, split: str) -> Iterator[NDArray[Any]]:
+    with _unpacked(archive, (".aedat", ".csv", ".txt")) as folder:
+        for trial in _trials(folder, split):
+            address, t = addresses(trial)
+            events = table(t=t, x=address >> 17 & 0x1FFF, y=address >> 2 & 0x1FFF, p=address >> 1 & 1)
+            for _, start, end in _intervals(trial):
+                yield events[(t >= start) & (t < end)]
+
+
+@contextmanager
+def _unpacked(archive: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
+    """The folder of the archive's files that end so, for a while, beside the archive (all of them: 5 GB)."""
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder, tarfile.open(archive) as members:
+        members.extractall(folder, (member for member in members if member.name.endswith(kinds)), filter="data")
+        yield Path(folder, _INSIDE)
+
+
+def _trials(folder: Path, split: str) -> list[Path]:
+    return [folder / line.strip() for line in (folder / f"trials_to_{split}.txt").read_text().splitlines() if line.strip()]
+
+
+def _intervals(trial: Path) -> NDArray[Any]:
+    """Rows of gesture, start and end in microseconds, int64 [n, 3]."""
+    import numpy
+
+    return numpy.loadtxt(trial.with_name(f"{trial.stem}_labels.csv"), dtype=numpy.int64, delimiter=",", skiprows=1, ndmin=2)
+
+
+DVS_GESTURE = DvsGesture()

@@ -1,0 +1,140 @@
+"""What a loaded set of event recordings is: labels at once, events only when frames are asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.datasets.frames import binned, kept
+from bench.spec import YES, NetworkSpec, Support, UserError, no
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from bench.datasets.sequences import Sequences
+
+READER = "tonic"
+_RULE = "equal-time"  # of frames.binned: another rule needs another name, so that no old frames are taken for new ones
+
+
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """One split of a set of recordings. ``read()`` gives all of them in order, as arrays with fields t, x, y and p."""
+
+    name: str  # of data set, contents and split: what its frames are kept under
+    labels: Tensor  # int64 [N], of all of them
+    sensor: tuple[int, int]  # rows and columns
+    read: Callable[[], Iterator[NDArray[Any]]]
+    folder: Path
+
+
+@cache  # checking kept frames reads them whole
+def frames_of(recordings: Recordings, T: int, size: tuple[int, int]) -> NDArray[Any]:
+    """Counts [N, T, 2, H, W] of all recordings, memory-mapped (see ``frames.binned`` for the rule)."""
+
+    def rows() -> Iterator[NDArray[Any]]:
+        return (binned(events, T, recordings.sensor, size) for events in recordings.read())
+
+    path = recordings.folder / f"{recordings.name}-{_RULE}-T{T}-{size[0]}x{size[1]}.npy"
+    return kept(path, (len(recordings.labels), T, 2, *size), rows)
+
+
+@dataclass(frozen=True)
+class Events:
+    """A labelled set of event recordings as its authors published it (see ``samples.Samples``).
+
+    ``train_i`` and ``test_i`` are the indices of its samples among all recordings.
+    """
+
+    name: str
+    kind: Literal["real"]
+    train: Recordings
+    test: Recordings
+    train_i: Tensor
+    test_i: Tensor
+    classes: int
+    citation: str
+    licence: str
+    checksum: str
+    part: str = ""
+
+    @property
+    def train_y(self) -> Tensor:
+        return self.train.labels[self.train_i]
+
+    @property
+    def test_y(self) -> Tensor:
+        return self.test.labels[self.test_i]
+
+    def chosen(self, train: Tensor, test: Tensor, checksum: str) -> Events:
+        return replace(self, train_i=self.train_i[train], test_i=self.test_i[test], checksum=checksum)
+
+    def over_time(self, network: NetworkSpec) -> Sequences:
+        """Frames of the network's height and width if the sensor has at least as many pixels, else of the sensor's."""
+        sensor = self.train.sensor
+        size = network.input[-2:]
+        fits = len(network.input) == 3 and all(n <= n0 for n, n0 in zip(size, sensor, strict=True))
+        return Frames(self, (size[0], size[1]) if fits else sensor)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A frame of event counts a step, one channel a polarity. Nothing is random: ``names`` decide nothing."""
+
+    events: Events
+    size: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (2, *self.size)
+
+    def train(self, chosen: Tensor, T: int, *names: object) -> Tensor:
+        return self._counts(self.events.train, self.events.train_i[chosen], T)
+
+    def test(self, chosen: Tensor, T: int) -> Tensor:
+        return self._counts(self.events.test, self.events.test_i[chosen], T)
+
+    def _counts(self, recordings: Recordings, chosen: Tensor, T: int) -> Tensor:
+        import numpy
+        import torch
+
+        counts = frames_of(recordings, T, self.size)[chosen.numpy()]
+        return torch.from_numpy(numpy.ascontiguousarray(counts.swapaxes(0, 1), dtype=numpy.float32))
+
+
+def readable() -> Support:
+    """Whether the library that parses event files is installed. Imports nothing."""
+    if importlib.util.find_spec(READER) is None:
+        return no(f"{READER}, which reads event files, is not installed: pip install '.[data]'")
+    return YES
+
+
+def reader() -> Any:
+    """The library's parsers."""
+    support = readable()
+    if not support:
+        raise UserError(support.reason)
+    return importlib.import_module(f"{READER}.io")
+
+
+def addresses(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Addresses and times (microseconds), int64 [n] each, of an AEDAT 2 or 3 file; a camera's addresses say what they mean."""
+    version, start, *_ = reader().read_aedat_header_from_file(str(path))
+    found = reader().get_aer_events_from_file(str(path), version, start)
+    return found["address"].astype("int64"), found["timeStamp"].astype("int64")
+
+
+def table(**fields: NDArray[Any]) -> NDArray[Any]:
+    """Arrays [n] by name as one array of events."""
+    import numpy
+
+    events = numpy.empty(len(fields["t"]), [(name, values.dtype) for name, values in fields.items()])
+    for name, values in fields.items():
+        events[name] = values
+    return events

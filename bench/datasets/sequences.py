@@ -1,0 +1,98 @@
+"""Samples over time: what a network is given of them, step by step. Random choices follow from names (bench.spec.seed_of).
+
+| samples | network's encoding | sequence |
+|---|---|---|
+| images | static | ``Still``: the prepared image at every step |
+| images | frames | ``PoissonTrains``: signed spikes at a rate that the prepared pixel sets |
+| events | any | ``events.Frames``: one frame of counts a step |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from bench.spec import seed_of
+
+if TYPE_CHECKING:
+    from bench.datasets.images import Images
+
+
+class Sequences(Protocol):
+    """Samples as one network is given them. ``chosen`` are indices [B] into the training or the test samples.
+
+    ``names`` decide every random choice of a training batch; a test sample is always the same.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample at one time step."""
+
+    def train(self, chosen: Tensor, T: int, *names: object) -> Tensor:
+        """float32 [T, B, ...]."""
+
+    def test(self, chosen: Tensor, T: int) -> Tensor:
+        """float32 [T, B, ...]."""
+
+
+@dataclass(frozen=True)
+class Still:
+    """The same image at every step."""
+
+    images: Images
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.images.shape
+
+    def train(self, chosen: Tensor, T: int, *names: object) -> Tensor:
+        return static(_augmented(self.images, chosen, names), T)
+
+    def test(self, chosen: Tensor, T: int) -> Tensor:
+        return static(self.images.preparation.test(self.images.test_x[chosen]), T)
+
+
+@dataclass(frozen=True)
+class PoissonTrains:
+    """Spikes s[t] = sign(x) with probability min(1, |x| / scale), else 0, of the prepared image x, steps independent.
+
+    As in the public code of hybrid conversion (Rathi et al. 2020), whose scale is 1. The spikes of test sample i follow from i
+    and the data set's name alone: they are the same in every epoch, for every seed and in batches of any size.
+    """
+
+    images: Images
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.images.shape
+
+    def train(self, chosen: Tensor, T: int, *names: object) -> Tensor:
+        return poisson(_augmented(self.images, chosen, names), T, self.scale, generator("encoding", *names))
+
+    def test(self, chosen: Tensor, T: int) -> Tensor:
+        x = self.images.preparation.test(self.images.test_x[chosen])
+        own = (generator("encoding", "test", self.images.name, int(i)) for i in chosen)
+        return torch.stack([poisson(image, T, self.scale, g) for image, g in zip(x, own, strict=True)], 1)
+
+
+def static(x: Tensor, T: int) -> Tensor:
+    """The same image at every time step: [B, ...] -> [T, B, ...] without a copy."""
+    return x.expand(T, *x.shape)
+
+
+def poisson(x: Tensor, T: int, scale: float, generator: Generator) -> Tensor:
+    """Signed spikes of ``x`` [...] -> {-1, 0, 1} float32 [T, ...], each not 0 with probability min(1, |x| / scale)."""
+    spikes = torch.rand((T, *x.shape), generator=generator) < x.abs() / scale
+    return spikes * x.sign()
+
+
+def generator(*names: object) -> Generator:
+    return torch.Generator().manual_seed(seed_of(*names))
+
+
+def _augmented(images: Images, chosen: Tensor, names: tuple[object, ...]) -> Tensor:
+    return images.preparation.train(images.train_x[chosen], generator("augmentation", *names))
