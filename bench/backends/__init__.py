@@ -8,7 +8,11 @@ A backend is a module with
     kernel()    the kernel that runs on this machine, named in every record
     neurons(spec) -> module (x[K, B, ...], v | None) -> (s[K, B, ...], v)
 
-and, where the framework ships a training algorithm of its own, ``shipped(spec, algorithm)`` (see spikingjelly_shipped).
+A module of what a framework ships, network and training in one, has in place of ``neurons``
+
+    options     what can be set, with defaults
+    ships(spec, algorithm) -> Support
+    shipped(spec, algorithm, device, **options) -> (network, train_step)
 """
 
 from __future__ import annotations
@@ -25,7 +29,9 @@ _MODULES = {
     "spikingjelly": ("bench.backends.spikingjelly", "spikingjelly"),
     "spikingjelly-multistep": ("bench.backends.spikingjelly_multistep", "spikingjelly"),
     "spikingjelly-shipped": ("bench.backends.spikingjelly_shipped", "spikingjelly"),
+    "spikingjelly-memopt": ("bench.backends.spikingjelly_memopt", "spikingjelly"),
     "snntorch": ("bench.backends.snntorch", "snntorch"),
+    "snntorch-shipped": ("bench.backends.snntorch_shipped", "snntorch"),
 }
 
 

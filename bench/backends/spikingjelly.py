@@ -1,11 +1,11 @@
-"""SpikingJelly's LIFNode in single-step mode, its membrane potential lifted out of the module.
+"""SpikingJelly's LIFNode, or IFNode where nothing leaks, in single-step mode, its membrane potential lifted out of the module.
 
 Its defaults (input divided by tau, hard reset) are replaced by explicit settings. The decay is told as tau = 1/(1 - decay).
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
@@ -21,17 +21,18 @@ def kernel() -> str:
     return "sj_lif, single-step"
 
 
-def node(spec: NeuronSpec, step_mode: Literal["s", "m"]) -> neuron.LIFNode:
+def node(spec: NeuronSpec, step_mode: Literal["s", "m"]) -> neuron.BaseNode:
     smooth = surrogate.Sigmoid if spec.surrogate.kind == "sigmoid" else surrogate.PiecewiseQuadratic
-    return neuron.LIFNode(
-        tau=1 / (1 - spec.decay),
-        decay_input=False,
-        v_threshold=spec.threshold,
-        v_reset=None if spec.reset == "soft" else 0.0,
-        surrogate_function=smooth(spec.surrogate.alpha),
-        detach_reset=spec.detach_reset,
-        step_mode=step_mode,
-    )
+    settings: dict[str, Any] = {
+        "v_threshold": spec.threshold,
+        "v_reset": None if spec.reset == "soft" else 0.0,
+        "surrogate_function": smooth(spec.surrogate.alpha),
+        "detach_reset": spec.detach_reset,
+        "step_mode": step_mode,
+    }
+    if spec.decay == 1:
+        return neuron.IFNode(**settings)
+    return neuron.LIFNode(tau=1 / (1 - spec.decay), decay_input=False, **settings)
 
 
 class SingleStepLIF(nn.Module):

@@ -1,4 +1,4 @@
-"""SpikingJelly's LIFNode in multi-step mode: a whole window in one call, layer by layer."""
+"""SpikingJelly's LIFNode, or IFNode where nothing leaks, in multi-step mode: a whole window in one call, layer by layer."""
 
 from __future__ import annotations
 

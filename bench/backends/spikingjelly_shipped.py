@@ -33,6 +33,7 @@ from bench.spec import (
 
 name = "spikingjelly-shipped"
 layerwise = False
+options: dict[str, object] = {}
 _NODES = {"ottt-a": neuron.OTTTLIFNode, "ottt-o": neuron.OTTTLIFNode, "sltt": neuron.SLTTLIFNode}
 
 
@@ -46,6 +47,8 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
     for part in spec.layers:
         if not isinstance(part, (Conv, Dense, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten)):
             return no(f"SpikingJelly's OTTTSequential is a chain of layers: it has no {type(part).__name__}")
+        if isinstance(part, Spike) and part.neuron.decay == 1:
+            return no("SpikingJelly's OTTT and SLTT nodes leak: decay = 1 has no tau")
     return YES
 
 
@@ -66,8 +69,11 @@ class Shipped(nn.Module):
     def forward(self, x: Tensor) -> Any:
         return self.layers(x)
 
-    def spiking(self) -> list[nn.Module]:
+    def neurons(self) -> list[nn.Module]:
         return [module for module in self.modules() if isinstance(module, neuron.LIFNode)]
+
+    def spiking(self) -> list[nn.Module]:
+        return self.neurons()
 
     def carried(self, output: Any) -> Iterator[Tensor]:
         for module in self.modules():

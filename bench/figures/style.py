@@ -67,7 +67,9 @@ BACKENDS = {
     "spikingjelly": Mark("SpikingJelly", "s", "--"),
     "spikingjelly-multistep": Mark("SpikingJelly, multi-step", "D", "-."),
     "spikingjelly-shipped": Mark("SpikingJelly, as shipped", "^", ":"),
+    "spikingjelly-memopt": Mark("SpikingJelly, memory optimiser", "p", (0, (3, 1, 1, 1, 1, 1))),
     "snntorch": Mark("snnTorch", "v", (0, (5, 1, 1, 1))),
+    "snntorch-shipped": Mark("snnTorch, as shipped", "<", (0, (1, 2))),
 }
 # Of the peak; the greys belong to the weights, the hues grow with batch size.
 CATEGORIES = {

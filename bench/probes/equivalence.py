@@ -18,7 +18,7 @@ from bench import algorithms, networks
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
-from bench.networks.build import Network, build
+from bench.networks.build import build
 from bench.networks.modules import Neurons
 from bench.probes.tape import tensors
 from bench.spec import Case, Measurement, NetworkSpec, NeuronSpec, seed_of
@@ -32,7 +32,7 @@ CEILING = 1e-3  # relative; a noisier gradient cannot tell two implementations a
 
 @dataclass(frozen=True)
 class Response:
-    """What a network did with one batch: every neuron layer's spikes [T, B, ...], and the gradient by parameter."""
+    """What a network did with one batch: every neuron layer's spikes [T * B * ...], and the gradient by parameter."""
 
     spikes: list[Tensor]
     gradients: list[Tensor]
@@ -76,11 +76,13 @@ def compare(reference: Response, other: Response) -> Comparison:
     differing = sum(int((a != b).sum()) for a, b in zip(reference.spikes, other.spikes, strict=True))
     total = sum(a.numel() for a in reference.spikes)
     whole = torch.stack([a.norm() for a in reference.gradients]).norm()
-    largest = 0.0
-    for a, b in zip(reference.gradients, other.gradients, strict=True):
-        # A bias before batch norm has no gradient but rounding: it is held against the whole gradient instead.
-        largest = max(largest, float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)))
-    return Comparison(differing, total, largest)
+    # A bias before batch norm has no gradient but rounding: it is held against the whole gradient instead.
+    # NaN, of a gradient or where the whole reference is zero, is the largest of all and passes no tolerance.
+    largest = torch.stack(
+        [(a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)
+         for a, b in zip(reference.gradients, other.gradients, strict=True)]
+    ).max()  # fmt: skip
+    return Comparison(differing, total, float(largest))
 
 
 def aligned_parameters(net: nn.Module) -> list[nn.Parameter]:
@@ -99,18 +101,21 @@ def _batch(spec: NetworkSpec, case: Case) -> tuple[Tensor, Tensor]:
 def respond(net: nn.Module, gradients: Callable[[], object]) -> Response:
     """Run ``gradients`` and take down the spikes of every neuron layer and the gradients it left."""
     spec_net: Any = net
-    spiking = spec_net.spiking()
-    seen: dict[int, list[Tensor]] = {id(module): [] for module in spiking}
-    hooks = [
-        module.register_forward_hook(lambda m, _, out: seen[id(m)].append(next(tensors(out)).detach())) for module in spiking
-    ]
+    neurons = spec_net.neurons()
+    seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
+
+    def note(module: nn.Module, _: Any, out: Any) -> None:
+        if torch._C._current_autograd_node() is None:  # a framework's checkpoint runs its layers again in the backward pass
+            seen[id(module)].append(next(tensors(out)).detach())
+
+    hooks = [module.register_forward_hook(note) for module in neurons]
     try:
         gradients()
     finally:
         for hook in hooks:
             hook.remove()
-    windows = isinstance(net, Network)  # whose neurons emit [K, B, ...]; a shipped network's emit [B, ...]
-    spikes = [torch.cat([s.flatten(0, 1) if windows else s for s in seen[id(module)]]) for module in spiking]
+    # Neurons emit [K, B, ...] or [B, ...] a call; laid out flat these are the same spikes in the same order.
+    spikes = [torch.cat([s.flatten() for s in seen[id(module)]]) for module in neurons]
     return Response(spikes, [_gradient(parameter) for parameter in aligned_parameters(net)])
 
 
@@ -131,7 +136,7 @@ def draw(net: nn.Module, case: Case) -> None:
             fan_in = parameter.shape[1:].numel() if parameter.dim() > 1 else 1
             noise = torch.randn(parameter.shape, generator=generator)
             if fan_in > 1:
-                parameter.copy_(noise * fan_in**-0.5)
+                parameter.copy_(2 * noise * fan_in**-0.5)  # enough for the last layer of a deep network to fire
             else:
                 parameter.add_(0.1 * noise)
     for module in net.modules():
@@ -172,13 +177,14 @@ def _wrong_decay(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor,
 
 
 def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
-    """The threshold is subtracted one step after the spike, as snnTorch does by default."""
-    spikes = []
+    """The threshold is subtracted when the next step's neurons have fired, and not at all across a window's edge."""
+    after = torch.zeros_like(x[0]) if v is None else v
+    spikes: list[Tensor] = []
     for x_t in x:
-        u = x_t if v is None else spec.decay * v + x_t - spec.threshold * (v.detach() >= spec.threshold)
+        u = spec.decay * after + x_t
+        after = u - spec.threshold * spikes[-1].detach() if spikes else u
         spikes.append(fire(u - spec.threshold, spec.surrogate))
-        v = u
-    return torch.stack(spikes), u
+    return torch.stack(spikes), after
 
 
 def _run_broken(case: Case, x: Tensor, target: Tensor, backend: _Broken, stale: bool = False) -> Response:

@@ -59,7 +59,7 @@ def watching(*observers: Observer) -> Iterator[None]:
             on_saved = getattr(observer, "on_saved", None)
             if on_saved is not None:
                 on_saved(tensor)
-        return tensor
+        return tensor.detach()  # an output that a custom function keeps would keep the function, and it the output, for good
 
     with ExitStack() as stack:
         stack.enter_context(torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor))

@@ -9,7 +9,7 @@ from torch import Tensor
 from bench import backends, networks
 from bench.networks.build import Network, build
 from bench.networks.modules import map_state, state_tensors
-from bench.spec import NeuronSpec, Surrogate
+from bench.spec import NeuronSpec, Surrogate, UserError
 from bench.training_step import support, training_step
 
 NETWORK = "vgg-sws-small/cifar10"
@@ -19,8 +19,9 @@ NEURONS = [
     NeuronSpec(decay=0.9, threshold=0.7, reset="hard"),
     NeuronSpec(decay=0.25, detach_reset=False, surrogate=Surrogate("triangle", 1.0)),
     NeuronSpec(decay=0.25, reset="hard", detach_reset=False),
+    NeuronSpec(decay=1.0, surrogate=Surrogate("triangle", 1.0)),
 ]
-NEURON_NAMES = ["soft", "hard", "soft, through reset", "hard, through reset"]
+NEURON_NAMES = ["soft", "hard", "soft, through reset", "hard, through reset", "no leak"]
 
 
 def installed(name: str):
@@ -36,7 +37,7 @@ def backend(request):
     return installed(request.param)
 
 
-@pytest.fixture(params=[name for name in backends.names() if not name.endswith("-shipped")])
+@pytest.fixture(params=[name for name in backends.names() if not name.endswith(("-shipped", "-memopt"))])
 def neuronal(request):
     """Every backend that gives neurons; a shipped one gives whole networks with their own loop."""
     return installed(request.param)
@@ -154,6 +155,44 @@ def test_nothing_is_kept_between_batches(backend, algorithm, lively):
     assert all(float(g.norm()) > 0 for g in first)
     for a, b in zip(first, gradients(), strict=True):
         assert torch.equal(a, b)
+
+
+SHIPPED = [("spikingjelly-memopt", "bptt"), ("snntorch-shipped", "tbptt")]
+
+
+@pytest.mark.parametrize(("name", "algorithm"), SHIPPED)
+@pytest.mark.parametrize("network", ["vgg5/cifar10", "vgg11/cifar100", "resnet20/cifar10", "lenet/dvs-gesture", "custom/n-mnist"])
+def test_what_is_shipped_has_the_parameters_of_the_spec(network, name, algorithm):
+    installed(name)
+    possible = support(network, algorithm, name)
+    if network.startswith("resnet") and name == "snntorch-shipped":
+        assert not possible
+        assert "chain of layers" in possible.reason
+        return
+    net = training_step(network, algorithm, name, device="meta").net
+    native = build(networks.spec(network), backends.load("native"), "meta")
+    assert sum(p.numel() for p in net.parameters()) == networks.spec(network).parameters
+    assert len(net.neurons()) == len(native.neurons())
+
+
+@pytest.mark.parametrize(("name", "algorithm"), SHIPPED)
+def test_what_is_shipped_starts_from_the_native_weights(name, algorithm):
+    installed(name)
+    nets = [training_step("custom/n-mnist", algorithm, b, seed=5).net for b in (name, "native")]
+    for mine, native in zip(*(net.parameters() for net in nets), strict=True):
+        assert torch.equal(mine, native)
+
+
+@pytest.mark.parametrize("name", [name for name in backends.names() if name.endswith(("-shipped", "-memopt"))])
+def test_what_is_shipped_refuses_what_it_does_not_know(name):
+    module = installed(name)
+    algorithm = {"spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}.get(name, "sltt")
+    network = NETWORK if algorithm == "sltt" else "custom/n-mnist"
+    takes = ", ".join(module.options) or "none"
+    with pytest.raises(UserError, match=f"backend {name} has no option 'segments'; it takes {takes}"):
+        training_step(network, algorithm, name, device="meta", segments=3)
+    with pytest.raises(UserError, match=f"backend {name}, network {network}: .*no checkpointed"):
+        training_step(network, "checkpointed", name, device="meta")
 
 
 def test_every_backend_names_its_kernel_and_version(backend):

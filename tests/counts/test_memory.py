@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from functools import cache
 from typing import Any
@@ -106,15 +107,15 @@ def possible() -> list[tuple[str, str]]:
 
 
 @cache
-def fused_lif() -> Any:
+def fused(neuron: str) -> Any:
     """SpikingJelly's fused operator on real CPU tensors: its own CPU kernels under its own autograd rule."""
-    from spikingjelly._ops.lif import autograd, cpu
-
+    ops = importlib.import_module(f"spikingjelly._ops.{neuron}")
+    namespace = f"test_{neuron.strip('_')}"
     for direction in ("forward", "backward"):
-        kernel = getattr(cpu, f"_{direction}_impl")
-        torch.library.custom_op(f"test_lif::{direction}", kernel, mutates_args=(), device_types="cpu")
-    autograd._register_ops("test_lif::forward", "test_lif::backward")
-    return torch.ops.test_lif.forward.default
+        kernel = getattr(ops.cpu, f"_{direction}_impl")
+        torch.library.custom_op(f"{namespace}::{direction}", kernel, mutates_args=(), device_types="cpu")
+    ops.autograd._register_ops(f"{namespace}::forward", f"{namespace}::backward")
+    return getattr(torch.ops, namespace).forward.default
 
 
 @pytest.fixture
@@ -125,7 +126,9 @@ def as_on_a_gpu(monkeypatch):
     here the CPU takes the operator too.
     """
     if backends.available("spikingjelly"):
-        monkeypatch.setattr("spikingjelly._ops.lif._forward", fused_lif())
+        for neuron in ("lif", "if_"):
+            importlib.import_module(f"spikingjelly._ops.{neuron}.autograd")
+            monkeypatch.setattr(f"spikingjelly._ops.{neuron}._forward", fused(neuron))
 
 
 @pytest.mark.parametrize(("backend", "algorithm"), possible())
@@ -137,6 +140,30 @@ def test_shapes_alone_give_the_bytes_of_real_tensors(backend, algorithm, as_on_a
     real = peak(SMALL, algorithm, 3, 2, backend, "cpu")
     assert fake.total == real.total
     assert fake.by_category == real.by_category
+
+
+@pytest.mark.parametrize(
+    ("network", "algorithm", "backend", "options"),
+    [
+        ("resnet20/cifar10", "bptt", "spikingjelly-memopt", {"level": 0}),
+        ("resnet20/cifar10", "bptt", "spikingjelly-memopt", {"level": 1}),
+        ("resnet20/cifar10", "bptt", "spikingjelly-multistep", {}),
+        ("lenet/dvs-gesture", "bptt", "spikingjelly-memopt", {"level": 1}),
+        ("lenet/dvs-gesture", "tbptt", "snntorch-shipped", {"K": 2}),
+        ("custom/n-mnist", "tbptt", "snntorch-shipped", {"K": 3}),
+    ],
+)
+def test_shapes_alone_suffice_for_what_frameworks_ship(network, algorithm, backend, options, as_on_a_gpu):
+    available = backends.available(backend)
+    if not available:
+        pytest.skip(available.reason)
+
+    def found(device: str) -> Peak:
+        step = training_step(network, algorithm, backend, device=device, **options)
+        return cost_of(step, *batch_for(step, 3, 2, device)).memory
+
+    fake, real = found("meta"), found("cpu")
+    assert (fake.total, fake.by_category) == (real.total, real.by_category)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -280,6 +307,29 @@ def test_autograds_savings_by_hand(device):
     assert peak.by_category["inputs"] == 400
     assert peak.by_category["saved for backward"] == 400
     assert sum(peak.by_category.values()) == peak.total
+
+
+class KeepsItsOutput(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        out = x + 1
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def test_watching_keeps_no_output_of_a_custom_function_alive():
+    """Nothing goes back through it: it is gone with its last reference, as when nobody watches."""
+    live = LiveBytes()
+    x = torch.empty(10, requires_grad=True)
+    with watching(live):
+        for _ in range(5):
+            out = KeepsItsOutput.apply(x).detach()
+            del out
+    assert live.peak().total == 40
 
 
 def test_a_new_storage_at_an_old_address_is_a_new_storage():

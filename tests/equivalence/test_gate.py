@@ -55,6 +55,26 @@ def test_what_spikingjelly_ships_equals_native(algorithm):
     assert_opens(case_of(SMALL, algorithm, "spikingjelly-shipped"))
 
 
+@pytest.mark.parametrize("network", [SMALL, "custom/n-mnist", "resnet20/cifar10"])
+def test_spikingjellys_memory_optimiser_equals_native(network):
+    assert_opens(case_of(network, "bptt", "spikingjelly-memopt"))
+
+
+def test_a_framework_equals_native_without_a_leak():
+    """A reset one step late is told from a prompt one also where nothing decays in between."""
+    assert_opens(case_of("resnet20/cifar10", "bptt", "spikingjelly"))
+
+
+@pytest.mark.parametrize("network", ["vgg5/cifar10", "vgg11/cifar100", "resnet20/cifar10"])
+def test_the_gate_has_something_to_compare(network):
+    """Every layer fires and every weight has a gradient."""
+    case = case_of(network, "bptt", "native")
+    x, target = equivalence._batch(networks.spec(network), case)
+    response = equivalence._respond(case, "native", x, target)
+    assert all(float(s.mean()) > 0.01 for s in response.spikes)
+    assert all(float(g.norm()) > 0 for g in response.gradients)
+
+
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
 @pytest.mark.parametrize("backend", ["spikingjelly", "snntorch"])
 def test_frameworks_equal_native_step_by_step(backend, algorithm):
@@ -180,6 +200,17 @@ def test_the_gradient_difference_is_relative_to_its_parameter():
     assert compare(response(), response(gradient=1.01)).gradient_difference == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.parametrize("gradient", [float("nan"), float("inf")])
+def test_a_gradient_that_is_no_number_fails(gradient):
+    assert not compare(response(), response(gradient=gradient)).passes(1.0)
+    assert not compare(response(gradient=gradient), response(gradient=gradient)).passes(1.0)
+
+
+def test_no_gradient_at_all_fails():
+    silent = Response([torch.zeros(2)], [torch.zeros(3), torch.zeros(2)])
+    assert not compare(silent, silent).passes(1.0)
+
+
 @pytest.mark.parametrize(
     ("difference", "noise", "passes"),
     [(9e-6, 0.0, True), (1.1e-5, 0.0, False), (9e-5, 1e-5, True), (1.1e-4, 1e-5, False), (2 * CEILING, 1.0, False)],
@@ -194,7 +225,9 @@ def test_nets_of_other_layers_are_not_compared():
 
 
 def test_aligned_parameters_are_all_of_them():
-    for backend, algorithm in (("native", "ottt-a"), ("spikingjelly-shipped", "ottt-a"), ("native", "bptt")):
+    for backend, algorithm in (
+        ("native", "ottt-a"), ("spikingjelly-shipped", "ottt-a"), ("native", "bptt"), ("spikingjelly-memopt", "bptt"),
+    ):  # fmt: skip
         net = training_step(SMALL, algorithm, backend).net
         found = equivalence.aligned_parameters(net)
         assert sorted(map(id, found)) == sorted(map(id, net.parameters()))

@@ -1,0 +1,222 @@
+"""What snnTorch's users get today: its own truncated BPTT, ``snntorch.backprop.TBPTT``, on a Sequential as in its tutorials.
+
+Its settings are the nearest it has to a NetworkSpec. What it does beside ``tbptt`` with ``update = "window"``:
+
+- A neuron fires at u > threshold, and its reset is taken from the next step's potential after the decay:
+  u[t] = beta u[t-1] + x[t] - threshold s[t-1]. For decay = 1, and for a hard reset, that is NetworkSpec's neuron but at equality.
+- Dropout is ``nn.Dropout``: a new mask every step, where NetworkSpec keeps one for the sequence.
+- The last layer must be neurons, here without leak, spike or reset, whose potential is the synapse's output.
+- Its surrogate ``triangular`` is no triangle (+threshold below, -threshold at and above it, everywhere), so that the triangle is
+  told through ``custom_surrogate``, which keeps the spikes for the backward pass too. Its ``sigmoid`` is the sigmoid's, but
+  overflows to NaN where slope * (u - threshold) < -88 in float32.
+
+What its TBPTT does: every K steps, and after the steps that are left over, it calls ``zero_grad``, ``backward`` and ``step`` and
+detaches every membrane that a Leaky of this process holds (``SpikingNeuron.instances``, which never lets one go; here it is set
+to the network's own). The loss of one window is the criterion of its K steps; what it returns keeps the graphs of all windows,
+emptied of tensors. The criterion is told by its ``__name__``; a name that it does not know is an UnboundLocalError. For data
+that vary in time (``time_var=True``) a number K is an UnboundLocalError too, so that here a first layer hands out the steps of
+what TBPTT takes for one static input. All of it is pinned by tests/unit/test_snntorch_shipped.py. Its authors call the module
+deprecated and advise a loop of one's own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import snntorch
+import torch
+from snntorch import surrogate
+from torch import Tensor, nn
+
+from bench.backends.twin import draw_weights, fan_in
+from bench.kernels.surrogate import derivative_
+from bench.spec import (
+    YES,
+    AdaptiveAvgPool,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    NetworkSpec,
+    NeuronSpec,
+    Scale,
+    Spike,
+    Support,
+    Surrogate,
+    UserError,
+    no,
+)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # its authors' advice: a row of this suite all the same
+    from snntorch.backprop import TBPTT
+
+name = "snntorch-shipped"
+layerwise = False
+options: dict[str, object] = {"K": 1}
+
+
+def kernel() -> str:
+    return "snntorch.backprop.TBPTT"
+
+
+def ships(spec: NetworkSpec, algorithm: str) -> Support:
+    if algorithm != "tbptt":
+        return no(f"snnTorch ships truncated BPTT (tbptt); it has no {algorithm}")
+    for part in spec.layers:
+        if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten)):
+            return no(f"snnTorch's TBPTT sees the neurons of a chain of layers alone: it has no {type(part).__name__}")
+        if isinstance(part, Conv) and part.standardised:
+            return no("snnTorch has no convolution with standardised weights")
+        if isinstance(part, Spike) and not part.neuron.detach_reset:
+            return no("snnTorch's reset is always detached; this network's neurons pass the gradient through it")
+    return YES
+
+
+class Frames(nn.Module):
+    """Hands out x[T, B, ...] a time step a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.t = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.t += 1
+        return x[self.t - 1]
+
+
+class Times(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+class Shipped(nn.Sequential):
+    """snnTorch's network of one NetworkSpec; a call is one time step and gives (spikes, potentials) of the readout."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        layers: list[nn.Module] = [Frames()]
+        inputs, channels = fan_in(spec), spec.input[0]
+        for part in spec.layers:
+            match part:
+                case Conv(out, kernel, stride, padding, bias):
+                    layers.append(nn.Conv2d(next(inputs), out, kernel, stride, padding, bias=bias))
+                    channels = out
+                case Dense(out, bias):
+                    layers.append(nn.Linear(next(inputs), out, bias=bias))
+                case BatchNorm():
+                    layers.append(nn.BatchNorm2d(channels))
+                case Spike(neuron, dropout):
+                    layers += [_leaky(neuron), *([nn.Dropout(dropout)] if dropout else [])]
+                case Scale(factor):
+                    layers.append(Times(factor))
+                case AvgPool(kernel, stride, padding):
+                    layers.append(nn.AvgPool2d(kernel, stride, padding))
+                case AdaptiveAvgPool(size):
+                    layers.append(nn.AdaptiveAvgPool2d(size))
+                case Flatten():
+                    layers.append(nn.Flatten())
+                case _:
+                    raise TypeError(f"no snnTorch layer for {part}")
+        super().__init__(*layers, _readout())
+        self.spec = spec
+
+    def rewind(self) -> None:
+        """The next call is given the first time step."""
+        for module in self:
+            if isinstance(module, Frames):
+                module.t = 0
+
+    def leaky(self) -> list[Any]:
+        return [module for module in self if isinstance(module, snntorch.Leaky)]
+
+    def neurons(self) -> list[nn.Module]:
+        return self.leaky()[:-1]
+
+    def spiking(self) -> list[nn.Module]:
+        return [*self.neurons(), *(module for module in self if isinstance(module, nn.Dropout))]
+
+    def carried(self, output: object) -> Iterator[Tensor]:
+        return (module.mem for module in self.leaky())
+
+    def reset_parameters(self, seed: int) -> None:
+        draw_weights(self, self.spec, seed)
+
+
+def _leaky(spec: NeuronSpec) -> nn.Module:
+    reset = "subtract" if spec.reset == "soft" else "zero"
+    with torch.device("cpu"):  # its constructor reads values, which device 'meta' has none of
+        leaky: nn.Module = snntorch.Leaky(
+            beta=spec.decay,
+            threshold=spec.threshold,
+            spike_grad=_surrogate(spec.surrogate),
+            reset_mechanism=reset,
+            init_hidden=True,
+        )
+    return leaky
+
+
+def _readout() -> nn.Module:
+    """Neurons whose potential is their input: TBPTT takes no last layer but neurons."""
+    with torch.device("cpu"):
+        leaky: nn.Module = snntorch.Leaky(beta=0.0, reset_mechanism="none", init_hidden=True, output=True)
+    return leaky
+
+
+def _surrogate(spec: Surrogate) -> Callable[[Tensor], Tensor]:
+    if spec.kind == "sigmoid":
+        own: Callable[[Tensor], Tensor] = surrogate.sigmoid(spec.alpha)
+    else:
+        own = surrogate.custom_surrogate(lambda x, grad, spikes: derivative_(x.clone(), spec).mul_(grad))
+    return own
+
+
+class _Criterion:
+    """TBPTT looks a loss up by its name: this one is given the readout's potentials [K, B, C] of a window."""
+
+    __name__ = "ce_max_membrane_loss"
+
+    def __init__(self, loss: Callable[[Tensor], Tensor]) -> None:
+        self.loss = loss
+        self.total: Tensor | None = None
+
+    def __call__(self, potentials: Tensor, target: Tensor) -> Tensor:
+        outs = potentials.detach().sum(0)
+        self.total = outs if self.total is None else self.total + outs
+        return self.loss(potentials)
+
+
+class _Update:
+    """TBPTT wants an optimizer; it calls ``step`` when the weights are to change."""
+
+    def __init__(self, update: Callable[[], None]) -> None:
+        self.step = update
+
+    def zero_grad(self) -> None:
+        """Gradients are cleared by the update itself."""
+
+
+def shipped(spec: NetworkSpec, algorithm: str, device: str, K: int = 1) -> tuple[Shipped, Callable[..., Tensor]]:
+    """The network and its training step, with the signature that every algorithm has. The weights change every K steps."""
+    with torch.device(device):
+        net = Shipped(spec).to(device)
+
+    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
+        if not 1 <= K <= len(x):
+            raise UserError(f"{name}: K = {K} of T = {len(x)} steps; use 1 <= K <= T")
+        snntorch.SpikingNeuron.instances = net.leaky()
+        net.rewind()
+        criterion = _Criterion(loss)
+        batches = [(x, x.new_zeros(x.shape[1]))]  # the target is in the loss
+        TBPTT(net, batches, _Update(update), criterion, num_steps=len(x), time_var=False, device=x.device, K=K)
+        if criterion.total is None:
+            raise ValueError("a sequence of no time steps has no gradient")
+        return criterion.total
+
+    return net, train_step

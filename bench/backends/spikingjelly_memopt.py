@@ -1,0 +1,239 @@
+"""SpikingJelly's memory optimiser: BPTT with gradient checkpointing over the layers and spikes kept as bits.
+
+The network is its own in multi-step mode. A unit runs from one layer of neurons to the next: what follows the neurons (dropout,
+pool, flatten), the synapse, its batch norm, the next neurons. Only the input of a unit is kept; where that is spikes, eight in
+a byte. In the backward pass the unit runs again over all T steps.
+
+    level 0   nothing
+    level 1   every unit is checkpointed (``optimize_memory`` with its budget "memory" wraps the same units with the same
+              compressors; tests/unit/test_spikingjelly_memopt.py)
+    2, 3, 4   units are split in space, in time, and unwrapped again, where a measured CUDA peak falls: a search on a GPU for one
+              batch size and T, so there is nothing to count without one
+
+Which inputs are spikes is told by the spec. ``optimize_memory`` looks at the values of one example instead, and an input that
+happens to hold only zeros and ones there is cut down to a byte ever after: a layer that is silent in the example, or dropout in
+evaluation mode, then gives wrong sums without a word (pinned by the tests).
+
+Exact: the gradient is that of the same network without it, bit for bit, also with dropout (a sequence's one mask is drawn again
+from the same random state) and with batch norm (running averages move once). Its multi-step batch norm takes the statistics of
+all T steps together, not of one step at a time as NetworkSpec says: such a network costs the same and learns something else.
+What a checkpoint keeps, and what a unit saves when it runs again, counts as temporary: autograd does not tell of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from spikingjelly.activation_based import base, functional, layer, neuron
+from spikingjelly.activation_based.memopt import BitSpikeCompressor, checkpoint_module
+from torch import Tensor, nn
+
+from bench.backends.spikingjelly import node
+from bench.backends.twin import draw_weights, fan_in
+from bench.spec import (
+    YES,
+    AdaptiveAvgPool,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Layer,
+    NetworkSpec,
+    Residual,
+    Scale,
+    Spike,
+    Support,
+    UserError,
+    no,
+)
+
+name = "spikingjelly-memopt"
+layerwise = True
+options: dict[str, object] = {"level": 1}
+
+
+def kernel() -> str:
+    return "sj_lif, multi-step, memopt"
+
+
+def ships(spec: NetworkSpec, algorithm: str) -> Support:
+    if algorithm != "bptt":
+        return no(f"SpikingJelly's memory optimiser keeps BPTT's gradient: it has no {algorithm}")
+    for part in _flat(spec.layers):
+        if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten, Residual)):
+            return no(f"no SpikingJelly layer in multi-step mode stands for {type(part).__name__}")
+    return YES
+
+
+def _flat(layers: Sequence[Layer]) -> Iterator[Layer]:
+    for part in layers:
+        yield part
+        if isinstance(part, Residual):
+            yield from _flat((*part.pre, *part.body, *part.shortcut))
+
+
+class Arriving(nn.Identity):
+    """Stands where spikes enter a unit, so that they are known to be spikes also when they were unpacked from bits."""
+
+
+class Unit(nn.Module):
+    """What is checkpointed together. A plain Sequential would run its neurons unseen by forward hooks."""
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.layers:
+            x = part(x)
+        return x
+
+
+class ResidualBlock(nn.Module):
+    """a = pre(x);  y = body(a) + (shortcut(a) if there is one, else x)."""
+
+    def __init__(self, pre: nn.Module, body: nn.Module, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.pre, self.body, self.shortcut = pre, body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.pre(x)
+        y: Tensor = self.body(a) + (x if self.shortcut is None else self.shortcut(a))
+        return y
+
+
+class Times(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+class Shipped(nn.Module):
+    """SpikingJelly's network of one NetworkSpec: ``forward(x[T, B, ...]) -> [T, B, C]``; state lives in its nodes."""
+
+    def __init__(self, spec: NetworkSpec, level: int) -> None:
+        super().__init__()
+        self.spec = spec
+        inputs = fan_in(spec)
+        units: list[nn.Module] = []
+        channels, spikes = spec.input[0], False
+        for parts in _units(spec.layers):
+            built, channels = _chain(parts, channels, inputs)
+            unit = Unit([Arriving(), *built] if spikes else built)
+            units.append(unit if level == 0 else checkpoint_module(unit, compressor=BitSpikeCompressor() if spikes else None))
+            spikes = isinstance(parts[-1], Spike)
+        self.units = nn.Sequential(*units)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.units(x)
+        return out
+
+    def neurons(self) -> list[nn.Module]:
+        return [module for module in self.modules() if isinstance(module, neuron.BaseNode)]
+
+    def spiking(self) -> list[nn.Module]:
+        return [module for module in self.modules() if isinstance(module, (neuron.BaseNode, layer.Dropout, Arriving))]
+
+    def carried(self, output: Tensor) -> Iterator[Tensor]:
+        return (value for value in base.memories(self) if isinstance(value, Tensor))
+
+    def reset_parameters(self, seed: int) -> None:
+        draw_weights(self, self.spec, seed)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Dropout as a layer of its own: it stands in the unit after its neurons, so that what enters that unit is still spikes."""
+
+    p: float
+
+
+Part = Layer | Mask
+
+
+def _parts(layers: Sequence[Layer]) -> Iterator[Part]:
+    for part in layers:
+        if isinstance(part, Spike) and part.dropout:
+            yield from (Spike(part.neuron), Mask(part.dropout))
+        else:
+            yield part
+
+
+def _units(layers: Sequence[Layer]) -> Iterator[list[Part]]:
+    """A unit ends with neurons, or with a residual block that no neurons follow."""
+    unit: list[Part] = []
+    for part, after in pairwise((*_parts(layers), None)):
+        if part is not None:
+            unit.append(part)
+        if isinstance(part, Spike) or after is None or (isinstance(part, Residual) and not isinstance(after, Spike)):
+            yield unit
+            unit = []
+
+
+def _chain(parts: Iterable[Part], channels: int, inputs: Iterator[int]) -> tuple[list[nn.Module], int]:
+    """The modules, and the channels or features that leave them; ``inputs`` are those that enter each synapse."""
+    built: list[nn.Module] = []
+    for part in parts:
+        module, channels = _layer(part, channels, inputs)
+        built.append(module)
+    return built, channels
+
+
+def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module, int]:
+    module: nn.Module
+    match part:
+        case Conv(out, kernel, stride, padding, bias, standardised):
+            kind = layer.WSConv2d if standardised else layer.Conv2d
+            return kind(next(inputs), out, kernel, stride, padding, bias=bias, step_mode="m"), out
+        case Dense(out, bias):
+            return layer.Linear(next(inputs), out, bias=bias, step_mode="m"), out
+        case Residual(pre, body, shortcut):
+            first, inner = _chain(_parts(pre), channels, inputs)
+            main, out = _chain(_parts(body), inner, inputs)
+            side, _ = _chain(_parts(shortcut), inner, inputs)
+            return ResidualBlock(nn.Sequential(*first), nn.Sequential(*main), nn.Sequential(*side) if side else None), out
+        case BatchNorm():
+            module = layer.BatchNorm2d(channels, step_mode="m")
+        case Spike(spec):
+            module = node(spec, "m")
+        case Mask(p):
+            module = layer.Dropout(p, step_mode="m")
+        case Scale(factor):
+            module = Times(factor)
+        case AvgPool(kernel, stride, padding):
+            module = layer.AvgPool2d(kernel, stride, padding, step_mode="m")
+        case AdaptiveAvgPool(size):
+            module = layer.AdaptiveAvgPool2d((size, size), step_mode="m")
+        case Flatten():
+            module = layer.Flatten(1, step_mode="m")
+        case _:
+            raise TypeError(f"no SpikingJelly layer for {part}")
+    return module, channels
+
+
+def shipped(spec: NetworkSpec, algorithm: str, device: str, level: int = 1) -> tuple[Shipped, Callable[..., Tensor]]:
+    """The network and its training step, with the signature that every algorithm has."""
+    if level in (2, 3, 4):
+        raise UserError(
+            f"{name}: level = {level} needs CUDA: it searches by measuring a GPU's peak memory for one batch; use level 0 or 1"
+        )
+    if level not in (0, 1):
+        raise UserError(f"{name}: level = {level!r}; use 0 (nothing) or 1 (checkpoints and spikes as bits)")
+    with torch.device(device):
+        net = Shipped(spec, level)
+
+    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
+        functional.reset_net(net)
+        outs: Tensor = net(x)
+        loss(outs).backward()
+        update()
+        return outs.detach().sum(0)
+
+    return net, train_step

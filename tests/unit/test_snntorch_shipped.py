@@ -1,0 +1,293 @@
+"""snnTorch's own truncated BPTT: where it equals ours, and what it does that its name does not tell."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+pytest.importorskip("snntorch", reason="snntorch is not installed: pip install '.[frameworks]'")
+
+import snntorch
+from snntorch import surrogate
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from snntorch.backprop import TBPTT
+
+from bench.backends.snntorch_shipped import ships
+from bench.probes.cost import batch_for, cost_of
+from bench.spec import (
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Layer,
+    NetworkSpec,
+    NeuronSpec,
+    Residual,
+    Spike,
+    Surrogate,
+    UserError,
+)  # fmt: skip
+from bench.training_step import TrainingStep, training_step
+
+PERFECT = NeuronSpec(decay=1.0, threshold=0.6, surrogate=Surrogate("triangle", 1.0))
+HARD = NeuronSpec(decay=0.7, threshold=0.6, reset="hard")
+LEAKY = NeuronSpec(decay=0.7, threshold=0.6)
+HEAD = (AvgPool(2, 2), Flatten(), Dense(5, init="default"))
+T = 5
+
+
+def network(name: str, layers: tuple[Layer, ...], parameters: int, neuron: NeuronSpec = LEAKY) -> NetworkSpec:
+    return NetworkSpec(name, (3, 8, 8), 5, (*layers, *HEAD), neuron, parameters, "these tests", "frames")
+
+
+def chain(name: str, neuron: NeuronSpec, dropout: float = 0.0) -> NetworkSpec:
+    return network(name, (Conv(6), Spike(neuron, dropout), Conv(8, bias=False), BatchNorm(), Spike(neuron, dropout)), 1261)
+
+
+@pytest.fixture(autouse=True)
+def instances() -> Iterator[None]:
+    """The list that snnTorch keeps of every neuron of the process, as it was."""
+    before = snntorch.SpikingNeuron.instances
+    snntorch.SpikingNeuron.instances = []
+    yield
+    snntorch.SpikingNeuron.instances = before
+
+
+@pytest.fixture
+def step_of(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def make(spec: NetworkSpec, backend: str = "snntorch-shipped", **options: Any) -> TrainingStep:
+        monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+        if backend != "snntorch-shipped":
+            options["update"] = "window"
+        return training_step(spec.name, "tbptt", backend, **options)
+
+    return make
+
+
+def lively(net: nn.Module) -> nn.Module:
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            fan_in = max(parameter.shape[1:].numel(), 1) if parameter.dim() > 1 else 1
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * (1.5 * fan_in**-0.5) + (fan_in == 1))
+    return net
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    return torch.randn(T, 3, 3, 8, 8, generator=torch.Generator().manual_seed(4)), torch.tensor([0, 1, 4])
+
+
+def trained(step: TrainingStep) -> tuple[list[Tensor], Tensor]:
+    """Weights after one batch, whose windows each change them, and the summed outputs."""
+    lively(step.net)
+    out = step.run(*batch())
+    return [p.detach().clone() for p in step.net.parameters()], out
+
+
+# --------------------------------------------------------------------------- what it does
+
+
+@pytest.mark.parametrize("K", [1, 2, 3, T])
+@pytest.mark.parametrize("neuron", [PERFECT, HARD], ids=["no leak", "hard reset"])
+def test_is_truncated_bptt_with_an_update_every_window(step_of, neuron, K):
+    """Also where T is no multiple of K: the steps left over are a window. The weights after all updates are ours."""
+    mine, out = trained(step_of(chain("chain", neuron), K=K, lr=0.01))
+    ours, expected = trained(step_of(chain("chain", neuron), "native", K=K, lr=0.01))
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(mine, ours, rtol=1e-4, atol=1e-6)
+    other, _ = trained(step_of(chain("chain", neuron), "native", K=3 if K == 2 else 2, lr=0.01))
+    assert any(not torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(mine, other, strict=True))
+
+
+@pytest.mark.parametrize(("K", "updates"), [(1, 5), (2, 3), (3, 2), (5, 1)])
+def test_updates_after_every_window_and_after_the_rest(step_of, K, updates):
+    step = step_of(chain("chain", LEAKY), K=K)
+    lively(step.net)
+    seen: list[int] = []
+    step.forward_backward(*batch(), lambda: seen.append(1))
+    assert len(seen) == updates
+
+
+def test_its_soft_reset_comes_after_the_decay(step_of):
+    """u[t] = beta u[t-1] + x[t] - threshold s[t-1] and s = (u > threshold), where NetworkSpec resets before the decay."""
+    leaky = step_of(chain("chain", LEAKY)).net.neurons()[0]
+    u, s, fired = 0.0, 0.0, []
+    for x in (0.7, 0.1, 0.9, 0.0):
+        spike = leaky(torch.tensor([[x]]))
+        u = LEAKY.decay * u + x - LEAKY.threshold * s
+        s = float(u > LEAKY.threshold)
+        fired.append(s)
+        assert spike.item() == s
+        assert leaky.mem.item() == pytest.approx(u, abs=1e-6)
+    assert fired == [1.0, 0.0, 1.0, 0.0]
+    ours, _ = trained(step_of(chain("chain", LEAKY), "native", K=2))
+    theirs, _ = trained(step_of(chain("chain", LEAKY), K=2))
+    assert any(not torch.allclose(a, b, rtol=1e-2) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_a_potential_at_threshold_does_not_fire(step_of):
+    net = step_of(chain("chain", replace_threshold(PERFECT, 0.5))).net
+    assert net.neurons()[0](torch.tensor([[0.5]])).item() == 0.0
+    assert net.neurons()[1](torch.tensor([[0.500001]])).item() == 1.0
+
+
+def replace_threshold(spec: NeuronSpec, threshold: float) -> NeuronSpec:
+    return NeuronSpec(spec.decay, threshold, spec.reset, spec.detach_reset, spec.surrogate)
+
+
+def test_dropout_draws_a_mask_every_step_and_is_on_whatever_was_set(step_of):
+    """TBPTT calls ``net.train()``."""
+    step = step_of(network("dropout", (Conv(6), Spike(PERFECT, 0.5)), 653), K=T)
+    lively(step.net).eval()
+    (dropout,) = (m for m in step.net if isinstance(m, nn.Dropout))
+    lost: list[Tensor] = []
+    dropout.register_forward_hook(lambda m, args, out: lost.append((args[0] > 0) & (out == 0)))
+    x, target = batch()
+    step.run(x[:1].expand(T, *x.shape[1:]) * 100, target)
+    assert len(lost) == T
+    assert all(mask.any() for mask in lost)
+    assert not torch.equal(lost[0], lost[1])
+
+
+def test_nothing_is_kept_of_earlier_windows_but_empty_graphs(step_of):
+    """What it returns holds the graph of every window; the bytes are those of one. Only the input grows with T."""
+    spec = chain("chain", PERFECT)
+    ten, twenty = (cost_of(step, *batch_for(step, steps, 4, "meta")).memory for step, steps in (
+        (step_of(spec, device="meta", K=5), 10), (step_of(spec, device="meta", K=5), 20),
+    ))  # fmt: skip
+    frames = 10 * 4 * 3 * 8 * 8 * 4
+    assert twenty.by_category["inputs"] - ten.by_category["inputs"] == frames
+    assert twenty.total - ten.total == frames
+    longer = step_of(spec, device="meta", K=10)
+    assert cost_of(longer, *batch_for(longer, 20, 4, "meta")).memory.total > twenty.total
+
+
+def test_nothing_is_kept_between_batches(step_of):
+    step = step_of(chain("chain", LEAKY), K=2)
+    lively(step.net)
+    x, target = batch()
+
+    def gradients(x: Tensor) -> list[Tensor]:
+        step.gradients(x, target)
+        return [p.grad.clone() for p in step.net.parameters()]  # type: ignore[union-attr]
+
+    first = gradients(x)
+    gradients(x.flip(0))
+    assert all(torch.equal(a, b) for a, b in zip(first, gradients(x), strict=True))
+
+
+# --------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize("K", [0, T + 1])
+def test_a_window_that_does_not_fit_is_refused(step_of, K):
+    step = step_of(chain("chain", LEAKY), K=K)
+    with pytest.raises(UserError, match=f"K = {K} of T = {T} steps; use 1 <= K <= T"):
+        step.run(*batch())
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (Residual((), (Conv(3),)), "has no Residual"),
+        (Conv(3, standardised=True), "standardised weights"),
+        (Spike(NeuronSpec(detach_reset=False)), "reset is always detached"),
+    ],
+)
+def test_what_it_cannot_express_is_named(layer, reason):
+    answer = ships(network("other", (layer,), 0), "tbptt")
+    assert not answer
+    assert reason in answer.reason
+
+
+# --------------------------------------------------------------------------- the framework alone
+
+
+def ce_max_membrane_loss(potentials: Tensor, target: Tensor) -> Tensor:
+    return potentials.square().mean()
+
+
+def of_another_name(potentials: Tensor, target: Tensor) -> Tensor:
+    return potentials.square().mean()
+
+
+def train(time_var: bool, criterion: Any = ce_max_membrane_loss, **settings: Any) -> Any:
+    net = nn.Sequential(nn.Linear(4, 2), snntorch.Leaky(beta=0.5, init_hidden=True, output=True))
+    x = torch.randn(6, 3, 4) if time_var else torch.randn(3, 4)
+    steps = {} if time_var else {"num_steps": 6}
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    return TBPTT(net, [(x, torch.zeros(3))], optimizer, criterion, time_var=time_var, **steps, **settings)
+
+
+def test_data_that_vary_in_time_cannot_be_truncated():
+    """A defect: with ``time_var=True`` the variable K_flag is set for K = False alone, which is BPTT."""
+    assert torch.isfinite(train(False, K=2))
+    assert torch.isfinite(train(True, K=False))
+    for K in (1, 2, 6):
+        with pytest.raises(UnboundLocalError, match="K_flag"):
+            train(True, K=K)
+
+
+def test_a_criterion_that_it_does_not_know_by_name_is_no_clear_error():
+    """A defect: its check of the name always passes."""
+    with pytest.raises(UnboundLocalError, match="loss_spk"):
+        train(False, of_another_name, K=2)
+
+
+def test_every_neuron_of_the_process_is_reset_and_kept():
+    """Also those of other networks, and none is ever let go."""
+    other = snntorch.Leaky(beta=0.5, init_hidden=True)
+    other(torch.ones(2, 3))
+    assert float(other.mem.sum()) == 6
+    train(False, K=2)
+    assert float(other.mem.sum()) == 0
+    assert any(neuron is other for neuron in snntorch.SpikingNeuron.instances)
+
+
+def test_neurons_in_a_module_of_their_own_are_overlooked():
+    """The list of a network's kinds of neurons looks at its children alone: nested, they are not detached."""
+    inner = nn.Sequential(nn.Linear(4, 4), snntorch.Synaptic(alpha=0.5, beta=0.5, init_hidden=True))
+    net = nn.Sequential(inner, nn.Linear(4, 2), snntorch.Leaky(beta=0.5, init_hidden=True, output=True))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        TBPTT(net, [(torch.ones(3, 4), torch.zeros(3))], optimizer, ce_max_membrane_loss, num_steps=4, time_var=False, K=1)
+
+
+def test_two_kinds_of_neurons_are_not_both_detached():
+    """A defect: the kinds are the keys True and False of one dictionary, where the last one wins."""
+    net = nn.Sequential(
+        nn.Linear(4, 4), snntorch.Leaky(beta=0.5, init_hidden=True),
+        nn.Linear(4, 2), snntorch.Synaptic(alpha=0.5, beta=0.5, init_hidden=True, output=True),
+    )  # fmt: skip
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        TBPTT(net, [(torch.ones(3, 4), torch.zeros(3))], optimizer, ce_max_membrane_loss, num_steps=4, time_var=False, K=1)
+
+
+def test_its_triangular_surrogate_is_no_triangle():
+    x = torch.tensor([-100.0, -0.5, 0.0, 0.5, 100.0], requires_grad=True)
+    surrogate.triangular(threshold=1)(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1.0, 1.0, -1.0, -1.0, -1.0]
+
+
+def test_its_sigmoid_surrogate_overflows():
+    x = torch.tensor([-23.0, -11.5, -10.0, 23.0], requires_grad=True)
+    surrogate.sigmoid(slope=4)(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isnan().tolist() == [True, False, False, False]
+    assert x.grad[1] == 0  # the square overflows first
+    assert x.grad[2] > 0
+
+
+def test_its_spikes_are_single_precision():
+    """Why these tests cannot be in doubles."""
+    assert surrogate.sigmoid()(torch.ones(1, dtype=torch.float64)).dtype == torch.float32
