@@ -1,4 +1,4 @@
-"""The command line: list, plan, run, report. Only workers import torch."""
+"""The command line: list, plan, run, fit, report. Only workers and ``fit`` import torch."""
 
 from __future__ import annotations
 
@@ -122,6 +122,25 @@ def run(paper: str | None, scale: str, data_root: Path | None, workers: int | No
     if broken:
         told = ", ".join(f"{count} {status}" for status, count in sorted(broken.items()))
         raise UserError(f"of the cases run, {told}; the reasons stand above. Measure them again with --retry")
+
+
+@main.command()
+@click.argument("network")
+@click.option("--T", "T", type=click.IntRange(min=1), required=True, help="time steps")
+@click.option("--batch", type=click.IntRange(min=1), required=True)
+@click.option("--budget", "GiB", type=click.FloatRange(min=0, min_open=True), required=True, help="memory, in GiB")
+def fit(network: str, T: int, batch: int, GiB: float) -> None:
+    """Find the cheapest exact training step of NETWORK that fits a memory budget. Counted, without a GPU and without data."""
+    choose("network", network, networks.names())
+    from bench.fit.plan import cheapest
+
+    plan = cheapest(network, T, batch, int(GiB * 2**30))
+    algorithm, options, again = plan.schedule.algorithm, plan.schedule.options, plan.schedule.again
+    told = "".join(f", {name}={value!r}" for name, value in options.items())
+    click.echo(_bold(algorithms.load(algorithm).title) + told)
+    click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {GiB:g} GiB allowed")
+    click.echo(f"  forward  {again} of {T} steps run twice: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
+    click.echo(f'  Python   training_step("{network}", "{algorithm}", "native"{told})')
 
 
 @main.command()

@@ -20,6 +20,7 @@ _PROBE_MODULES = {
     "training": "bench.probes.train",
     "clock": "bench.probes.clock",
     "cuda-memory": "bench.probes.cuda_memory",
+    "longest": "bench.probes.longest",
 }
 
 _REFERENCE = ("bench.algorithms.bptt", "bench.backends.native")  # what some probes measure against

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from bench import algorithms, backends, networks
 from bench.losses import InstantaneousLoss
 from bench.networks.build import build
-from bench.spec import Support, no, seed_of
+from bench.spec import NetworkSpec, Support, UserError, no, seed_of
 
 Update = Callable[[], None]
 
@@ -55,6 +57,8 @@ def support(network: str, algorithm: str, backend: str) -> Support:
         return answer
     if backend == "spikingjelly-multistep" and not rule.in_windows:
         return no(f"{algorithm} goes one time step at a time: multi-step mode has nothing to fold (see 'spikingjelly')")
+    if backend != getattr(rule, "only_on", backend):
+        return no(f"{algorithm} needs the neurons of the {rule.only_on} backend")
     answer = rule.supports(networks.spec(network))
     return answer
 
@@ -74,26 +78,36 @@ def training_step(
 ) -> TrainingStep:
     """Build everything; weights are drawn from names and ``seed`` (on device 'meta' there are none to draw).
 
-    ``alpha`` is the loss's; ``options`` are the algorithm's own.
+    ``alpha`` is the loss's; ``options`` are the algorithm's own, or those of what a framework ships.
     """
     spec = networks.spec(network)
     module = backends.load(backend)
     if hasattr(module, "shipped"):
-        net, step = module.shipped(spec, algorithm, device)
+        _require_shipped(module, spec, algorithm, options)
+        net, step = module.shipped(spec, algorithm, device, **options)
     else:
         rule = algorithms.load(algorithm)
         net = rule.prepare(build(spec, module, device), **options)
-        step = rule.train_step
+        step = partial(rule.train_step, **options)
     if device != "meta":
         net.reset_parameters(seed_of("weights", network, seed))
     net.train()
 
     def forward_backward(x: Tensor, target: Tensor, update: Update) -> Tensor:
-        out: Tensor = step(net, x, InstantaneousLoss(target, x.shape[0], alpha), update, **options)
+        out: Tensor = step(net, x, InstantaneousLoss(target, x.shape[0], alpha), update)
         return out
 
     chosen = _optimizer(net, optimizer, lr, weight_decay)
     return TrainingStep(net, chosen, forward_backward, module.kernel())
+
+
+def _require_shipped(module: ModuleType, spec: NetworkSpec, algorithm: str, options: Mapping[str, Any]) -> None:
+    able = module.ships(spec, algorithm)
+    if not able:
+        raise UserError(f"backend {module.name}, network {spec.name}: {able.reason}")
+    for option in options:
+        if option not in module.options:
+            raise UserError(f"backend {module.name} has no option {option!r}; it takes {', '.join(module.options) or 'none'}")
 
 
 def _optimizer(net: nn.Module, name: str, lr: float, weight_decay: float) -> torch.optim.Optimizer:

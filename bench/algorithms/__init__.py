@@ -21,6 +21,7 @@ so. It returns the outputs summed over time [B, C], detached. Gradients are clea
 | sltt.py | 1 | detached state | none | end |
 | sltt_k.py | 1 | detached state | none, at k of T steps | end |
 | checkpointed.py | T/C, run twice | state and its gradient | full | end |
+| replay.py | K, run twice, backwards in time | membrane potentials and their gradient | full | end |
 | skipper.py | T/C, kept steps run twice | state and its gradient | full, over the kept steps | end |
 | tbptt.py | K | detached state | full | end or every window |
 """
@@ -40,6 +41,7 @@ _MODULES = {
     "sltt-k": "bench.algorithms.sltt_k",
     "checkpointed": "bench.algorithms.checkpointed",
     "skipper": "bench.algorithms.skipper",
+    "replay": "bench.algorithms.replay",
     "tbptt": "bench.algorithms.tbptt",
 }
 

@@ -5,14 +5,16 @@
                                backward of L_i + <v[i+1], dL/dv[i+1]> gives dL/dW and dL/dv[i]
 
 Bytes: C states and the graph of one segment, least near C = sqrt(T * A / S) (segments.py). ``lengths``: "even" as in the paper,
-or "falling", ours: when an early segment runs again fewer states are kept, so it may be longer. The last segment's first pass is
-not needed, so the forward runs (2T - |last|) / T times. Dropout masks are part of the state and noise is drawn again from the
-same random state. Batch norm uses each step's own batch both times; its running averages move once.
+"falling", ours: when an early segment runs again fewer states are kept, so it may be longer; or a list. The last segment's first
+pass is not needed, so the forward runs (2T - |last|) / T times. Dropout masks are part of the state and noise is drawn again
+from the same random state. Batch norm uses each step's own batch both times; its running averages move once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -24,8 +26,8 @@ from bench.algorithms.segments import (
     edges,
     falling_edges,
     graph_to_state,
+    second_pass,
     shallow,
-    statistics_untouched,
 )
 from bench.networks.build import Network
 from bench.networks.modules import State
@@ -33,6 +35,7 @@ from bench.spec import YES, NetworkSpec, Support, UserError, choose
 
 title = "checkpointed BPTT"
 options: dict[str, object] = {"segments": 0, "lengths": "even"}  # segments 0: the number that needs the least memory
+Lengths = str | list[int]
 in_windows = True
 
 
@@ -40,12 +43,24 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network, segments: int = 0, lengths: str = "even") -> Network:
-    choose("lengths", lengths, ("even", "falling"))
-    if segments and lengths == "falling":
-        raise UserError(f"checkpointed: segments = {segments} with falling lengths, which find their own number; leave it 0")
+def prepare(net: Network, segments: int = 0, lengths: Lengths = "even") -> Network:
+    if isinstance(lengths, str):
+        choose("lengths", lengths, ("even", "falling"))
+    if segments and lengths != "even":
+        raise UserError(f"checkpointed: segments = {segments} with lengths = {lengths}, which tell the number; leave it 0")
     net.graph_to_state = graph_to_state(net)
     return net
+
+
+def segments_of(steps: int, graph_to_state: float, segments: int = 0, lengths: Lengths = "even") -> list[tuple[int, int]]:
+    """The half-open ranges of time steps that the options name."""
+    if lengths == "falling":
+        return falling_edges(steps, graph_to_state)
+    if isinstance(lengths, str):
+        return edges(steps, segments or best_segments(steps, graph_to_state))
+    if sum(lengths) != steps or min(lengths) < 1:
+        raise UserError(f"checkpointed: lengths = {lengths} add up to {sum(lengths)}, not T = {steps}, or one is below 1")
+    return list(pairwise(accumulate(lengths, initial=0)))
 
 
 def train_step(
@@ -54,13 +69,9 @@ def train_step(
     loss: Callable[[Tensor], Tensor],
     update: Callable[[], None],
     segments: int = 0,
-    lengths: str = "even",
+    lengths: Lengths = "even",
 ) -> Tensor:
-    steps = x.shape[0]
-    if lengths == "falling":
-        parts = falling_edges(steps, net.graph_to_state)
-    else:
-        parts = edges(steps, segments or best_segments(steps, net.graph_to_state))
+    parts = segments_of(x.shape[0], net.graph_to_state, segments, lengths)
     starts: list[State] = [net.initial_state(x.shape[1])]
     random = [Randomness(x.device)]
     with torch.no_grad():
@@ -71,12 +82,12 @@ def train_step(
     total: Tensor | None = None
     gradient: list[Tensor | None] = []
     for i in reversed(range(len(parts))):
-        begin, end = parts[i]
+        run = partial(net.window, x[slice(*parts[i])])
         if i == len(parts) - 1:  # run for the first time
-            out, gradient = backward_through(net, x[begin:end], starts.pop(), loss, gradient)
+            out, gradient = backward_through(run, starts.pop(), loss, gradient)
         else:
-            with random[i].again(), statistics_untouched(net):
-                out, gradient = backward_through(net, x[begin:end], starts.pop(), loss, gradient)
+            with random[i].again(), second_pass(net):
+                out, gradient = backward_through(run, starts.pop(), loss, gradient)
         total = out.sum(0) if total is None else total + out.sum(0)
     update()
     if total is None:

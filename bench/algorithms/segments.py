@@ -40,11 +40,13 @@ def edges(steps: int, segments: int) -> list[tuple[int, int]]:
 def best_segments(steps: int, graph_to_state: float, kept: float = 1.0) -> int:
     """The smallest number of segments that needs least; ``kept`` is the share of a segment's steps that are run again."""
 
-    def need(segments: int) -> float:  # in units of S
-        lengths = [end - begin for begin, end in edges(steps, segments)]
-        return max(i + math.ceil(kept * length) * graph_to_state for i, length in enumerate(lengths))
+    def need(segments: int) -> float:  # in units of S; the last of the long segments or the last of all
+        short, longer = divmod(steps, segments)
+        last = segments - 1 + math.ceil(kept * short) * graph_to_state
+        return max(last, longer - 1 + math.ceil(kept * (short + 1)) * graph_to_state) if longer else last
 
-    return min(range(1, steps + 1), key=lambda segments: (need(segments), segments))
+    far = math.ceil(4 * math.sqrt(steps * kept * graph_to_state)) + 8  # the least lies near a quarter of it
+    return min(range(1, min(steps, far) + 1), key=lambda segments: (need(segments), segments))
 
 
 def falling_edges(steps: int, graph_to_state: float) -> list[tuple[int, int]]:
@@ -68,13 +70,19 @@ def falling_edges(steps: int, graph_to_state: float) -> list[tuple[int, int]]:
 
 
 def graph_to_state(net: Network) -> float:
-    """A / S of a network: bytes a sample that autograd keeps in one time step, over the bytes of the state between two.
+    """A / S of a network."""
+    graph, state = graph_and_state(net)
+    return graph / max(state, 1)
+
+
+def graph_and_state(net: Network) -> tuple[int, int]:
+    """(A, S) for one sample: bytes that autograd keeps of one time step, and bytes of the state between two.
 
     Found on a copy without storage (device 'meta'): what a batch of 2 keeps more than a batch of 1.
     """
     twin = copy.deepcopy(net).to("meta").train(net.training)
     (graph_1, state_1), (graph_2, state_2) = _one_step(twin, 1), _one_step(twin, 2)
-    return (graph_2 - graph_1) / max(state_2 - state_1, 1)
+    return graph_2 - graph_1, state_2 - state_1
 
 
 def _one_step(net: Network, batch: int) -> tuple[int, int]:
@@ -133,33 +141,38 @@ class Randomness:
 
 
 @contextmanager
-def statistics_untouched(net: nn.Module) -> Iterator[None]:
-    """Running averages of batch norm move once a step, in the first pass: a second one must not move them again."""
+def second_pass(net: Network) -> Iterator[None]:
+    """Inside, steps run that ran before. Running averages of batch norm moved then, and must not move again."""
     norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     tracked = [module.track_running_stats for module in norms]
     saved = [(module.running_mean, module.running_var, module.num_batches_tracked) for module in norms]
     for module in norms:
         module.track_running_stats = False
         module.running_mean = module.running_var = module.num_batches_tracked = None
+    net.again = True
     try:
         yield
     finally:
+        net.again = False
         for module, tracks, (mean, var, batches) in zip(norms, tracked, saved, strict=True):
             module.track_running_stats = tracks
             module.running_mean, module.running_var, module.num_batches_tracked = mean, var, batches
 
 
+Run = Callable[[State], tuple[Tensor, State]]
+
+
 def backward_through(
-    net: Network, x: Tensor, state: State, loss: Callable[[Tensor], Tensor], gradient: list[Tensor | None]
+    run: Run, state: State, loss: Callable[[Tensor], Tensor], gradient: list[Tensor | None]
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Run a segment with a graph from ``state`` and back-propagate its loss and the gradient that comes back through its end.
 
-    ``gradient``: dL/d(end state), one entry a tensor of it; empty for the last segment.
-    Returns the outputs [K, B, C], detached, and dL/d(start state) in the same order.
+    ``run(state) -> (outputs [K, B, C], end state)``; ``gradient``: dL/d(end state), one entry a tensor of it; empty for the
+    last segment. Returns the outputs, detached, and dL/d(start state) in the same order.
     """
     start = leaves(state)
     inputs = list(state_tensors(start))
-    out, end = net.window(x, shallow(start))
+    out, end = run(shallow(start))
     ends, back = [], []
     for tensor, g in zip(state_tensors(end), gradient, strict=bool(gradient)):
         if g is not None and tensor.requires_grad:

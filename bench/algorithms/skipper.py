@@ -7,11 +7,13 @@ Only the paper's abstract is certain. This is the definition reconstructed from 
     second pass, i = C-1..0:  the kept steps alone, with a graph, from v[i];
                               backward of (loss of the kept steps) + <end state, dL/d(end state)>
 
-p = 0 is checkpointing. The state passes skipped steps unchanged. A segment must keep as many steps as there are spiking layers
+p = 0 is checkpointing. A segment must keep as many steps as there are spiking layers
 L_n, which a spike needs to pass them all:  p <= 100 (1 - L_n / min K).
 
-    per   "segment": the least active p % of each segment are skipped;  "sequence": of the whole sequence, L_n a segment at least
-    loss  "kept": the kept steps' own share;  "rescaled": times T / kept, so that it weighs as much as the whole
+    per       "segment": the least active p % of each segment are skipped;  "sequence": of them all, but L_n a segment stay
+    loss      "kept": the kept steps' own share;  "rescaled": times T / kept, so that it weighs as much as the whole
+    skipped   "frozen": the state passes skipped steps unchanged;  "leak": membrane potentials decay through them
+    last      "skippable": as any other step;  "kept": the last step of a segment, where the next state attaches, always stays
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,15 +33,17 @@ from bench.algorithms.segments import (
     best_segments,
     edges,
     graph_to_state,
+    second_pass,
     shallow,
-    statistics_untouched,
 )
 from bench.networks.build import Network
-from bench.networks.modules import State
+from bench.networks.modules import State, leak
 from bench.spec import YES, NetworkSpec, Support, UserError, choose
 
 title = "Skipper"
-options: dict[str, object] = {"segments": 0, "p": 50, "per": "segment", "loss": "kept"}
+options: dict[str, object] = {
+    "segments": 0, "p": 50, "per": "segment", "loss": "kept", "skipped": "frozen", "last": "skippable"
+}  # fmt: skip
 in_windows = True
 
 
@@ -46,9 +51,19 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network, segments: int = 0, p: float = 50, per: str = "segment", loss: str = "kept") -> Network:
+def prepare(
+    net: Network,
+    segments: int = 0,
+    p: float = 50,
+    per: str = "segment",
+    loss: str = "kept",
+    skipped: str = "frozen",
+    last: str = "skippable",
+) -> Network:
     choose("per", per, ("segment", "sequence"))
     choose("loss", loss, ("kept", "rescaled"))
+    choose("skipped", skipped, ("frozen", "leak"))
+    choose("last", last, ("skippable", "kept"))
     if not 0 <= p < 100:
         raise UserError(f"skipper: p = {p} per cent of the steps; use 0 <= p < 100")
     net.graph_to_state = graph_to_state(net)
@@ -64,9 +79,11 @@ def train_step(
     p: float = 50,
     per: str = "segment",
     loss: str = "kept",
+    skipped: str = "frozen",
+    last: str = "skippable",
 ) -> Tensor:
     steps, layers = x.shape[0], len(net.spiking())
-    parts = edges(steps, segments or _affordable(steps, layers, p, net.graph_to_state))
+    parts = edges(steps, segments or affordable(steps, layers, p, net.graph_to_state))
     _check_bound(parts, layers, p)
     starts: list[State] = [net.initial_state(x.shape[1])]
     random: list[Randomness] = []
@@ -80,15 +97,31 @@ def train_step(
                 outs.append(out.sum(0))
             starts.append(state)
     del out, state, starts[-1]  # nothing comes after the last segment
-    kept = kept_steps(spikes(), parts, layers, p, per)
+    kept = kept_steps(spikes(), parts, layers, p, per, last)
     weight = steps / sum(map(len, kept)) if loss == "rescaled" else 1.0
     gradient: list[Tensor | None] = []
     for i in reversed(range(len(parts))):
-        chosen = x[kept[i]] if len(kept[i]) < parts[i][1] - parts[i][0] else x[slice(*parts[i])]
-        with random[i].again(), statistics_untouched(net):
-            _, gradient = backward_through(net, chosen, starts.pop(), lambda out: weight * criterion(out), gradient)
+        run = partial(_run_kept, net, x, parts[i], kept[i], skipped)
+        with random[i].again(), second_pass(net):
+            _, gradient = backward_through(run, starts.pop(), lambda out: weight * criterion(out), gradient)
     update()
     return torch.stack(outs).sum(0)
+
+
+def _run_kept(
+    net: Network, x: Tensor, part: tuple[int, int], kept: list[int], skipped: str, state: State
+) -> tuple[Tensor, State]:
+    begin, end = part
+    if len(kept) == end - begin:
+        return net.window(x[begin:end], state)
+    if skipped == "frozen":
+        return net.window(x[kept], state)
+    outs, at = [], begin
+    for t in kept:
+        out, state = net.window(x[t : t + 1], leak(net.body, state, t - at))
+        outs.append(out)
+        at = t + 1
+    return torch.cat(outs), leak(net.body, state, end - at)
 
 
 @contextmanager
@@ -107,12 +140,15 @@ def activity(net: Network) -> Iterator[Callable[[], Tensor]]:
             hook.remove()
 
 
-def kept_steps(spikes: Tensor, parts: list[tuple[int, int]], layers: int, p: float, per: str = "segment") -> list[list[int]]:
+def kept_steps(
+    spikes: Tensor, parts: list[tuple[int, int]], layers: int, p: float, per: str = "segment", last: str = "skippable"
+) -> list[list[int]]:
     """Time steps that every segment keeps, ascending. ``spikes`` [T]; on device 'meta', which has no values, the first ones."""
     counts = [math.ceil((1 - p / 100) * (end - begin)) for begin, end in parts]
     if spikes.device.type == "meta":
         return [list(range(begin, begin + count)) for (begin, _), count in zip(parts, counts, strict=True)]
-    ranked = sorted(range(len(spikes)), key=lambda t: (-float(spikes[t]), t))
+    always = {end - 1 for _, end in parts} if last == "kept" else set()
+    ranked = sorted(range(len(spikes)), key=lambda t: (t not in always, -float(spikes[t]), t))
     if per == "sequence":
         most = set(ranked[: math.ceil((1 - p / 100) * len(ranked))])
         counts = [max(layers, sum(t in most for t in range(*part))) for part in parts]
@@ -130,8 +166,8 @@ def _check_bound(parts: list[tuple[int, int]], layers: int, p: float) -> None:
         )
 
 
-def _affordable(steps: int, layers: int, p: float, graph_to_state: float) -> int:
+def affordable(steps: int, layers: int, p: float, graph_to_state: float) -> int:
     """The number of segments that needs least memory among those that keep to the bound on p."""
     kept = 1 - p / 100
-    allowed = (c for c in range(1, steps + 1) if p == 0 or (steps // c) * kept >= layers)
-    return min(best_segments(steps, graph_to_state, kept), max(allowed, default=1))
+    shortest = math.ceil(layers / kept) if p > 0 else 1
+    return min(best_segments(steps, graph_to_state, kept), max(steps // shortest, 1))

@@ -48,17 +48,27 @@ class _LIF(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g_s: Tensor | None, g_v: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
         (u,) = ctx.saved_tensors
-        neuron: NeuronSpec = ctx.neuron
-        g_x = torch.empty_like(u)
-        back = torch.empty_like(u[0]) if u.shape[0] > 1 or ctx.needs_input_grad[1] else None
-        for t in reversed(range(u.shape[0])):
-            f = derivative_(torch.sub(u[t], neuron.threshold, out=g_x[t]), neuron.surrogate)
-            g_u = f.mul_(_through_spike(g_s[t] if g_s is not None else None, g_v, u[t], neuron))
-            if g_v is not None:
-                g_u.add_(g_v if neuron.reset == "soft" else g_v * (u[t] < neuron.threshold))
-            if back is not None:
-                g_v = torch.mul(g_u, neuron.decay, out=back)
-        return g_x, g_v if ctx.needs_input_grad[1] else None, None
+        g_x, g_v = through_time(u, g_s, g_v, ctx.neuron, ctx.needs_input_grad[1])
+        return g_x, g_v, None
+
+
+def through_time(
+    u: Tensor, g_s: Tensor | None, g_v: Tensor | None, neuron: NeuronSpec, further: bool
+) -> tuple[Tensor, Tensor | None]:
+    """(g_x [K, B, ...], g_v [B, ...] before the first step) from u, g_s and the g_v after the last step.
+
+    ``further``: whether the gradient goes on to steps before these; else the second is None. None stands for zeros.
+    """
+    g_x = torch.empty_like(u)
+    back = torch.empty_like(u[0]) if u.shape[0] > 1 or further else None
+    for t in reversed(range(u.shape[0])):
+        f = derivative_(torch.sub(u[t], neuron.threshold, out=g_x[t]), neuron.surrogate)
+        g_u = f.mul_(_through_spike(g_s[t] if g_s is not None else None, g_v, u[t], neuron))
+        if g_v is not None:
+            g_u.add_(g_v if neuron.reset == "soft" else g_v * (u[t] < neuron.threshold))
+        if back is not None:
+            g_v = torch.mul(g_u, neuron.decay, out=back)
+    return g_x, g_v if further else None
 
 
 def _through_spike(g_s: Tensor | None, g_v: Tensor | None, u: Tensor, neuron: NeuronSpec) -> Tensor | float:

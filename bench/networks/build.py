@@ -61,6 +61,9 @@ class Network(nn.Module):
         self.body = body
         self.layerwise = layerwise
         self.graph_to_state = 1.0  # bytes of graph a step over bytes of state, found by algorithms that choose by it
+        # For whoever looks on: whether time steps run that ran before, and what an algorithm has just put aside for backward.
+        self.again = False
+        self.kept: list[Tensor] = []
 
     def initial_state(self, batch: int) -> m.State:
         """The zero state. It needs no storage: None stands for zeros of any batch."""
@@ -87,9 +90,13 @@ class Network(nn.Module):
             outs.append(out)
         return torch.stack(outs), state
 
-    def spiking(self) -> list[nn.Module]:
-        """The modules whose first output is binary spikes."""
+    def neurons(self) -> list[nn.Module]:
+        """The layers of neurons, in order; their first output is spikes."""
         return [module for module in self.modules() if isinstance(module, m.Neurons)]
+
+    def spiking(self) -> list[nn.Module]:
+        """The modules whose first output is binary spikes, up to a constant factor."""
+        return self.neurons()
 
     def carried(self, output: tuple[Tensor, m.State]) -> Iterator[Tensor]:
         """The tensors that an output of ``forward`` carries to the next step."""
@@ -150,7 +157,7 @@ def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neur
         case BatchNorm():
             return m.StepwiseBatchNorm(shape[0]), shape, "analog"
         case Spike(neuron, dropout):
-            return m.Neurons(backend.neurons(neuron), dropout), shape, "spikes"
+            return m.Neurons(backend.neurons(neuron), neuron, dropout), shape, "spikes"
         case Scale(factor):
             return m.Stateless(_times(factor)), shape, presynaptic
         case Gain(factor, init):

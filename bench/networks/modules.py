@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.spec import Conv, Dense
+from bench.spec import Conv, Dense, NeuronSpec
 
 State = Any  # Tensor | None | list[State]; recursive, which no type checker follows through nn.Module
 Presynaptic = Literal["spikes", "analog"]
@@ -128,9 +128,10 @@ class DenseSynapse(Synapse):
 class Neurons(nn.Module):
     """A backend's neurons, with one dropout mask for all time steps of a sample. State: [v, mask]."""
 
-    def __init__(self, neurons: nn.Module, dropout: float) -> None:
+    def __init__(self, neurons: nn.Module, spec: NeuronSpec, dropout: float) -> None:
         super().__init__()
         self.neurons = neurons
+        self.spec = spec
         self.dropout = dropout
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -235,3 +236,23 @@ class FeedbackLoop(nn.Module):
 
     def _enlarge(self, y: Tensor) -> Tensor:
         return F.interpolate(y, scale_factor=float(self.upsample), mode="nearest")
+
+
+def leak(module: nn.Module, state: State, steps: int) -> State:
+    """The state after ``steps`` time steps without input and without spikes: v * decay^steps, all else as it is."""
+    if state is None or steps == 0:
+        return state
+    parts: list[nn.Module | None] = []
+    match module:
+        case Neurons():
+            v, mask = state
+            return [v * module.spec.decay**steps, mask]
+        case Chain():
+            parts = list(module.layers)
+        case ResidualBlock():
+            parts = [module.pre, module.body, module.shortcut]
+        case FeedbackLoop():
+            parts = [module.entry, module.body, module.feedback, None]  # the last is y, which stays
+    if not parts:
+        return state
+    return [entry if part is None else leak(part, entry, steps) for part, entry in zip(parts, state, strict=True)]

@@ -64,7 +64,9 @@ def cost_of(step: TrainingStep, x: Tensor, target: Tensor) -> Cost:
     net = step.net
     parameters = list(net.parameters())
     _make_optimizer_state(step.optimizer)
-    live, macs, traffic = LiveBytes(), Macs(parameters), Traffic()
+    spec_net: Any = net
+    live, traffic = LiveBytes(), Traffic()
+    macs = Macs(parameters, again=lambda: getattr(net, "again", False))
     live.mark([*parameters, *net.buffers()], "parameters")
     live.mark([x, target], "inputs")
     live.mark(tensors([list(state.values()) for state in step.optimizer.state.values()]), "optimizer state")
@@ -72,8 +74,8 @@ def cost_of(step: TrainingStep, x: Tensor, target: Tensor) -> Cost:
     hooks: list[Any] = [
         parameter.register_post_accumulate_grad_hook(lambda p: live.mark(_grad(p), "gradients")) for parameter in parameters
     ]
-    spec_net: Any = net
     hooks.append(net.register_forward_hook(lambda _, __, out: live.mark(spec_net.carried(out), "state")))
+    hooks.append(net.register_forward_hook(lambda *_: live.mark(getattr(net, "kept", ()), "saved for backward")))
     for module in spec_net.spiking():
         hooks.append(module.register_forward_hook(lambda _, __, out: macs.mark_spikes(list(tensors(out))[:1])))
     try:

@@ -20,14 +20,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-Role = Literal["forward", "error to input", "error to weight"]
-ROLES: tuple[Role, ...] = ("forward", "error to input", "error to weight")
+Role = Literal["forward", "recomputation", "error to input", "error to weight"]
+ROLES: tuple[Role, ...] = ("forward", "recomputation", "error to input", "error to weight")
 aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
 class Product:
-    """``macs`` products of two factors; ``role`` is None where it follows from what runs the operator."""
+    """``macs`` products of two factors; ``role`` is None where what runs the operator tells a product's."""
 
     role: Role | None
     macs: int
@@ -36,7 +36,7 @@ class Product:
 
 def _convolution(args: Sequence[Any], outputs: list[Tensor]) -> list[Product]:
     x, weight = args[0], args[1]
-    return [Product("forward", outputs[0].numel() * prod(weight.shape[1:]), (x, weight))]
+    return [Product(None, outputs[0].numel() * prod(weight.shape[1:]), (x, weight))]
 
 
 def _convolution_backward(args: Sequence[Any], outputs: list[Tensor]) -> list[Product]:
@@ -87,9 +87,13 @@ def _rule(packet: Any) -> Rule | None:
 
 
 class Macs:
-    """Observer that adds up products; ``weights`` are the parameters of the network watched."""
+    """Observer that adds up products; ``weights`` are the parameters of the network watched.
 
-    def __init__(self, weights: Iterable[Tensor]) -> None:
+    ``again`` tells whether what runs is a second pass through steps that ran before.
+    """
+
+    def __init__(self, weights: Iterable[Tensor], again: Callable[[], bool] = lambda: False) -> None:
+        self._again = again
         self.dense: dict[str, int] = dict.fromkeys(ROLES, 0)
         self.multiplications: dict[str, int] = dict.fromkeys(ROLES, 0)
         self._spikes: dict[int, Any] = {}  # storage address -> weak reference
@@ -112,7 +116,7 @@ class Macs:
         rule = _rule(packet)
         if rule is not None:
             for product in rule(args, outputs):
-                role = product.role or self._role_of_matrix_product(product.factors)
+                role = product.role or self._role(product.factors)
                 self.dense[role] += product.macs
                 if not any(self.is_spikes(factor) for factor in product.factors):
                     self.multiplications[role] += product.macs
@@ -132,9 +136,11 @@ class Macs:
             return constant and self.is_spikes(args[0])
         return False
 
-    def _role_of_matrix_product(self, factors: tuple[Tensor, Tensor]) -> Role:
-        """Outside a backward pass: forward. Inside: a product with a weight carries the error to the input."""
+    def _role(self, factors: tuple[Tensor, Tensor]) -> Role:
+        """What a product is for where its operator does not tell: a gradient's is made while autograd runs a node."""
         if torch._C._current_autograd_node() is None:
-            return "forward"
+            return "recomputation" if self._again() else "forward"
+        if torch.is_grad_enabled():  # a node that runs a piece of the network once more, as checkpointing by layers does
+            return "recomputation"
         carries_error = any(factor.untyped_storage()._cdata in self._weights for factor in factors)
         return "error to input" if carries_error else "error to weight"

@@ -116,7 +116,7 @@ def _supported(case: Case) -> Support:
 
 def _fits(case: Case) -> Support:
     """Refuse what would exhaust the machine, by a forecast of the bytes that it needs on real tensors."""
-    if case.probe in ("cost", "count", "cuda-memory"):
+    if case.probe in ("cost", "count", "cuda-memory", "longest"):
         return Support(True)
     import psutil
 
@@ -159,6 +159,10 @@ def _measure(job: Job, channel: Connection) -> list[Measurement]:
             from bench.probes import cuda_memory
 
             return cuda_memory.measure(case)
+        case "longest":
+            from bench.probes import longest
+
+            return longest.measure(case)
         case "gradient":
             from bench.datasets.real import RealData
             from bench.probes import gradient

@@ -178,14 +178,14 @@ def dropped(x: Tensor, layer: Neurons) -> Tensor:
 def test_neuron_dropout_draws_one_mask_for_all_steps():
     spec = NeuronSpec(decay=0.0)
     x = torch.full((6, 50, 40), 2.0)  # every neuron fires at every step
-    y = dropped(x, Neurons(NATIVE.neurons(spec), 0.3).train())
+    y = dropped(x, Neurons(NATIVE.neurons(spec), spec, 0.3).train())
     assert y.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
     assert all(torch.equal(y[0], y_t) for y_t in y)
     assert (y[0] == 0).float().mean() == pytest.approx(0.3, abs=0.04)
 
 
 def test_the_mask_goes_with_the_state_and_a_new_sample_gets_a_new_one():
-    layer = Neurons(NATIVE.neurons(NeuronSpec(decay=0.0)), 0.5).train()
+    layer = Neurons(NATIVE.neurons(NeuronSpec(decay=0.0)), NeuronSpec(decay=0.0), 0.5).train()
     x = torch.full((1, 4, 100), 2.0)
     first, state = layer(x, None)
     second, _ = layer(x, state)
@@ -195,7 +195,7 @@ def test_the_mask_goes_with_the_state_and_a_new_sample_gets_a_new_one():
 
 
 def test_the_mask_is_on_the_spikes_and_not_on_the_membrane():
-    layer = Neurons(NATIVE.neurons(NeuronSpec()), 0.5)
+    layer = Neurons(NATIVE.neurons(NeuronSpec()), NeuronSpec(), 0.5)
     x = random(5, 4, 100) + 0.5
     s, v = lif(x, None, NeuronSpec())
     torch.manual_seed(0)
@@ -207,7 +207,7 @@ def test_the_mask_is_on_the_spikes_and_not_on_the_membrane():
 
 def test_evaluation_drops_no_neuron():
     x = random(5, 4, 100) + 0.5
-    y = dropped(x, Neurons(NATIVE.neurons(NeuronSpec()), 0.5).eval())
+    y = dropped(x, Neurons(NATIVE.neurons(NeuronSpec()), NeuronSpec(), 0.5).eval())
     assert torch.equal(y, lif(x, None, NeuronSpec())[0])
 
 

@@ -13,6 +13,7 @@ from bench import backends
 from bench.algorithms.segments import best_segments, edges, falling_edges
 from bench.algorithms.skipper import activity, kept_steps
 from bench.losses import InstantaneousLoss
+from bench.networks.modules import leak, state_tensors
 from bench.probes.cost import batch_for, cost_of
 from bench.spec import (
     AdaptiveAvgPool,
@@ -174,8 +175,21 @@ def test_falling_segments_need_less_for_hardly_more_multiplications() -> None:
 
 def test_a_number_of_falling_segments_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
-    with pytest.raises(UserError, match="segments = 3 with falling lengths"):
+    with pytest.raises(UserError, match="segments = 3 with lengths = falling"):
         training_step("plain", "checkpointed", "native", segments=3, lengths="falling")
+
+
+@pytest.mark.parametrize("lengths", [[3, 1, 5], [1] * 9, [9], [2, 6, 1]])
+def test_segments_of_any_lengths_are_bptt(monkeypatch: pytest.MonkeyPatch, lengths: list[int]) -> None:
+    spec = NETWORKS["dropout"]
+    exact, _, _ = gradients(monkeypatch, spec, "bptt", "native", 9)
+    assert furthest(exact, gradients(monkeypatch, spec, "checkpointed", "native", 9, lengths=lengths)[0]) < 1e-10
+
+
+@pytest.mark.parametrize("lengths", [[3, 4], [10, -1], [0, 9]])
+def test_lengths_that_do_not_cover_the_sequence_are_refused(monkeypatch: pytest.MonkeyPatch, lengths: list[int]) -> None:
+    with pytest.raises(UserError, match=rf"add up to {sum(lengths)}, not T = 9, or one is below 1"):
+        gradients(monkeypatch, NETWORKS["plain"], "checkpointed", "native", 9, lengths=lengths)
 
 
 @pytest.mark.parametrize(("T", "C"), [(4, 5), (4, -1)])
@@ -213,7 +227,9 @@ def test_each_segment_but_the_last_runs_forward_twice() -> None:
         return cost_of(step, *batch_for(step, T, 2, "meta")).macs.dense
 
     once, twice = macs("bptt"), macs("checkpointed", segments=C)
-    assert twice["forward"] * T == once["forward"] * (2 * T - T // C)
+    assert twice["forward"] == once["forward"]
+    assert twice["recomputation"] * T == once["forward"] * (T - T // C)
+    assert once["recomputation"] == 0
     assert twice["error to input"] == once["error to input"]
     assert twice["error to weight"] == once["error to weight"]
 
@@ -276,6 +292,40 @@ def test_kept_steps_are_the_most_active_of_each_segment() -> None:
     assert [len(steps) for steps in kept_steps(spikes.to("meta"), parts, 1, 50)] == [2, 2]
 
 
+def test_the_last_step_of_a_segment_may_be_kept_always() -> None:
+    spikes = torch.tensor([5.0, 1.0, 4.0, 0.0, 9.0, 3.0, 2.0, 2.0])
+    parts = [(0, 4), (4, 8)]
+    assert kept_steps(spikes, parts, 1, 50) == [[0, 2], [4, 5]]
+    assert kept_steps(spikes, parts, 1, 50, last="kept") == [[0, 3], [4, 7]]
+    assert kept_steps(spikes, parts, 1, 75, last="kept") == [[3], [7]]
+
+
+@pytest.mark.parametrize("name", ["plain", "dropout", "residual", "feedback"])
+def test_potentials_leak_through_skipped_steps_or_stay(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A step left out that leaks is a step without input current: its state decays and nothing fires."""
+    spec = NETWORKS[name]
+    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    net: Any = training_step(spec.name, "bptt", "native").net
+    with torch.no_grad():
+        _, state = net.window(torch.randn(3, 2, 3, 8, 8), None)
+        before = [tensor.clone() for tensor in state_tensors(state)]
+        after = list(state_tensors(leak(net.body, state, 2)))
+    decayed = [torch.allclose(b, 0.49 * a) for a, b in zip(before, after, strict=True)]
+    same = [torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert sum(decayed) == len(net.neurons()) > 0
+    assert all(d != s for d, s in zip(decayed, same, strict=True))  # masks and outputs stay as they are
+
+
+def test_leaking_and_freezing_are_different_gradients_and_the_same_without_skips(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = NETWORKS["plain"]
+
+    def found(p: float, skipped: str) -> list[Tensor]:
+        return gradients(monkeypatch, spec, "skipper", "native", 8, segments=2, p=p, skipped=skipped)[0]
+
+    assert furthest(found(0, "frozen"), found(0, "leak")) < 1e-12
+    assert furthest(found(50, "frozen"), found(50, "leak")) > 1e-3
+
+
 def test_p_over_the_bound_is_refused_with_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
     step = training_step("plain", "skipper", "native", segments=2, p=51)
@@ -296,7 +346,8 @@ def test_skipping_costs_what_it_says() -> None:
         return cost_of(step, *batch_for(step, T, 2, "meta")).macs.dense
 
     whole, skipped = macs("bptt"), macs("skipper", segments=1, p=50)
-    assert skipped["forward"] * 2 == whole["forward"] * 3
+    assert skipped["forward"] == whole["forward"]
+    assert skipped["recomputation"] * 2 == whole["forward"]
     assert skipped["error to weight"] * 2 == whole["error to weight"]
     assert peak("skipper", 12, segments=1, p=25) < peak("checkpointed", 12, segments=1)
 

@@ -1,0 +1,93 @@
+"""The longest sequence that trains in a given number of bytes, for any algorithm.
+
+Where T is small every step of the search is counted; beyond COUNTED the formula of an algorithm is believed:
+
+    exact algorithms     peaks.py
+    Skipper              T * in + (C - 3) * S + P(steps kept of a segment), P by lines through counts with three segments
+    all others           a straight line: their graph does not grow with T
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from math import ceil
+from typing import Any
+
+from bench.algorithms import replay, skipper
+from bench.algorithms.checkpointed import segments_of
+from bench.algorithms.segments import edges
+from bench.algorithms.skipper import affordable
+from bench.fit.peaks import Peaks, peaks_of, through
+from bench.probes.cost import Cost, batch_for, cost_of
+from bench.training_step import training_step
+
+COUNTED = 128
+MOST = 10**6
+EXACT = ("bptt", "checkpointed", "replay")
+
+
+def counted(network: str, algorithm: str, T: int, batch: int, options: Mapping[str, Any]) -> Cost:
+    """The cost of one training step on the native backend, counted on tensors without storage."""
+    step = training_step(network, algorithm, "native", device="meta", **options)
+    return cost_of(step, *batch_for(step, T, batch, "meta"))
+
+
+def largest(need: Callable[[int], float], budget: float, most: int = MOST) -> int:
+    """The largest n in 1..most with need(n) <= budget, for a ``need`` that grows; 0 where there is none."""
+    low, high = 0, 1
+    while high <= most and need(high) <= budget:
+        low, high = high, 2 * high
+    high = min(high, most + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if need(middle) <= budget else (low, middle)
+    return low
+
+
+def longest(network: str, algorithm: str, batch: int, budget: float, options: Mapping[str, Any]) -> tuple[int, bool]:
+    """(the largest T that trains in ``budget`` bytes, whether it was counted); 0 where not even one step fits."""
+    T = largest(formula(network, algorithm, batch, options), budget)
+    if T > COUNTED or algorithm not in EXACT:
+        return T, False
+    need = cache(lambda T: counted(network, algorithm, T, batch, options).memory.total)
+    while T > 0 and need(T) > budget:
+        T -= 1
+    while need(T + 1) <= budget:
+        T += 1
+    return T, True
+
+
+def formula(network: str, algorithm: str, batch: int, options: Mapping[str, Any]) -> Callable[[int], float]:
+    """Peak live bytes as a function of T, on the native backend."""
+    peaks = peaks_of(network, batch)
+    match algorithm:
+        case "bptt":
+            return peaks.bptt
+        case "checkpointed":
+            return lambda T: peaks.checkpointed(
+                [end - begin for begin, end in segments_of(T, graph_to_state=peaks.graph_to_state, **options)]
+            )
+        case "replay":
+            K = options.get("K", replay.options["K"])
+            return lambda T: peaks.replay(T, min(K, T))
+        case "skipper":
+            return _skipper(network, batch, peaks, options)
+    points = [(T, counted(network, algorithm, T, batch, options).memory.total) for T in (20, 40)]
+    return through(points)
+
+
+def _skipper(network: str, batch: int, peaks: Peaks, options: Mapping[str, Any]) -> Callable[[int], float]:
+    share, layers = 1 - options.get("p", skipper.options["p"]) / 100, peaks.layers
+    points = []
+    for kept in (layers, 2 * layers) if layers >= 8 else (8, 16, 32):
+        T = 3 * ceil(kept / share)
+        points.append((kept, counted(network, "skipper", T, batch, {**options, "segments": 3}).memory.total - T * peaks.input))
+    need = through(points)
+
+    def peak(T: int) -> float:
+        C = affordable(T, layers, 100 * (1 - share), peaks.graph_to_state)
+        kept = ((i, ceil(share * (end - begin))) for i, (begin, end) in enumerate(edges(T, C)))
+        return T * peaks.input + max((i - 2) * peaks.state + need(K) for i, K in kept)
+
+    return peak

@@ -1,0 +1,112 @@
+"""The cheapest exact training step that fits a number of bytes.
+
+Every schedule back-propagates through all T steps once; what it costs beyond BPTT is the number of steps that run forward twice:
+
+    BPTT                 none           if all T steps fit
+    segments             T - K[C-1]     as few as cover T, each as long as fits beside the states kept then
+    one-bit replay       T - K          the longest window that fits
+
+The formula of peaks.py proposes, a count of the very step decides: a plan's ``peak`` is counted, and fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.fit.longest import counted, largest
+from bench.fit.peaks import Peaks, peaks_of
+from bench.probes.cost import Cost
+from bench.spec import UserError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A training step with exact gradients: ``training_step(network, algorithm, "native", **options)``."""
+
+    algorithm: str
+    options: dict[str, Any]
+    again: int  # time steps that run forward a second time
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A schedule whose cost was counted: peak live bytes, and multiply-accumulates over BPTT's."""
+
+    schedule: Schedule
+    peak: int
+    macs_ratio: float
+
+
+def schedules(peaks: Peaks, T: int, budget: float) -> Iterator[Schedule]:
+    """What fits by the formula, at most one of each kind, what recomputes nothing backwards first."""
+    if peaks.bptt(T) <= budget:
+        yield Schedule("bptt", {}, 0)
+    lengths = segments_within(peaks, T, budget)
+    if len(lengths) > 1:
+        yield Schedule("checkpointed", {"lengths": lengths}, T - lengths[-1])
+    if peaks.replays:
+        K = largest(lambda K: peaks.replay(T, K), budget, T)
+        if K > 0:
+            yield Schedule("replay", {"K": K}, T - K)
+
+
+def segments_within(peaks: Peaks, T: int, budget: float) -> list[int]:
+    """The fewest segments that cover T steps, the last one (which runs once) as long as can be; [] where none do."""
+    free = budget - T * peaks.input
+    earlier: list[int] = []
+    while True:
+        last = min(T, peaks.graph.longest(free - len(earlier) * peaks.state))
+        if last < 1:
+            return []
+        if sum(earlier) + last >= T:
+            break
+        longest = peaks.middle.longest(free - len(earlier) * peaks.state)
+        if longest < 1:
+            return []
+        earlier.append(longest)
+    left = T - last
+    lengths = []
+    for longest in earlier:
+        lengths.append(min(longest, left))
+        left -= lengths[-1]
+    return [*(length for length in lengths if length), last]
+
+
+def cheapest(network: str, T: int, batch: int, budget: int) -> Plan:
+    """The plan for a budget in bytes on the native backend: the fewest steps run twice; of equals, checkpointing.
+
+    UserError with the least that is needed where nothing fits.
+    """
+    peaks = peaks_of(network, batch)
+    asked = float(budget)
+    while True:
+        schedule = min(schedules(peaks, T, asked), key=lambda schedule: schedule.again, default=None)
+        if schedule is None:
+            raise UserError(
+                f"{network} with T = {T}, batch {batch} does not fit in {budget / 2**20:,.0f} MiB with exact gradients: about "
+                f"{least(peaks, T) / 2**20:,.0f} MiB are needed. Raise the budget, lower T or the batch, or take an "
+                "approximation (truncated BPTT, SLTT)"
+            )
+        cost = counted(network, schedule.algorithm, T, batch, schedule.options)
+        if cost.memory.total <= budget:
+            first, second = (_products(counted(network, "bptt", steps, batch, {})) for steps in (1, 2))
+            bptt = first + (T - 1) * (second - first)  # every step but the first takes the same
+            return Plan(schedule, cost.memory.total, _products(cost) / bptt)
+        asked *= min(budget / cost.memory.total, 0.999)  # the formula was a little low: ask for less
+
+
+def _products(cost: Cost) -> int:
+    return sum(cost.macs.dense.values())
+
+
+def least(peaks: Peaks, T: int) -> float:
+    """Bytes of the smallest schedule, by the formula."""
+    if peaks.replays:
+        return peaks.replay(T, 1)
+    low, high = 0.0, peaks.bptt(T)
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if segments_within(peaks, T, middle) else (middle, high)
+    return high

@@ -1,0 +1,162 @@
+"""The formula for peak bytes, the plan for a budget and the longest sequence, held against counts and real tensors."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import combinations, pairwise
+from typing import Any
+
+import pytest
+import torch
+
+from bench.algorithms.segments import edges, falling_edges
+from bench.fit.longest import counted, formula, largest, longest
+from bench.fit.peaks import Lines, peaks_of, through
+from bench.fit.plan import cheapest, segments_within
+from bench.probes.cost import batch_for, cost_of
+from bench.probes.longest import BUDGETS_GIB, measure
+from bench.spec import Case, UserError
+from bench.training_step import training_step
+
+WORKLOADS = (
+    ("vgg5/cifar10", 100),
+    ("vgg11/cifar100", 125),
+    ("resnet20/cifar10", 250),
+    ("lenet/dvs-gesture", 400),
+    ("custom/n-mnist", 300),
+)
+BATCH = 64
+
+
+def peak(network: str, algorithm: str, T: int, batch: int = BATCH, **options: Any) -> int:
+    return counted(network, algorithm, T, batch, options).memory.total
+
+
+@pytest.mark.parametrize(("network", "T"), WORKLOADS)
+def test_the_formula_is_within_two_per_cent_of_the_count(network: str, T: int) -> None:
+    peaks = peaks_of(network, BATCH)
+    assert peaks.bptt(T) == pytest.approx(peak(network, "bptt", T), rel=0.02)
+    for parts in (edges(T, 2), edges(T, 9), falling_edges(T, peaks.graph_to_state)):
+        lengths = [end - begin for begin, end in parts]
+        assert peaks.checkpointed(lengths) == pytest.approx(peak(network, "checkpointed", T, lengths=lengths), rel=0.02)
+    for K in (3, 24):
+        assert peaks.replay(T, K) == pytest.approx(peak(network, "replay", T, K=K), rel=0.02)
+    for algorithm, options in (("checkpointed", {}), ("skipper", {"p": 50}), ("tbptt", {"K": 10})):
+        found = formula(network, algorithm, BATCH, options)(T)
+        assert found == pytest.approx(peak(network, algorithm, T, **options), rel=0.02), algorithm
+
+
+def test_lines_through_a_maximum_of_lines_are_those_lines() -> None:
+    lines = Lines(((5.0, 1.0), (1.0, 2.0)))
+    again = through([(K, lines(K)) for K in (1, 2, 8, 16)])
+    for K in range(1, 40):
+        assert again(K) >= lines(K) - 1e-9
+        assert lines.longest(lines(K)) == K
+        assert lines.longest(lines(K) + 0.5) == K
+    assert lines.longest(2.0) == 0
+
+
+def test_largest_finds_the_last_that_fits() -> None:
+    for size in (0, 1, 2, 3, 17, 64, 1000):
+        assert largest(lambda n: n, size, 500) == min(size, 500)
+
+
+SMALL, T_SMALL, BATCH_SMALL = "custom/n-mnist", 7, 4
+
+
+@cache
+def every_schedule() -> tuple[tuple[int, int], ...]:
+    """(steps run twice, counted bytes) of BPTT, of all segmentations of seven steps, of all replay windows."""
+    found = [(0, peak(SMALL, "bptt", T_SMALL, BATCH_SMALL))]
+    for cuts in range(1, T_SMALL):
+        for places in combinations(range(1, T_SMALL), cuts):
+            lengths = [end - begin for begin, end in pairwise((0, *places, T_SMALL))]
+            found.append((T_SMALL - lengths[-1], peak(SMALL, "checkpointed", T_SMALL, BATCH_SMALL, lengths=lengths)))
+    for K in range(1, T_SMALL + 1):
+        found.append((T_SMALL - K, peak(SMALL, "replay", T_SMALL, BATCH_SMALL, K=K)))
+    return tuple(found)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+def test_the_plan_fits_and_no_schedule_that_fits_is_cheaper_by_more_than_a_step(share: float) -> None:
+    everything = every_schedule()
+    budget = int(share * peak(SMALL, "bptt", T_SMALL, BATCH_SMALL))
+    plan = cheapest(SMALL, T_SMALL, BATCH_SMALL, budget)
+    schedule = plan.schedule
+    assert plan.peak <= budget
+    assert plan.peak == peak(SMALL, schedule.algorithm, T_SMALL, BATCH_SMALL, **schedule.options)
+    assert schedule.again <= min(again for again, need in everything if need <= budget) + 1
+    assert (plan.macs_ratio == 1.0) == (schedule.again == 0)
+
+
+@pytest.mark.parametrize("budget", [1 << 31, 3 << 30, 5 << 30, 12 << 30, 1 << 35])
+@pytest.mark.parametrize(("network", "T"), [("lenet/dvs-gesture", 400), ("vgg5/cifar10", 100)])
+def test_plans_at_the_papers_size_fit_and_say_what_they_cost(network: str, T: int, budget: int) -> None:
+    plan = cheapest(network, T, BATCH, budget)
+    assert plan.peak <= budget
+    assert plan.macs_ratio <= 1.35
+    cost = counted(network, plan.schedule.algorithm, T, BATCH, plan.schedule.options)
+    assert plan.schedule.again / T == pytest.approx(cost.macs.dense["recomputation"] / cost.macs.dense["forward"])
+    if budget == 1 << 35:
+        assert plan.schedule.algorithm == "bptt"
+
+
+def test_a_budget_that_nothing_fits_is_refused_with_the_least() -> None:
+    with pytest.raises(UserError, match=r"does not fit in 512 MiB with exact gradients: about 1,037 MiB are needed"):
+        cheapest("vgg5/cifar10", 100, BATCH, 1 << 29)
+    with pytest.raises(UserError, match=r"does not fit in 1 MiB"):  # a network that cannot be replayed
+        cheapest("r400/fashion-mnist", 5, BATCH, 1 << 20)
+
+
+def test_segments_within_a_budget_cover_the_sequence_with_a_last_one_as_long_as_can_be() -> None:
+    peaks, T = peaks_of("custom/n-mnist", BATCH), 300
+    for share in (0.1, 0.2, 0.5, 0.9):
+        budget = share * peaks.bptt(T)
+        lengths = segments_within(peaks, T, budget)
+        assert sum(lengths) == T
+        assert peaks.checkpointed(lengths) <= budget
+        longer = [*lengths[:-2], lengths[-2] - 1, lengths[-1] + 1] if lengths[-2] > 1 else [*lengths[:-2], lengths[-1] + 1]
+        assert peaks.checkpointed(longer) > budget
+    assert segments_within(peaks, T, 1e6) == []
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [("bptt", {}), ("checkpointed", {}), ("checkpointed", {"lengths": "falling"}), ("replay", {"K": 2})],
+)
+def test_the_longest_sequence_is_confirmed_on_real_tensors(algorithm: str, options: dict[str, Any]) -> None:
+    """Real training steps, their live storages counted: T fits a budget of 8 MiB, T + 1 does not."""
+    budget, batch = 8 << 20, 4
+    T, was_counted = longest("custom/n-mnist", algorithm, batch, budget, options)
+    assert was_counted
+    assert T > 2
+
+    def really(steps: int) -> int:
+        step = training_step("custom/n-mnist", algorithm, "native", **options)
+        x, target = batch_for(step, steps, batch, "cpu")
+        needed = cost_of(step, x, target).memory.total
+        assert all(bool(torch.isfinite(parameter).all()) for parameter in step.net.parameters())
+        return needed
+
+    assert really(T) <= budget < really(T + 1)
+
+
+def test_the_longest_sequences_at_the_papers_size_grow_with_the_budget_and_keep_their_order() -> None:
+    def lengths(algorithm: str, **options: Any) -> list[int]:
+        case = Case("skipper", "longest", "vgg5/cifar10", algorithm, "native", 100, BATCH, options=tuple(options.items()))
+        found = measure(case)
+        assert [m.detail["GiB"] for m in found] == list(BUDGETS_GIB)
+        return [int(str(m.value)) for m in found]
+
+    bptt, falling, replayed = lengths("bptt"), lengths("checkpointed", lengths="falling"), lengths("replay")
+    for values in (bptt, falling, replayed):
+        assert values == sorted(set(values))
+    assert all(b < f for b, f in zip(bptt, falling, strict=True))
+    for GiB, T in zip(BUDGETS_GIB, bptt, strict=True):
+        if T < 300:  # what the formula says is what a count says, within two per cent
+            assert peak("vgg5/cifar10", "bptt", T) <= 1.02 * GiB * 2**30 <= 1.04 * peak("vgg5/cifar10", "bptt", T + 1)
+
+
+def test_other_backends_are_refused() -> None:
+    with pytest.raises(UserError, match="known by formula on the native backend only"):
+        measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "snntorch", 100, BATCH))

@@ -1,0 +1,211 @@
+"""One-bit replay: BPTT's gradient from spikes alone, membrane potentials recomputed backwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+import torch
+from torch import Tensor
+
+from bench.algorithms import replay
+from bench.kernels.bits import pack, unpack
+from bench.kernels.lif import lif
+from bench.kernels.reversed_lif import Backwards, reversed_lif
+from bench.probes.cost import batch_for, cost_of
+from bench.spec import (
+    AdaptiveAvgPool,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gain,
+    Layer,
+    NetworkSpec,
+    NeuronSpec,
+    Residual,
+    Scale,
+    Spike,
+    Surrogate,
+    UserError,
+)  # fmt: skip
+from bench.training_step import support, training_step
+
+NEURON = NeuronSpec(decay=0.7, threshold=0.6)
+THROUGH_RESET = NeuronSpec(decay=0.9, threshold=0.6, detach_reset=False, surrogate=Surrogate("triangle", 1.0))
+INTEGRATOR = NeuronSpec(decay=1.0, threshold=0.6)
+HEAD = (AdaptiveAvgPool(1), Flatten(), Dense(5, init="default"))
+
+
+def network(name: str, layers: tuple[Layer, ...], parameters: int) -> NetworkSpec:
+    return NetworkSpec(name, (3, 8, 8), 5, (*layers, *HEAD), NEURON, parameters, "these tests")
+
+
+PLAIN = (Conv(6), Spike(NEURON), AvgPool(2, 2), Conv(8, standardised=True), Spike(THROUGH_RESET), Scale(2.74))
+NETWORKS = {
+    spec.name: spec
+    for spec in (
+        network("plain", PLAIN, 661),
+        network("dropout", (Conv(6), Spike(INTEGRATOR, 0.3), Conv(8), Spike(NEURON, 0.2)), 653),
+        network("batch norm", (Conv(6, bias=False), BatchNorm(), Spike(NEURON), Conv(8), BatchNorm(), Spike(NEURON)), 675),
+        network("residual", (Conv(6), Residual((Spike(NEURON),), (Conv(6), Spike(NEURON), Conv(6), Gain(1.0, 0.5)))), 864),
+    )
+}
+
+
+def gradients(
+    monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, algorithm: str, T: int, dtype: torch.dtype = torch.float64, **options: Any
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Gradients, running averages and outputs; same weights, input and random numbers for every algorithm and type."""
+    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    step = training_step(spec.name, algorithm, "native", **options)
+    step.net.to(dtype)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in step.net.parameters():
+            fan_in = max(parameter.shape[1:].numel(), 1) if parameter.dim() > 1 else 1
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).float()
+            parameter.copy_(noise * (1.5 * fan_in**-0.5) + (parameter.dim() < 2))
+    x = torch.randn(T, 4, 3, 8, 8, generator=generator, dtype=torch.float64).float().to(dtype)
+    torch.manual_seed(11)
+    out = step.gradients(x, torch.tensor([0, 1, 2, 4]))
+    found = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in step.net.parameters()]
+    return found, [b.clone() for name, b in step.net.named_buffers() if "running" in name], out
+
+
+def furthest(one: list[Tensor], other: list[Tensor]) -> float:
+    whole = torch.stack([g.double().norm() for g in one]).norm()
+    pairs = ((a.double(), b.double()) for a, b in zip(one, other, strict=True))
+    return max(float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)) for a, b in pairs)
+
+
+@pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
+def test_replay_is_bptt_for_every_window(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec) -> None:
+    T = 7
+    exact, averages, outputs = gradients(monkeypatch, spec, "bptt", T)
+    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer takes part
+    for K in range(1, T + 1):
+        found, moved, out = gradients(monkeypatch, spec, "replay", T, K=K)
+        assert furthest(exact, found) < 1e-10, f"K = {K}"
+        torch.testing.assert_close(out, outputs, rtol=1e-12, atol=1e-12)
+        for one, other in zip(averages, moved, strict=True):
+            torch.testing.assert_close(one, other)  # running averages of batch norm moved once
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rounding_does_not_grow_over_a_long_sequence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """In single precision replay is as near to BPTT in double precision as BPTT in single precision is."""
+    spec = NETWORKS[name]
+    for T, K in ((12, 1), (20, 5), (100, 1), (100, 7)):
+        exact = gradients(monkeypatch, spec, "bptt", T)[0]
+        single = furthest(exact, gradients(monkeypatch, spec, "bptt", T, torch.float32)[0])
+        replayed = furthest(exact, gradients(monkeypatch, spec, "replay", T, torch.float32, K=K)[0])
+        assert replayed <= 3 * single + 5e-6, f"T = {T}, K = {K}"
+
+
+def test_without_the_states_kept_between_rounding_would_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, T = NETWORKS["plain"], 100  # a decay of 0.7: 0.7^-100 is 10^15
+    exact = gradients(monkeypatch, spec, "bptt", T)[0]
+    kept = furthest(exact, gradients(monkeypatch, spec, "replay", T, torch.float32)[0])
+    monkeypatch.setattr(replay, "steps_back", lambda _: T)
+    lost = furthest(exact, gradients(monkeypatch, spec, "replay", T, torch.float32)[0])
+    assert not lost < 100 * kept  # nan, too
+
+
+@pytest.mark.parametrize(("decay", "steps"), [(0.5, 4), (0.97, 91), (1.0, float("inf"))])
+def test_states_are_kept_as_often_as_the_head_says(monkeypatch: pytest.MonkeyPatch, decay: float, steps: float) -> None:
+    spec = network("one", (Conv(6), Spike(NeuronSpec(decay=decay))), 203)
+    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    assert replay.steps_back(training_step("one", "replay", "native").net) == steps  # type: ignore[arg-type]
+
+
+def test_windows_cover_every_step_and_no_more_are_undone_in_a_row_than_may_be() -> None:
+    for T in range(1, 20):
+        for K in range(1, T + 1):
+            for within in (1, 3, 7, math.inf):
+                parts = replay.windows(T, K, within)
+                assert [t for begin, end in parts for t in range(begin, end)] == list(range(T))
+                assert parts[-1] == (T - K, T)
+                assert all(end - begin <= min(K, within) for begin, end in parts[:-1])
+                starts = sorted({0, T - K, *(parts[i][0] for i in replay.anchored(parts, within))})
+                undone = [later - earlier for earlier, later in pairwise(starts)]
+                assert all(steps <= within for steps in undone)
+                assert sum(undone) == T - K
+
+
+def soft_neurons() -> Iterator[NeuronSpec]:
+    for decay in (0.5, 0.97, 1.0):
+        for detach in (True, False):
+            for kind in ("sigmoid", "triangle"):
+                yield NeuronSpec(decay, 0.8, "soft", detach, Surrogate(kind, 1.5))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("neuron", list(soft_neurons()), ids=str)
+def test_neurons_run_backwards_give_back_their_start_and_their_gradient(neuron: NeuronSpec) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(6, 3, 5, generator=generator, dtype=torch.float64).requires_grad_()
+    v = torch.randn(3, 5, generator=generator, dtype=torch.float64).requires_grad_()
+    s, after = lif(x, v, neuron)
+    g_s, g_v = torch.randn(s.shape, generator=generator).double(), torch.randn(v.shape, generator=generator).double()
+    expected = torch.autograd.grad([s, after], [x, v], [g_s, g_v])
+    carry = Backwards()
+    carry.g_v = g_v
+    back, before = reversed_lif(x, after.detach(), pack(s.detach()), neuron, carry)
+    torch.testing.assert_close(back, s)
+    torch.testing.assert_close(before, v.detach(), rtol=1e-10, atol=1e-10)
+    (g_x,) = torch.autograd.grad(back, x, g_s)
+    assert carry.g_v is not None
+    torch.testing.assert_close((g_x, carry.g_v), expected, rtol=1e-9, atol=1e-9)
+
+
+@hypothesis.given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=4), st.sampled_from([torch.float32, torch.float64, torch.bfloat16])
+)
+def test_a_spike_takes_one_bit_and_comes_back(shape: list[int], dtype: torch.dtype) -> None:
+    s = (torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape))) < 0.4).to(dtype)
+    bits = pack(s)
+    assert bits.dtype == torch.uint8
+    assert bits.numel() == -(-s.numel() // 8)
+    assert torch.equal(unpack(bits, s.shape, dtype), s)
+
+
+def test_a_step_more_takes_its_input_and_one_bit_a_neuron() -> None:
+    """And a state wherever one is kept against rounding: none on integrators."""
+
+    def peak(T: int) -> int:
+        step = training_step("vgg5/cifar10", "replay", "native", device="meta", K=2)
+        return cost_of(step, *batch_for(step, T, 8, "meta")).memory.total
+
+    neurons = 64 * 32 * 32 + 2 * 128 * 16 * 16 + 2 * 4096
+    assert peak(42) - peak(40) == 2 * 8 * (4 * 3 * 32 * 32 + neurons // 8)
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"),
+    [
+        ((Conv(6), Spike(NeuronSpec(reset="hard"))), "a hard reset cannot be undone"),
+        ((Conv(6), Residual((), (Conv(6), Spike(NeuronSpec(reset="hard"))))), "a hard reset cannot be undone"),
+        ((Conv(6), Spike(NeuronSpec(decay=0.0))), "divides by the decay, which is 0"),
+    ],
+)
+def test_what_cannot_run_backwards_is_refused(layers: tuple[Layer, ...], reason: str) -> None:
+    able = replay.supports(network("refused", layers, 0))
+    assert not able
+    assert reason in able.reason
+
+
+def test_loops_and_other_backends_are_refused() -> None:
+    assert "a loop over time steps cannot" in support("r400/fashion-mnist", "replay", "native").reason
+    assert "needs the neurons of the native backend" in support("vgg5/cifar10", "replay", "snntorch").reason
+
+
+def test_a_window_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for K in (0, 8):
+        with pytest.raises(UserError, match=f"K = {K} of T = 7"):
+            gradients(monkeypatch, NETWORKS["plain"], "replay", 7, K=K)
