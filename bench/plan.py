@@ -21,6 +21,7 @@ _PROBE_MODULES = {
     "clock": "bench.probes.clock",
     "cuda-memory": "bench.probes.cuda_memory",
     "longest": "bench.probes.longest",
+    "activity": "bench.probes.activity",
 }
 
 _REFERENCE = ("bench.algorithms.bptt", "bench.backends.native")  # what some probes measure against

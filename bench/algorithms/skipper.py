@@ -126,13 +126,14 @@ def _run_kept(
 
 @contextmanager
 def activity(net: Network) -> Iterator[Callable[[], Tensor]]:
-    """Watch every neuron layer; the function given tells the spikes of each time step [T] so far, in double precision."""
-    seen: dict[int, list[Tensor]] = {id(module): [] for module in net.spiking()}
+    """Watch all neurons; the function given tells the spikes of each time step [T] so far, before dropout, in double precision."""
+    neurons: list[Any] = [layer.neurons for layer in net.neurons()]
+    seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
 
     def note(module: Any, _: Any, output: Any) -> None:
         seen[id(module)].append(output[0].detach().flatten(1).sum(1, dtype=torch.float64))
 
-    hooks = [module.register_forward_hook(note) for module in net.spiking()]
+    hooks = [module.register_forward_hook(note) for module in neurons]
     try:
         yield lambda: torch.stack([torch.cat(steps) for steps in seen.values()]).sum(0)
     finally:

@@ -34,15 +34,12 @@ def measure(case: Case) -> list[Measurement]:
     """One Measurement each for peak live bytes, dense MACs, multiplications and traffic."""
     step = training_step(case.network, case.algorithm, case.backend, device="meta", **case.settings)
     cost = cost_of(step, *batch_for(step, case.T, case.batch, "meta"))
-    peak, macs, traffic = cost.memory, cost.macs, cost.traffic
+    peak, macs, traffic = cost.memory, cost.macs, cost.traffic.conventions()
     return [
         Measurement("peak_live_bytes", peak.total, "B", VERSION, {**peak.by_category, "operator": peak.operator}),
         Measurement("step_macs", sum(macs.dense.values()), "MAC", VERSION, macs.dense),
         Measurement("step_multiplications", sum(macs.multiplications.values()), "MAC", VERSION, macs.multiplications),
-        Measurement(
-            "traffic_bytes", traffic.read + traffic.written, "B", VERSION,
-            {"read": traffic.read, "written": traffic.written},
-        ),
+        Measurement("traffic_bytes", traffic["compulsory"], "B", VERSION, traffic),
     ]  # fmt: skip
 
 
@@ -65,7 +62,7 @@ def cost_of(step: TrainingStep, x: Tensor, target: Tensor) -> Cost:
     parameters = list(net.parameters())
     _make_optimizer_state(step.optimizer)
     spec_net: Any = net
-    live, traffic = LiveBytes(), Traffic()
+    live, traffic = LiveBytes(), Traffic(parameters)
     macs = Macs(parameters, again=lambda: getattr(net, "again", False))
     live.mark([*parameters, *net.buffers()], "parameters")
     live.mark([x, target], "inputs")

@@ -1,9 +1,11 @@
-"""Gradient fidelity: cosine of an algorithm's gradient to exact BPTT's, same weights, same real batch.
+"""Gradient fidelity: cosine of an algorithm's gradient to exact BPTT's and ratio of norms, same weights, same real batch.
 
 cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters and for each parameter
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +24,21 @@ def measure(case: Case, data: RealData) -> list[Measurement]:
     _, mine = _gradient(case, case.algorithm, x, target)
     by_parameter = {name: cosine([g], [e]) for name, g, e in zip(names, mine, exact, strict=True)}
     detail = {name: round(value, 6) for name, value in by_parameter.items() if name.endswith("weight")}
-    return [Measurement("gradient_cosine", cosine(mine, exact), "1", VERSION, {**detail, **data.about})]
+    return [
+        Measurement("gradient_cosine", cosine(mine, exact), "1", VERSION, {**detail, **data.about}),
+        Measurement("gradient_norm", norm(mine) / norm(exact) if norm(exact) else 0.0, "x BPTT's", VERSION, data.about),
+    ]
+
+
+def norm(gradient: list[Tensor]) -> float:
+    """Euclidean norm over all parameters, in double precision."""
+    return math.sqrt(sum(float(g.double().square().sum()) for g in gradient))
 
 
 def cosine(a: list[Tensor], b: list[Tensor]) -> float:
     """Cosine of two gradients given as lists of tensors, in double precision; 1 for two zeros, 0 for one."""
     dot = sum(float((x.double() * y.double()).sum()) for x, y in zip(a, b, strict=True))
-    norms = [sum(float(x.double().square().sum()) for x in g) ** 0.5 for g in (a, b)]
+    norms = [norm(a), norm(b)]
     if norms == [0.0, 0.0]:
         return 1.0
     return dot / (norms[0] * norms[1]) if all(norms) else 0.0
@@ -37,7 +47,7 @@ def cosine(a: list[Tensor], b: list[Tensor]) -> float:
 def _gradient(case: Case, algorithm: str, x: Tensor, target: Tensor) -> tuple[list[str], list[Tensor]]:
     settings = case.algorithm_options if algorithm == case.algorithm else {}
     step = training_step(case.network, algorithm, case.backend, seed=case.seed, **settings)
-    torch.manual_seed(seed_of("gradient", case.key))  # the same dropout masks for both
+    torch.manual_seed(seed_of("masks", case.network, case.dataset, case.T, case.batch, case.seed))  # for all algorithms the same
     step.gradients(x, target)
     names = [name.removeprefix("body.layers.").replace("synapse.", "") for name in _aligned_names(step.net)]
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in aligned_parameters(step.net)]

@@ -168,6 +168,11 @@ def _measure(job: Job, channel: Connection) -> list[Measurement]:
             from bench.probes import gradient
 
             return gradient.measure(case, RealData(case, job.data_root))
+        case "activity":
+            from bench.datasets.real import RealData
+            from bench.probes import activity
+
+            return activity.measure(case, RealData(case, job.data_root))
         case "training":
             from bench.datasets.real import RealData
             from bench.probes import train

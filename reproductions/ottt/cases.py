@@ -104,8 +104,15 @@ def _full() -> Iterator[Case]:
                 yield Case(PAPER, "training", f"vgg-sws/{dataset}", algorithm, "native", 6, 128, dataset, "full", seed, schedule)
             ann = f"vgg-sws-ann/{dataset}"
             yield Case(PAPER, "training", ann, "bptt", "native", 1, 128, dataset, "full", seed, schedule)
+        for algorithm in ("bptt", "ottt-a", "ottt-o"):
+            events = (("alpha", 0.001), *schedule)
+            network = "vgg-sws/cifar10-dvs"
+            yield Case(PAPER, "training", network, algorithm, "native", 10, 128, "cifar10-dvs", "full", seed, events)
         for algorithm in ("ottt-a", "bptt"):
             yield Case(PAPER, "training", "vgg-f/cifar100", algorithm, "native", 6, 128, "cifar100", "full", seed, schedule)
+    for algorithm in ("bptt", "ottt-a"):
+        gesture = (("alpha", 0.001), *schedule, ("lr", 0.001), ("optimizer", "adam"))
+        yield Case(PAPER, "training", "vgg-sws/dvs-gesture", algorithm, "native", 20, 16, "dvs-gesture", "full", 0, gesture)
     for algorithm in ("ottt-a", "ottt-o"):
         short = (("epochs", 20),)
         yield Case(PAPER, "training", "vgg-sws/cifar10", algorithm, "native", 6, 128, "cifar10", "full", 0, short)

@@ -378,9 +378,9 @@ def test_real_gradient_and_training_say_what_part_they_used(real, real_root, tmp
     from bench.probes import gradient, train
 
     small = case(T=3, batch=4, options=(("train_images", 10), ("test_images", 10)))
-    [cosine] = gradient.measure(replace(small, probe="gradient"), RealData(small, real_root))
-    assert cosine.value == pytest.approx(1)
-    assert cosine.detail["part"] == real.part
+    cosine, norm = gradient.measure(replace(small, probe="gradient"), RealData(small, real_root))
+    assert cosine.value == norm.value == pytest.approx(1)
+    assert cosine.detail["part"] == norm.detail["part"] == real.part
     measured = train.measure(small, RealData(small, real_root), tmp_path / "c.pt", lambda _: None)
     assert {m.detail["part"] for m in measured} == {real.part}
     by_name = {m.metric: m for m in measured}

@@ -1,0 +1,54 @@
+"""Live bytes of one training step, operator by operator: where the peak of probes/memory.py stands and what falls after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from torch import Tensor
+
+from bench.probes.memory import LiveBytes
+from bench.probes.tape import tensors, watching
+from bench.training_step import TrainingStep
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One operator: live bytes ``before`` it made anything (what was freed since the last one is gone) and ``after`` it."""
+
+    operator: str
+    place: Any
+    before: int
+    after: int
+
+
+class Trace(LiveBytes):
+    """``LiveBytes`` that also knows every operator's moment; ``where()`` says in which place of the computation it ran."""
+
+    def __init__(self, where: Callable[[], Any] = lambda: None) -> None:
+        super().__init__()
+        self._where = where
+        self._ran: list[tuple[str, Any, int, int]] = []  # operator, place, number of events before and after it
+
+    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
+        before = len(self._events)
+        super().on_operator(op, args, reads, outputs)
+        self._ran.append((str(op), self._where(), before, len(self._events)))
+
+    def moments(self) -> list[Moment]:
+        live = list(accumulate((change for _, change in self._events), initial=0))
+        return [Moment(op, place, live[before], live[after]) for op, place, before, after in self._ran]
+
+
+def trace_of(step: TrainingStep, x: Tensor, target: Tensor, where: Callable[[], Any] = lambda: None) -> Trace:
+    """Watch a training step as ``cost.cost_of`` does. One has run before it: the optimizer's state exists, weights have moved."""
+    step.run(x, target)
+    trace = Trace(where)
+    trace.mark([*step.net.parameters(), *step.net.buffers()], "parameters")
+    trace.mark([x, target], "inputs")
+    trace.mark(tensors([list(state.values()) for state in step.optimizer.state.values()]), "optimizer state")
+    with watching(trace):
+        step.run(x, target)
+    return trace

@@ -1,0 +1,59 @@
+"""Traffic by hand, in all its conventions."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.probes.cost import batch_for, cost_of
+from bench.probes.tape import watching
+from bench.probes.traffic import Traffic
+from bench.training_step import training_step
+
+F = 4  # bytes of a float
+
+
+def test_a_product_reads_its_factors_and_writes_its_result() -> None:
+    w, x = torch.ones(5, 3), torch.ones(2, 5)
+    traffic = Traffic([w])
+    with watching(traffic):
+        torch.mm(x, w)
+    found = traffic.conventions()
+    assert found == {
+        "compulsory": F * (15 + 10 + 6), "weights": F * 15, "weights and saved": F * 15, "read": F * 25, "written": F * 6,
+    }  # fmt: skip
+
+
+def test_views_and_allocations_are_free() -> None:
+    traffic = Traffic([])
+    with watching(traffic):
+        torch.empty(7).view(7, 1).expand(7, 9).t()
+    assert traffic.conventions()["compulsory"] == 0
+
+
+def test_what_is_kept_for_backward_is_written_and_read_once_a_time() -> None:
+    """y = (x w)^2: the product keeps x (its factor w is a parameter), the square keeps its input."""
+    w, x = torch.ones(5, 3, requires_grad=True), torch.ones(2, 5)
+    traffic = Traffic([w])
+    with watching(traffic):
+        (x @ w).square()
+    assert traffic.saved == F * (10 + 6)
+    assert traffic.conventions()["weights and saved"] == F * 15 + 2 * F * 16
+
+
+def test_the_update_reads_and_writes_every_parameter() -> None:
+    w = torch.ones(5, 3)
+    traffic = Traffic([w])
+    with watching(traffic):
+        w.add_(torch.ones(5, 3), alpha=-0.1)
+    assert traffic.weights == 2 * F * 15
+
+
+def test_weights_do_not_grow_with_the_batch_and_what_is_saved_does() -> None:
+    def found(batch: int) -> dict[str, int]:
+        step = training_step("custom/n-mnist", "bptt", "native", device="meta")
+        return cost_of(step, *batch_for(step, 3, batch, "meta")).traffic.conventions()
+
+    one, two, three = found(1), found(2), found(3)
+    assert one["weights"] == two["weights"] > 0
+    assert three["weights and saved"] - two["weights and saved"] == two["weights and saved"] - one["weights and saved"] > 0
+    assert one["weights"] < one["weights and saved"] < one["compulsory"]

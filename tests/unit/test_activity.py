@@ -1,0 +1,45 @@
+"""The probe of what Skipper leaves out, and the length of a gradient."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from bench.datasets.real import RealData
+from bench.probes import activity, gradient
+from bench.spec import Case
+
+
+def case(probe: str, **options: object) -> Case:
+    return Case("p", probe, "vgg5-small/digits", "skipper", "native", 12, 8, "digits", options=tuple(sorted(options.items())))
+
+
+@pytest.mark.parametrize(("p", "segments"), [(50, 1), (25, 2)])
+def test_skipped_activity_is_the_share_of_the_spikes_of_the_steps_left_out(p: int, segments: int) -> None:
+    asked = case("activity", p=p, segments=segments)
+    [found] = activity.measure(asked, RealData(asked, None))
+    spikes, kept = found.detail["spikes"], found.detail["kept"]
+    assert len(spikes) == 12
+    assert sum(spikes) > 0
+    assert len(kept) == segments * math.ceil((100 - p) / 100 * 12 / segments)
+    assert found.detail["segments"] == segments
+    skipped = [n for t, n in enumerate(spikes) if t not in kept]
+    assert found.value == pytest.approx(100 * sum(skipped) / sum(spikes))
+    if segments == 1:
+        assert max(skipped) <= min(spikes[t] for t in kept)
+
+
+def test_a_rescaled_loss_changes_the_length_of_the_gradient_and_not_its_direction() -> None:
+    found = {}
+    for loss in ("kept", "rescaled"):
+        asked = case("gradient", p=50, segments=1, loss=loss)
+        found[loss] = {m.metric: float(m.value) for m in gradient.measure(asked, RealData(asked, None))}  # type: ignore[arg-type]
+    assert found["rescaled"]["gradient_cosine"] == pytest.approx(found["kept"]["gradient_cosine"], rel=1e-4)
+    assert found["rescaled"]["gradient_norm"] == pytest.approx(2 * found["kept"]["gradient_norm"], rel=1e-4)
+
+
+def test_the_norm_is_that_of_all_parameters_together() -> None:
+    assert gradient.norm([torch.tensor([3.0]), torch.tensor([[0.0, 4.0]])]) == 5.0
+    assert gradient.norm([torch.zeros(3)]) == 0.0
