@@ -126,7 +126,7 @@ def _run_kept(
 
 @contextmanager
 def activity(net: Network) -> Iterator[Callable[[], Tensor]]:
-    """Watch all neurons; the function given tells the spikes of each time step [T] so far, before dropout, in double precision."""
+    """Watch all neurons; the function given tells the spikes of each time step [T] so far, before dropout, in float64."""
     neurons: list[Any] = [layer.neurons for layer in net.neurons()]
     seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
 

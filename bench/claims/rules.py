@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +14,11 @@ from typing import Any, Literal
 
 from bench.claims.claim import Claim, Selector
 from bench.claims.evidence import Evidence, rank
+from bench.inverse import CONVENTIONS, Report, Setting, at_once, distance, nearest, settings
 from bench.spec import SCALES, Record, UserError
+
+# Two-sided 95 % points of Student's t for 1, 2, ... degrees of freedom; beyond, the last is a little too careful.
+T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,47 @@ def positive(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Fi
     return Finding(holds, least, f"least of {len(found)} values: {_short(least)}", tuple(found), n=len(found))
 
 
+def higher(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+    """The mean over seeds of select - over, paired by seed, is above 0: with 95 % confidence yes, without it partly.
+
+    The interval is Student's, mean +- t(n - 1) s / sqrt(n); the effect size is the mean over s. Two seeds are the least.
+    """
+    left = {r.case["seed"]: _number(r) for r in evidence.series(measure["select"], "seed", claim.scale)}
+    right = {r.case["seed"]: _number(r) for r in evidence.series(measure["over"], "seed", claim.scale)}
+    records = [*evidence.series(measure["select"], "seed", claim.scale), *evidence.series(measure["over"], "seed", claim.scale)]
+    pairs = [left[seed] - right[seed] for seed in sorted(left.keys() & right.keys())]
+    if len(pairs) < 2:
+        return Missing(f"{_words(measure['select'] if not left else measure['over'])} at two seeds or more")
+    mean, spread = statistics.fmean(pairs), statistics.stdev(pairs)
+    half = T_95[min(len(pairs) - 2, len(T_95) - 1)] * spread / math.sqrt(len(pairs))
+    holds: Literal["yes", "partly", "no"] = "yes" if mean - half > 0 else "partly" if mean > 0 else "no"
+    effect = f"effect size {mean / spread:.2f}" if spread else "no spread"
+    reason = f"difference {mean:.2f}, 95 % interval {mean - half:.2f} to {mean + half:.2f}, n = {len(pairs)} seeds, {effect} "
+    return Finding(holds, mean, f"{reason}({_sides(measure)})", tuple(records), spread, len(pairs))
+
+
+def some_setting(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+    """Some setting of ``algorithm`` changes every quantity of ``reports`` against BPTT as reported (see bench/inverse.py).
+
+    ``reports``: {quantity: [change in per cent, tolerance in points]}; each may hold in any convention of counting.
+    """
+    metrics = {convention.metric for convention in CONVENTIONS}
+    records = [record for metric in sorted(metrics) for record in evidence.all({"probe": "cost", "metric": metric})]
+    found = settings(records, measure["algorithm"])
+    if not found or rank(records)[0] < SCALES.index(claim.scale):
+        return Missing(f"cost of {measure['algorithm']} and of BPTT beside it")
+    reports = {quantity: Report(*bounds) for quantity, bounds in measure["reports"].items()}
+    agreeing, near = at_once(found, reports), nearest(found, reports)
+    reason = f"{len(agreeing)} of {len(found)} settings agree in some convention of counting"
+    reason += f"; nearest {near}, {_short(round(distance(near, reports), 3))} points off at most"
+    return Finding("yes" if agreeing else "no", len(agreeing), reason, _of(near, records), n=len(found))
+
+
+def _of(setting: Setting, records: Sequence[Record]) -> tuple[Record, ...]:
+    place = (setting.network, setting.T, setting.batch, dict(setting.options))
+    return tuple(r for r in records if (r.case["network"], r.case["T"], r.case["batch"], r.case["options"]) == place)
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule and what it takes: settings of ``measure`` that it must or may have, fields that the claim must have."""
@@ -164,6 +209,8 @@ RULES = {
     "affine_in_T": Rule(affine_in_T, ("select", "from_T", "to_T")),
     "at_least": Rule(at_least, ("select", "over")),
     "positive": Rule(positive),
+    "higher": Rule(higher, ("select", "over")),
+    "some_setting": Rule(some_setting, ("algorithm", "reports")),
 }
 
 

@@ -7,10 +7,17 @@
 | file | question |
 |---|---|
 | memory_against_T.py | how does memory grow with the number of time steps? |
+| memory_against_batch.py | ... and with the batch size? |
+| longest_sequence.py | how long may a sequence be in a given memory? |
 | peak_breakdown.py | what is the peak made of? |
 | step_macs.py | how many multiply-accumulates does a training step take, and for what? |
 | step_time.py | how long does a step take, against native BPTT in the same run? |
 | fidelity_against_memory.py | what does the memory saved cost in gradient fidelity? |
+| fidelity_front.py | ... and what do memory, computation and fidelity cost one another? |
+| fidelity_against_skipping.py | how does fidelity depend on what an algorithm skips, and on choices left open? |
+| design_space.py | what do truncation and blocks change, cell by cell? |
+| inverse_problem.py | which settings could have given what the paper reports, in which way of counting? |
+| skipped_activity.py | which time steps are skipped, and how much activity lies in them? |
 | cosine_by_layer.py | where in the network does the gradient part from BPTT's? |
 | training_curves.py | does it learn, on real images? |
 | reported_against_measured.py | how do measured numbers stand to those that the paper reports? |
@@ -24,10 +31,17 @@ from types import ModuleType
 
 from bench.figures import (
     cosine_by_layer,
+    design_space,
     fidelity_against_memory,
+    fidelity_against_skipping,
+    fidelity_front,
+    inverse_problem,
+    longest_sequence,
+    memory_against_batch,
     memory_against_T,
     peak_breakdown,
     reported_against_measured,
+    skipped_activity,
     step_macs,
     step_time,
     training_curves,
@@ -35,10 +49,17 @@ from bench.figures import (
 
 FIGURES: tuple[ModuleType, ...] = (
     memory_against_T,
+    memory_against_batch,
+    longest_sequence,
+    inverse_problem,
+    design_space,
     peak_breakdown,
     step_macs,
     step_time,
     fidelity_against_memory,
+    fidelity_front,
+    fidelity_against_skipping,
+    skipped_activity,
     cosine_by_layer,
     training_curves,
     reported_against_measured,

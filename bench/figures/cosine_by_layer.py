@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.figures import style
-from bench.figures.paper import Paper, most, natural, options, origin
+from bench.figures.paper import Paper, most, natural, on_batch, options, origin
 from bench.figures.words import by_algorithm, images, title
 from bench.spec import Record
 
@@ -14,9 +14,9 @@ name = "cosine_by_layer"
 
 def data(paper: Paper) -> dict[str, Any] | None:
     """Weights of the network and data set on which most algorithms were compared, in the order of their names."""
-    everywhere = [r for r in paper.counted("gradient_cosine") if _weights(r)]
-    setting = most(everywhere, _setting, lambda r: (r.case["algorithm"], options(r)))
-    here = sorted((r for r in everywhere if _setting(r) == setting), key=by_algorithm)
+    everywhere = [r for r in paper.usual(paper.counted("gradient_cosine")) if _weights(r)]
+    setting = most(everywhere, on_batch, lambda r: (r.case["algorithm"], options(r)))
+    here = sorted((r for r in everywhere if on_batch(r) == setting), key=by_algorithm)
     if not here:
         return None
     dataset, network, T, batch = setting
@@ -83,11 +83,6 @@ def render(data: dict[str, Any]) -> str:
 
 def _weights(record: Record) -> dict[str, float]:
     return {layer: c for layer, c in record.detail.items() if layer.endswith("weight") and isinstance(c, int | float)}
-
-
-def _setting(record: Record) -> tuple[Any, ...]:
-    case = record.case
-    return (case["dataset"], case["network"], case["T"], case["batch"])
 
 
 def _two(cosine: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.figures import style
-from bench.figures.paper import Paper, most, options, origin
+from bench.figures.paper import Paper, most, on_batch, options, origin
 from bench.figures.words import by_algorithm, images, title
 from bench.spec import Record
 
@@ -18,9 +18,9 @@ def data(paper: Paper) -> dict[str, Any] | None:
     Memory saved = native BPTT's peak live bytes / the algorithm's, same network, T and batch.
     """
     costs = paper.counted("peak_live_bytes")
-    pairs = [(g, *found) for g in paper.counted("gradient_cosine") if (found := _memory(paper, costs, g))]
-    setting = most((g for g, *_ in pairs), _setting, lambda g: (g.case["algorithm"], g.case["backend"], options(g)))
-    here = sorted((pair for pair in pairs if _setting(pair[0]) == setting), key=lambda pair: by_algorithm(pair[0]))
+    pairs = [(g, *found) for g in paper.usual(paper.counted("gradient_cosine")) if (found := _memory(paper, costs, g))]
+    setting = most((g for g, *_ in pairs), on_batch, lambda g: (g.case["algorithm"], g.case["backend"], options(g)))
+    here = sorted((pair for pair in pairs if on_batch(pair[0]) == setting), key=lambda pair: by_algorithm(pair[0]))
     if not here:
         return None
     dataset, network, T, batch = setting
@@ -62,13 +62,15 @@ def render(data: dict[str, Any]) -> str:
         axes.set_xlim(1 - 0.06 * widest, 1.08 * widest)
         span = max(1 - lowest, 0.02)
         axes.set_ylim(lowest - 0.12 * span, 1 + 0.08 * span)
+        few = len(points) <= 6
+        between = "\n" if few else ": "
         ends = []
         for p in points:
             look, mark = style.algorithm(p["algorithm"]), style.backend(p["backend"])
             axes.plot([p["saved"]], [p["cosine"]], mark.marker, ms=9, mew=0.8, mec=style.PAPER.light, color=look.colour.light)
             where = f" on {mark.title}" if len(backends) > 1 else ""
-            ends.append((p["cosine"], f"{p['title']}{where}\n{p['saved']:.2f} ×, {p['cosine']:.2f}", look.colour))
-        style.end_labels(axes, ends, 0.14)
+            ends.append((p["cosine"], f"{p['title']}{where}{between}{p['saved']:.2f} ×, {p['cosine']:.2f}", look.colour))
+        style.end_labels(axes, ends, 0.14 if few else 0.075)
         for p in points:
             axes.plot(
                 [p["saved"], axes.get_xlim()[1]], [p["cosine"]] * 2, lw=0.7, ls=(0, (2, 2)),
@@ -94,8 +96,3 @@ def _memory(paper: Paper, costs: list[Record], gradient: Record) -> tuple[Record
 
     mine, reference = peak(case["algorithm"], case["backend"], case["options"]), peak("bptt", "native", {})
     return (mine, reference) if mine and reference else None
-
-
-def _setting(record: Record) -> tuple[Any, ...]:
-    case = record.case
-    return (case["dataset"], case["network"], case["T"], case["batch"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from bench.figures import style
@@ -40,54 +41,54 @@ def data(paper: Paper) -> dict[str, Any] | None:
         return None
     network, batch = setting
     reported = paper.context.get(name, {})
+    band = _band(lines, reported["band"]) if "band" in reported else None
     used = [r for records in series.values() if len(records) > 1 for r in records]
     return {
         "title": "Training memory against time steps",
         "subtitle": (
             f"Peak bytes of live tensors in one training step, {network}, batch {batch}, counted at every point."
-            + (f" Hollow: {reported['label']}." if reported else "")
+            + (f" Hollow: {reported['label']}." if "points" in reported else "")
+            + (f" Grey: {band['label']}." if band else "")
         ),
         "origin": origin(paper, used, "one counted step a point"),
         "network": network,
         "batch": batch,
         "lines": lines,
         "reported": [[T, value * reported["bytes_per_unit"]] for T, value in reported.get("points", [])],
+        "band": band,
     }
 
 
 def render(data: dict[str, Any]) -> str:
     with style.canvas():
-        from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
         panels = list(dict.fromkeys(line["panel"] for line in data["lines"]))
         columns = min(2, len(panels))
         deep = -(-len(panels) // columns)
-        figure = style.sheet(data, 2.45 * deep)
+        figure = style.sheet(data, 2.45 * deep if len(panels) > 1 else 3.2)
         grid = figure.subplots(deep, columns, squeeze=False, sharex=True, sharey=True)
         heights = [y / _GIB for line in data["lines"] for _, y in line["points"]]
         heights += [y / _GIB for _, y in data["reported"]]
+        heights += [y / _GIB for _, *edges in data["band"]["edges"] for y in edges] if data["band"] else []
         steps = [T for line in data["lines"] for T, _ in line["points"]]
         for spare in grid.flat[len(panels) :]:
             spare.set_visible(False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             style.plain(axes)
             style.heading(axes, style.backend(panel).title)
-            axes.set_xscale("log")
-            axes.set_yscale("log")
+            style.logarithmic(axes, "x", [1, 2, 3, 6, 10, 20, 30, 50, 100, 200, 400, 1000])
+            style.logarithmic(axes, "y", [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100])
             axes.set_xlim(min(steps) * 0.95, max(steps) * 1.05)
             axes.set_ylim(min(heights) * 0.8, max(heights) * 1.25)
-            axes.xaxis.set_major_locator(FixedLocator([1, 2, 3, 6, 10, 20, 30, 50, 100, 200, 400, 1000]))
-            axes.yaxis.set_major_locator(FixedLocator([0.25, 0.5, 1, 2, 5, 10, 20, 50, 100]))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_minor_locator(NullLocator())
             if panel == "native":
                 axes.plot(
                     [T for T, _ in data["reported"]], [y / _GIB for _, y in data["reported"]], "o", ms=4.5, mfc="none",
                     mew=0.9, color=style.MUTED.light,
                 )  # fmt: skip
-            _lines(axes, [line for line in data["lines"] if line["panel"] == panel])
+                if data["band"]:
+                    xs, low, high = zip(*data["band"]["edges"], strict=True)
+                    gib = ([y / _GIB for y in low], [y / _GIB for y in high])
+                    axes.fill_between(xs, *gib, color=style.MUTED.light, alpha=0.16, lw=0)
+            _lines(axes, [line for line in data["lines"] if line["panel"] == panel], data["band"] if panel == "native" else None)
         for axes in grid[-1]:
             axes.set_xlabel("time steps T")
         for axes in grid[:, 0]:
@@ -95,16 +96,33 @@ def render(data: dict[str, Any]) -> str:
         return style.svg(figure, data["title"], _description(data))
 
 
-def _lines(axes: Any, lines: list[dict[str, Any]]) -> None:
+def _lines(axes: Any, lines: list[dict[str, Any]], band: dict[str, Any] | None) -> None:
     ends = []
+    longest = max(line["points"][-1][0] for line in lines)
+    if band:
+        _, low, high = band["edges"][-1]
+        ends.append(((low * high) ** 0.5 / _GIB, "reported range", style.MUTED))
+    seen: Counter[tuple[str, str]] = Counter()
     for line in lines:
         look = style.algorithm(line["algorithm"])
         xs, ys = zip(*[(T, y / _GIB) for T, y in line["points"]], strict=True)
         own = line["backend"] == line["panel"]
-        axes.plot(xs, ys, color=look.colour.light, lw=look.width, ls="-" if own else style.backend(line["backend"]).dash)
+        nth = seen[line["backend"], line["algorithm"]]
+        seen[line["backend"], line["algorithm"]] += 1
+        dash = style.variant(nth) if own else style.backend(line["backend"]).dash
+        axes.plot(xs, ys, color=look.colour.light, lw=look.width, ls=dash)
         words = line["title"] if own else f"{line['title']}, {style.backend(line['backend']).title.split(', ')[-1]}"
-        ends.append((ys[-1], words, look.colour))
+        ends.append((ys[-1], words if xs[-1] == longest else f"{words}, to T = {xs[-1]}", look.colour))
     style.end_labels(axes, ends, 0.085)
+
+
+def _band(lines: list[dict[str, Any]], reported: dict[str, Any]) -> dict[str, Any] | None:
+    """Where the peaks would lie that are reported as a native algorithm's divided by a least and a largest factor."""
+    over = next((line for line in lines if (line["backend"], line["algorithm"]) == ("native", reported["of"])), None)
+    if over is None:
+        return None
+    least, largest = reported["divided_by"]
+    return {"label": reported["label"], "edges": [[T, y / largest, y / least] for T, y in over["points"]]}
 
 
 def _setting(record: Record) -> tuple[Any, ...]:
@@ -119,4 +137,5 @@ def _description(data: dict[str, Any]) -> str:
             f"{line['title']} on {style.backend(line['backend']).title}: "
             f"{style.size(low)} at T = {first}, {style.size(high)} at T = {last}"
         )
-    return "Lines on logarithmic axes. " + "; ".join(said) + "."
+    band = f" Grey band: {data['band']['label']}." if data["band"] else ""
+    return "Lines on logarithmic axes. " + "; ".join(said) + "." + band

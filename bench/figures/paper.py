@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.claims import Verdict
 from bench.claims.gates import comparable, gates_of
-from bench.spec import SCALES, Record
+from bench.spec import PROBE_OPTIONS, SCALES, Record
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,28 @@ class Paper:
         return sorted(by_key.values(), key=identity)
 
     def main(self, metric: str) -> list[Record]:
-        """Counts of the network of most cases, at the T of the claims and, of its batches, that of most cases."""
+        """Usual counts of the network of most cases, at the T of the claims and, of its batches, that of most cases."""
         everywhere = self.counted(metric)
         network = most(everywhere, lambda r: r.case["network"], lambda r: r.key)
         here = [r for r in everywhere if r.case["network"] == network and r.case["T"] == self.T_of(network)]
         batch = most(here, lambda r: r.case["batch"], lambda r: r.key)
-        return [r for r in here if r.case["batch"] == batch]
+        return self.usual(r for r in here if r.case["batch"] == batch)
+
+    def usual(self, records: Iterable[Record]) -> list[Record]:
+        """Without the settings tried beside: an algorithm's options stay if it was measured more than half as often with them,
+        on the same network and backend, as with those most used."""
+        return [r for r in records if 2 * self._uses[_settings(r)] > self._most_used[_settings(r)[:-1]]]
+
+    @cached_property
+    def _uses(self) -> Counter[tuple[str, ...]]:
+        return Counter(_settings(r) for r in {r.key: r for r in self.records if r.status == "ok"}.values())
+
+    @cached_property
+    def _most_used(self) -> dict[tuple[str, ...], int]:
+        most_used: dict[tuple[str, ...], int] = {}
+        for settings, count in self._uses.items():
+            most_used[settings[:-1]] = max(count, most_used.get(settings[:-1], 0))
+        return most_used
 
     def failed(self, probe: str) -> list[Record]:
         """Cases of a probe that gave no number, with their reasons."""
@@ -87,6 +103,22 @@ def most(records: Iterable[Record], group: Callable[[Record], Hashable], what: C
     for record in records:
         seen.setdefault(group(record), set()).add(what(record))
     return min(seen, key=lambda name: (-len(seen[name]), name), default=None)
+
+
+def on_batch(record: Record) -> tuple[str, str, int, int]:
+    """Data set, network, T and batch size: gradients are compared where all are equal."""
+    case = record.case
+    return (case["dataset"], case["network"], case["T"], case["batch"])
+
+
+def exact(cosine: float) -> bool:
+    """Whether a gradient is BPTT's but for rounding."""
+    return 1 - cosine < 1e-6
+
+
+def _settings(record: Record) -> tuple[str, ...]:
+    case = record.case
+    return (case["network"], case["backend"], case["algorithm"], options(record, PROBE_OPTIONS))
 
 
 def options(record: Record, leaving_out: Iterable[str] = ()) -> str:

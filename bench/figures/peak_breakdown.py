@@ -53,7 +53,7 @@ def render(data: dict[str, Any]) -> str:
                 left += width
         axes.set_xlim(0, 1.02 * max(row["total"] for _, row in placed) / _GIB)
         axes.set_xlabel("GiB")
-        rows.column(axes, 1.1, "peak", placed, [style.size(row["total"]) for _, row in placed])
+        rows.column(axes, 0.6, "peak", placed, [style.size(row["total"]) for _, row in placed])
         style.key(figure, [style.CATEGORIES[category] for category in categories])
         said = [f"{row['title']} on {group['heading']}: {style.size(row['total'])}" for group in groups for row in group["rows"]]
         return style.svg(figure, data["title"], "Stacked bars of bytes by category. " + "; ".join(said) + ".")

@@ -45,11 +45,13 @@ def lay(axes: Axes, groups: Sequence[Group]) -> list[tuple[float, Row]]:
 
 
 def column(axes: Axes, x: float, head: str, placed: Sequence[tuple[float, Row]], texts: Sequence[str]) -> None:
-    """A column of numbers that ends at ``x`` (widths of the axes), with its heading in the first heading's row."""
-    place = axes.get_yaxis_transform()
-    axes.text(x, 0, head, transform=place, size=7.5, color=style.MUTED.light, ha="right", va="center_baseline")
-    for (y, _), text in zip(placed, texts, strict=True):
-        axes.text(x, y, text, transform=place, size=7.5, color=style.INK.light, ha="right", va="center_baseline")
+    """A column of numbers that ends ``x`` inches right of the axes, with its heading in the first heading's row."""
+    cells = [(0.0, head, style.MUTED), *((y, text, style.INK) for (y, _), text in zip(placed, texts, strict=True))]
+    for y, text, colour in cells:
+        axes.annotate(
+            text, (1, y), (72 * x, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points", size=7.5,
+            color=colour.light, ha="right", va="center_baseline", annotation_clip=False,
+        )  # fmt: skip
 
 
 def lacking(axes: Axes, placed: Sequence[tuple[float, Row]], x: float) -> None:

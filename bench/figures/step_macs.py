@@ -71,8 +71,8 @@ def render(data: dict[str, Any]) -> str:
         axes.set_xlim(0, 1.03 * most_of_all / unit)
         axes.set_xlabel(f"10{str(exponent).translate(_RAISED)} multiply-accumulates")
         rows.lacking(axes, placed, 0.008 * axes.get_xlim()[1])
-        rows.column(axes, 1.08, "all", placed, [_in(unit, row["total"]) for _, row in placed])
-        rows.column(axes, 1.265, "multiplications", placed, [_in(unit, row["multiplications"]) for _, row in placed])
+        rows.column(axes, 0.42, "all", placed, [_in(unit, row["total"]) for _, row in placed])
+        rows.column(axes, 1.4, "multiplications", placed, [_in(unit, row["multiplications"]) for _, row in placed])
         style.key(figure, [style.ROLES[role] for role in roles])
         return style.svg(figure, data["title"], _description(groups, unit))
 

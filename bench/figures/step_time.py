@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.figures import rows, style
-from bench.figures.paper import Paper, most, origin
+from bench.figures.paper import Paper, most, options, origin
 from bench.figures.words import by_backend, title
 from bench.spec import PROBE_OPTIONS, Record
 
@@ -23,16 +23,19 @@ def data(paper: Paper) -> dict[str, Any] | None:
     lost = {
         r.key: r for r in paper.failed("clock") if _setting(r) == setting and r.key not in known and r.status != "unsupported"
     }
+    machine, network, T, batch = setting
+    counted = [r for r in paper.counted("step_macs") if _setting(r)[1:] == setting[1:]]
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in sorted([*timed, *lost.values()], key=by_backend):
-        groups.setdefault(record.case["backend"], []).append(_row(record))
-    machine, network, T, batch = setting
+        groups.setdefault(record.case["backend"], []).append({**_row(record), **_predicted(record, counted)})
+    predicted = any("predicted" in row for of_backend in groups.values() for row in of_backend)
     turns = sorted({len(r.detail["raw"]) for r in timed})
     return {
         "title": "Time of one training step",
         "subtitle": (
             f"Time ratios on a CPU ({machine}), batch {batch}, T = {T}, {network}: step over native BPTT's step, "
             "timed in turns. Dots: ratio of medians; lines: quartiles of the ratios turn by turn."
+            + (" Hollow: what the multiply-accumulates alone would predict." if predicted else "")
         ),
         "origin": origin(paper, timed, f"median of {' or '.join(map(str, turns))} steps"),
         "machine": machine,
@@ -57,6 +60,7 @@ def render(data: dict[str, Any]) -> str:
         axes.spines["left"].set_visible(False)
         placed = rows.lay(axes, groups)
         shown = [x for _, row in placed if "ratio" in row for x in (row["ratio"], *row["quartiles"])]
+        shown += [row["predicted"] for _, row in placed if "predicted" in row]
         low, high = min(shown) / 1.12, max(shown) * 1.12
         axes.set_xscale("log", base=2)
         axes.set_xlim(min(low, 0.85), max(high, 1.2))
@@ -66,14 +70,23 @@ def render(data: dict[str, Any]) -> str:
         axes.axvline(1, color=style.INK.light, lw=1)
         mark_of = {id(row): style.backend(group["backend"]).marker for group in groups for row in group["rows"]}
         for y, row in placed:
+            colour = style.algorithm(row["algorithm"]).colour.light
+            if "predicted" in row:
+                axes.plot([row["predicted"]], [y], "D", ms=6, mew=1.2, mfc=style.PAPER.light, mec=colour)
             if "ratio" in row:
-                colour = style.algorithm(row["algorithm"]).colour.light
                 axes.plot(row["quartiles"], [y, y], "|-", color=colour, lw=1.4, ms=5, mew=1.4, solid_capstyle="butt")
                 axes.plot([row["ratio"]], [y], mark_of[id(row)], ms=6, mew=0, color=colour)
         rows.lacking(axes, placed, 1.04)
-        rows.column(axes, 1.06, "ratio", placed, [_ratio(row) for _, row in placed])
+        rows.column(axes, 0.35, "ratio", placed, [_ratio(row) for _, row in placed])
+        if any("predicted" in row for _, row in placed):
+            rows.column(axes, 1.0, "predicted", placed, [_ratio(row, "predicted") for _, row in placed])
         axes.set_xlabel("time of a step / time of native BPTT's (logarithmic)")
-        said = [f"{row['title']} on {group['heading']}: {_ratio(row)}" for group in groups for row in group["rows"]]
+        said = [
+            f"{row['title']} on {group['heading']}: {_ratio(row)}"
+            + (f", predicted {_ratio(row, 'predicted')}" if "predicted" in row else "")
+            for group in groups
+            for row in group["rows"]
+        ]
         return style.svg(figure, data["title"], "Dots with quartiles; 1 is native BPTT. " + "; ".join(said) + ".")
 
 
@@ -88,6 +101,18 @@ def _row(record: Record) -> dict[str, Any]:
     return {**row, "ratio": record.value, "quartiles": list(record.detail["quartiles"])}
 
 
+def _predicted(record: Record, counted: list[Record]) -> dict[str, float]:
+    """The multiply-accumulates of the same step over native BPTT's, where both were counted."""
+
+    def macs(algorithm: str, backend: str, words: str) -> Any:
+        wanted = (algorithm, backend, words)
+        return next((r.value for r in counted if (r.case["algorithm"], r.case["backend"], options(r)) == wanted), None)
+
+    mine = macs(record.case["algorithm"], record.case["backend"], options(record, PROBE_OPTIONS))
+    reference = macs("bptt", "native", "")
+    return {"predicted": mine / reference} if mine and reference else {}
+
+
 def _ticks(low: float, high: float) -> list[float]:
     """Round ratios between ``low`` and ``high``, at most eight."""
     fine = [m * 10**e for e in range(-3, 4) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
@@ -96,5 +121,5 @@ def _ticks(low: float, high: float) -> list[float]:
     return inside if len(inside) <= 8 else [tick for tick in coarse if low <= tick <= high]
 
 
-def _ratio(row: rows.Row) -> str:
-    return f"{row['ratio']:.2f}" if "ratio" in row else "–"
+def _ratio(row: rows.Row, what: str = "ratio") -> str:
+    return f"{row[what]:.2f}" if what in row else "–"

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,6 +57,7 @@ ALGORITHMS = {
     "sltt": Look("SLTT", Colour("#007a5a", "#3ad0a2"), 1.6),
     "sltt-k": Look("SLTT-k", Colour("#a3377f", "#ee92cb"), 0.9),
     "checkpointed": Look("checkpointed BPTT", Colour("#40607a", "#a9c4da"), 3.2),
+    "replay": Look("one-bit replay", Colour("#4d7c00", "#b4e34e"), 2.0),
     "skipper": Look("Skipper", Colour("#6a43b8", "#bda2ff"), 2.0),
     "tbptt": Look("truncated BPTT", Colour("#00748a", "#4fd3e6"), 2.0),
     "local": Look("local", Colour("#7b5231", "#d3a77e"), 2.8),
@@ -83,6 +84,7 @@ CATEGORIES = {
 }
 ROLES = {
     "forward": Look("forward", Colour("#2c6fa8", "#5ea6dd")),
+    "recomputation": Look("recomputation", Colour("#8fbcdc", "#2f5f88")),
     "error to input": Look("error to input", Colour("#dd7d17", "#f3a850")),
     "error to weight": Look("error to weight", Colour("#5f8f4a", "#93c47d")),
     "other": Look("other", Colour("#99a1aa", "#66707b")),
@@ -95,6 +97,7 @@ VERDICTS = {
     "not attempted": Look("not attempted", Colour("#5a646f", "#9ba7b3")),
     "undecidable": Look("undecidable", Colour("#5b656f", "#9ca8b4")),
 }
+_VARIANTS: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))  # dashes of an algorithm's settings
 _UNKNOWN = Colour("#58626d", "#99a5b1")
 _COLOURS = [
     *(INK, MUTED, GRID, PAPER, _UNKNOWN),
@@ -108,6 +111,11 @@ def algorithm(name: str) -> Look:
 
 def backend(name: str) -> Mark:
     return BACKENDS.get(name, Mark(name, "P", "-"))
+
+
+def variant(nth: int) -> Any:
+    """The dash of an algorithm's first, second, ... setting in one panel."""
+    return _VARIANTS[nth % len(_VARIANTS)]
 
 
 def algorithm_order(name: str) -> tuple[int, str]:
@@ -171,8 +179,20 @@ def plain(axes: Axes, *, grid: str = "both") -> None:
     axes.yaxis.label.set_color(INK.light)
 
 
-def heading(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", size=8.5, weight="bold", color=INK.light)
+def logarithmic(axes: Axes, side: Literal["x", "y"], ticks: Sequence[float]) -> None:
+    """A logarithmic axis with numbers at ``ticks`` alone, written in full."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    (axes.set_xscale if side == "x" else axes.set_yscale)("log")
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value:.0e}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def heading(axes: Axes, text: str, above: float = 6) -> None:
+    """A panel's title, ``above`` points over its axes."""
+    axes.set_title(text, loc="left", size=8.5, weight="bold", color=INK.light, pad=above)
 
 
 def apart(wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> list[float]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from bench.figures import style
 from bench.figures.paper import Paper, origin
-from bench.figures.words import images, title
+from bench.figures.words import images, shared, title
 from bench.spec import PROBE_OPTIONS, Record
 
 name = "training_curves"
 _PANELS = 2
+_BESIDE = 5  # lines: panels with more stand below one another, for their names need the width
 
 
 def data(paper: Paper) -> dict[str, Any] | None:
@@ -45,9 +46,10 @@ def render(data: dict[str, Any]) -> str:
     with style.canvas():
         from matplotlib.ticker import MaxNLocator
 
-        figure = style.sheet(data, 3.0)
         panels = data["panels"]
-        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        deep = len(panels) if max(len(panel["lines"]) for panel in panels) > _BESIDE else 1
+        figure = style.sheet(data, 3.0 if deep == 1 else 2.4 * deep)
+        all_axes = figure.subplots(deep, len(panels) // deep, squeeze=False).flat
         said = []
         for axes, panel in zip(all_axes, panels, strict=True):
             style.plain(axes, grid="y")
@@ -69,9 +71,9 @@ def render(data: dict[str, Any]) -> str:
             axes.set_xlim(1 - 0.04 * last, last * 1.02)
             axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
             axes.set_xlabel("epoch")
-            axes.set_ylabel("test accuracy (%)" if axes is all_axes[0] else "")
+            axes.set_ylabel("test accuracy (%)" if deep > 1 or panel is panels[0] else "")
             axes.set_ylim(*axes.get_ylim())
-            style.end_labels(axes, ends, 0.065)
+            style.end_labels(axes, ends, 0.065 if deep == 1 else 0.08)
             said.append(f"{panel['what']}: " + ", ".join(text for _, text, _ in ends))
         return style.svg(figure, data["title"], "Accuracy after the last epoch. " + "; ".join(said) + ".")
 
@@ -108,14 +110,19 @@ def _epochs(paper: Paper) -> list[Record]:
 
 def _panel(finals: list[Record], epochs: list[Record], chance: dict[tuple[str, str], Any]) -> dict[str, Any]:
     case, count = finals[0].case, max(map(_images, finals))
+    tested = max(int(r.detail.get("test images", 0)) for r in finals)
     runs = {_run(r) for r in finals}
     lines: dict[tuple[Any, ...], list[Record]] = {}
+    common = shared(finals)
+    told = "".join(f", {name} = {value}" for name, value in common.items() if name not in PROBE_OPTIONS)
+    alike = {*PROBE_OPTIONS, *common}
     for record in epochs:
         if _run(record) in runs:
-            lines.setdefault(_line_of(record), []).append(record)
+            lines.setdefault(_line_of(record, alike), []).append(record)
     return {
         "what": (
-            f"{images(case['dataset'])}, {count:,} training images, {case['network']}, T = {case['T']}, batch {case['batch']}"
+            f"{images(case['dataset'])}, {count:,} training images, {_tested(tested)}{case['network']}, T = {case['T']}, "
+            f"batch {case['batch']}{told}"
         ),
         "dataset": case["dataset"],
         "images title": images(case["dataset"]).split(" (")[0],
@@ -124,20 +131,24 @@ def _panel(finals: list[Record], epochs: list[Record], chance: dict[tuple[str, s
         "T": case["T"],
         "batch": case["batch"],
         "chance": next((chance[run] for run in sorted(runs) if run in chance), None),
-        "lines": [_line(lines[key]) for key in sorted(lines)],
+        "lines": [_line(lines[key], alike) for key in sorted(lines)],
     }
 
 
-def _line_of(record: Record) -> tuple[Any, ...]:
+def _tested(count: int) -> str:
+    return f"{count:,} to test, " if count else ""
+
+
+def _line_of(record: Record, alike: set[str]) -> tuple[Any, ...]:
     case = record.case
     return (
         style.algorithm_order(case["algorithm"]),
         style.backend_order(case["backend"]),
-        title(record, PROBE_OPTIONS),
+        title(record, alike),
     )
 
 
-def _line(records: list[Record]) -> dict[str, Any]:
+def _line(records: list[Record], alike: set[str]) -> dict[str, Any]:
     """Mean, least and greatest accuracy over the seeds, by epoch."""
     by_epoch: dict[int, list[Any]] = {}
     for record in records:
@@ -147,7 +158,7 @@ def _line(records: list[Record]) -> dict[str, Any]:
     return {
         "algorithm": case["algorithm"],
         "backend": case["backend"],
-        "title": title(records[0], PROBE_OPTIONS) + backend,
+        "title": title(records[0], alike) + backend,
         "epochs": epochs,
         "accuracy": [fmean(by_epoch[e]) for e in epochs],
         "low": [min(by_epoch[e]) for e in epochs],

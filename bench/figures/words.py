@@ -13,6 +13,9 @@ _IMAGES = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "fashion-mnist": "Fashion-MNIST",
+    "n-mnist": "N-MNIST",
+    "dvs-gesture": "DVS128 Gesture",
+    "cifar10-dvs": "CIFAR10-DVS",
     "digits": "scikit-learn's digits (8×8, a stand-in for the paper's images)",
 }
 
@@ -20,6 +23,14 @@ _IMAGES = {
 def images(dataset: str) -> str:
     """A data set's name for readers; one that stands in for the paper's is said to."""
     return _IMAGES.get(dataset, dataset)
+
+
+def shared(records: Iterable[Record]) -> dict[str, Any]:
+    """Options that are alike in several settings, so that they tell none of them from another."""
+    settings = {(r.case["algorithm"], *sorted(r.case["options"].items())) for r in records}
+    if len(settings) < 2:
+        return {}
+    return dict(sorted(set.intersection(*(set(options) for _, *options in settings))))
 
 
 def title(record: Record, leaving_out: Iterable[str] = ()) -> str:

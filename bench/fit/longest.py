@@ -34,11 +34,25 @@ def counted(network: str, algorithm: str, T: int, batch: int, options: Mapping[s
 
 
 def largest(need: Callable[[int], float], budget: float, most: int = MOST) -> int:
-    """The largest n in 1..most with need(n) <= budget, for a ``need`` that grows; 0 where there is none."""
-    low, high = 0, 1
-    while high <= most and need(high) <= budget:
-        low, high = high, 2 * high
-    high = min(high, most + 1)
+    """The largest n in 1..most with need(n) <= budget; 0 where there is none.
+
+    ``need`` grows but for dips, as where a longer sequence may have more segments, and teeth, where it may have one more: n is
+    looked for in steps of a tenth until four times the budget are needed, from there on in steps of 1/400, and then exactly.
+    """
+
+    def last_that_fits(n: int, step: Callable[[int], int], stop: Callable[[int, float], bool]) -> tuple[int, int]:
+        low, above = 0, n
+        while n <= most and not stop(n, needed := need(n)):
+            if needed <= budget:
+                low, above = n, n + step(n)
+            n += step(n)
+        return low, above
+
+    rough, _ = last_that_fits(1, lambda n: max(1, n // 10), lambda _, needed: needed > 4 * budget)
+    if rough == 0:
+        return 0
+    low, above = last_that_fits(rough, lambda _: max(1, rough // 400), lambda n, _: n > 1.25 * rough + 1)
+    high = min(above, most + 1)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if need(middle) <= budget else (low, middle)

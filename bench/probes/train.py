@@ -1,7 +1,8 @@
 """Quality: a real training on real data, and what the trained network does.
 
 The accuracy of an epoch is on the test set, in evaluation mode; ``test_accuracy_best`` is the best over epochs, which is what
-OTTT's public code selects and prints. The firing rate is the mean of s over all neurons, test samples and time steps.
+OTTT's public code selects and prints. ``train_test_gap`` is the last epoch's accuracy on its training batches, as it learnt
+from them, less that on the test set. The firing rate is the mean of s over all neurons, test samples and time steps.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def measure(
         *(Measurement(f"epoch {e.epoch}", e.test_accuracy, "%", VERSION, {**asdict(e), **part}) for e in history),
         Measurement("test_accuracy", history[-1].test_accuracy, "%", VERSION, about),
         Measurement("test_accuracy_best", best.test_accuracy, "%", VERSION, {**about, "epoch": best.epoch}),
+        Measurement("train_test_gap", history[-1].train_accuracy - history[-1].test_accuracy, "points", VERSION, about),
         Measurement("chance", 100 / samples.classes, "%", VERSION, part),
         Measurement("firing_rate", rates["all"], "spikes/neuron/step", VERSION, {**rates, **part}),
     ]

@@ -256,3 +256,69 @@ def test_a_selector_asks_for_options_and_for_an_entry_of_the_detail(claim: MakeC
 def test_another_metric_probe_or_network_is_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("positive", select={"network": "net"})
     assert isinstance(find(c, record(metric="other"), record(probe="clock"), record(network="another")), Missing)
+
+
+# --------------------------------------------------------------------------- higher
+
+
+@pytest.mark.parametrize(
+    ("differences", "holds"),
+    [((1.0, 1.1, 0.9), "yes"), ((3.0, -1.0, 0.5), "partly"), ((-1.0, -1.1, -0.9), "no"), ((0.0, 0.0), "no"), ((2.0, 2.0), "yes")],
+)
+def test_higher_asks_for_an_interval_above_zero(
+    claim: MakeClaim, record: MakeRecord, differences: tuple[float, ...], holds: str
+) -> None:
+    c = claim("higher", over={"algorithm": "sltt"})
+    records = [record(70.0 + d, seed=seed) for seed, d in enumerate(differences)]
+    records += [record(70.0, seed=seed, algorithm="sltt") for seed in range(len(differences))]
+    finding = found(c, *records)
+    assert (finding.holds, finding.n) == (holds, len(differences))
+    assert finding.measured == pytest.approx(sum(differences) / len(differences))
+
+
+def test_higher_gives_students_interval_of_the_paired_differences(claim: MakeClaim, record: MakeRecord) -> None:
+    """Differences 1, 2, 6: mean 3, s = sqrt(7), t(2) = 4.303: 3 +- 6.573; the spread between seeds plays no part."""
+    pairs = [(10.0, 9.0), (52.0, 50.0), (96.0, 90.0)]
+    records = [record(a, seed=s) for s, (a, _) in enumerate(pairs)]
+    records += [record(b, seed=s, algorithm="sltt") for s, (_, b) in enumerate(pairs)]
+    reason = found(claim("higher", over={"algorithm": "sltt"}), *records).reason
+    assert "difference 3.00, 95 % interval -3.57 to 9.57, n = 3 seeds, effect size 1.13" in reason
+
+
+def test_higher_needs_two_seeds_of_both(claim: MakeClaim, record: MakeRecord) -> None:
+    c = claim("higher", over={"algorithm": "sltt"})
+    assert isinstance(find(c, record(1.0), record(0.0, algorithm="sltt")), Missing)
+    assert isinstance(find(c, record(1.0), record(1.0, seed=1)), Missing)
+
+
+# --------------------------------------------------------------------------- some_setting
+
+
+def costs(record: MakeRecord, algorithm: str, peak: int, error: int, **case: Any) -> list[Record]:
+    macs = {"forward": 10, "error to input": error, "error to weight": 10}
+    here = {"probe": "cost", "algorithm": algorithm, "T": 10, **case}
+    return [
+        record(peak, metric="peak_live_bytes", detail={"saved for backward": peak // 2}, **here),
+        record(20 + error, metric="step_macs", detail=macs, **here),
+    ]
+
+
+def test_some_setting_takes_any_convention_of_each_quantity(claim: MakeClaim, record: MakeRecord) -> None:
+    measure = {"algorithm": "ttl-bptt", "reports": {"memory": [-90, 0.5], "MACs": [-99.6, 0.05]}}
+    c = claim("some_setting", **measure)
+    known = [*costs(record, "bptt", 1000, 1000), *costs(record, "bptt", 4000, 1000, T=20)]
+    fits = costs(record, "ttl-bptt", 100, 4, options={"b": 1})
+    misses = costs(record, "ttl-bptt", 100, 5, options={"b": 2})
+    finding = found(c, *known, *fits, *misses)
+    assert (finding.holds, finding.measured, finding.n) == ("yes", 1, 2)
+    assert {r.case["options"]["b"] for r in finding.records} == {1}
+    assert found(c, *known, *misses).holds == "no"
+    assert "0 of 1 settings" in found(c, *known, *misses).reason
+    assert "0.1 points off" in found(c, *known, *misses).reason
+
+
+def test_some_setting_compares_within_one_network_and_T(claim: MakeClaim, record: MakeRecord) -> None:
+    c = claim("some_setting", algorithm="ttl-bptt", reports={"memory": [-90, 0.5]})
+    other = costs(record, "bptt", 1000, 1000, T=20)
+    assert isinstance(find(c, *other, *costs(record, "ttl-bptt", 100, 4)), Missing)
+    assert isinstance(find(c), Missing)

@@ -7,15 +7,23 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+import bench.figures
 from bench.figures import (
     cosine_by_layer,
     fidelity_against_memory,
+    fidelity_against_skipping,
+    fidelity_front,
+    longest_sequence,
+    memory_against_batch,
+    memory_against_T,
+    skipped_activity,
     step_macs,
     step_time,
+    style,
     training_curves,
 )
 from bench.figures.paper import Paper
@@ -23,6 +31,14 @@ from bench.spec import Case, Record
 
 NETWORK = "vgg-sws/cifar10"
 FIGURES = (cosine_by_layer, fidelity_against_memory, step_macs, step_time, training_curves)
+OF_SKIPPING = (
+    fidelity_against_skipping,
+    fidelity_front,
+    longest_sequence,
+    memory_against_batch,
+    memory_against_T,
+    skipped_activity,
+)
 
 
 def record(
@@ -109,15 +125,76 @@ EVIDENCE = [
         dataset="cifar10", options=(("epochs", 3), ("train_images", 4000)),
     ),
 ]  # fmt: skip
-FAILED_ONLY = [r for r in EVIDENCE if r.status != "ok"]
+LONG = "vgg5/cifar10"
+SMALL: dict[str, Any] = {"network": "vgg5-small/cifar10", "T": 40, "batch": 32}
+FALLING = (("lengths", "falling"),)
 
 
-def shown(figure: ModuleType, records: list[Record] = EVIDENCE) -> dict[str, Any]:
-    data: dict[str, Any] = figure.data(Paper("ottt", records))
+def skipping(p: int, segments: int, *more: tuple[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return (("p", p), ("segments", segments), *more)
+
+
+def longest(algorithm: str, found: Mapping[int, tuple[int, str]], network: str = LONG, **more: Any) -> list[Record]:
+    return [
+        record(
+            f"longest T in {GiB} GiB", T, "longest", algorithm, network=network, T=100, batch=64,
+            detail={"GiB": GiB, "found by": how}, **more,
+        )
+        for GiB, (T, how) in found.items()
+    ]  # fmt: skip
+
+
+def activity(p: int, spikes: list[int], kept: list[int], share: float, dataset: str = "cifar10") -> Record:
+    detail = {"spikes": spikes, "kept": kept, "segments": 2}
+    more = {**SMALL, "T": len(spikes), "network": f"small/{dataset}"}
+    return record(
+        "skipped_activity", share, "activity", "skipper", dataset=dataset, options=skipping(p, 2), detail=detail, **more
+    )
+
+
+SKIPPING = [
+    *(r for T in (10, 100) for r in cost("bptt", 100 * T, network=LONG, T=T, batch=64)),
+    *(r for T in (10, 100) for r in cost("checkpointed", 20 * T, network=LONG, T=T, batch=64)),
+    *(r for T in (10, 100) for r in cost("checkpointed", 15 * T, network=LONG, T=T, batch=64, options=FALLING)),
+    *(r for batch in (1, 16) for r in cost("bptt", 1000 + batch, network=LONG, T=100, batch=batch)),
+    *cost("skipper", 7, network=LONG, T=100, batch=64, options=(("p", 25),)),
+    *longest("bptt", {1: (0, "count"), 2: (10, "count"), 10: (100, "formula")}),
+    *longest("skipper", {1: (5, "count"), 2: (30, "count"), 10: (2000, "formula")}, options=(("p", 50),)),
+    *cost("bptt", 1000, **SMALL),
+    *cost("checkpointed", 300, forward=20, **SMALL),
+    *cost("replay", 200, forward=30, **SMALL),
+    *cost("sltt", 100, **SMALL),
+    *cost("tbptt", 400, **SMALL, options=(("K", 10),)),
+    *cost("skipper", 350, forward=5, **SMALL, options=skipping(50, 2)),
+    *(
+        gradient(algorithm, cosine, {"0.weight": cosine}, **SMALL, options=options)
+        for algorithm, cosine, options in (
+            ("checkpointed", 1 - 1e-10, ()),
+            ("replay", 1 - 1e-9, ()),
+            ("sltt", 0.3, ()),
+            ("tbptt", 0.2, (("K", 10),)),
+            ("skipper", 0.99, skipping(10, 1)),
+            ("skipper", 0.9, skipping(50, 1)),
+            ("skipper", 0.95, skipping(50, 2)),
+            ("skipper", 0.7, skipping(75, 2)),
+            ("skipper", 0.8, skipping(50, 2, ("skipped", "leak"))),
+        )
+    ),
+    activity(25, [1, 2, 3, 4], [1, 2, 3], 10.0),
+    activity(50, [1, 2, 3, 4], [2, 3], 30.0),
+    activity(50, [9, 0, 9], [0, 2], 0.0, "n-mnist"),
+    record("skipped_activity", None, "activity", "skipper", status="crashed", dataset="cifar100"),
+]
+EVIDENCE_OF = {**dict.fromkeys(FIGURES, EVIDENCE), **dict.fromkeys(OF_SKIPPING, SKIPPING)}
+FAILED_ONLY = [r for r in [*EVIDENCE, *SKIPPING] if r.status != "ok"]
+
+
+def shown(figure: ModuleType, records: list[Record] | None = None, context: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    data: dict[str, Any] = figure.data(Paper("ottt", records or EVIDENCE_OF[figure], context=context or {}))
     return data
 
 
-@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+@pytest.mark.parametrize("figure", [*FIGURES, *OF_SKIPPING], ids=lambda figure: figure.name)
 class TestEveryFigure:
     def test_nothing_to_show(self, figure: ModuleType) -> None:
         assert figure.data(Paper("ottt", [])) is None
@@ -128,7 +205,7 @@ class TestEveryFigure:
     def test_data_are_json_and_do_not_depend_on_the_order_of_records(self, figure: ModuleType) -> None:
         data = shown(figure)
         assert json.loads(json.dumps(data)) == data
-        assert shown(figure, EVIDENCE[::-1]) == data
+        assert shown(figure, EVIDENCE_OF[figure][::-1]) == data
 
     def test_says_where_it_comes_from(self, figure: ModuleType) -> None:
         data = shown(figure)
@@ -142,6 +219,9 @@ class TestEveryFigure:
         assert text == figure.render(json.loads(json.dumps(data)))
         assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
         assert not re.search(r"\d{4}-\d\d-\d\d|dc:date", text)
+
+    def test_is_drawn_on_every_report(self, figure: ModuleType) -> None:
+        assert figure in bench.figures.FIGURES
 
 
 def test_behind_a_closed_gate_nothing_is_shown() -> None:
@@ -224,6 +304,13 @@ class TestTrainingCurves:
         assert "stand-in" in data["subtitle"]
         assert training_curves.render(data) == training_curves.render(data)
 
+    def test_options_that_all_have_alike_are_said_once(self) -> None:
+        alike = (("epochs", 1), ("lr", 0.1), ("train_images", 640))
+        records = [*training("bptt", [20.0], 640, options=alike), *training("tbptt", [21.0], 640, options=(("K", 5), *alike))]
+        (panel,) = shown(training_curves, records)["panels"]
+        assert [line["title"] for line in panel["lines"]] == ["BPTT", "truncated BPTT (K = 5)"]
+        assert panel["what"].endswith("lr = 0.1")
+
     def test_machines_are_not_mixed(self) -> None:
         records = [*training("bptt", [20.0], 640), *training("sltt", [30.0], 640, machine="bench-2")]
         (panel,) = shown(training_curves, records)["panels"]
@@ -287,3 +374,170 @@ class TestStepTime:
     def test_subtitle_tells_the_setting(self) -> None:
         for words in ("time ratios on a cpu (bench-1)", "batch 128", "t = 6", NETWORK):
             assert words in shown(step_time)["subtitle"].lower()
+
+    def test_what_multiply_accumulates_predict_of_the_same_step(self) -> None:
+        counts = [*cost("bptt", 1), *cost("sltt", 1, forward=70), *cost("sltt", 1, T=2)]
+        native, snntorch = shown(step_time, [*EVIDENCE, *counts])["groups"]
+        assert [row.get("predicted") for row in native["rows"]] == [1.0, 1.0, 2.0]
+        assert "predicted" not in snntorch["rows"][0]  # counted on another backend only
+        of_each_K = [*cost("bptt", 1), *(r for K in (5, 10) for r in cost("tbptt", 1, forward=10 * K, options=(("K", K),)))]
+        timed = clock("tbptt", "native", 0.9, options=(("K", 10), ("repeats", 3)))
+        (group,) = shown(step_time, [timed, *of_each_K])["groups"]
+        assert group["rows"][0]["predicted"] == 2.5
+        elsewhere = [r for r in EVIDENCE if r.case["probe"] != "cost"] + cost("bptt", 1, T=2) + cost("sltt", 1, T=2)
+        data = shown(step_time, elsewhere)
+        assert not any("predicted" in row for group in data["groups"] for row in group["rows"])
+        assert "Hollow" not in data["subtitle"]
+
+
+class TestMemoryAgainstT:
+    BAND: ClassVar = {"memory_against_T": {"band": {"of": "bptt", "divided_by": [2, 5], "label": "reported: 2 to 5"}}}
+
+    def test_settings_of_one_algorithm_are_lines_of_their_own(self) -> None:
+        lines = {line["title"]: line["points"] for line in shown(memory_against_T)["lines"]}
+        assert lines == {
+            "BPTT": [[10, 1000], [100, 10000]],
+            "checkpointed BPTT": [[10, 200], [100, 2000]],
+            "checkpointed BPTT (lengths = falling)": [[10, 150], [100, 1500]],
+        }
+
+    def test_the_reported_range_follows_the_line_that_it_divides(self) -> None:
+        data = shown(memory_against_T, context=self.BAND)
+        assert data["band"]["edges"] == [[10, 200, 500], [100, 2000, 5000]]
+        assert "reported: 2 to 5" in data["subtitle"]
+        assert memory_against_T.render(data) != memory_against_T.render(shown(memory_against_T))
+
+    def test_no_range_without_that_line(self) -> None:
+        without = [r for r in SKIPPING if r.case["algorithm"] != "bptt"]
+        assert shown(memory_against_T, without, self.BAND)["band"] is None
+
+
+class TestMemoryAgainstBatch:
+    def test_only_algorithms_of_two_sizes_or_more(self) -> None:
+        (line,) = shown(memory_against_batch)["lines"]
+        assert (line["title"], line["points"]) == ("BPTT", [[1, 1001], [16, 1016], [64, 10000]])
+
+    def test_one_size_is_no_line(self) -> None:
+        assert memory_against_batch.data(Paper("ottt", EVIDENCE)) is None
+
+
+class TestLongestSequence:
+    REPORTED: ClassVar = {"longest_sequence": {"of": "bptt", "times": 10, "against": "skipper", "label": "reported: ten"}}
+
+    def test_steps_by_budget_and_how_they_were_found(self) -> None:
+        (panel,) = shown(longest_sequence)["panels"]
+        assert [line["title"] for line in panel["lines"]] == ["BPTT", "Skipper (p = 50)"]
+        assert panel["lines"][0]["points"] == [[1, 0, "count"], [2, 10, "count"], [10, 100, "formula"]]
+        assert (panel["reported"], panel["gain"]) == ([], "")
+
+    def test_what_is_reported_starts_where_the_reference_fits(self) -> None:
+        (panel,) = shown(longest_sequence, context=self.REPORTED)["panels"]
+        assert panel["reported"] == [[2, 100], [10, 1000]]
+        assert panel["gain"] == "Skipper: 3.0 to 20 × BPTT"
+
+    def test_a_panel_a_network_and_a_place_for_the_names(self) -> None:
+        records = [*SKIPPING, *(r for n in range(5) for r in longest("sltt", {1: (7, "formula")}, network=f"net{n}/digits"))]
+        data = shown(longest_sequence, records, self.REPORTED)
+        assert [panel["network"] for panel in data["panels"]] == [*(f"net{n}/digits" for n in range(5)), LONG]
+        assert longest_sequence.render(data) == longest_sequence.render(data)
+
+
+class TestFidelityFront:
+    def test_shares_of_bptt_exact_and_beaten(self) -> None:
+        (panel,) = shown(fidelity_front)["panels"]
+        points = {p["title"]: (p["memory"], round(p["macs"], 3), p["exact"], p["beaten"]) for p in panel["points"]}
+        assert points == {
+            "BPTT": (1.0, 1.0, True, False),
+            "SLTT": (0.1, 1.0, False, False),
+            "checkpointed BPTT": (0.3, 1.167, True, False),
+            "one-bit replay": (0.2, 1.333, True, False),
+            "Skipper (p = 50, segments = 2)": (0.35, 0.917, False, False),
+            "truncated BPTT (K = 10)": (0.4, 1.0, False, True),  # SLTT: less memory, as many MACs, nearer to BPTT
+        }
+
+    def test_nothing_without_the_cost_at_the_gradient_s_own_batch(self) -> None:
+        elsewhere = [r for r in SKIPPING if r.case["probe"] == "gradient"] + cost("bptt", 1, **{**SMALL, "batch": 64})
+        assert fidelity_front.data(Paper("ottt", elsewhere)) is None
+
+
+class TestFidelityAgainstSkipping:
+    def test_lines_by_segments_rivals_and_choices(self) -> None:
+        (panel,) = shown(fidelity_against_skipping)["panels"]
+        assert panel["lines"] == [
+            {"segments": 1, "points": [[10, 0.99], [50, 0.9]]},
+            {"segments": 2, "points": [[50, 0.95], [75, 0.7]]},
+        ]
+        assert [(rival["title"], rival["cosine"]) for rival in panel["rivals"]] == [
+            ("SLTT", 0.3),
+            ("truncated BPTT (K = 10)", 0.2),
+        ]  # exact ones would lie upon the edge
+        assert [(c["title"], c["cosine"]) for c in panel["choices"]] == [
+            ("default, p = 50, C = 2", 0.95),
+            ("skipped = leak", 0.8),
+        ]
+
+    def test_one_share_is_no_line(self) -> None:
+        only_50 = [r for r in SKIPPING if r.case["options"].get("p", 50) == 50]
+        assert fidelity_against_skipping.data(Paper("ottt", only_50)) is None
+
+    def test_choices_are_not_needed(self) -> None:
+        data = shown(fidelity_against_skipping, [r for r in SKIPPING if "skipped" not in r.case["options"]])
+        assert data["panels"][0]["choices"] == []
+        assert ET.fromstring(fidelity_against_skipping.render(data)) is not None
+
+
+class TestSkippedActivity:
+    def test_rows_by_share_columns_by_data_and_gaps_between(self) -> None:
+        data = shown(skipped_activity)
+        assert [column["dataset"] for column in data["columns"]] == ["cifar10", "n-mnist"]
+        assert [row["title"] for row in data["rows"]] == ["p = 25", "p = 50"]
+        assert "segments = 2" in data["subtitle"]
+        (first, gap), (second, events) = (row["panels"] for row in data["rows"])
+        assert (first["steps"], first["activity"], gap) == (25.0, 10.0, None)
+        assert (second["steps"], second["kept"]) == (50.0, [2, 3])
+        assert events["steps"] == pytest.approx(100 / 3)
+
+
+class TestUsual:
+    def test_settings_tried_beside_are_left_out_of_the_main_network(self) -> None:
+        records = [
+            *(r for T in (6, 7, 8) for r in cost("skipper", 5, T=T, options=(("p", 50),))),
+            *cost("skipper", 9, options=(("p", 70),)),
+            *cost("bptt", 10),
+        ]
+        titles = [row["title"] for group in shown(step_macs, records)["groups"] for row in group["rows"]]
+        assert titles == ["BPTT", "Skipper (p = 50)"]
+
+    def test_settings_measured_as_often_stay(self) -> None:
+        records = [*cost("checkpointed", 5), *cost("checkpointed", 4, options=FALLING)]
+        assert len(shown(step_macs, records)["groups"][0]["rows"]) == 2
+
+
+class TestColours:
+    def test_labels_are_readable_on_light_and_dark_pages(self) -> None:
+        for look in (*style.ALGORITHMS.values(), *style.VERDICTS.values()):
+            assert contrast(look.colour.light, style.PAPER.light) >= 4.5, look.title
+            assert contrast(look.colour.dark, style.PAPER.dark) >= 4.5, look.title
+
+    def test_a_light_colour_has_one_dark_form(self) -> None:
+        dark_of: dict[str, str] = {}
+        tables = (style.ALGORITHMS, style.CATEGORIES, style.ROLES, style.VERDICTS)
+        for colour in (look.colour for table in tables for look in table.values()):
+            assert dark_of.setdefault(colour.light, colour.dark) == colour.dark
+
+    def test_every_algorithm_has_a_look_of_its_own(self) -> None:
+        assert len({look.colour for look in style.ALGORITHMS.values()}) == len(style.ALGORITHMS)
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2.1: ratio of relative luminances, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        linear = [
+            (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
+            for c in (byte / 255 for byte in bytes.fromhex(colour[1:]))
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)

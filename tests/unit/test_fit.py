@@ -61,6 +61,18 @@ def test_largest_finds_the_last_that_fits() -> None:
         assert largest(lambda n: n, size, 500) == min(size, 500)
 
 
+def test_largest_sees_beyond_a_dip() -> None:
+    assert largest(lambda n: n if n < 50 else n / 2, 45) == 90
+
+
+def test_skippers_longest_sequence_is_the_last_of_all_that_fit() -> None:
+    """With few steps a segment cannot be short enough, so that more steps may need less."""
+    need, budget = formula("resnet20/cifar10", "skipper", BATCH, {"p": 50}), 5 * 2**30
+    fitting = [T for T in range(40, 1200) if need(T) <= budget]
+    assert fitting != list(range(40, 40 + len(fitting)))
+    assert longest("resnet20/cifar10", "skipper", BATCH, budget, {"p": 50}) == (fitting[-1], False)
+
+
 SMALL, T_SMALL, BATCH_SMALL = "custom/n-mnist", 7, 4
 
 

@@ -1,0 +1,180 @@
+"""How the gradient's fidelity depends on the share of steps skipped, the number of segments, and choices left open.
+
+Read from algorithms with options ``p`` (per cent of the steps skipped) and ``segments``; an option beside these is a choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from bench.figures import style
+from bench.figures.paper import Paper, exact, on_batch, origin
+from bench.figures.words import by_algorithm, images, title
+from bench.spec import Record
+
+name = "fidelity_against_skipping"
+_PANELS = 2
+_MARKERS = ("o", "s", "D", "^", "v", "P")
+_GRID = {"p", "segments"}
+
+
+def data(paper: Paper) -> dict[str, Any] | None:
+    """A panel a network and data set with at least two shares; below it the choices, tried where most of them were."""
+    by_setting: dict[tuple[Any, ...], list[Record]] = {}
+    for record in sorted(paper.counted("gradient_cosine"), key=by_algorithm):
+        by_setting.setdefault(on_batch(record), []).append(record)
+    panels = [panel for setting, records in sorted(by_setting.items()) if (panel := _panel(setting, records))][:_PANELS]
+    if not panels:
+        return None
+    shown = {tuple(panel[field] for field in ("dataset", "network", "T", "batch")) for panel in panels}
+    networks = ", ".join(dict.fromkeys(panel["network"] for panel in panels))
+    used = [r for setting, records in by_setting.items() if setting in shown for r in records]
+    return {
+        "title": "Gradient fidelity against skipping",
+        "subtitle": (
+            f"Cosine to exact BPTT's gradient on one real batch, on an axis even in the angle; {networks} at initialisation. "
+            "Above: by the share p of steps skipped and the number C of segments; thin lines: rivals that skip none. "
+            "Below: the same with one choice made otherwise."
+        ),
+        "origin": origin(paper, used, "one batch a point"),
+        "panels": panels,
+    }
+
+
+def render(data: dict[str, Any]) -> str:
+    with style.canvas():
+        panels = data["panels"]
+        choices = max(len(panel["choices"]) for panel in panels)
+        heights = [2.6, 0.55 + 0.17 * choices] if choices else [2.6]
+        figure = style.sheet(data, sum(heights) + 0.3)
+        grid = figure.subplots(len(heights), len(panels), squeeze=False, height_ratios=heights)
+        everywhere = [c for panel in panels for c in _cosines(panel)]
+        segments = sorted({line["segments"] for panel in panels for line in panel["lines"]})
+        for axes, panel in zip(grid[0], panels, strict=True):
+            _lines(axes, panel, segments, min(everywhere))
+        grid[0, 0].set_ylabel("cosine to BPTT's gradient")
+        if choices:
+            tried = [c["cosine"] for panel in panels for c in panel["choices"]]
+            for axes, panel in zip(grid[1], panels, strict=True):
+                _choices(axes, panel, (min(tried), max(tried)), names=axes is grid[1, 0])
+        return style.svg(figure, data["title"], _description(panels))
+
+
+def _panel(setting: tuple[Any, ...], records: list[Record]) -> dict[str, Any] | None:
+    skipping = [r for r in records if r.case["options"].keys() >= _GRID]
+    plain = [r for r in skipping if r.case["options"].keys() == _GRID]
+    if len({r.case["options"]["p"] for r in plain}) < 2:
+        return None
+    lines: dict[int, list[list[float]]] = {}
+    for r in plain:
+        lines.setdefault(r.case["options"]["segments"], []).append([r.case["options"]["p"], r.value])  # type: ignore[list-item]
+    dataset, network, T, batch = setting
+    return {
+        "what": f"{images(dataset)}, T = {T}, batch {batch}",
+        "dataset": dataset,
+        "network": network,
+        "T": T,
+        "batch": batch,
+        "algorithm": plain[0].case["algorithm"],
+        "lines": [{"segments": C, "points": sorted(points)} for C, points in sorted(lines.items())],
+        "rivals": [
+            {"algorithm": r.case["algorithm"], "title": title(r), "cosine": r.value}
+            for r in records
+            if r not in skipping and not exact(float(r.value or 0))
+        ],
+        "choices": _tried(plain, [r for r in skipping if r not in plain]),
+    }
+
+
+def _tried(plain: list[Record], others: list[Record]) -> list[dict[str, Any]]:
+    """The choices at the setting with most of them, after the default there."""
+    at = [(r.case["options"]["p"], r.case["options"]["segments"]) for r in others]
+    if not at:
+        return []
+    p, C = place = max(sorted(set(at)), key=at.count)
+    default = [{"title": f"default, p = {p}, C = {C}", "cosine": r.value} for r in plain if _place(r) == place]
+    made = [
+        {"title": ", ".join(f"{k} = {v}" for k, v in sorted(r.case["options"].items()) if k not in _GRID), "cosine": r.value}
+        for r in others
+        if _place(r) == place
+    ]
+    return [*default, *made] if default else []
+
+
+def _lines(axes: Any, panel: Mapping[str, Any], segments: list[int], lowest: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter
+
+    style.plain(axes)
+    style.heading(axes, panel["what"], above=16)
+    colour = style.algorithm(panel["algorithm"]).colour
+    for line in panel["lines"]:
+        nth = segments.index(line["segments"])
+        axes.plot(
+            [p for p, _ in line["points"]], [_angle(c) for _, c in line["points"]], marker=_MARKERS[nth % len(_MARKERS)],
+            ls=style.variant(nth), color=colour.light, lw=1.4, ms=4.5, mew=0, label=f"C = {line['segments']}",
+        )  # fmt: skip
+    for rival in panel["rivals"]:
+        look = style.algorithm(rival["algorithm"])
+        axes.axhline(_angle(rival["cosine"]), color=look.colour.light, lw=0.9)
+        axes.annotate(
+            f"{rival['title']} {rival['cosine']:.2f}", (0.015, _angle(rival["cosine"])), (0, 2), textcoords="offset points",
+            xycoords=axes.get_yaxis_transform(), size=7.5, color=look.colour.light,
+        )  # fmt: skip
+    shares = sorted({p for line in panel["lines"] for p, _ in line["points"]})
+    axes.set_xlim(0, shares[-1] * 1.06)
+    axes.set_ylim(_angle(lowest) + 4, -2)
+    axes.xaxis.set_major_locator(FixedLocator(shares))
+    axes.yaxis.set_major_locator(FixedLocator([_angle(c) for c in (1, 0.99, 0.95, 0.9, 0.8, 0.7, 0.5, 0.3, 0, -0.5, -1)]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda angle, _: f"{math.cos(math.radians(angle)):.2f}"))
+    axes.set_xlabel("p, % of the steps skipped")
+    legend = axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=4, frameon=False, fontsize=7.5, handlelength=2.4,
+        handletextpad=0.4, columnspacing=0.9,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_color(colour.light)
+
+
+def _choices(axes: Any, panel: Mapping[str, Any], span: tuple[float, float], *, names: bool) -> None:
+    style.plain(axes, grid="x")
+    choices, colour = panel["choices"], style.algorithm(panel["algorithm"]).colour.light
+    room = 0.08 * (span[1] - span[0] or 0.1)
+    axes.set_xlim(span[0] - room, span[1] + 3 * room)
+    axes.set_ylim(len(choices) - 0.4, -0.6)
+    axes.set_yticks(range(len(choices)), [choice["title"] if names else "" for choice in choices])
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("cosine to BPTT's gradient")
+    if choices:
+        axes.axvline(choices[0]["cosine"], color=style.MUTED.light, lw=0.8, ls=(0, (2, 2)))
+    for y, choice in enumerate(choices):
+        axes.plot([choice["cosine"]], [y], "o", ms=5.5, mew=1.4, mec=colour, mfc=style.PAPER.light if y else colour)
+        axes.annotate(
+            f"{choice['cosine']:.3f}", (choice["cosine"], y), (6, 0), textcoords="offset points", size=7.5, color=style.INK.light,
+            va="center_baseline",
+        )  # fmt: skip
+
+
+def _angle(cosine: float) -> float:
+    """Degrees between two gradients."""
+    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+
+
+def _cosines(panel: Mapping[str, Any]) -> list[float]:
+    return [c for line in panel["lines"] for _, c in line["points"]] + [rival["cosine"] for rival in panel["rivals"]]
+
+
+def _place(record: Record) -> tuple[Any, Any]:
+    return record.case["options"]["p"], record.case["options"]["segments"]
+
+
+def _description(panels: list[Mapping[str, Any]]) -> str:
+    said = []
+    for panel in panels:
+        lines = [
+            f"C = {line['segments']}: " + ", ".join(f"{c:.3f} at p = {p}" for p, c in line["points"]) for line in panel["lines"]
+        ]
+        others = [f"{other['title']}: {other['cosine']:.3f}" for other in (*panel["rivals"], *panel["choices"])]
+        said.append(f"{panel['what']}: " + "; ".join([*lines, *others]))
+    return "Cosine of the gradient. " + ". ".join(said) + "."

@@ -1,0 +1,99 @@
+"""Which settings could have given what a paper reports: the change against BPTT of every setting counted, by convention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.figures import style
+from bench.figures.paper import Paper, origin
+from bench.inverse import CONVENTIONS, Report, at_once, distance, fits, nearest, settings
+from bench.spec import Record
+
+name = "inverse_problem"
+_LEFT, _RIGHT = -103.0, 40.0  # per cent; what lies beyond is counted at the edge
+
+
+def data(paper: Paper) -> dict[str, Any] | None:
+    """One row a convention; None without reports in context.toml or without settings counted beside BPTT."""
+    asked = paper.context.get(name)
+    if not asked:
+        return None
+    records = [r for metric in sorted({c.metric for c in CONVENTIONS}) for r in paper.counted(metric)]
+    found = settings(records, asked["algorithm"])
+    if not found:
+        return None
+    reports = {quantity: Report(*bounds) for quantity, bounds in asked["reports"].items()}
+    near, together = nearest(found, reports), at_once(found, reports)
+    rows = []
+    for convention in CONVENTIONS:
+        changes = sorted(round(s.changes[convention], 3) for s in found if convention in s.changes)
+        if convention.quantity in reports and changes:
+            report = reports[convention.quantity]
+            rows.append(
+                {
+                    "quantity": convention.quantity,
+                    "convention": convention.name,
+                    "reported": report.change,
+                    "tolerance": report.tolerance,
+                    "changes": changes,
+                    "fits": [str(s) for s in fits(found, convention, report)],
+                    "nearest": round(near.changes.get(convention, 0.0), 2),
+                }
+            )
+    one = "None agrees" if not together else f"{len(together)} agree"
+    return {
+        "title": "Which settings give what the paper reports?",
+        "subtitle": (
+            f"Change against BPTT of {len(found)} settings (networks, T, K, blocks, classifiers), a mark each, in every way of "
+            f"counting; bars: {asked['label']}. {one} with all {len(reports)} reports at once; nearest (rings): {near}, "
+            f"{distance(near, reports):.3g} points off in its worst."
+        ),
+        "origin": origin(paper, [r for r in records if _counts(r, asked["algorithm"])], "one counted step a mark"),
+        "settings": len(found),
+        "together": [str(s) for s in together],
+        "nearest": str(near),
+        "rows": rows,
+    }
+
+
+def _counts(record: Record, algorithm: str) -> bool:
+    return record.case["algorithm"] in ("bptt", algorithm) and record.case["backend"] == "native"
+
+
+def render(data: dict[str, Any]) -> str:
+    with style.canvas():
+        rows = data["rows"]
+        figure = style.sheet(data, 0.36 * len(rows) + 0.22 * len({row["quantity"] for row in rows}) + 0.6)
+        axes = figure.subplots()
+        style.plain(axes, grid="x")
+        axes.set_xlim(_LEFT, _RIGHT)
+        colour = style.algorithm("ttl-bptt").colour.light
+        y, ticks, quantity, said = 0.0, [], "", []
+        for row in rows:
+            if row["quantity"] != quantity:
+                quantity = row["quantity"]
+                y += 0.4
+                axes.text(
+                    0.008, y, f"{quantity}: {row['reported']:g} % reported", transform=axes.get_yaxis_transform(), size=7.5,
+                    weight="bold", color=style.INK.light, va="center_baseline",
+                )  # fmt: skip
+                y += 0.75
+            inside = [x for x in row["changes"] if x <= _RIGHT]
+            axes.plot(inside, [y] * len(inside), "|", ms=9, mew=0.7, color=colour, alpha=0.55)
+            axes.plot([row["reported"]] * 2, [y - 0.42, y + 0.42], color=style.INK.light, lw=1.6)
+            if row["nearest"] <= _RIGHT:
+                axes.plot([row["nearest"]], [y], "o", ms=6.5, mfc="none", mew=1.1, color=style.INK.light)
+            beyond = len(row["changes"]) - len(inside)
+            told = f"{len(row['fits'])} of {len(row['changes'])} agree" + (f", {beyond} beyond" if beyond else "")
+            axes.annotate(
+                told, (1, y), (6, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points", size=7.5,
+                color=(style.INK if row["fits"] else style.MUTED).light, va="center_baseline", annotation_clip=False,
+            )  # fmt: skip
+            said.append(f"{quantity} as {row['convention']}: {told}")
+            ticks.append((y, row["convention"]))
+            y += 1
+        axes.set_ylim(y - 0.3, -0.2)
+        axes.set_yticks([at for at, _ in ticks], [words for _, words in ticks])
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel("change against BPTT, %")
+        return style.svg(figure, data["title"], "A row of marks for every convention. " + "; ".join(said) + ".")

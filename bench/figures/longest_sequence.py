@@ -1,0 +1,156 @@
+"""The longest sequence that trains in a given memory, one panel a network."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from bench.figures import style
+from bench.figures.paper import Paper, origin
+from bench.figures.words import by_algorithm, title
+from bench.spec import Record
+
+name = "longest_sequence"
+_COLUMNS = 3
+_METRIC = re.compile(r"longest T in \d+ GiB")
+
+
+def data(paper: Paper) -> dict[str, Any] | None:
+    """Every network on which the search was made, in the order of their names."""
+    metrics = sorted({r.metric for r in paper.records if _METRIC.fullmatch(r.metric)})
+    found = [r for metric in metrics for r in paper.counted(metric)]
+    if not found:
+        return None
+    by_panel: dict[tuple[str, int], list[Record]] = {}
+    for record in sorted(found, key=lambda r: (r.case["network"], r.case["batch"], *by_algorithm(r), r.detail["GiB"])):
+        by_panel.setdefault((record.case["network"], record.case["batch"]), []).append(record)
+    reported = paper.context.get(name)
+    batches = sorted({batch for _, batch in by_panel})
+    panels = [_panel(*setting, records, reported) for setting, records in by_panel.items()]
+    return {
+        "title": "The longest sequence that trains",
+        "subtitle": (
+            "Most time steps T of a training step whose live tensors fit into a given memory. Filled: T and T + 1 were counted. "
+            "Hollow: by a formula fitted to counts at small T. A line begins where one step fits. "
+            f"Batch {' and '.join(map(str, batches))}."
+        ),
+        "origin": origin(paper, found, "one search a point"),
+        "reported": reported["label"] if reported and any(panel["reported"] for panel in panels) else None,
+        "panels": panels,
+    }
+
+
+def render(data: dict[str, Any]) -> str:
+    with style.canvas():
+        panels = data["panels"]
+        columns = min(_COLUMNS, len(panels) + 1)
+        deep = -(-(len(panels) + 1) // columns)
+        figure = style.sheet(data, 2.35 * deep)
+        grid = figure.subplots(deep, columns, squeeze=False, sharex=True, sharey=True)
+        points = [point for panel in panels for line in panel["lines"] for point in line["points"] if point[1]]
+        reported = [T for panel in panels for _, T in panel["reported"]]
+        budgets, steps = sorted({GiB for GiB, *_ in points}), [T for _, T, _ in points] + reported
+        several = len({panel["batch"] for panel in panels}) > 1
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            style.plain(axes)
+            style.heading(axes, panel["network"] + (f", batch {panel['batch']}" if several else ""))
+            style.logarithmic(axes, "x", budgets)
+            style.logarithmic(axes, "y", [10**e for e in range(7)])
+            axes.set_xlim(budgets[0] / 1.15, budgets[-1] * 1.15)
+            axes.set_ylim(min(steps) / 1.4, max(steps) * 3)
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("memory, GiB")
+            axes.plot(*_columns(panel["reported"]), color=style.MUTED.light, lw=1.4, ls=(0, (1, 1.4)))
+            for line, dash in zip(panel["lines"], _dashes(panel["lines"]), strict=True):
+                _line(axes, line, dash)
+            if panel["gain"]:
+                axes.text(
+                    0.04, 0.97, panel["gain"], transform=axes.transAxes, size=7.5, color=style.INK.light, va="top",
+                    bbox={"facecolor": style.PAPER.light, "edgecolor": "none", "pad": 1.5},
+                )  # fmt: skip
+        for axes in grid[:, 0]:
+            axes.set_ylabel("longest T")
+        for spare in grid.flat[len(panels) :]:
+            spare.set_axis_off()
+        _key(grid.flat[len(panels)], data)
+        return style.svg(figure, data["title"], _description(panels))
+
+
+def _panel(network: str, batch: int, records: list[Record], reported: dict[str, Any] | None) -> dict[str, Any]:
+    lines: dict[str, dict[str, Any]] = {}
+    for r in records:
+        line = lines.setdefault(title(r), {"algorithm": r.case["algorithm"], "title": title(r), "points": []})
+        line["points"].append([r.detail["GiB"], r.value, r.detail["found by"]])
+    drawn = list(lines.values())
+    return {
+        "network": network,
+        "batch": batch,
+        "lines": drawn,
+        "reported": [[GiB, reported["times"] * T] for GiB, T in _of(drawn, reported["of"]).items()] if reported else [],
+        "gain": _gain(drawn, reported) if reported else "",
+    }
+
+
+def _of(lines: list[dict[str, Any]], algorithm: str) -> dict[int, int]:
+    """Longest T by budget, of an algorithm's first setting; where not even one step fits there is none."""
+    found: Iterable[Any] = next((line["points"] for line in lines if line["algorithm"] == algorithm), ())
+    return {GiB: T for GiB, T, _ in found if T}
+
+
+def _gain(lines: list[dict[str, Any]], reported: dict[str, Any]) -> str:
+    """How many times longer than the reference: least and most over the budgets."""
+    mine, reference = _of(lines, reported["against"]), _of(lines, reported["of"])
+    gains = [mine[GiB] / reference[GiB] for GiB in sorted(mine.keys() & reference.keys())]
+    if not gains:
+        return ""
+    names = [style.algorithm(reported[side]).title for side in ("against", "of")]
+    return f"{names[0]}: {min(gains):.1f} to {max(gains):.0f} × {names[1]}"
+
+
+def _line(axes: Any, line: dict[str, Any], dash: Any) -> None:
+    look = style.algorithm(line["algorithm"])
+    shown = [point for point in line["points"] if point[1]]
+    axes.plot([GiB for GiB, *_ in shown], [T for _, T, _ in shown], color=look.colour.light, lw=min(look.width, 2.0), ls=dash)
+    for how, face in (("count", look.colour.light), ("formula", style.PAPER.light)):
+        at = [(GiB, T) for GiB, T, found_by in shown if found_by == how]
+        axes.plot(*_columns(at), "o", ms=3.6, mew=1.0, mfc=face, mec=look.colour.light)
+
+
+def _columns(points: Any) -> tuple[list[Any], list[Any]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _dashes(lines: list[dict[str, Any]]) -> list[Any]:
+    seen: Counter[str] = Counter()
+    dashes = []
+    for line in lines:
+        dashes.append(style.variant(seen[line["algorithm"]]))
+        seen[line["algorithm"]] += 1
+    return dashes
+
+
+def _key(axes: Any, data: dict[str, Any]) -> None:
+    """Names of the lines where a panel is left free."""
+    from matplotlib.lines import Line2D
+
+    lines = {line["title"]: line for panel in data["panels"] for line in panel["lines"]}
+    ordered = sorted(lines.values(), key=lambda line: (style.algorithm_order(line["algorithm"]), line["title"]))
+    handles = []
+    for line, dash in zip(ordered, _dashes(ordered), strict=True):
+        look = style.algorithm(line["algorithm"])
+        handles.append(Line2D([], [], color=look.colour.light, lw=min(look.width, 2.0), ls=dash, label=line["title"]))
+    if data["reported"]:
+        handles.append(Line2D([], [], color=style.MUTED.light, lw=1.4, ls=(0, (1, 1.4)), label=data["reported"]))
+    legend = axes.legend(handles=handles, loc="center left", frameon=False, fontsize=7.5, handlelength=2.6)
+    for text in legend.get_texts():
+        text.set_color(style.INK.light)
+
+
+def _description(panels: list[dict[str, Any]]) -> str:
+    said = []
+    for panel in panels:
+        ends = "; ".join(f"{line['title']} T = {line['points'][-1][1]:,}" for line in panel["lines"])
+        said.append(f"{panel['network']} in {panel['lines'][0]['points'][-1][0]} GiB: {ends}")
+    return "Lines on logarithmic axes, one panel a network. " + ". ".join(said) + "."
