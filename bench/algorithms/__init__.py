@@ -24,6 +24,10 @@ so. It returns the outputs summed over time [B, C], detached. Gradients are clea
 | replay.py | K, run twice, backwards in time | membrane potentials and their gradient | full | end |
 | skipper.py | T/C, kept steps run twice | state and its gradient | full, over the kept steps | end |
 | tbptt.py | K | detached state | full | end or every window |
+| local.py | T | - | full, inside a block of layers | end |
+| ttl_bptt.py | K | detached state | full, inside a block of layers | every block, every window or end |
+
+Blocks of layers and what their losses are taken of: blocks.py.
 """
 
 from __future__ import annotations
@@ -43,6 +47,8 @@ _MODULES = {
     "skipper": "bench.algorithms.skipper",
     "replay": "bench.algorithms.replay",
     "tbptt": "bench.algorithms.tbptt",
+    "local": "bench.algorithms.local",
+    "ttl-bptt": "bench.algorithms.ttl_bptt",
 }
 
 

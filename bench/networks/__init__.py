@@ -7,6 +7,7 @@
 | recurrent.py | R400 of OTTT |
 | hybrid.py | VGG5, VGG11 and ResNet20, assumed for Skipper; a small VGG5 for laptops |
 | lenet.py | LeNet and a custom network for events, assumed for Skipper |
+| alexnet.py | AlexNet-type networks for events and images, assumed for TTL-BPTT; a small one for laptops |
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _MODULES = (
     "bench.networks.recurrent",
     "bench.networks.hybrid",
     "bench.networks.lenet",
+    "bench.networks.alexnet",
 )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.probes.memory import LiveBytes
 from bench.probes.tape import tensors, watching
@@ -46,9 +46,17 @@ def trace_of(step: TrainingStep, x: Tensor, target: Tensor, where: Callable[[], 
     """Watch a training step as ``cost.cost_of`` does. One has run before it: the optimizer's state exists, weights have moved."""
     step.run(x, target)
     trace = Trace(where)
-    trace.mark([*step.net.parameters(), *step.net.buffers()], "parameters")
+    trace.mark(step.net.parameters(), "parameters")
+    trace.mark(held(step.net), "parameters")
     trace.mark([x, target], "inputs")
     trace.mark(tensors([list(state.values()) for state in step.optimizer.state.values()]), "optimizer state")
     with watching(trace):
         step.run(x, target)
     return trace
+
+
+def held(net: nn.Module) -> Iterator[Tensor]:
+    """Buffers, and tensors that modules keep as plain attributes: snnTorch's neurons keep some of their last time step."""
+    yield from net.buffers()
+    for module in net.modules():
+        yield from (value for value in vars(module).values() if isinstance(value, Tensor))

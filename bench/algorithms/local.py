@@ -1,0 +1,42 @@
+"""Local training: BPTT inside a block of layers, nothing between blocks (as in Nøkland and Eidnes 2019, here over time).
+
+    dL[i]/dW = sum_t dL[i]/du[t] * s_pre[t]^T   for the weights W of block i alone,
+    dL[i]/du[t] = dL[i]/ds[t] * f(u[t] - V_th) + dL[i]/du[t+1] * du[t+1]/du[t];   dL[i]/d(input of block i) is not formed
+
+Blocks of ``b`` layers of neurons, their auxiliary ``classifier`` and the order of work are those of blocks.py. One block is BPTT.
+Memory: the graph of T steps of one block, and its input and output spikes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from torch import Tensor
+
+from bench.algorithms import blocks
+from bench.networks.build import Network
+from bench.spec import NetworkSpec, Support
+
+title = "local"
+options: dict[str, object] = {"b": 1, "classifier": "dense"}
+in_windows = True
+
+
+def supports(spec: NetworkSpec) -> Support:
+    return blocks.supports(spec)
+
+
+def prepare(net: Network, b: int = 1, classifier: str = "dense") -> Network:
+    return blocks.prepare(net, b, classifier)
+
+
+def train_step(
+    net: Network,
+    x: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    update: Callable[[], None],
+    b: int = 1,
+    classifier: str = "dense",
+) -> Tensor:
+    return blocks.train(cast(blocks.BlockNetwork, net), x, loss, update, K=x.shape[0], update="end")

@@ -1,0 +1,262 @@
+"""Local training and TTL-BPTT at the papers' sizes: each block's graph is freed before the next runs, and what that leaves.
+
+The peak of a step is the greatest, over windows w and blocks i, of  outside(w, i) + own(w, i):
+
+    outside = parameters + optimizer state + inputs + running sum of outputs
+              + gradients and states that other runs of blocks have left + the spikes that block i reads      by hand, from shapes
+    own     = how far live bytes rise while block i runs alone, on tensors of its own                       measured apart
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import backends, networks
+from bench.algorithms import blocks
+from bench.losses import InstantaneousLoss
+from bench.networks.modules import state_tensors
+from bench.probes.cost import batch_for, cost_of
+from bench.probes.tape import watching
+from bench.probes.trace import Moment, Trace, held, trace_of
+from bench.training_step import TrainingStep, training_step
+
+SMALL, ALEXNET, RESIDUAL = "ttl-small/n-mnist", "alexnet/cifar10-dvs-42", "resnet20/cifar10"
+BACKENDS = ("native", "spikingjelly", "spikingjelly-multistep", "snntorch")
+
+
+def made(network: str, algorithm: str, backend: str = "native", **options: Any) -> TrainingStep:
+    support = backends.available(backend)
+    if not support:
+        pytest.skip(support.reason)
+    return training_step(network, algorithm, backend, device="meta", **options)
+
+
+def peak(network: str, algorithm: str, T: int, batch: int, backend: str = "native", **options: Any) -> int:
+    step = made(network, algorithm, backend, **options)
+    return cost_of(step, *batch_for(step, T, batch, "meta")).memory.total
+
+
+def size(values: Iterable[Tensor]) -> int:
+    """Bytes of the storages behind some tensors, each once."""
+    return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in values}.values())
+
+
+def learning(net: Any, block: int) -> list[nn.Parameter]:
+    """The parameters that block ``block`` trains."""
+    heads = list(net.classifiers)[block : block + 1]
+    return [p for module in (blocks.chain(net.body, net.parts[block]), *heads) for p in module.parameters()]
+
+
+# --------------------------------------------------------------------------- a step, run of a block by run of a block
+
+
+def runs_of(
+    monkeypatch: pytest.MonkeyPatch, step: TrainingStep, T: int, batch: int, train_block: Callable[..., Any] = blocks.train_block
+) -> tuple[list[list[Moment]], int]:
+    """The moments of each run of a block, in order, and the peak of the whole step."""
+    calls, running = 0, 0
+
+    def counted(*args: Any) -> Any:
+        nonlocal calls, running
+        calls += 1
+        running = calls
+        result = train_block(*args)
+        running = 0
+        return result
+
+    monkeypatch.setattr(blocks, "train_block", counted)
+    trace = trace_of(step, *batch_for(step, T, batch, "meta"), where=lambda: running)
+    moments = trace.moments()
+    first = calls // 2 + 1  # a step of training has run before the one that is traced
+    return [[m for m in moments if m.place == call] for call in range(first, calls + 1)], trace.peak().total
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A block on tensors of its own, one window after the other: bytes by which its run rises, and of the state it leaves."""
+
+    rise: list[int]
+    state: list[int]
+
+
+@dataclass(frozen=True)
+class Setting:
+    windows: list[int]  # steps of each
+    shapes: list[tuple[int, ...]]  # of the network's input, and behind each block
+    T: int
+    batch: int
+    update: str
+
+
+def alone(step: TrainingStep, block: int, setting: Setting) -> Alone:
+    net: Any = step.net
+    target = torch.empty(setting.batch, dtype=torch.long, device="meta")
+    net.zero_grad(set_to_none=True)
+    state: Any = None
+    rise, left = [], []
+    for steps in setting.windows:
+        x = torch.empty(steps, setting.batch, *setting.shapes[block], device="meta")
+        trace = Trace()
+        own = learning(net, block)
+        trace.mark([*own, *held(net), x, target, *state_tensors(state)], "temporary")
+        trace.mark([p.grad for p in own if p.grad is not None], "temporary")
+        with watching(trace):
+            _, state = blocks.train_block(net, block, x, state, InstantaneousLoss(target, setting.T))
+        rise.append(trace.peak().total - trace.moments()[0].before)
+        left.append(size(state_tensors(state)))
+        if setting.update != "end":
+            net.zero_grad(set_to_none=True)
+    return Alone(rise, left)
+
+
+def outside(step: TrainingStep, found: list[Alone], setting: Setting, w: int, i: int) -> int:
+    """Live bytes when block i begins in window w."""
+    net: Any = step.net
+    last, batch = len(setting.windows) - 1, setting.batch
+    trained = [4 * sum(p.numel() for p in learning(net, j)) for j in range(len(found))]
+    gradients = {"end": sum(trained[:i] if w == 0 else trained), "window": sum(trained[:i]), "block": 0}[setting.update]
+    newer = sum(block.state[w] for block in found[:i]) if w < last else 0  # nobody takes the last window's
+    older = sum(block.state[w - 1] for block in found[i:]) if w > 0 else 0
+    return (
+        2 * 4 * sum(p.numel() for p in net.parameters())  # and SGD's momentum
+        + size(held(net))
+        + size(batch_for(step, setting.T, batch, "meta"))
+        + 4 * (batch * net.spec.classes if w > 0 else 1)
+        + gradients
+        + newer
+        + older
+        + (4 * setting.windows[w] * batch * prod(setting.shapes[i]) if i > 0 else 0)
+    )
+
+
+CASES = [
+    *((SMALL, backend, {"K": 3, "update": "end"}) for backend in BACKENDS),
+    *((SMALL, "native", {"K": K, "b": b, "update": u}) for K, b, u in [(7, 1, "end"), (2, 3, "window"), (1, 1, "block")]),
+    *((SMALL, backend, {"K": 3, "classifier": "fixed", "update": "block"}) for backend in BACKENDS[1:]),
+    *((ALEXNET, "native", {"K": 7, "b": b, "update": "end"}) for b in (1, 2, 3, 4, 7)),
+    (ALEXNET, "native", {"K": 4, "b": 2, "classifier": "conv", "update": "window"}),
+    *((RESIDUAL, backend, {"K": 3, "b": 2, "update": "window"}) for backend in BACKENDS),  # with dropout
+    ("vgg11-bn/cifar10-dvs", "native", {"K": 3, "b": 3, "update": "window"}),
+]
+
+
+@pytest.mark.parametrize(("network", "backend", "options"), CASES, ids=str)
+def test_the_peaks_of_blocks_alone_explain_the_peak_to_the_byte(
+    monkeypatch: pytest.MonkeyPatch, network: str, backend: str, options: dict[str, Any]
+) -> None:
+    T, batch = 7, 3
+    step, apart = (made(network, "ttl-bptt", backend, **options) for _ in range(2))
+    net: Any = step.net
+    windows = [len(window) for window in torch.empty(T).split(options["K"])]
+    setting = Setting(windows, [net.spec.input, *blocks.output_shapes(net, net.parts)], T, batch, options["update"])
+    order = [(w, i) for w in range(len(windows)) for i in range(len(net.parts))]
+    for _ in range(2):  # the second time as in steady training: snnTorch's modules keep tensors of their last step
+        found = [alone(apart, i, setting) for i in range(len(net.parts))]
+    runs, total = runs_of(monkeypatch, step, T, batch)
+    explained = []
+    for moments, (w, i) in zip(runs, order, strict=True):
+        begins = outside(step, found, setting, w, i)
+        assert moments[0].before == begins, f"window {w}, block {i}: what others left"
+        explained.append(begins + found[i].rise[w])
+        assert max(m.after for m in moments) == explained[-1], f"window {w}, block {i}"
+    assert total == max(explained)
+
+
+def test_a_block_that_keeps_its_graph_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All blocks forward, then all back: the same gradients, and a peak that the sum above does not reach."""
+    T, batch = 7, 3
+    waiting: list[Callable[[], None]] = []
+
+    def locked(net: Any, block: int, x: Tensor, state: Any, criterion: Any) -> tuple[Tensor, Any]:
+        y, state = net.window_of(block, x, state)
+        waiting.append(criterion(net.scores(block, y)).backward)
+        if block == len(net.parts) - 1:
+            while waiting:
+                waiting.pop()()
+        return y.detach(), state
+
+    step = made(SMALL, "local")
+    unlocked, least = runs_of(monkeypatch, step, T, batch)
+    monkeypatch.undo()
+    held, most = runs_of(monkeypatch, made(SMALL, "local"), T, batch, locked)
+    assert most > 1.1 * least
+    assert unlocked[0][0].before == held[0][0].before
+    assert all(u[0].before < h[0].before for u, h in zip(unlocked[1:], held[1:], strict=True))
+
+
+def test_the_trace_falls_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A saw: each tooth is one block's graph, and between teeth no more is left than the input spikes and the gradients."""
+    runs, total = runs_of(monkeypatch, made(ALEXNET, "local"), 10, 16)
+    tops, feet = [max(m.after for m in moments) for moments in runs], [moments[0].before for moments in runs]
+    assert len(runs) == 7
+    assert max(tops) == total
+    for (top, foot), (_, after) in pairwise(zip(tops, feet, strict=True)):
+        assert after < top
+        assert foot < top
+    largest = max(top - foot for top, foot in zip(tops, feet, strict=True))
+    assert largest > 0.8 * (total - feet[0])  # one block's graph is nearly all there ever is
+
+
+@pytest.mark.parametrize(("network", "algorithm", "options"), [(SMALL, "ttl-bptt", {"K": 3}), (ALEXNET, "bptt", {})])
+def test_the_trace_and_the_cost_probe_see_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
+    step = made(network, algorithm, **options)
+    trace = trace_of(step, *batch_for(step, 5, 2, "meta"))
+    assert trace.peak().total == peak(network, algorithm, 5, 2, **options) == max(m.after for m in trace.moments())
+
+
+# --------------------------------------------------------------------------- over K and b
+
+VARIANTS = [
+    ("alexnet/cifar10-dvs-42", 16), ("alexnet-unpooled/cifar10-dvs-48", 16), ("alexnet/cifar10-dvs-128", 16),
+    ("alexnet/cifar10", 32), ("alexnet/fashion-mnist", 32), ("vgg11-bn/cifar10-dvs", 16), ("vgg-sws/cifar10-dvs", 16),
+    (SMALL, 25),
+]  # fmt: skip
+
+
+def assert_falls(peaks: list[int]) -> None:
+    assert all(before > after for before, after in pairwise(peaks)), peaks
+
+
+@pytest.mark.parametrize("backend", ["native", "spikingjelly"])
+@pytest.mark.parametrize(("network", "batch"), VARIANTS)
+def test_the_peak_falls_with_the_window(network: str, batch: int, backend: str) -> None:
+    for b in (1, 2, 99):
+        assert_falls([peak(network, "ttl-bptt", 8, batch, backend, K=K, b=b) for K in (8, 4, 2, 1)])
+
+
+@pytest.mark.parametrize("K", [8, 2])
+@pytest.mark.parametrize(("network", "batch"), VARIANTS)
+def test_the_peak_falls_with_the_block_where_the_graph_is_a_frameworks(network: str, batch: int, K: int) -> None:
+    """Each cut here refines the one before. SpikingJelly's single steps keep several maps a layer, so cutting pays."""
+    layers = sum(map(blocks.neuron_layers, networks.spec(network).layers))
+    sizes = [b for b in (99, 4, 2, 1) if b == 99 or b < layers]
+    assert_falls([peak(network, "ttl-bptt", 8, batch, "spikingjelly", K=K, b=b, classifier="fixed") for b in sizes])
+
+
+@pytest.mark.parametrize(("network", "batch"), VARIANTS)
+def test_with_lean_neurons_single_layers_need_least_of_all_over_a_long_window(network: str, batch: int) -> None:
+    """Native neurons keep one map: the widest layer makes most of the peak by itself, and cuts elsewhere save nothing."""
+    by_b = {b: peak(network, "local", 8, batch, b=b) for b in (1, 2, 3, 4, 99)}
+    assert min(by_b, key=lambda b: by_b[b]) == 1
+
+
+def test_classifiers_can_outweigh_the_graph_that_they_save() -> None:
+    """A dense classifier costs three times its weights: weight, gradient, momentum. A short window's graph can be less."""
+    at = partial(peak, ALEXNET, "ttl-bptt", 8, 16, K=2, update="end")
+    assert at(b=1, classifier="dense") > at(b=99)
+    assert at(b=1, classifier="fixed") < at(b=99)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_updating_block_by_block_holds_one_blocks_gradients(backend: str) -> None:
+    at = partial(peak, ALEXNET, "ttl-bptt", 8, 2, backend, K=2)
+    assert at(update="block") < at(update="window") <= at(update="end")
