@@ -66,7 +66,7 @@ def complaint(result: Result) -> str:
 
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_an_unknown_paper_is_told_with_close_ones(invoke: Invoke, command: str) -> None:
-    assert complaint(invoke(command, "otttt")) == "unknown paper 'otttt': did you mean ottt?"
+    assert complaint(invoke(command, "ottt1")) == "unknown paper 'ottt1': did you mean ottt?"
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
@@ -93,10 +93,10 @@ def test_a_number_of_workers_that_is_none_is_refused(invoke: Invoke, workers: st
 
 
 def test_a_mistake_is_no_traceback_in_a_real_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench", "run", "otttt"]
+    command = [sys.executable, "-m", "bench", "run", "ottt1"]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert ended.returncode == 1
-    assert ended.stderr == "Error: unknown paper 'otttt': did you mean ottt?\n"
+    assert ended.stderr == "Error: unknown paper 'ottt1': did you mean ottt?\n"
     assert ended.stdout == ""
 
 
