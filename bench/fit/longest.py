@@ -61,7 +61,7 @@ def largest(need: Callable[[int], float], budget: float, most: int = MOST) -> in
 
 def longest(network: str, algorithm: str, batch: int, budget: float, options: Mapping[str, Any]) -> tuple[int, bool]:
     """(the largest T that trains in ``budget`` bytes, whether it was counted); 0 where not even one step fits."""
-    T = largest(formula(network, algorithm, batch, options), budget)
+    T = largest(_remembered(network, algorithm, batch, tuple(sorted(options.items()))), budget)
     if T > COUNTED or algorithm not in EXACT:
         return T, False
     need = cache(lambda T: counted(network, algorithm, T, batch, options).memory.total)
@@ -70,6 +70,12 @@ def longest(network: str, algorithm: str, batch: int, budget: float, options: Ma
     while need(T + 1) <= budget:
         T += 1
     return T, True
+
+
+@cache
+def _remembered(network: str, algorithm: str, batch: int, options: tuple[tuple[str, Any], ...]) -> Callable[[int], float]:
+    """The formula with its values, which searches for several budgets share."""
+    return cache(formula(network, algorithm, batch, dict(options)))
 
 
 def formula(network: str, algorithm: str, batch: int, options: Mapping[str, Any]) -> Callable[[int], float]:

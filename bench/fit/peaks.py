@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
-from math import isinf, prod
+from math import ceil, isinf, prod
 from typing import Any
 
 from bench.algorithms import replay
-from bench.algorithms.replay import anchored, steps_back, windows
+from bench.algorithms.replay import steps_back
 from bench.algorithms.segments import graph_and_state
 from bench.probes.cost import batch_for, cost_of
 from bench.training_step import training_step
@@ -75,9 +75,19 @@ class Peaks:
         need = [i * self.state + self.middle(K) for i, K in enumerate(earlier)]
         return sum(lengths) * self.input + max(*need, len(earlier) * self.state + self.graph(last), 0)
 
+    def anchors(self, T: int, K: int) -> int:
+        """States that replay keeps against rounding: between runs of as many whole windows as may be undone in a row."""
+        if isinf(self.steps_back) or T == K:
+            return 0
+        within = int(self.steps_back)
+        short = min(K, within)
+        first = (T - K) % short or short  # what is left over stands first, and may fit beside a full run
+        runs = ceil(((T - K - first) // short) / (within // short))
+        room = within - ((T - K - first) // short - (runs - 1) * (within // short)) * short if runs else within
+        return max(runs - 1, 0) + (1 if runs and first > room else 0)
+
     def replay(self, T: int, K: int) -> float:
-        kept = 0 if isinf(self.steps_back) else len(anchored(windows(T, K, self.steps_back), self.steps_back))
-        return T * self.input + (T - K) * self.spikes + kept * self.state + self.replayed(K)
+        return T * self.input + (T - K) * self.spikes + self.anchors(T, K) * self.state + self.replayed(K)
 
 
 @cache

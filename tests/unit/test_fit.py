@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.algorithms.replay import anchored, windows
 from bench.algorithms.segments import edges, falling_edges
 from bench.fit.longest import counted, formula, largest, longest
 from bench.fit.peaks import Lines, peaks_of, through
@@ -71,6 +72,15 @@ def test_skippers_longest_sequence_is_the_last_of_all_that_fit() -> None:
     fitting = [T for T in range(40, 1200) if need(T) <= budget]
     assert fitting != list(range(40, 40 + len(fitting)))
     assert longest("resnet20/cifar10", "skipper", BATCH, budget, {"p": 50}) == (fitting[-1], False)
+
+
+@pytest.mark.parametrize("decay", ["lenet/dvs-gesture", "vgg-sws/cifar10"])
+def test_the_formula_counts_the_states_that_replay_keeps(decay: str) -> None:
+    peaks = peaks_of(decay, 2)
+    for T in (*range(1, 60), 180, 183, 184, 275, 400):
+        for K in {1, 2, 3, 5, 12, 90, 91, 92, T} & set(range(1, T + 1)):
+            kept = anchored(windows(T, K, peaks.steps_back), peaks.steps_back)
+            assert peaks.anchors(T, K) == len(kept), f"T = {T}, K = {K}"
 
 
 SMALL, T_SMALL, BATCH_SMALL = "custom/n-mnist", 7, 4
