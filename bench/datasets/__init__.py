@@ -1,4 +1,4 @@
-"""Real samples to train on. ``load(name)`` gives one data set; nothing here imports torch until then.
+"""Samples to train on, real but for one simulation. ``load(name)`` gives one data set; nothing here imports torch until then.
 
 A data set is a module, or a value in one, with (see ``samples.Source``)
 
@@ -13,10 +13,13 @@ A data set is a module, or a value in one, with (see ``samples.Source``)
 | n_mnist.py | N-MNIST, whole or its published part |
 | dvs_gesture.py | DVS128 Gesture |
 | cifar10_dvs.py | CIFAR10-DVS |
+| cifar10_dvs_simulated.py | a simulation of CIFAR10-DVS from CIFAR-10: simulated, not recorded |
 | samples.py | what every loaded data set is, and class-balanced parts of one |
 | images.py | a loaded set of images |
 | events.py | a loaded set of event recordings, and its frames |
 | frames.py | from events to frames, kept on disk |
+| event_camera.py | a simulated event camera |
+| event_statistics.py | what recordings of events are like, in few numbers |
 | prepare.py | augmentation and normalisation as data |
 | sequences.py | images over time: still, or as Poisson spikes |
 | real.py | the batches of a case, as sequences over time |
@@ -38,6 +41,7 @@ _MODULES = {
     "cifar10": "bench.datasets.cifar:CIFAR10",
     "cifar100": "bench.datasets.cifar:CIFAR100",
     "cifar10-dvs": "bench.datasets.cifar10_dvs:CIFAR10_DVS",
+    "cifar10-dvs-simulated": "bench.datasets.cifar10_dvs_simulated",
     "dvs-gesture": "bench.datasets.dvs_gesture:DVS_GESTURE",
     "fashion-mnist": "bench.datasets.fashion_mnist",
     "n-mnist": "bench.datasets.n_mnist",

@@ -42,7 +42,16 @@ def test_listing_imports_no_heavy_library():
 
 
 def test_names_and_modules():
-    assert datasets.names() == ["cifar10", "cifar10-dvs", "cifar100", "digits", "dvs-gesture", "fashion-mnist", "n-mnist"]
+    assert datasets.names() == [
+        "cifar10",
+        "cifar10-dvs",
+        "cifar10-dvs-simulated",
+        "cifar100",
+        "digits",
+        "dvs-gesture",
+        "fashion-mnist",
+        "n-mnist",
+    ]
     assert datasets.fallback() in datasets.names()
     for name in datasets.names():
         assert importlib.util.find_spec(datasets.module_name(name)) is not None

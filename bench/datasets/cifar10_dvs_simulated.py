@@ -1,0 +1,236 @@
+"""A simulation of CIFAR10-DVS: 10,000 images of CIFAR-10, moved before a simulated event camera. Nothing here was recorded.
+
+CIFAR10-DVS (Li, Liu, Ji, Li, Shi 2017, Frontiers in Neuroscience 11:309) shows enlarged images of CIFAR-10 on a monitor, moves
+them smoothly on a closed path, again and again, and records this with an event camera (a DVS128). The same here, step by step;
+P: published by its authors, S: said by others who use it or repeat it, A: assumed, C: chosen to agree with a number.
+
+| step | here | how far known |
+|---|---|---|
+| images | the first 1,000 of each class in CIFAR-10's training batches | P 1,000 of each class, A which ones |
+| split | the first nine tenths of each class for training, the rest for testing | A, as ``cifar10_dvs`` splits the real one |
+| enlarged | 32x32 to 512x512, bicubic | P, A Keys' kernel with a = -1/2, 8 bits |
+| around it | the outermost pixels of the image go on | A |
+| path | (0, 0) (10, -10) (20, 0) (10, 10) (0, 0) monitor pixels, six times | P closed, smooth, repeated, S the rest |
+| speed | 200 pixels/s along each axis: 24 moves of 50 ms, 1.2 s | S; the real recordings take S 1.15 to 1.46 s |
+| monitor | sRGB, black at 1 % of white; between whole pixels log intensity changes linearly; no refresh | A |
+| optics | a camera pixel sees 4x4 monitor pixels, the image fills the view, no blur | A |
+| colours | luminance with the weights of BT.709 | A |
+| camera | 128x128 pixels, ON and OFF | P |
+| threshold | 0.3 in log intensity | C: 0.18 million events a recording, as S one of the real ones has (178,165) |
+| mismatch | 0.03 | A, a usual setting of v2e |
+| noise | 0.1 leak and 1 shot noise events a pixel and second | A, leak a usual setting of v2e, shot between its 0 and 5 |
+
+S for path and speed is public code that shows images to a camera the same way; for durations SpikingJelly's maintainers; for the
+number of events public code that replays recording airplane 0.
+
+Samples are simulated when frames of them are first asked for, the chosen ones alone. Kept frames bear the digest of their images
+and of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.datasets.cifar import CIFAR10
+from bench.datasets.events import Events, Recordings
+from bench.spec import Support, seed_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from bench.datasets.event_camera import Camera
+
+NAME = "cifar10-dvs-simulated"
+PART = "simulated from CIFAR-10, not recorded"
+IMAGES = {"train": 900, "test": 100}  # of each class
+SEED = 0
+_VERSION = 1  # of the model: another one needs another number, so that no old frames are taken for new ones
+
+SIDE, SCREEN, BLOCK = 32, 512, 4  # image; monitor, and how much of it one camera pixel sees
+CORNERS = ((0, 0), (10, -10), (20, 0), (10, 10), (0, 0))  # x, y in monitor pixels
+LOOPS = 6
+STEP_US = 5_000  # a monitor pixel along each axis
+BLACK = 0.01  # of white
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedRecordings(Recordings):
+    """Recordings that are made when they are read. ``images`` uint8 [N, 3, 32, 32], ``numbers`` [N] are theirs in CIFAR-10."""
+
+    images: Tensor
+    numbers: Tensor
+
+    def chosen(self, indices: Tensor) -> SimulatedRecordings:
+        return recordings(self.images[indices], self.labels[indices], self.numbers[indices], self.folder)
+
+
+@dataclass(frozen=True)
+class SimulatedEvents(Events):
+    """Events that no camera recorded. A part of them is a smaller simulation: what is not chosen is never made."""
+
+    kind: Literal["simulated"]  # type: ignore[assignment]
+    train: SimulatedRecordings
+    test: SimulatedRecordings
+
+    def chosen(self, train: Tensor, test: Tensor, checksum: str) -> SimulatedEvents:
+        return _events(self.train.chosen(self.train_i[train]), self.test.chosen(self.test_i[test]), checksum)
+
+
+def available(root: Path) -> Support:
+    return CIFAR10.available(root)
+
+
+def load(root: Path, download: bool) -> SimulatedEvents:
+    """Reads CIFAR-10 and simulates nothing yet."""
+    import torch
+
+    source = CIFAR10.load(root, download)
+    of_class = [torch.nonzero(source.train_y == label).flatten() for label in range(source.classes)]
+    places = {"train": slice(IMAGES["train"]), "test": slice(IMAGES["train"], sum(IMAGES.values()))}
+    train, test = (
+        recordings(source.train_x[numbers], source.train_y[numbers], numbers, root / "frames")
+        for numbers in (torch.cat([of[place] for of in of_class]) for place in places.values())
+    )
+    return _events(train, test, hashlib.sha256(f"{source.checksum} {model()}".encode()).hexdigest())
+
+
+def recordings(images: Tensor, labels: Tensor, numbers: Tensor, folder: Path) -> SimulatedRecordings:
+    """Of images uint8 [N, 3, 32, 32], in this order; ``numbers`` [N] decide their noise."""
+    contents = hashlib.sha256(model().encode() + numbers.numpy().tobytes() + images.numpy().tobytes())
+    return SimulatedRecordings(
+        f"{NAME}-{contents.hexdigest()[:16]}",
+        labels,
+        camera().sensor,
+        partial(_each, images, numbers),
+        folder,
+        images,
+        numbers,
+    )
+
+
+def camera() -> Camera:
+    from bench.datasets.event_camera import Camera
+
+    return Camera(seed=SEED)
+
+
+def model() -> str:
+    """All that decides the events of an image."""
+    return f"{NAME} {_VERSION} {camera()} {SIDE} {SCREEN} {BLOCK} {CORNERS} {LOOPS} {STEP_US} {BLACK}"
+
+
+def simulated(image: NDArray[Any], number: int, by: Camera) -> NDArray[Any]:
+    """Events (t microseconds, x, y, p) that the camera sends of one image uint8 [3, 32, 32]; its number decides the noise."""
+    from bench.datasets.event_camera import recording
+
+    positions, shown = path()
+    return recording(by, views(luminance(image), positions), shown, STEP_US, seed_of(NAME, by.seed, number))
+
+
+@cache
+def path() -> tuple[NDArray[Any], NDArray[Any]]:
+    """Positions [S, 2] (x, y) of the image in one loop, and which of them it has after each of all the steps."""
+    import numpy
+
+    corners = numpy.array(CORNERS)
+    moves = [numpy.linspace(a, b, max(abs(b - a)), endpoint=False) for a, b in pairwise(corners)]
+    positions = numpy.concatenate(moves).astype(int)
+    return positions, numpy.arange(LOOPS * len(positions) + 1) % len(positions)
+
+
+def views(screen: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
+    """Log intensity [S, H, W] at each camera pixel when the image is shifted by each of these positions (x, y).
+
+    ``screen`` reaches ``margin`` beyond the image on every side. A camera pixel sees the sum of its block's luminances.
+    """
+    import numpy
+
+    from bench.datasets.event_camera import log_intensity
+
+    blocks = log_intensity(_block_sums(_block_sums(screen).T).T)
+    corners = margin() - positions
+    return numpy.stack([blocks[y : y + SCREEN : BLOCK, x : x + SCREEN : BLOCK] for x, y in corners])
+
+
+def _block_sums(values: NDArray[Any]) -> NDArray[Any]:
+    """Sums of BLOCK rows in succession, from every row on. One order of adding, so that no bit depends on the machine."""
+    n = len(values) - BLOCK + 1
+    total = values[:n].copy()
+    for later in range(1, BLOCK):
+        total += values[later : later + n]
+    return total
+
+
+def luminance(image: NDArray[Any]) -> NDArray[Any]:
+    """An image uint8 [3, 32, 32] as the monitor shows it, black to white as BLACK to 1, with a margin on every side."""
+    import numpy
+
+    weights, intensities = _enlargement(), _intensities()
+    levels = numpy.clip(numpy.rint(weights @ image.astype(numpy.float64) @ weights.T), 0, 255).astype(numpy.uint8)
+    seen: NDArray[Any] = intensities[0][levels[0]] + intensities[1][levels[1]] + intensities[2][levels[2]] + BLACK
+    return seen
+
+
+def margin() -> int:
+    """Monitor pixels beyond the image that come into view."""
+    return max(abs(value) for corner in CORNERS for value in corner)
+
+
+@cache
+def _enlargement() -> NDArray[Any]:
+    """Bicubic weights [SCREEN + 2 margin, SIDE]: Keys 1981, Cubic Convolution Interpolation, a = -1/2, pixel centres aligned.
+
+    Multiples of 2^-16, so that every sum of products with 8 bit levels is exact in float64, whatever its order.
+    """
+    import numpy
+
+    at = (numpy.clip(numpy.arange(-margin(), SCREEN + margin()), 0, SCREEN - 1) + 0.5) * SIDE / SCREEN - 0.5
+    weights = numpy.zeros((len(at), SIDE))
+    for tap in range(-1, 3):
+        pixel = numpy.floor(at).astype(int) + tap
+        x = numpy.abs(at - pixel)
+        near, far = (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+        numpy.add.at(weights, (numpy.arange(len(at)), numpy.clip(pixel, 0, SIDE - 1)), numpy.where(x <= 1, near, far))
+    return weights
+
+
+@cache
+def _intensities() -> NDArray[Any]:
+    """Luminance [3, 256] above black of each level of red, green and blue: sRGB (IEC 61966-2-1), weights of BT.709."""
+    import numpy
+
+    level = numpy.arange(256) / 255
+    linear = numpy.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    return numpy.outer((0.2126, 0.7152, 0.0722), linear) * (1 - BLACK)
+
+
+def _each(images: Tensor, numbers: Tensor) -> Iterator[NDArray[Any]]:
+    by = camera()
+    return (simulated(image, number, by) for image, number in zip(images.numpy(), numbers.tolist(), strict=True))
+
+
+def _events(train: SimulatedRecordings, test: SimulatedRecordings, checksum: str) -> SimulatedEvents:
+    import torch
+
+    return SimulatedEvents(
+        name=NAME,
+        kind="simulated",
+        train=train,
+        test=test,
+        train_i=torch.arange(len(train.labels)),
+        test_i=torch.arange(len(test.labels)),
+        classes=10,
+        citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, University of Toronto; moved as in "
+        "Li, Liu, Ji, Li, Shi 2017, CIFAR10-DVS: An Event-Stream Dataset for Object Classification, "
+        "Frontiers in Neuroscience 11:309",
+        licence="none stated by the authors of CIFAR-10",
+        checksum=checksum,
+        part=PART,
+    )
