@@ -33,7 +33,7 @@ Options = tuple[tuple[str, Any], ...]
 ON_IMAGES = ("ttl-small/cifar10", "cifar10", 4, 50, 3, 4000, 1000, 0.003, 1)
 ON_DIGITS = ("ttl-small/digits", "digits", 4, 50, 3, 1400, 300, 0.003, 1)
 ON_EVENTS = ("ttl-small/n-mnist", "n-mnist", 10, 25, 3, 1000, 100, 0.002, 2)
-SEEDS = range(5)
+SEEDS = range(3)
 
 
 def cases(has: Callable[[str], bool]) -> list[Case]:
