@@ -27,6 +27,7 @@ from bench.records import Store, latest
 from bench.spec import Record, UserError
 
 DECIDED = ("reproduced", "partly", "not reproduced", "stale")
+_MANY = 30  # rows of a cost table for people
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _COST = {
     "peak_live_bytes": "peak live bytes",
@@ -197,6 +198,11 @@ def main_costs(chapter: Chapter) -> list[dict[str, str]]:
         return []
     setting = {"network": data["network"], "T": str(data["T"]), "batch": str(data["batch"])}
     rows = [dict(row) for row in chapter.cost if all(row[name] == value for name, value in setting.items())]
+    if len(rows) > _MANY:  # of a design space, the settings with the fewest options beside the defaults
+        fewest = {
+            row["algorithm"]: min(r["options"].count("=") for r in rows if r["algorithm"] == row["algorithm"]) for row in rows
+        }
+        rows = [row for row in rows if row["options"].count("=") == fewest[row["algorithm"]]]
     rows.sort(key=lambda row: (style.backend_order(row["backend"]), style.algorithm_order(row["algorithm"]), row["options"]))
     reference = next((r for r in rows if (r["algorithm"], r["backend"]) == ("bptt", "native")), None)
     for row in rows:

@@ -12,6 +12,7 @@ from bench.spec import Record
 
 name = "memory_against_T"
 _GIB = 2**30
+_MOST = 24  # lines: a design space of many settings has figures of its own
 # Backends that belong to one framework share its panel; their lines differ in dash.
 _PANELS = {"spikingjelly-multistep": "spikingjelly"}
 
@@ -37,7 +38,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
         )
         if len(records) > 1
     ]
-    if not lines:
+    if not 0 < len(lines) <= _MOST:
         return None
     network, batch = setting
     reported = paper.context.get(name, {})
