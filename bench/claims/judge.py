@@ -75,7 +75,7 @@ def _on_one_machine(claim: Claim, machine: str, is_fresh: bool, evidence: Eviden
         verdict = "not reproduced"
     reason = "; ".join([f.reason for f in findings] + [f"not measured: {what}" for what in missing])
     used = [record for finding in findings for record in finding.records]
-    if verdict == "reproduced" and any(r.detail.get("kind") == "simulated" for r in used):
+    if verdict == "reproduced" and any(str(r.detail.get("part", "")).startswith("simulated") for r in used):
         verdict, reason = "partly", f"{reason}; on simulated data"
     if not is_fresh:
         verdict, reason = "stale", f"the code has changed since it was measured; then: {reason}"

@@ -158,7 +158,7 @@ def test_a_part_without_evidence_keeps_the_whole_from_being_reproduced(claim: Ma
 
 
 def test_simulated_data_never_reproduce(claim: MakeClaim, record: MakeRecord) -> None:
-    v = verdict(claim("positive"), record(1, detail={"kind": "simulated"}))
+    v = verdict(claim("positive"), record(1, detail={"part": "simulated from CIFAR-10, not recorded"}))
     assert v.verdict == "partly"
     assert v.reason.endswith("on simulated data")
 
