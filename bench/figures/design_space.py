@@ -62,7 +62,8 @@ def render(data: dict[str, Any]) -> str:
         deep = -(-len(panels) // columns)
         figure = style.sheet(data, 1.75 * deep)
         grid = figure.subplots(deep, columns, squeeze=False)
-        shades = LinearSegmentedColormap.from_list("saved", ["#ffffff", style.algorithm("ttl-bptt").colour.light])
+        # not quite white, which a dark page would exchange
+        shades = LinearSegmentedColormap.from_list("saved", ["#fdfbfb", style.algorithm("ttl-bptt").colour.light])
         said = []
         for spare in grid.flat[len(panels) :]:
             spare.set_visible(False)
