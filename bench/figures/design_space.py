@@ -61,7 +61,16 @@ def render(data: dict[str, Any]) -> str:
         columns = 2
         deep = -(-len(panels) // columns)
         figure = style.sheet(data, 1.75 * deep)
-        grid = figure.subplots(deep, columns, squeeze=False)
+        engine: Any = figure.get_layout_engine()
+        left, bottom, width, height = engine.get()["rect"]
+        figure.set_layout_engine("none")  # cells stand on a fixed grid: the same bytes in every run
+        grid = figure.subplots(
+            deep, columns, squeeze=False,
+            gridspec_kw={
+                "left": left + 0.05, "right": left + width, "bottom": bottom + 0.09 * height, "top": bottom + 0.93 * height,
+                "hspace": 0.38, "wspace": 0.12,
+            },
+        )  # fmt: skip
         # not quite white, which a dark page would exchange
         shades = LinearSegmentedColormap.from_list("saved", ["#fdfbfb", style.algorithm("ttl-bptt").colour.light])
         said = []

@@ -177,7 +177,7 @@ def test_a_papers_page_tells_every_claim_as_the_ledger_does(written: Path) -> No
 
 
 def test_readme_shows_costs_of_the_cost_table(written: Path) -> None:
-    """Every row shown is a row of the table, rounded; and all of its network, T and batch are shown."""
+    """Every row shown is a row of the table, rounded; and all of its network, T and batch are shown, unless they are many."""
     block = _block(written / "README.md", "cost")
     captions = re.findall(r"^(\S+), T = (\d+), batch (\d+), one training step:$", block, re.MULTILINE)
     tables = _tables(written / "README.md", "cost")
@@ -190,7 +190,8 @@ def test_readme_shows_costs_of_the_cost_table(written: Path) -> None:
     }
     for setting, shown in zip(captions, tables, strict=True):
         rows = [row for row in _csv(written / "results" / "cost.csv") if (row["network"], row["T"], row["batch"]) == setting]
-        assert len(rows) == len(shown) > 4
+        assert len(shown) > 4
+        assert len(shown) == len(rows) or len(rows) > report._MANY >= len(shown)  # of a design space, the plainest settings
         for line in shown:
             fitting = [row for row in rows if all(_rounds_to(int(row[name]), line[title]) for title, name in exact.items())]
             assert fitting, line
