@@ -22,6 +22,7 @@ _PROBE_MODULES = {
     "cuda-memory": "bench.probes.cuda_memory",
     "longest": "bench.probes.longest",
     "activity": "bench.probes.activity",
+    "events": "bench.probes.events",
 }
 
 _REFERENCE = ("bench.algorithms.bptt", "bench.backends.native")  # what some probes measure against

@@ -22,6 +22,7 @@ from typing import Any
 from bench.claims import VERDICTS, Verdict, as_csv, counts, judge, ledger_rows, load_claims
 from bench.figures import style
 from bench.figures.paper import Paper, options
+from bench.figures.words import images
 from bench.files import write_whole
 from bench.records import Store, latest
 from bench.spec import Record, UserError
@@ -216,6 +217,25 @@ def main_costs(chapter: Chapter) -> list[dict[str, str]]:
     return rows
 
 
+def event_columns(chapter: Chapter | None) -> list[dict[str, Any]]:
+    """What the event recordings of each data set are like: real ones first, a part of a set told to be one."""
+    records = chapter.paper.counted("event_rate") if chapter else []
+    columns = []
+    for record in sorted(records, key=lambda r: (_simulated(r), r.case["dataset"])):
+        part = "" if _simulated(record) else record.detail.get("part", "")  # the name of what is simulated says so
+        numbers = {name: _plain(value) for name, value in record.detail.items() if name != "part"}
+        columns.append({"title": images(record.case["dataset"]) + (f" ({part})" if part else ""), "numbers": numbers})
+    return columns
+
+
+def _simulated(record: Record) -> bool:
+    return str(record.detail.get("part", "")).startswith("simulated")
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
+
+
 def _with_blocks(path: Path, found: Sequence[Chapter], chapter: Chapter | None) -> str:
     """A hand-written page with its generated blocks filled in."""
 
@@ -243,7 +263,7 @@ def _template(name: str, **values: Any) -> str:
     environment.filters |= {"measured": measured, "counts": counts, "cell": lambda text: str(text).replace("|", "\\|")}
     environment.globals |= {
         "VERDICTS": VERDICTS, "backend": style.backend, "looks": style.VERDICTS,
-        "main_costs": main_costs,
+        "main_costs": main_costs, "event_columns": event_columns,
     }  # fmt: skip
     return environment.get_template(name).render(**values)
 

@@ -55,15 +55,17 @@ def seed_of(*names: object) -> int:
 # --------------------------------------------------------------------------- neurons
 
 
+SurrogateKind = Literal["sigmoid", "triangle", "rectangle", "arctangent", "fast sigmoid"]
+
+
 @dataclass(frozen=True)
 class Surrogate:
-    """Derivative used in place of the Heaviside step's, as a function of x = u - V_th.
+    """Derivative used in place of the Heaviside step's: which function of x = u - V_th, and its steepness.
 
-    sigmoid    alpha * sigma(alpha x) * (1 - sigma(alpha x))
-    triangle   max(0, 1 - |x|) with width alpha = 1: alpha * max(0, 1 - alpha |x|)
+    Equations: kernels/surrogate.py.
     """
 
-    kind: Literal["sigmoid", "triangle"] = "sigmoid"
+    kind: SurrogateKind = "sigmoid"
     alpha: float = 4.0
 
 
@@ -200,7 +202,7 @@ class NetworkSpec:
 
 # --------------------------------------------------------------------------- cases
 
-PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "cuda-memory", "longest", "activity")
+PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "speed", "cuda-memory", "longest", "activity")
 SCALES = ("smoke", "laptop", "full")
 PROBE_OPTIONS = ("epochs", "repeats", "test_images", "train_images")  # options of a case that are no algorithm's
 

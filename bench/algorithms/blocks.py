@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.networks import modules as m
+from bench.networks.arranged import restored
 from bench.networks.build import Network, Shape
 from bench.spec import YES, Conv, Dense, Flatten, Layer, Loop, NetworkSpec, Residual, Spike, Support, UserError, choose, no
 
@@ -102,6 +103,8 @@ def prepare(net: Network, b: int, classifier: str) -> BlockNetwork:
     """Cut ``net`` into blocks of ``b`` and put the classifiers behind them, unset like all weights of a new network."""
     make = CLASSIFIERS[choose("classifier", classifier, CLASSIFIERS)]
     cut = parts(net.spec.layers, b)
+    for begin, _ in cut[1:]:
+        restored(net.body, begin)  # the block before ends here, and its classifier reads the same
     with torch.device(next(net.parameters()).device):
         return BlockNetwork(net, cut, [make(shape, net.spec.classes) for shape in output_shapes(net, cut)[:-1]])
 
@@ -140,14 +143,14 @@ class FixedClassifier(nn.Module):
 
 
 def _dense(shape: Shape, classes: int) -> nn.Module:
-    flat = m.Stateless(lambda x: x.flatten(1))
+    flat = m.Weightless(lambda x: x.flatten(1))
     return m.Chain([flat, m.DenseSynapse(Dense(classes, init="default"), prod(shape), "spikes")])
 
 
 def _conv(shape: Shape, classes: int) -> nn.Module:
-    as_map = m.Stateless(lambda x: x if x.dim() == 4 else x[:, :, None, None])
+    as_map = m.Weightless(lambda x: x if x.dim() == 4 else x[:, :, None, None])
     pointwise = m.ConvSynapse(Conv(classes, kernel=1, padding=0), shape[0], "spikes")
-    return m.Chain([as_map, pointwise, m.Stateless(lambda x: x.mean((2, 3)))])
+    return m.Chain([as_map, pointwise, m.Weightless(lambda x: x.mean((2, 3)))])
 
 
 def _fixed(shape: Shape, classes: int) -> nn.Module:

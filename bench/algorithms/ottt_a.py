@@ -3,7 +3,8 @@
     dL/dW = sum_t g[t] * a_pre[t]^T,   a_pre[t] = decay * a_pre[t-1] + s_pre[t]
 
 g[t] is the error at the membrane u[t], back-propagated through space at step t only; the presynaptic trace a_pre carries what
-the past contributed. Weights are updated once, after step T. Memory does not depend on T.
+the past contributed. Weights are updated once, after step T. Memory does not depend on T. ``K`` steps may run as one window,
+layer by layer: the same gradient, for K times the memory.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from bench.algorithms.sltt import step_by_step
+from bench.algorithms.sltt import in_space, in_windows_of
 from bench.algorithms.traces import with_traces
 from bench.networks.build import Network
+from bench.networks.modules import holding_weights
 from bench.spec import YES, NetworkSpec, Support
 
 title = "OTTT-A"
-options: dict[str, object] = {}
+options: dict[str, object] = {"K": 1}
 in_windows = False
 
 
@@ -26,11 +28,12 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network) -> Network:
-    return with_traces(net, net.spec.neuron.decay)
+def prepare(net: Network, K: int = 1) -> Network:
+    return with_traces(in_space(net, K), net.spec.neuron.decay)
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-    total = step_by_step(net, x, loss)
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], K: int = 1) -> Tensor:
+    with holding_weights(net):
+        total = in_windows_of(net, x, loss, K)
     update()
     return total

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from bench.algorithms.sltt import step_by_step
+from bench.algorithms.sltt import in_windows_of
 from bench.algorithms.traces import with_traces
 from bench.networks.build import Network
 from bench.spec import YES, NetworkSpec, Support
@@ -31,4 +31,4 @@ def prepare(net: Network) -> Network:
 
 
 def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-    return step_by_step(net, x, loss, after_step=update)
+    return in_windows_of(net, x, loss, after_window=update)

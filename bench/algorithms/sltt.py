@@ -2,7 +2,8 @@
 
     dL/dW = sum_t g[t] * s_pre[t]^T,   g[t] = error at the membrane u[t], back-propagated through space at step t only
 
-Each step's graph is freed before the next: memory does not depend on T.
+Each step's graph is freed before the next: memory does not depend on T. ``K`` steps may run as one window, layer by layer: the
+same gradient, from fewer and larger operators, for K times the memory.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import torch
 from torch import Tensor
 
 from bench.networks.build import Network
-from bench.networks.modules import map_state
-from bench.spec import YES, NetworkSpec, Support
+from bench.networks.modules import FeedbackLoop, holding_weights, map_state
+from bench.spec import YES, NetworkSpec, Support, UserError
 
 title = "SLTT"
-options: dict[str, object] = {}
+options: dict[str, object] = {"K": 1}
 in_windows = False
 
 
@@ -25,29 +26,46 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network) -> Network:
-    return net
+def prepare(net: Network, K: int = 1) -> Network:
+    return in_space(net, K)
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-    total = step_by_step(net, x, loss)
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], K: int = 1) -> Tensor:
+    with holding_weights(net):
+        total = in_windows_of(net, x, loss, K)
     update()
     return total
 
 
-def step_by_step(
-    net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], after_step: Callable[[], None] | None = None
+def in_space(net: Network, K: int) -> Network:
+    """Make sure that no gradient goes through time inside a window of K steps. UserError where it cannot be kept out."""
+    if K < 1:
+        raise UserError(f"K = {K} steps a window; use K >= 1")
+    if K == 1:
+        return net
+    if any(isinstance(module, FeedbackLoop) for module in net.modules()):
+        raise UserError(f"K = {K}: a loop carries its gradient through time inside a window; use K = 1")
+    for layer in net.neurons():
+        keep_in_space = getattr(layer.neurons, "in_space", None)
+        if keep_in_space is None:
+            raise UserError(f"K = {K}: these neurons carry the gradient through time; use K = 1, or a native backend")
+        keep_in_space()
+    return net
+
+
+def in_windows_of(
+    net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], K: int = 1, after_window: Callable[[], None] | None = None
 ) -> Tensor:
-    """Back-propagate each step's loss on its own, with a detached state between steps; gradients add up in .grad."""
-    state = net.initial_state(x.shape[1])
-    total: Tensor | None = None
-    for x_t in x:
-        out, state = net.step(x_t, state)
-        loss(out.unsqueeze(0)).backward()
-        state = map_state(torch.Tensor.detach, state)
-        total = out.detach() if total is None else total + out.detach()
-        if after_step is not None:
-            after_step()
-    if total is None:
+    """Back-propagate each window's loss on its own, with a detached state between them; gradients add up in .grad."""
+    if not x.shape[0]:
         raise ValueError("a sequence of no time steps has no gradient")
+    state = net.initial_state(x.shape[1])
+    total = x.new_zeros(())
+    for begin in range(0, x.shape[0], K):
+        out, state = net.window(x[begin : begin + K], state)
+        loss(out).backward()
+        state = map_state(torch.Tensor.detach, state)
+        total = total + out.detach().sum(0)
+        if after_window is not None:
+            after_window()
     return total

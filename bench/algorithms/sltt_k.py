@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.networks.build import Network
-from bench.networks.modules import map_state
+from bench.networks.modules import holding_weights, map_state
 from bench.spec import YES, NetworkSpec, Support, UserError
 
 title = "SLTT-k"
@@ -36,15 +36,14 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
         raise UserError(f"sltt-k: k = {k} of T = {steps} steps; use 1 <= k <= T")
     drawn = set(torch.randperm(steps)[:k].tolist())
     state = net.initial_state(x.shape[1])
-    total: Tensor | None = None
-    for t, x_t in enumerate(x):
-        with torch.set_grad_enabled(t in drawn):
-            out, state = net.step(x_t, state)
-            if t in drawn:
-                loss(out.unsqueeze(0)).backward()
-        state = map_state(torch.Tensor.detach, state)
-        total = out.detach() if total is None else total + out.detach()
+    total = x.new_zeros(())
+    with holding_weights(net):
+        for t in range(steps):
+            with torch.set_grad_enabled(t in drawn):
+                out, state = net.window(x[t : t + 1], state)
+                if t in drawn:
+                    loss(out).backward()
+            state = map_state(torch.Tensor.detach, state)
+            total = total + out.detach().sum(0)
     update()
-    if total is None:
-        raise ValueError("a sequence of no time steps has no gradient")
     return total

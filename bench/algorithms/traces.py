@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from bench.networks.build import Network
-from bench.networks.modules import ConvSynapse, State, Synapse
+from bench.networks.modules import ConvSynapse, State, Synapse, fold
 
 
 class _TracedConv(torch.autograd.Function):
@@ -59,7 +59,7 @@ class _TracedDense(torch.autograd.Function):
 
 
 class TracedSynapse(nn.Module):
-    """A synapse with its presynaptic trace as state; runs one time step at a time while training."""
+    """A synapse with its presynaptic trace as state. While training it runs windows whose gradient stays in its time step."""
 
     def __init__(self, synapse: Synapse, decay: float) -> None:
         super().__init__()
@@ -69,15 +69,28 @@ class TracedSynapse(nn.Module):
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if not torch.is_grad_enabled():
             return self.synapse(x, state)  # type: ignore[no-any-return]
-        (x_t,) = x
-        trace = x_t.detach() if state is None else (state * self.decay).add_(x_t.detach())
-        weight = self.synapse.effective_weight()
+        traces = traced(x.detach(), state, self.decay)
+        weight, folded = self.synapse.weight_now(), traces.flatten(0, 1)
         if isinstance(self.synapse, ConvSynapse):
-            spec = self.synapse.spec
-            y = _TracedConv.apply(x_t, weight, self.synapse.bias, trace, spec.stride, spec.padding)
+            spec, bias = self.synapse.spec, self.synapse.bias
+            y = fold(x, lambda flat: _TracedConv.apply(flat, weight, bias, folded, spec.stride, spec.padding))
         else:
-            y = _TracedDense.apply(x_t, weight, self.synapse.bias, trace)
-        return y.unsqueeze(0), trace
+            y = fold(x, lambda flat: _TracedDense.apply(flat, weight, self.synapse.bias, folded))
+        return y, traces[-1] if len(traces) == 1 else traces[-1].clone()
+
+
+def traced(x: Tensor, before: Tensor | None, decay: float) -> Tensor:
+    """The traces a[t] of x [K, B, ...]; ``before`` [B, ...] is the trace that comes in."""
+    if len(x) == 1:
+        return x if before is None else (before * decay).add_(x[0])[None]
+    a = torch.empty_like(x)
+    for t in range(len(x)):
+        if before is None:
+            a[t].copy_(x[t])
+        else:
+            torch.mul(before, decay, out=a[t]).add_(x[t])
+        before = a[t]
+    return a
 
 
 def with_traces(net: Network, decay: float) -> Network:

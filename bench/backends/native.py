@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
-from bench.kernels.lif import lif
+from bench.kernels.lif import lif, lif_in_space
 from bench.spec import NeuronSpec
 
 name = "native"
@@ -19,9 +21,14 @@ class NativeLIF(nn.Module):
     def __init__(self, spec: NeuronSpec) -> None:
         super().__init__()
         self.spec = spec
+        self.run: Callable[..., tuple[Tensor, Tensor]] = lif
+
+    def in_space(self) -> None:
+        """From now on no gradient goes through time."""
+        self.run = lif_in_space
 
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
-        return lif(x, v, self.spec)
+        return self.run(x, v, self.spec)
 
 
 def neurons(spec: NeuronSpec) -> nn.Module:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from bench.cells import Cell, beside, cell_of
 from bench.claims.claim import Selector
 from bench.spec import SCALES, Record
 
@@ -29,13 +31,30 @@ class Evidence:
     def series(self, selector: Selector, along: str, scale: str) -> list[Record]:
         """Records that differ in ``along`` alone, in its order: of all series that reach ``scale``, the one that goes
         highest, then the most recent."""
-        series: dict[str, list[Record]] = {}
-        for record in self.all(selector):
-            rest = {name: value for name, value in record.case.items() if name not in (along, "scale")}
-            series.setdefault(json.dumps(rest, sort_keys=True), []).append(record)
-        deciding = [item for item in series.items() if rank(item[1])[0] >= SCALES.index(scale)]
-        best = max(deciding, key=lambda item: (*rank(item[1]), item[0]), default=("", []))
-        return sorted(best[1], key=lambda record: record.case[along])
+
+        def rest(record: Record) -> Mapping[str, Any]:
+            return {name: value for name, value in record.case.items() if name not in (along, "scale")}
+
+        return sorted(_best(self.all(selector), rest, scale), key=lambda record: record.case[along])
+
+    def grid(self, selector: Selector, scale: str) -> dict[Cell, dict[int, Record]]:
+        """Records of one design space (see bench/cells.py) by cell and seed; which one is chosen as for ``series``."""
+        found: dict[Cell, dict[int, Record]] = {}
+        inside = [record for record in self.all(selector) if cell_of(record.case)]
+        for record in _best(inside, lambda record: beside(record.case), scale):
+            cell = cell_of(record.case)
+            assert cell is not None, "others were left out"
+            found.setdefault(cell, {})[record.case["seed"]] = record
+        return found
+
+
+def _best(records: Iterable[Record], alike: Callable[[Record], Mapping[str, Any]], scale: str) -> list[Record]:
+    """Of the groups of records that are ``alike`` and reach ``scale``, the one that goes highest, then the most recent."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(json.dumps(alike(record), sort_keys=True), []).append(record)
+    deciding = [item for item in groups.items() if rank(item[1])[0] >= SCALES.index(scale)]
+    return max(deciding, key=lambda item: (*rank(item[1]), item[0]), default=("", []))[1]
 
 
 def matches(selector: Selector, record: Record) -> bool:

@@ -15,14 +15,16 @@
 | fidelity_against_memory.py | what does the memory saved cost in gradient fidelity? |
 | fidelity_front.py | ... and what do memory, computation and fidelity cost one another? |
 | fidelity_against_skipping.py | how does fidelity depend on what an algorithm skips, and on choices left open? |
-| design_space.py | what do truncation and blocks change, cell by cell? |
+| design_space.py | what do truncation and blocks change of the cost, cell by cell? |
+| quality_space.py | ... and of accuracy, over-fitting and the gradient? |
+| accuracy_front.py | ... and what do memory and accuracy cost one another? |
 | inverse_problem.py | which settings could have given what the paper reports, in which way of counting? |
 | skipped_activity.py | which time steps are skipped, and how much activity lies in them? |
 | cosine_by_layer.py | where in the network does the gradient part from BPTT's? |
 | training_curves.py | does it learn, on real images? |
 | reported_against_measured.py | how do measured numbers stand to those that the paper reports? |
 
-paper.py holds what figures read, style.py how they look, rows.py and words.py what several of them share.
+paper.py holds what figures read, style.py how they look, rows.py, heat.py, spaces.py and words.py what several of them share.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from bench.figures import (
+    accuracy_front,
     cosine_by_layer,
     design_space,
     fidelity_against_memory,
@@ -40,6 +43,7 @@ from bench.figures import (
     memory_against_batch,
     memory_against_T,
     peak_breakdown,
+    quality_space,
     reported_against_measured,
     skipped_activity,
     step_macs,
@@ -53,6 +57,8 @@ FIGURES: tuple[ModuleType, ...] = (
     longest_sequence,
     inverse_problem,
     design_space,
+    quality_space,
+    accuracy_front,
     peak_breakdown,
     step_macs,
     step_time,

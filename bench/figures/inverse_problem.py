@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.figures import style
 from bench.figures.paper import Paper, origin
-from bench.inverse import CONVENTIONS, Report, at_once, distance, fits, nearest, settings
+from bench.inverse import CONVENTIONS, Report, Setting, at_once, distance, fits, nearest, settings
 from bench.spec import Record
 
 name = "inverse_problem"
@@ -48,7 +49,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
             f"counting; bars: {asked['label']}. {one} with all {len(reports)} reports at once; nearest (rings): {near}, "
             f"{distance(near, reports):.3g} points off in its worst."
         ),
-        "origin": origin(paper, [r for r in records if _counts(r, asked["algorithm"])], "one counted step a mark"),
+        "origin": origin(paper, [r for r in records if _counts(r, asked["algorithm"], found)], "one counted step a mark"),
         "settings": len(found),
         "together": [str(s) for s in together],
         "nearest": str(near),
@@ -56,8 +57,9 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def _counts(record: Record, algorithm: str) -> bool:
-    return record.case["algorithm"] in ("bptt", algorithm) and record.case["backend"] == "native"
+def _counts(record: Record, algorithm: str, found: Sequence[Setting]) -> bool:
+    counted = record.case["algorithm"] in ("bptt", algorithm) and record.case["backend"] == "native"
+    return counted and record.case["network"] in {setting.network for setting in found}
 
 
 def render(data: dict[str, Any]) -> str:

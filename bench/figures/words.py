@@ -16,6 +16,7 @@ _IMAGES = {
     "n-mnist": "N-MNIST",
     "dvs-gesture": "DVS128 Gesture",
     "cifar10-dvs": "CIFAR10-DVS",
+    "cifar10-dvs-simulated": "CIFAR10-DVS, simulated",
     "digits": "scikit-learn's digits (8×8, a stand-in for the paper's images)",
 }
 

@@ -26,48 +26,75 @@ from bench.spec import NeuronSpec
 
 class _LIF(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, v: Tensor | None, neuron: NeuronSpec) -> tuple[Tensor, Tensor]:
-        u, s, carried = torch.empty_like(x), torch.empty_like(x), torch.empty_like(x[0])
-        for t in range(x.shape[0]):
-            if v is None:
-                u[t].copy_(x[t])
-            else:
-                torch.mul(v, neuron.decay, out=u[t]).add_(x[t])
-            torch.ge(u[t], neuron.threshold, out=s[t])
-            if neuron.reset == "soft":
-                torch.sub(u[t], s[t], alpha=neuron.threshold, out=carried)
-            else:
-                torch.mul(u[t], 1 - s[t], out=carried)
-            v = carried
-        ctx.save_for_backward(u)
+    def forward(ctx: Any, x: Tensor, v: Tensor | None, decay: Tensor | float, neuron: NeuronSpec) -> tuple[Tensor, Tensor]:
+        u, s, after = run(x, v, decay, neuron)
+        ctx.save_for_backward(u, v if torch.is_tensor(decay) else None, decay if torch.is_tensor(decay) else None)
         ctx.neuron = neuron
         ctx.set_materialize_grads(False)
-        return s, carried
+        return s, after
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g_s: Tensor | None, g_v: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, g_s: Tensor | None, g_v: Tensor | None) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        u, v, decay = ctx.saved_tensors
+        neuron: NeuronSpec = ctx.neuron
+        g_u, g_v = through_time(u, g_s, g_v, neuron, ctx.needs_input_grad[1], decay)
+        g_decay = through_decay(u, v, g_u, neuron, decay) if ctx.needs_input_grad[2] else None
+        return g_u, g_v, g_decay, None
+
+
+class _LIFInSpace(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, v: Tensor | None, neuron: NeuronSpec) -> tuple[Tensor, Tensor]:
+        u, s, after = run(x, v, neuron.decay, neuron)
+        ctx.save_for_backward(u)
+        ctx.neuron = neuron
+        ctx.mark_non_differentiable(after)
+        return s, after
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g_s: Tensor, _: None) -> tuple[Tensor, None, None]:
         (u,) = ctx.saved_tensors
-        g_x, g_v = through_time(u, g_s, g_v, ctx.neuron, ctx.needs_input_grad[1])
-        return g_x, g_v, None
+        return derivative_(u - ctx.neuron.threshold, ctx.neuron.surrogate).mul_(g_s), None, None
+
+
+def run(x: Tensor, v: Tensor | None, decay: Tensor | float, neuron: NeuronSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """(u [K, B, ...], s [K, B, ...], v [B, ...] after the last step). Membrane potentials of bfloat16 currents are float32."""
+    kept = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
+    u, s, after = torch.empty_like(x, dtype=kept), torch.empty_like(x), torch.empty(x.shape[1:], dtype=kept, device=x.device)
+    if not x.shape[0]:
+        after.zero_() if v is None else after.copy_(v)
+    for t in range(x.shape[0]):
+        if v is None:
+            u[t].copy_(x[t])
+        else:
+            torch.mul(v, decay, out=u[t]).add_(x[t])
+        torch.ge(u[t], neuron.threshold, out=s[t])
+        if neuron.reset == "soft":
+            torch.sub(u[t], s[t], alpha=neuron.threshold, out=after)
+        else:
+            torch.mul(u[t], 1 - s[t], out=after)
+        v = after
+    return u, s, after
 
 
 def through_time(
-    u: Tensor, g_s: Tensor | None, g_v: Tensor | None, neuron: NeuronSpec, further: bool
+    u: Tensor, g_s: Tensor | None, g_v: Tensor | None, neuron: NeuronSpec, further: bool, decay: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """(g_x [K, B, ...], g_v [B, ...] before the first step) from u, g_s and the g_v after the last step.
 
     ``further``: whether the gradient goes on to steps before these; else the second is None. None stands for zeros.
     """
     g_x = torch.empty_like(u)
-    back = torch.empty_like(u[0]) if u.shape[0] > 1 or further else None
+    back = u.new_empty(u.shape[1:]) if u.shape[0] > 1 or further else None
     for t in reversed(range(u.shape[0])):
         f = derivative_(torch.sub(u[t], neuron.threshold, out=g_x[t]), neuron.surrogate)
         g_u = f.mul_(_through_spike(g_s[t] if g_s is not None else None, g_v, u[t], neuron))
         if g_v is not None:
             g_u.add_(g_v if neuron.reset == "soft" else g_v * (u[t] < neuron.threshold))
         if back is not None:
-            g_v = torch.mul(g_u, neuron.decay, out=back)
+            g_v = torch.mul(g_u, neuron.decay if decay is None else decay, out=back)
     return g_x, g_v if further else None
 
 
@@ -79,11 +106,27 @@ def _through_spike(g_s: Tensor | None, g_v: Tensor | None, u: Tensor, neuron: Ne
     return reset if g_s is None else reset.add_(g_s)
 
 
-def lif(x: Tensor, v: Tensor | None, neuron: NeuronSpec) -> tuple[Tensor, Tensor]:
+def through_decay(u: Tensor, v: Tensor | None, g_u: Tensor, neuron: NeuronSpec, decay: Tensor) -> Tensor:
+    """dL/ddecay = sum_t g_u[t] * v[t-1], summed to the shape of ``decay``."""
+    s = u[:-1] >= neuron.threshold
+    before = u[:-1] - neuron.threshold * s if neuron.reset == "soft" else u[:-1] * ~s
+    g_decay = (g_u[1:] * before).sum(0)
+    return (g_decay if v is None else g_decay + g_u[0] * v).sum_to_size(decay.shape)
+
+
+def lif(x: Tensor, v: Tensor | None, neuron: NeuronSpec, decay: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Run the neurons over a window.
 
-    ``x`` [K, B, ...] input current; ``v`` [B, ...] membrane potential carried in, None for the zero state.
+    ``x`` [K, B, ...] input current; ``v`` [B, ...] membrane potential carried in, None for the zero state. ``decay``, with
+    gradient, takes the place of the neuron's own where it differs by channel or is learnt (PLIF): of a shape that goes with
+    [B, ...], say [C, 1, 1].
     Returns the spikes [K, B, ...] and the membrane potential [B, ...] after the last step.
     """
-    s, carried = _LIF.apply(x, v, neuron)
-    return s, carried
+    s, after = _LIF.apply(x, v, neuron.decay if decay is None else decay, neuron)
+    return s, after
+
+
+def lif_in_space(x: Tensor, v: Tensor | None, neuron: NeuronSpec) -> tuple[Tensor, Tensor]:
+    """As ``lif``, but the gradient stays in its time step: g_x[t] = g_s[t] * f(u[t] - V_th), as OTTT and SLTT have it."""
+    s, after = _LIFInSpace.apply(x, v, neuron)
+    return s, after

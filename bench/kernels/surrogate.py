@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import pi
 from typing import Any
 
 import torch
@@ -32,11 +33,22 @@ def fire(x: Tensor, surrogate: Surrogate) -> Tensor:
 def derivative_(x: Tensor, surrogate: Surrogate) -> Tensor:
     """Replace x = u - V_th by the surrogate of ds/du there, elementwise and in place.
 
-    sigmoid    a * sigma(a x) * (1 - sigma(a x))     peak a/4 at x = 0
-    triangle   a * max(0, 1 - a |x|)                 peak a at x = 0, support |x| < 1/a
+    sigmoid        a * sigma(a x) * (1 - sigma(a x))     peak a/4
+    triangle       a * max(0, 1 - a |x|)                 peak a, support |x| < 1/a
+    rectangle      a where |x| < 1/(2a), else 0          peak a
+    arctangent     a/2 / (1 + (pi/2 a x)^2)              peak a/2
+    fast sigmoid   1 / (1 + a |x|)^2                     peak 1; alone in that it has the area 2/a, not 1
     """
     a = surrogate.alpha
-    if surrogate.kind == "sigmoid":
-        sigma = x.mul_(a).sigmoid_()
-        return sigma.addcmul_(sigma, sigma, value=-1).mul_(a)
-    return x.abs_().mul_(-a).add_(1).clamp_(min=0).mul_(a)
+    match surrogate.kind:
+        case "sigmoid":
+            sigma = x.mul_(a).sigmoid_()
+            return sigma.addcmul_(sigma, sigma, value=-1).mul_(a)
+        case "triangle":
+            return x.abs_().mul_(-a).add_(1).clamp_(min=0).mul_(a)
+        case "rectangle":
+            return x.copy_(x.abs() * (2 * a) < 1).mul_(a)
+        case "arctangent":
+            return x.mul_(pi / 2 * a).square_().add_(1).reciprocal_().mul_(a / 2)
+        case "fast sigmoid":
+            return x.abs_().mul_(a).add_(1).square_().reciprocal_()

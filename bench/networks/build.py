@@ -9,7 +9,7 @@ The contract every algorithm is written against (T time steps, window of K steps
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Protocol
 
@@ -50,6 +50,8 @@ class Neuronal(Protocol):
         """True: a window runs layer by layer; False: step by step, as the framework's users do."""
 
     def neurons(self, spec: NeuronSpec) -> nn.Module: ...
+
+    # and, if it likes, ``arranged(net) -> net``: the same function of the same parameters, run in a better way
 
 
 class Network(nn.Module):
@@ -96,7 +98,7 @@ class Network(nn.Module):
 
     def spiking(self) -> list[nn.Module]:
         """The modules whose first output is binary spikes, up to a constant factor."""
-        return self.neurons()
+        return [module for module in self.modules() if getattr(module, "emits_spikes", False)]
 
     def carried(self, output: tuple[Tensor, m.State]) -> Iterator[Tensor]:
         """The tensors that an output of ``forward`` carries to the next step."""
@@ -125,6 +127,8 @@ def build(spec: NetworkSpec, backend: Neuronal, device: str = "cpu") -> Network:
     if shape != (spec.classes,):
         raise ValueError(f"{spec.name}: layers end in shape {shape}, expected ({spec.classes},)")
     net = Network(spec, body, backend.layerwise)
+    arranged = getattr(backend, "arranged", None)
+    net = net if arranged is None else arranged(net)
     count = sum(p.numel() for p in net.parameters())
     if count != spec.parameters:
         raise ValueError(f"{spec.name}: {count} parameters built, {spec.parameters} stated by {spec.source}")
@@ -159,19 +163,19 @@ def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neur
         case Spike(neuron, dropout):
             return m.Neurons(backend.neurons(neuron), neuron, dropout), shape, "spikes"
         case Scale(factor):
-            return m.Stateless(_times(factor)), shape, presynaptic
+            return m.Scaled(factor), shape, presynaptic
         case Gain(factor, init):
             return m.LearnableGain(factor, init), shape, "analog"
         case AvgPool(kernel, stride, padding):
             c, h, w = shape
             out = (c, _reduced(h, kernel, stride, padding), _reduced(w, kernel, stride, padding))
-            return m.Stateless(lambda x: F.avg_pool2d(x, kernel, stride, padding)), out, presynaptic
+            return m.AvgPool(kernel, stride, padding), out, presynaptic
         case AdaptiveAvgPool(size):
-            return m.Stateless(lambda x: F.adaptive_avg_pool2d(x, size)), (shape[0], size, size), presynaptic
+            return m.Weightless(lambda x: F.adaptive_avg_pool2d(x, size)), (shape[0], size, size), presynaptic
         case Flatten():
-            return m.Stateless(lambda x: x.flatten(1)), (prod(shape),), presynaptic
+            return m.Weightless(lambda x: x.flatten(1)), (prod(shape),), presynaptic
         case ReLU():
-            return m.Stateless(torch.relu), shape, "analog"
+            return m.Rectified(), shape, "analog"
         case Residual(pre, body, shortcut):
             entry, inner, activated = _chain(pre, shape, presynaptic, backend)
             main, out, _ = _chain(body, inner, activated, backend)
@@ -189,7 +193,3 @@ def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neur
 
 def _reduced(n: int, kernel: int, stride: int, padding: int) -> int:
     return (n + 2 * padding - kernel) // stride + 1
-
-
-def _times(factor: float) -> Callable[[Tensor], Tensor]:
-    return lambda x: x * factor

@@ -7,11 +7,13 @@ out of the list it is given and puts the new one in its place, so that old and n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from bench.spec import Conv, Dense, NeuronSpec
 
@@ -48,17 +50,46 @@ class Synapse(nn.Module):
         super().__init__()
         self.presynaptic = presynaptic
         self.bias: nn.Parameter | None = None
+        self.held: Tensor | None = None  # the effective weight while it does not change (see ``holding_weights``)
 
     def effective_weight(self) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no weight")
+
+    def plain(self) -> bool:
+        """Whether the effective weight is the weight itself."""
+        return True
 
     def transmit(self, x: Tensor, weight: Tensor) -> Tensor:
         """[N, in...] -> [N, out...] with the given effective weight."""
         raise TypeError(f"{type(self).__name__} has no weight")
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        weight = self.effective_weight()
+        weight = self.weight_now()
         return fold(x, lambda flat: self.transmit(flat, weight)), state
+
+    def weight_now(self) -> Tensor:
+        return self.effective_weight() if self.held is None else self.held
+
+
+@contextmanager
+def holding_weights(net: nn.Module) -> Iterator[None]:
+    """Inside, weights do not change: each effective weight is worked out once, and its gradient taken to the weight at the end.
+
+    Standardising weights is linear in the gradient that comes back, so time steps that share weights share it.
+    """
+    synapses = [module for module in net.modules() if isinstance(module, Synapse) and not module.plain()]
+    weights = [synapse.effective_weight() for synapse in synapses]
+    for synapse, weight in zip(synapses, weights, strict=True):
+        synapse.held = weight.detach().requires_grad_(weight.requires_grad)
+    try:
+        yield
+        for synapse in synapses:
+            weight, held, synapse.held = weights.pop(0), synapse.held, None
+            if held is not None and held.grad is not None:
+                weight.backward(held.grad)
+    finally:
+        for synapse in synapses:
+            synapse.held = None
 
 
 class ConvSynapse(Synapse):
@@ -70,6 +101,7 @@ class ConvSynapse(Synapse):
     def __init__(self, spec: Conv, channels_in: int, presynaptic: Presynaptic) -> None:
         super().__init__(presynaptic)
         self.spec = spec
+        self.factor = 1.0  # of the effective weight: a constant that would multiply the input (networks/arranged.py)
         self.weight = nn.Parameter(torch.empty(spec.channels, channels_in, spec.kernel, spec.kernel))
         self.gain = nn.Parameter(torch.empty(spec.channels, 1, 1, 1)) if spec.standardised else None
         self.bias = nn.Parameter(torch.empty(spec.channels)) if spec.bias else None
@@ -78,7 +110,9 @@ class ConvSynapse(Synapse):
         if self.spec.init == "zero":
             nn.init.zeros_(self.weight)
         else:
-            nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            drawn = torch.empty_like(self.weight, memory_format=torch.contiguous_format)  # in one order, however weights lie
+            nn.init.kaiming_normal_(drawn, mode="fan_out", nonlinearity="relu", generator=generator)
+            self.weight.data.copy_(drawn)
         if self.gain is not None:
             nn.init.ones_(self.gain)
         if self.bias is not None:
@@ -86,10 +120,14 @@ class ConvSynapse(Synapse):
 
     def effective_weight(self) -> Tensor:
         if self.gain is None:
-            return self.weight
+            return self.weight if self.factor == 1 else self.weight * self.factor
         fan_in = self.weight[0].numel()
         var, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True)
-        return (self.weight - mean) * (self.gain * torch.rsqrt(var * fan_in + WS_EPS))
+        gain = self.gain if self.factor == 1 else self.gain * self.factor
+        return (self.weight - mean) * (gain * torch.rsqrt(var * fan_in + WS_EPS))
+
+    def plain(self) -> bool:
+        return self.gain is None and self.factor == 1
 
     def transmit(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.conv2d(x, weight, self.bias, self.spec.stride, self.spec.padding)
@@ -128,6 +166,8 @@ class DenseSynapse(Synapse):
 class Neurons(nn.Module):
     """A backend's neurons, with one dropout mask for all time steps of a sample. State: [v, mask]."""
 
+    emits_spikes = True
+
     def __init__(self, neurons: nn.Module, spec: NeuronSpec, dropout: float) -> None:
         super().__init__()
         self.neurons = neurons
@@ -145,8 +185,19 @@ class Neurons(nn.Module):
         return s, [v, mask]
 
 
-class Stateless(nn.Module):
-    """A function of one step's activations; time is folded into the batch."""
+class Scaled(nn.Module):
+    """y = factor * x."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        return x if self.factor == 1 else x * self.factor, state
+
+
+class Weightless(nn.Module):
+    """A linear function of one step's activations: pooling by averages, a change of shape; time is folded into the batch."""
 
     def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -156,13 +207,64 @@ class Stateless(nn.Module):
         return fold(x, self.f), state
 
 
+class AvgPool(Weightless):
+    """The mean over windows in space."""
+
+    def __init__(self, kernel: int, stride: int, padding: int) -> None:
+        super().__init__(lambda x: F.avg_pool2d(x, kernel, stride, padding))
+        self.kernel = kernel
+        self.apart = stride == kernel and not padding  # whether windows do not overlap
+
+
+class Rectified(nn.Module):
+    """max(0, x)."""
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        return torch.relu(x), state
+
+
 class StepwiseBatchNorm(nn.BatchNorm2d):
     """Batch normalisation with the statistics of one time step at a time; running statistics move at every step."""
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:  # type: ignore[override]
-        if x.shape[0] == 1:  # no copy for a single step
-            return super().forward(x[0])[None], state
-        return torch.stack([super(StepwiseBatchNorm, self).forward(x_t) for x_t in x]), state
+        if x.shape[0] == 1 or not self.training:
+            return fold(x, super().forward), state
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(x.shape[0])
+        return _EachStep.apply(x, self.weight, self.bias, self.running_mean, self.running_var, self.momentum, self.eps), state
+
+
+class _EachStep(torch.autograd.Function):
+    """Every step normalised into its place in one tensor; what PyTorch's own stacking would copy."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, momentum: float, eps: float
+    ) -> Tensor:
+        y = torch.empty_like(x)
+        means, scales = x.new_empty(x.shape[0], x.shape[2]), x.new_empty(x.shape[0], x.shape[2])
+        for t in range(x.shape[0]):
+            torch.ops.aten.native_batch_norm.out(
+                x[t], weight, bias, mean, var, True, momentum, eps, out=y[t], save_mean=means[t], save_invstd=scales[t]
+            )
+        ctx.save_for_backward(x, weight, means, scales)
+        ctx.eps = eps
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, means, scales = ctx.saved_tensors
+        g_x, g_weight, g_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(weight)
+        one_weight, one_bias = torch.empty_like(weight), torch.empty_like(weight)
+        for t in range(x.shape[0]):
+            torch.ops.aten.native_batch_norm_backward.out(
+                g[t], x[t], weight, None, None, means[t], scales[t], True, ctx.eps, [True] * 3,
+                out0=g_x[t], out1=one_weight, out2=one_bias,
+            )  # fmt: skip
+            g_weight += one_weight
+            g_bias += one_bias
+        return g_x, g_weight, g_bias, None, None, None, None
 
 
 class LearnableGain(nn.Module):

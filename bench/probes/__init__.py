@@ -7,6 +7,7 @@
 | equivalence.py | same spikes and gradients on every backend? | real tensors, small batch |
 | gradient.py | cosine of the gradient to exact BPTT's, layer by layer | real data |
 | train.py | accuracy, firing rate | real data, real training |
+| events.py | what event recordings are like | real and simulated recordings |
 | clock.py | seconds of a training step | the real device, in turns with native BPTT |
 | cuda_memory.py | CUDA's own peaks of one training step | a GPU |
 

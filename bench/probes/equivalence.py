@@ -1,5 +1,8 @@
 """The gate before any comparison across backends: same weights, same input -> same spikes and same gradients.
 
+All of it in double precision: a potential that lies within rounding of its threshold would else fire on one backend and not on
+another, and what follows from one such spike says nothing of the implementations.
+
 Spikes must be equal, every one. Gradients may differ by at most ``SLACK`` times the noise floor: how far the native backend's
 own gradient moves when the batch is summed in another order. So that the gate is known to close, three broken neurons must
 fail it: a wrong decay, a reset one step late, and a membrane not reset between batches.
@@ -7,7 +10,8 @@ fail it: a wrong decay, a reset one step late, and a membrane not reset between 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,10 +28,10 @@ from bench.probes.tape import tensors
 from bench.spec import Case, Measurement, NetworkSpec, NeuronSpec, seed_of
 from bench.training_step import training_step
 
-VERSION = 1
+VERSION = 2
 SLACK = 10.0
-FLOOR = 1e-6  # relative; below this float32 sums say nothing
-CEILING = 1e-3  # relative; a noisier gradient cannot tell two implementations apart
+FLOOR = 1e-12  # relative; below this sums in double precision say nothing
+CEILING = 1e-8  # relative; a noisier gradient cannot tell two implementations apart
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,18 @@ class Comparison:
         return self.spikes_differing == 0 and self.gradient_difference <= tolerance
 
 
+@contextmanager
+def in_double() -> Iterator[None]:
+    """Inside, new tensors are of double precision: weights, constants that frameworks keep in buffers, and input."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@in_double()
 def measure(case: Case) -> list[Measurement]:
     x, target = _batch(networks.spec(case.network), case)
     reference = _respond(case, "native", x, target)

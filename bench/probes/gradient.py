@@ -1,6 +1,7 @@
 """Gradient fidelity: cosine of an algorithm's gradient to exact BPTT's and ratio of norms, same weights, same real batch.
 
-cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters and for each parameter
+cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters of the network and for each of them. The auxiliary classifiers of training
+block by block are none of the network's: BPTT has no gradient to hold theirs against.
 """
 
 from __future__ import annotations
@@ -49,11 +50,13 @@ def _gradient(case: Case, algorithm: str, x: Tensor, target: Tensor) -> tuple[li
     step = training_step(case.network, algorithm, case.backend, seed=case.seed, **settings)
     torch.manual_seed(seed_of("masks", case.network, case.dataset, case.T, case.batch, case.seed))  # for all algorithms the same
     step.gradients(x, target)
-    names = [name.removeprefix("body.layers.").replace("synapse.", "") for name in _aligned_names(step.net)]
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in aligned_parameters(step.net)]
-    return names, gradients
+    own = _own_parameters(step.net)
+    name_of = {id(parameter): name for name, parameter in step.net.named_parameters()}
+    names = [name_of[id(p)].removeprefix("body.layers.").replace("synapse.", "") for p in own]
+    return names, [torch.zeros_like(p) if p.grad is None else p.grad for p in own]
 
 
-def _aligned_names(net: nn.Module) -> list[str]:
-    name_of = {id(parameter): name for name, parameter in net.named_parameters()}
-    return [name_of[id(parameter)] for parameter in aligned_parameters(net)]
+def _own_parameters(net: nn.Module) -> list[nn.Parameter]:
+    """Without those of auxiliary classifiers, which are trained beside the network and are no part of it."""
+    auxiliary = {id(parameter) for parameter in getattr(net, "classifiers", nn.ModuleList()).parameters()}
+    return [parameter for parameter in aligned_parameters(net) if id(parameter) not in auxiliary]

@@ -73,6 +73,8 @@ _KEEP_SPIKES = {
     aten.max_pool2d_with_indices,
 }  # fmt: skip
 
+_UNPACK = "spikecost.unpack"  # what was kept at one bit a spike
+
 # These too, where the other factor is a plain number.
 _SCALE_SPIKES = {aten.mul, aten.div, aten.mul_, aten.div_}
 
@@ -120,6 +122,8 @@ class Macs:
                 self.dense[role] += product.macs
                 if not any(self.is_spikes(factor) for factor in product.factors):
                     self.multiplications[role] += product.macs
+        elif str(packet) == _UNPACK:
+            self.mark_spikes(outputs)
         elif not self._spikes:
             return
         elif self._keeps_spikes(packet, args, reads):

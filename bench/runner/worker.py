@@ -116,7 +116,7 @@ def _supported(case: Case) -> Support:
 
 def _fits(case: Case) -> Support:
     """Refuse what would exhaust the machine, by a forecast of the bytes that it needs on real tensors."""
-    if case.probe in ("cost", "count", "cuda-memory", "longest"):
+    if case.probe in ("cost", "count", "cuda-memory", "longest", "events"):
         return Support(True)
     import psutil
 
@@ -173,6 +173,11 @@ def _measure(job: Job, channel: Connection) -> list[Measurement]:
             from bench.probes import activity
 
             return activity.measure(case, RealData(case, job.data_root))
+        case "events":
+            from bench.datasets.real import RealData
+            from bench.probes import events
+
+            return events.measure(case, RealData(case, job.data_root))
         case "training":
             from bench.datasets.real import RealData
             from bench.probes import train

@@ -24,6 +24,7 @@ SIZES = (
 )
 ALGORITHMS = ("bptt", "ottt-a", "ottt-o", "sltt")
 CHAINS = ("vgg-sws/cifar10", "vgg-sws/cifar100", "vgg-sws/cifar10-dvs", "vgg-sws/dvs-gesture")
+LARGE = ("vgg-sws/dvs-gesture", "nf-resnet34/imagenet")  # images of 128x128 and more
 MEMORY_FIGURE_T = tuple(range(1, 31))
 
 
@@ -60,11 +61,12 @@ def _costs() -> Iterator[Case]:
 def _gates() -> Iterator[Case]:
     for network in (*(network for network, _, _ in SIZES), "vgg-sws-small/cifar10"):
         scale = "smoke" if network == "r400/fashion-mnist" else "laptop"
+        T, batch = (2, 1) if network in LARGE else (3, 2)  # double precision takes its time
         for backend in ("spikingjelly", "spikingjelly-multistep", "snntorch"):
-            yield Case(PAPER, "equivalence", network, "bptt", backend, T=3, batch=2, scale=scale)
+            yield Case(PAPER, "equivalence", network, "bptt", backend, T, batch, scale=scale)
         if network in (*CHAINS, "vgg-sws-small/cifar10"):
             for algorithm in ("ottt-a", "sltt"):
-                yield Case(PAPER, "equivalence", network, algorithm, "spikingjelly-shipped", T=3, batch=2)
+                yield Case(PAPER, "equivalence", network, algorithm, "spikingjelly-shipped", T, batch)
 
 
 def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:

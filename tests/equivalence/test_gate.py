@@ -23,6 +23,13 @@ FRAMEWORKS = ["spikingjelly", "spikingjelly-multistep", "snntorch"]
 SMALL = "vgg-sws-small/cifar10"
 
 
+@pytest.fixture(autouse=True)
+def _in_double():
+    """Also those tests that take the gate apart compare in its precision."""
+    with equivalence.in_double():
+        yield
+
+
 def case_of(network: str, algorithm: str, backend: str, T: int = 4, batch: int = 2) -> Case:
     available = backends.available(backend)
     if not available:
@@ -213,7 +220,7 @@ def test_no_gradient_at_all_fails():
 
 @pytest.mark.parametrize(
     ("difference", "noise", "passes"),
-    [(9e-6, 0.0, True), (1.1e-5, 0.0, False), (9e-5, 1e-5, True), (1.1e-4, 1e-5, False), (2 * CEILING, 1.0, False)],
+    [(9e-12, 0.0, True), (1.1e-11, 0.0, False), (9e-10, 1e-10, True), (1.1e-9, 1e-10, False), (2 * CEILING, 1.0, False)],
 )
 def test_tolerance_is_ten_noise_floors_up_to_a_ceiling(difference, noise, passes):
     assert Comparison(0, 1, difference).passes(noise) is passes

@@ -1,0 +1,109 @@
+"""Accuracy against peak memory over a design space, and which of its cells no other beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.cells import Cell, setting
+from bench.figures import style
+from bench.figures.paper import Paper, origin
+from bench.figures.spaces import Space, spaces, summary
+from bench.spec import Record
+
+name = "accuracy_front"
+Point = Mapping[str, Any]
+
+
+def data(paper: Paper) -> dict[str, Any] | None:
+    """Cells whose training and cost are both known, against BPTT's cost there: one panel a data set."""
+    peaks = paper.counted("peak_live_bytes")
+    used: list[Record] = []
+    panels = [panel for space in spaces(paper) if (panel := _panel(space, peaks, used))]
+    if not panels:
+        return None
+    return {
+        "title": "Test accuracy against training memory, over truncation and blocks",
+        "subtitle": (
+            "Peak live bytes of a training step over BPTT's; mean test accuracy, bars: standard deviation over n seeds. "
+            "Small: another cell needs no more memory and is no less accurate in the mean. Grey line: the others. "
+            + "; ".join(panel["what"] for panel in panels)
+            + "."
+        ),
+        "origin": origin(paper, used, "points: means over seeds"),
+        "panels": panels,
+    }
+
+
+def _panel(space: Space, peaks: Sequence[Record], used: list[Record]) -> dict[str, Any] | None:
+    cost = space.of(peaks)
+    whole = Cell(space.case["T"])
+    if whole not in cost:
+        return None
+    bptt = float(cost[whole][0].value or 0)
+    points = []
+    for cell, runs in space.runs.items():
+        if cell in cost:
+            used += [*runs, cost[cell][0]]
+            points.append(
+                {
+                    "K": cell.K,
+                    "b": cell.blocks,
+                    "title": str(cell),
+                    "algorithm": setting(cell, space.case["T"])[0],
+                    "memory": float(cost[cell][0].value or 0) / bptt,
+                    **summary(runs),
+                }
+            )
+    return {
+        "title": space.title,
+        "what": space.what,
+        "points": [{**p, "beaten": any(_beats(q, p) for q in points)} for p in points],
+    }
+
+
+def _beats(a: Point, b: Point) -> bool:
+    """Whether ``a`` needs no more memory and is no less accurate, and better in one."""
+    pairs = [(a["memory"], b["memory"]), (-a["mean"], -b["mean"])]
+    return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)
+
+
+def render(data: dict[str, Any]) -> str:
+    with style.canvas():
+        panels = data["panels"]
+        figure = style.sheet(data, 2.6 * len(panels))
+        grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True)
+        for axes, panel in zip(grid.flat, panels, strict=True):
+            _draw(axes, panel)
+        grid[-1, 0].set_xlabel("peak live bytes / BPTT's")
+        said = "; ".join(
+            f"{panel['title']}: "
+            + ", ".join(f"{p['title']} {p['mean']:.1f} % at {p['memory']:.2f} of the memory" for p in panel["points"])
+            for panel in panels
+        )
+        return style.svg(figure, data["title"], f"Accuracy and share of BPTT's memory, by cell. {said}.")
+
+
+def _draw(axes: Any, panel: Mapping[str, Any]) -> None:
+    style.plain(axes)
+    style.heading(axes, panel["title"])
+    points = panel["points"]
+    lows, highs = ([p["mean"] + side * (p["spread"] or 0) for p in points] for side in (-1, 1))
+    room = 0.08 * (max(highs) - min(lows) or 1)
+    axes.set_xlim(0, max(p["memory"] for p in points) * 1.04)
+    axes.set_ylim(min(lows) - room, max(highs) + room)
+    axes.tick_params(labelbottom=True)
+    axes.set_ylabel("test accuracy, %")
+    front = sorted((p["memory"], p["mean"]) for p in points if not p["beaten"])
+    axes.plot([x for x, _ in front], [y for _, y in front], color=style.MUTED.light, lw=1.2, alpha=0.7, zorder=1)
+    ends = []
+    for p in points:
+        colour = style.algorithm(p["algorithm"]).colour
+        axes.plot([p["memory"], axes.get_xlim()[1]], [p["mean"]] * 2, lw=0.5, ls=(0, (1, 2)), color=colour.light, zorder=1)
+        axes.errorbar(
+            [p["memory"]], [p["mean"]], [p["spread"] or 0], fmt="o", ms=4 if p["beaten"] else 8, color=colour.light,
+            elinewidth=0.9, capsize=2, zorder=3,
+        )  # fmt: skip
+        name = style.algorithm(p["algorithm"]).title
+        ends.append((p["mean"], f"{name}, {p['title']}: {p['mean']:.1f}, n = {p['n']}", colour))
+    style.end_labels(axes, ends, 0.085)

@@ -1,0 +1,218 @@
+"""The LIF layer of kernels/lif.py as fused operators: compiled C++ on a CPU, Triton on a GPU (kernels/triton_lif.py).
+
+The operators are PyTorch's to see (``torch.ops.spikecost``), also on tensors without storage: what they allocate is what they
+return. The same spikes as the plain-torch reference, every one; gradients equal up to the rounding of exp.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from math import prod
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from bench.kernels.compiled import library
+from bench.spec import NeuronSpec, SurrogateKind
+
+KINDS = get_args(SurrogateKind)  # numbered as in lif.cpp
+TYPES = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32}  # currents: potentials
+_SETTINGS = "float threshold, float alpha, int surrogate, bool hard, bool attached, bool in_space"
+
+_operators = torch.library.Library("spikecost", "DEF")
+_operators.define(f"lif_(Tensor(a!) x, Tensor(b!)? u, Tensor? v, Tensor decay, {_SETTINGS}) -> (Tensor, Tensor)")
+_operators.define(
+    "lif_backward_(Tensor(a!) u, Tensor(b!)? g_x, Tensor? g_s, Tensor? g_v, Tensor? v, Tensor decay, bool further, bool learnt, "
+    f"{_SETTINGS}) -> (Tensor?, Tensor?)"
+)
+_operators.define("pack(Tensor s) -> Tensor")
+_operators.define("unpack(Tensor bits, SymInt n, ScalarType type) -> Tensor")
+
+
+class _Neuron(ctypes.Structure):
+    _fields_ = [
+        ("threshold", ctypes.c_double),
+        ("alpha", ctypes.c_double),
+        ("surrogate", ctypes.c_int),
+        ("hard", ctypes.c_int),
+        ("attached", ctypes.c_int),
+        ("in_space", ctypes.c_int),
+    ]  # fmt: skip
+
+
+def _one_step(x: Tensor) -> Tensor:
+    return torch.empty_strided(x.shape[1:], x.stride()[1:], dtype=TYPES[x.dtype], device=x.device)
+
+
+def _lif_meta(x: Tensor, u: Tensor | None, v: Tensor | None, decay: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), _one_step(x)
+
+
+def _lif_cpu(x: Tensor, u: Tensor | None, v: Tensor | None, decay: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
+    s, after = torch.empty_like(x), _one_step(x)
+    kept = x if u is None else u
+    _call("lif_forward", x.dtype, _Neuron(*settings), x, v, decay, decay.numel(), s, kept, after, x.shape[0], after.numel())
+    return s, after
+
+
+def _backward_meta(
+    u: Tensor, g_x: Tensor | None, g_s: Tensor | None, g_v: Tensor | None, v: Tensor | None, decay: Tensor,
+    further: bool, learnt: bool, *settings: Any,
+) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
+    return _one_step(u) if further else None, _one_step(u) if learnt else None
+
+
+def _backward_cpu(
+    u: Tensor, g_x: Tensor | None, g_s: Tensor | None, g_v: Tensor | None, v: Tensor | None, decay: Tensor,
+    further: bool, learnt: bool, *settings: Any,
+) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
+    before, g_decay = _backward_meta(u, g_x, g_s, g_v, v, decay, further, learnt)
+    to = u if g_x is None else g_x
+    neurons = prod(u.shape[1:])
+    _call(
+        "lif_backward", to.dtype, _Neuron(*settings),
+        u, g_s, g_v, v, decay, decay.numel(), to, before, g_decay, u.shape[0], neurons,
+    )  # fmt: skip
+    return before, g_decay
+
+
+def _pack_meta(s: Tensor) -> Tensor:
+    return torch.empty((s.numel() + 7) // 8, dtype=torch.uint8, device=s.device)
+
+
+def _pack_cpu(s: Tensor) -> Tensor:
+    bits = _pack_meta(s)
+    _call("pack", s.dtype, s, bits, s.numel())
+    return bits
+
+
+def _unpack_meta(bits: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    return torch.empty(n, dtype=dtype, device=bits.device)
+
+
+def _unpack_cpu(bits: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    s = _unpack_meta(bits, n, dtype)
+    _call("unpack", dtype, bits, s, n)
+    return s
+
+
+for _name, _cpu, _meta in (
+    ("lif_", _lif_cpu, _lif_meta),
+    ("lif_backward_", _backward_cpu, _backward_meta),
+    ("pack", _pack_cpu, _pack_meta),
+    ("unpack", _unpack_cpu, _unpack_meta),
+):
+    _operators.impl(_name, _cpu, "CPU")
+    _operators.impl(_name, _meta, "Meta")
+
+
+def _call(kernel: str, dtype: torch.dtype, *arguments: Any) -> None:
+    name = f"{kernel}_{str(dtype).removeprefix('torch.')}"
+    passed: list[Any] = []
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            passed.append(ctypes.c_void_p(argument.data_ptr()))
+        elif isinstance(argument, _Neuron):
+            passed.append(ctypes.byref(argument))
+        else:
+            passed.append(argument if argument is None else ctypes.c_long(argument))
+    getattr(library(), name)(*passed, ctypes.c_int(torch.get_num_threads()))
+
+
+# --------------------------------------------------------------------------- under autograd
+
+
+def _settings(neuron: NeuronSpec, in_space: bool) -> tuple[float, float, int, bool, bool, bool]:
+    surrogate = neuron.surrogate
+    kind = KINDS.index(surrogate.kind)
+    return neuron.threshold, surrogate.alpha, kind, neuron.reset == "hard", not neuron.detach_reset, in_space
+
+
+def _time_major(x: Tensor) -> Tensor:
+    """``x`` itself where its steps lie one after the other, each without gaps, in whatever order of dimensions; else a copy."""
+    if x.dtype not in TYPES:
+        raise TypeError(f"{x.dtype}: the fused kernels run {', '.join(map(str, TYPES))}; convert, or use backend native")
+    if x.numel() == 0:
+        return x.contiguous()
+    inner = sorted((stride, size) for stride, size in zip(x.stride()[1:], x.shape[1:], strict=True) if size > 1)
+    expected = 1
+    for stride, size in inner:
+        if stride != expected:
+            return x.contiguous()
+        expected *= size
+    return x if x.shape[0] == 1 or x.stride(0) == expected else x.contiguous()
+
+
+def _as(shape: torch.Size, stride: tuple[int, ...], y: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """``y`` with these strides and of this type."""
+    if y is None or (y.stride() == stride and y.dtype == dtype):
+        return y
+    return torch.empty_strided(shape, stride, dtype=dtype, device=y.device).copy_(y)
+
+
+def _per_neuron(decay: Tensor, x: Tensor) -> Tensor:
+    """Decays of the neurons of one sample as they lie in memory, or one decay for all."""
+    if decay.numel() == 1:
+        return decay.detach().reshape(1).to(TYPES[x.dtype])
+    like = x[0] if x.shape[0] else x.new_empty(x.shape[1:])
+    spread = torch.empty_strided(like.shape, like.stride(), dtype=TYPES[x.dtype], device=x.device)
+    return spread.copy_(decay.detach().expand(like.shape)).as_strided((like.numel(),), (1,))
+
+
+class _FusedLIF(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, v: Tensor | None, decay: Tensor | float, neuron: NeuronSpec, in_space: bool
+    ) -> tuple[Tensor, Tensor]:
+        kept = TYPES[x.dtype]
+        learnt = isinstance(decay, Tensor)
+        leak = _per_neuron(decay, x) if isinstance(decay, Tensor) else x.new_full((1,), decay, dtype=kept)
+        v = _as(x.shape[1:], x.stride()[1:], v, kept)
+        settings = _settings(neuron, in_space)
+        u = None if kept == x.dtype else torch.empty_like(x, dtype=kept)
+        s, after = torch.ops.spikecost.lif_(x, u, v, leak, *settings)
+        ctx.save_for_backward(x if u is None else u, leak, v if learnt else None, decay if learnt else None)
+        ctx.settings, ctx.type = settings, x.dtype
+        ctx.set_materialize_grads(False)
+        if in_space:
+            ctx.mark_non_differentiable(after)
+        return s, after
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, g_s: Tensor | None, g_v: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        u, leak, v, decay = ctx.saved_tensors
+        g_s = _as(u.shape, u.stride(), g_s, ctx.type)
+        g_v = _as(u.shape[1:], u.stride()[1:], g_v, u.dtype)
+        g_x = None if u.dtype == ctx.type else torch.empty_like(u, dtype=ctx.type)
+        before, g_decay = torch.ops.spikecost.lif_backward_(
+            u, g_x, g_s, g_v, v, leak, ctx.needs_input_grad[1], ctx.needs_input_grad[2], *ctx.settings
+        )
+        of_decay = None if g_decay is None else g_decay.sum_to_size(decay.shape).to(decay.dtype)
+        return u if g_x is None else g_x, before, of_decay, None, None
+
+
+def lif_(x: Tensor, v: Tensor | None, neuron: NeuronSpec, decay: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """As ``kernels.lif.lif``: spikes [K, B, ...] and membrane potential [B, ...] of a window of K time steps.
+
+    ``x`` is consumed: its place is taken by the membrane potentials u, and by the gradient g_x in the backward pass. Whoever
+    else needs ``x``, or the graph a second time, gets PyTorch's error about a variable modified in place.
+    """
+    s, after = _FusedLIF.apply(_time_major(x), v, neuron.decay if decay is None else decay, neuron, False)
+    return s, after
+
+
+def lif_in_space_(x: Tensor, v: Tensor | None, neuron: NeuronSpec) -> tuple[Tensor, Tensor]:
+    """As ``kernels.lif.lif_in_space``: the gradient stays in its time step. ``x`` is consumed."""
+    s, after = _FusedLIF.apply(_time_major(x), v, neuron.decay, neuron, True)
+    return s, after
+
+
+def pack(s: Tensor) -> Tensor:
+    """As ``kernels.bits.pack``, of spikes in the order in which they lie in memory."""
+    bits: Tensor = torch.ops.spikecost.pack(s)
+    return bits

@@ -1,0 +1,45 @@
+"""What a set of event recordings is like, in the numbers of bench/datasets/event_statistics.py: a simulation beside a camera's.
+
+Of the training recordings that the case chooses (``train_images``); network, T and batch play no part.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.datasets.event_statistics import EventStatistics, describe
+from bench.datasets.events import Events
+from bench.datasets.real import RealData
+from bench.spec import Case, Measurement, UserError
+
+VERSION = 1
+
+
+def measure(case: Case, data: RealData) -> list[Measurement]:
+    samples: Any = data.samples
+    if not isinstance(samples, Events):
+        raise UserError(f"{case.dataset} has no events to describe; use a data set of event recordings")
+    chosen = set(samples.train_i.tolist())
+    found = describe((events for i, events in enumerate(samples.train.read()) if i in chosen), samples.train.sensor)
+    return [Measurement("event_rate", found.rate, "events/pixel/s", VERSION, {**in_words(found), **data.about})]
+
+
+def in_words(found: EventStatistics) -> dict[str, float]:
+    """The statistics as they stand in a table; records keep them in the order of their names."""
+    return {
+        "recordings": found.recordings,
+        "events a recording": found.events,
+        "events a recording, standard deviation": found.events_spread,
+        "seconds a recording": found.duration_s,
+        "rate: events a pixel and second": found.rate,
+        "rate: standard deviation over recordings": found.rate_spread,
+        "polarity: share of ON events": found.on_fraction,
+        "polarity: standard deviation over recordings": found.on_fraction_spread,
+        "space: share of pixels with an event": found.active_pixels,
+        "space: correlation length, pixels": found.correlation_px,
+        "space: slope of the spectrum": found.spectral_slope,
+        "time: median interval of a pixel's events, ms": found.interval_us / 1000,
+        "time: share of these intervals below 1 ms": found.below_1_ms,
+        "time: standard deviation of the rate over its mean": found.modulation,
+        "time: dominant frequency of the rate, Hz": found.dominant_hz,
+    }

@@ -1,0 +1,34 @@
+"""The gate opens for training block by block: auxiliary classifiers take part, and broken neurons are still caught."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench import backends
+from bench.probes import equivalence
+from bench.spec import Case
+from reproductions.ttl_bptt.cases import cases
+
+GATES = [case for case in cases(lambda _: True) if case.probe == "equivalence"]
+
+
+def test_both_algorithms_have_a_gate_on_every_framework() -> None:
+    assert {(case.algorithm, case.backend) for case in GATES} == {
+        (algorithm, backend)
+        for algorithm in ("local", "ttl-bptt")
+        for backend in ("spikingjelly", "spikingjelly-multistep", "snntorch")
+    }
+
+
+@pytest.mark.parametrize("case", GATES, ids=lambda case: f"{case.algorithm}-{case.backend}")
+def test_frameworks_equal_native_block_by_block(case: Case) -> None:
+    available = backends.available(case.backend)
+    if not available:
+        pytest.skip(available.reason)
+    (gate,) = equivalence.measure(case)
+    detail: Any = gate.detail
+    assert gate.value == "pass", detail
+    assert 0.01 < detail["firing rate"] < 0.9
+    assert set(detail["broken neurons that fail"]) == {"wrong decay", "late reset", "state not reset"}
