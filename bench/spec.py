@@ -202,7 +202,9 @@ class NetworkSpec:
 
 # --------------------------------------------------------------------------- cases
 
-PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "speed", "cuda-memory", "longest", "activity")
+PROBES = (
+    *("count", "cost", "equivalence", "gradient", "training", "clock", "speed", "cuda-memory", "longest", "activity", "events"),
+)
 SCALES = ("smoke", "laptop", "full")
 PROBE_OPTIONS = ("epochs", "repeats", "test_images", "train_images")  # options of a case that are no algorithm's
 

@@ -29,7 +29,7 @@ def prepare(net: Network) -> Network:
 
 
 def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-    outs, _ = net.window(x, net.initial_state(x.shape[1]))
+    outs = net.last_window(x, net.initial_state(x.shape[1]))
     loss(outs).backward()
     update()
     return outs.detach().sum(0)

@@ -27,6 +27,8 @@ from bench.spec import YES, Support, UserError, choose, no
 _MODULES = {
     "native": ("bench.backends.native", "torch"),
     "native-fast": ("bench.backends.native_fast", "torch"),
+    "native-balanced": ("bench.backends.native_balanced", "torch"),
+    "native-small": ("bench.backends.native_small", "torch"),
     "spikingjelly": ("bench.backends.spikingjelly", "spikingjelly"),
     "spikingjelly-multistep": ("bench.backends.spikingjelly_multistep", "spikingjelly"),
     "spikingjelly-shipped": ("bench.backends.spikingjelly_shipped", "spikingjelly"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,8 @@ def arranged(net: Network) -> Network:
         if isinstance(chain, m.Chain):
             for before, layer in pairwise(chain.layers):
                 if isinstance(layer, m.Neurons):
-                    layer.neurons.alone = isinstance(before, (m.Synapse, m.StepwiseBatchNorm))
+                    own: Any = layer.neurons
+                    own.alone = isinstance(before, m.Synapse | m.StepwiseBatchNorm)
     return pools_lightened(scales_folded(net))
 
 

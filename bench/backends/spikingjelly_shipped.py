@@ -15,6 +15,7 @@ from spikingjelly.activation_based import base, functional, layer, neuron, surro
 from spikingjelly.activation_based.learning.online_learning import ottt_online_training
 from torch import Tensor, nn
 
+from bench.backends.twin import fan_in
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -59,11 +60,9 @@ class Shipped(nn.Module):
         super().__init__()
         self.spec = spec
         layers: list[nn.Module] = []
-        channels = spec.input[0]
+        inputs = fan_in(spec)
         for part in spec.layers:
-            layers += _layer(part, channels, algorithm)
-            if isinstance(part, (Conv, Dense)):
-                channels = part.channels if isinstance(part, Conv) else part.features
+            layers += _layer(part, inputs, algorithm)
         self.layers = layer.OTTTSequential(*layers)
 
     def forward(self, x: Tensor) -> Any:
@@ -114,13 +113,13 @@ def _node(spec: NeuronSpec, algorithm: str) -> nn.Module:
     return node
 
 
-def _layer(part: Layer, channels: int, algorithm: str) -> list[nn.Module]:
+def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module]:
     match part:
         case Conv(out, kernel, stride, padding, bias, standardised):
             kind = layer.WSConv2d if standardised else layer.Conv2d
-            return [kind(channels, out, kernel, stride, padding, bias=bias)]
+            return [kind(next(inputs), out, kernel, stride, padding, bias=bias)]
         case Dense(out, bias):
-            return [layer.Linear(channels, out, bias=bias)]
+            return [layer.Linear(next(inputs), out, bias=bias)]
         case Spike(spec, dropout):
             return [_node(spec, algorithm), *([layer.Dropout(dropout)] if dropout else [])]
         case Scale(factor):

@@ -216,3 +216,9 @@ def pack(s: Tensor) -> Tensor:
     """As ``kernels.bits.pack``, of spikes in the order in which they lie in memory."""
     bits: Tensor = torch.ops.spikecost.pack(s)
     return bits
+
+
+def unpack(bits: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    """The ``n`` spikes of ``bits``, in the order in which they were packed."""
+    s: Tensor = torch.ops.spikecost.unpack(bits, n, dtype)
+    return s

@@ -92,6 +92,14 @@ class Network(nn.Module):
             outs.append(out)
         return torch.stack(outs), state
 
+    def last_window(self, x: Tensor, state: m.State) -> Tensor:
+        """``window`` where nobody asks for the state after it: layer by layer, each is forgotten as soon as it has run."""
+        self.body.forgets = self.layerwise
+        try:
+            return self.window(x, state)[0]
+        finally:
+            self.body.forgets = False
+
     def neurons(self) -> list[nn.Module]:
         """The layers of neurons, in order; their first output is spikes."""
         return [module for module in self.modules() if isinstance(module, m.Neurons)]

@@ -101,6 +101,7 @@ class ConvSynapse(Synapse):
     def __init__(self, spec: Conv, channels_in: int, presynaptic: Presynaptic) -> None:
         super().__init__(presynaptic)
         self.spec = spec
+        self.convolve: Callable[..., Tensor] = F.conv2d
         self.factor = 1.0  # of the effective weight: a constant that would multiply the input (networks/arranged.py)
         self.weight = nn.Parameter(torch.empty(spec.channels, channels_in, spec.kernel, spec.kernel))
         self.gain = nn.Parameter(torch.empty(spec.channels, 1, 1, 1)) if spec.standardised else None
@@ -130,7 +131,7 @@ class ConvSynapse(Synapse):
         return self.gain is None and self.factor == 1
 
     def transmit(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(x, weight, self.bias, self.spec.stride, self.spec.padding)
+        return self.convolve(x, weight, self.bias, self.spec.stride, self.spec.padding)
 
 
 class DenseSynapse(Synapse):
@@ -288,12 +289,16 @@ class Chain(nn.Module):
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
+        self.forgets = False  # whether the state after a window is thrown away
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         states = state if state is not None else [None] * len(self.layers)
         for i, layer in enumerate(self.layers):
             entry, states[i] = states[i], None
-            x, states[i] = layer(x, entry)
+            x, after = layer(x, entry)
+            if not self.forgets:
+                states[i] = after
+            del after
         return x, states
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bench import algorithms, backends, datasets, networks
+from bench.cells import cell_of
 from bench.claims import Claim, load_claims
 from bench.plan import papers, plan
 from bench.spec import SCALES, Case
@@ -63,7 +64,7 @@ def test_every_kind_of_claim_is_there() -> None:
 def test_a_claim_names_what_there_is(claim: Claim) -> None:
     for selector in selectors(claim):
         assert selector["network"] in networks.names()
-        assert selector["algorithm"] in algorithms.names()
+        assert selector.get("algorithm", "bptt") in algorithms.names()  # a cut is asked of all that differ in it
         assert selector["backend"] in backends.names()
         assert selector.get("dataset", "none") in ("none", *datasets.names()) or claim.needs
 
@@ -88,6 +89,16 @@ def test_as_many_seeds_are_planned_as_the_paper_ran(claim: Claim) -> None:
     for selector in selectors(claim):
         seeds = {case.seed for case in reached(claim.paper, selector, claim.scale)}
         assert len(seeds) >= (claim.n or 0)
+
+
+@named([claim for claim in REACHABLE if any("cut" in part for part in claim.parts)])
+def test_a_cut_is_planned_with_and_without_it_at_several_seeds(claim: Claim) -> None:
+    for part in claim.parts:
+        planned = [(cell_of(case.as_dict()), case.seed) for case in reached(claim.paper, part["select"], claim.scale)]
+        pairs = [(cell, cell.without(part["cut"], part["select"]["T"]), seed) for cell, seed in planned if cell]
+        found = [(cell, seed) for cell, whole, seed in pairs if whole and (whole, seed) in planned]
+        assert len({seed for _, seed in found}) >= 3
+        assert len({cell for cell, _ in found}) >= 3
 
 
 @named([claim for claim in REACHABLE if any("to_T" in part for part in claim.parts)])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from bench.cells import Cell, setting
 from bench.claims.claim import Claim
 from bench.claims.evidence import Evidence
 from bench.claims.rules import RULES, Finding, Missing, printed_number
@@ -258,37 +259,89 @@ def test_another_metric_probe_or_network_is_no_evidence(claim: MakeClaim, record
     assert isinstance(find(c, record(metric="other"), record(probe="clock"), record(network="another")), Missing)
 
 
-# --------------------------------------------------------------------------- higher
+# --------------------------------------------------------------------------- lowered_by, raised_by
+
+WHOLE, CUT = Cell(10), Cell(2)
+
+
+def runs(record: MakeRecord, accuracies: Mapping[Cell, Sequence[float]], **more: Any) -> list[Record]:
+    """One record a cell and seed."""
+    found = []
+    for cell, values in accuracies.items():
+        algorithm, own = setting(cell, 10)
+        here = {"algorithm": algorithm, "options": {**own, "lr": 0.1}, "T": 10, **more}
+        found += [record(value, seed=seed, **here) for seed, value in enumerate(values)]
+    return found
+
+
+def cut(claim: MakeClaim, rule: str = "raised_by", cut: str = "time") -> Claim:
+    c = claim(rule, cut=cut, select={"T": 10})
+    del c.measure["select"]["algorithm"]  # type: ignore[attr-defined]
+    return c
 
 
 @pytest.mark.parametrize(
-    ("differences", "holds"),
-    [((1.0, 1.1, 0.9), "yes"), ((3.0, -1.0, 0.5), "partly"), ((-1.0, -1.1, -0.9), "no"), ((0.0, 0.0), "no"), ((2.0, 2.0), "yes")],
+    ("changes", "raised", "lowered"),
+    [
+        ((1.0, 1.1, 0.9), "yes", "no"),
+        ((3.0, -1.0, 0.5), "partly", "no"),
+        ((-1.0, -1.1, -0.9), "no", "yes"),
+        ((-3.0, 1.0, -0.5), "no", "partly"),
+        ((0.0, 0.0), "no", "no"),
+        ((2.0, 2.0), "yes", "no"),
+    ],
 )
-def test_higher_asks_for_an_interval_above_zero(
-    claim: MakeClaim, record: MakeRecord, differences: tuple[float, ...], holds: str
+def test_a_change_is_to_one_side_and_needs_an_interval_without_zero(
+    claim: MakeClaim, record: MakeRecord, changes: tuple[float, ...], raised: str, lowered: str
 ) -> None:
-    c = claim("higher", over={"algorithm": "sltt"})
-    records = [record(70.0 + d, seed=seed) for seed, d in enumerate(differences)]
-    records += [record(70.0, seed=seed, algorithm="sltt") for seed in range(len(differences))]
-    finding = found(c, *records)
-    assert (finding.holds, finding.n) == (holds, len(differences))
-    assert finding.measured == pytest.approx(sum(differences) / len(differences))
+    records = runs(record, {WHOLE: [70.0] * len(changes), CUT: [70.0 + change for change in changes]})
+    for rule, holds in (("raised_by", raised), ("lowered_by", lowered)):
+        finding = found(cut(claim, rule), *records)
+        assert (finding.holds, finding.n) == (holds, len(changes))
+        assert finding.measured == pytest.approx(sum(changes) / len(changes))
 
 
-def test_higher_gives_students_interval_of_the_paired_differences(claim: MakeClaim, record: MakeRecord) -> None:
-    """Differences 1, 2, 6: mean 3, s = sqrt(7), t(2) = 4.303: 3 +- 6.573; the spread between seeds plays no part."""
-    pairs = [(10.0, 9.0), (52.0, 50.0), (96.0, 90.0)]
-    records = [record(a, seed=s) for s, (a, _) in enumerate(pairs)]
-    records += [record(b, seed=s, algorithm="sltt") for s, (_, b) in enumerate(pairs)]
-    reason = found(claim("higher", over={"algorithm": "sltt"}), *records).reason
-    assert "difference 3.00, 95 % interval -3.57 to 9.57, n = 3 seeds, effect size 1.13" in reason
+def test_the_interval_is_students_of_the_changes_seed_by_seed(claim: MakeClaim, record: MakeRecord) -> None:
+    """Changes 1, 2, 6: mean 3, s = sqrt(7), t(2) = 4.303: 3 +- 6.573; the spread between seeds plays no part."""
+    finding = found(cut(claim), *runs(record, {CUT: [10.0, 52.0, 96.0], WHOLE: [9.0, 50.0, 90.0]}))
+    assert "+3.00, 95 % interval -3.57 to 9.57, n = 3 seeds, 1 pairs of cells each, effect size 1.13" in finding.reason
 
 
-def test_higher_needs_two_seeds_of_both(claim: MakeClaim, record: MakeRecord) -> None:
-    c = claim("higher", over={"algorithm": "sltt"})
-    assert isinstance(find(c, record(1.0), record(0.0, algorithm="sltt")), Missing)
-    assert isinstance(find(c, record(1.0), record(1.0, seed=1)), Missing)
+def test_a_seed_counts_once_by_the_mean_over_all_pairs_that_differ_in_the_cut_alone(claim: MakeClaim, record: MakeRecord) -> None:
+    grid = {Cell(10): [50, 60], Cell(10, 1): [40, 40], Cell(5): [53, 62], Cell(2): [51, 66], Cell(2, 1): [45, 45]}
+    finding = found(cut(claim), *runs(record, grid))
+    by_seed = [(3 + 1 + 5) / 3, (2 + 6 + 5) / 3]
+    assert finding.measured == pytest.approx(sum(by_seed) / 2)
+    assert finding.spread == pytest.approx(abs(by_seed[0] - by_seed[1]) / 2**0.5)
+    assert "3 pairs" in finding.reason
+    assert len(finding.records) == 10
+    across = found(cut(claim, "lowered_by", "layers"), *runs(record, grid))
+    assert across.measured == pytest.approx(((-10 - 6) / 2 + (-20 - 21) / 2) / 2)  # Cell(5) has no partner
+    assert len(across.records) == 8
+
+
+def test_pairs_that_some_seed_lacks_are_left_out(claim: MakeClaim, record: MakeRecord) -> None:
+    records = runs(record, {Cell(10): [50, 50, 50], Cell(5): [60, 60, 60], Cell(2): [90, 90]})
+    assert found(cut(claim), *records).measured == 10
+    assert isinstance(find(cut(claim), *runs(record, {Cell(10): [50, 50], Cell(5): [60]})), Missing)
+
+
+def test_one_seed_or_no_pair_is_missing(claim: MakeClaim, record: MakeRecord) -> None:
+    assert isinstance(find(cut(claim), *runs(record, {WHOLE: [50], CUT: [60]})), Missing)
+    assert isinstance(find(cut(claim), *runs(record, {Cell(10): [50, 50], Cell(2, 1): [60, 60]})), Missing)
+    assert isinstance(find(cut(claim)), Missing)
+
+
+def test_other_recipes_and_lower_scales_are_other_spaces(claim: MakeClaim, record: MakeRecord) -> None:
+    small = runs(record, {WHOLE: [50, 50], CUT: [60, 60]}, scale="laptop")
+    assert isinstance(find(cut(claim), *small), Missing)  # the claim asks for full
+    large = runs(record, {WHOLE: [70, 70], CUT: [71, 71]}, batch=4)
+    assert found(cut(claim), *small, *large).measured == 1
+
+
+def test_an_unknown_cut_is_told(claim: MakeClaim, record: MakeRecord) -> None:
+    with pytest.raises(UserError, match="unknown cut 'tim'"):
+        find(cut(claim, cut="tim"), *runs(record, {WHOLE: [50, 50], CUT: [60, 60]}))
 
 
 # --------------------------------------------------------------------------- some_setting

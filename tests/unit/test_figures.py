@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 import pytest
 
 import bench.figures
+from bench.cells import Cell, setting
 from bench.figures import (
+    accuracy_front,
     cosine_by_layer,
     fidelity_against_memory,
     fidelity_against_skipping,
@@ -20,6 +22,7 @@ from bench.figures import (
     longest_sequence,
     memory_against_batch,
     memory_against_T,
+    quality_space,
     skipped_activity,
     step_macs,
     step_time,
@@ -39,6 +42,7 @@ OF_SKIPPING = (
     memory_against_T,
     skipped_activity,
 )
+OF_CELLS = (quality_space, accuracy_front)
 
 
 def record(
@@ -185,8 +189,42 @@ SKIPPING = [
     activity(50, [9, 0, 9], [0, 2], 0.0, "n-mnist"),
     record("skipped_activity", None, "activity", "skipper", status="crashed", dataset="cifar100"),
 ]
-EVIDENCE_OF = {**dict.fromkeys(FIGURES, EVIDENCE), **dict.fromkeys(OF_SKIPPING, SKIPPING)}
-FAILED_ONLY = [r for r in [*EVIDENCE, *SKIPPING] if r.status != "ok"]
+TINY: dict[str, Any] = {"network": "ttl-small/cifar10", "T": 4, "batch": 50}
+ACCURACIES = {Cell(1, 1): [30.0, 34.0], Cell(1): [31.0, 31.0], Cell(4, 1): [40.0, 44.0], Cell(4): [41.0, 39.0]}
+PEAKS = {Cell(1, 1): 250, Cell(1): 300, Cell(4, 1): 900, Cell(4): 1000}
+
+
+def of_cell(cell: Cell, *more: tuple[str, Any]) -> dict[str, Any]:
+    algorithm, own = setting(cell, TINY["T"])
+    return {**TINY, "algorithm": algorithm, "options": tuple(sorted([*own.items(), *more]))}
+
+
+def trained(cell: Cell, accuracies: list[float], dataset: str = "cifar10", lr: float = 0.1) -> list[Record]:
+    about = {"train images": 4000, "test images": 1000}
+    here = {**of_cell(cell, ("epochs", 3), ("lr", lr), ("optimizer", "adam")), "dataset": dataset, "detail": about}
+    return [
+        record(metric, value, "training", seed=seed, **here)
+        for seed, accuracy in enumerate(accuracies)
+        for metric, value in (("test_accuracy", accuracy), ("train_test_gap", accuracy / 10))
+    ]
+
+
+CELLS = [
+    *(r for cell, accuracies in ACCURACIES.items() for r in trained(cell, accuracies)),
+    *(record("peak_live_bytes", peak, "cost", **of_cell(cell, ("optimizer", "adam"))) for cell, peak in PEAKS.items()),
+    record("peak_live_bytes", 1, "cost", **of_cell(Cell(1, 1))),  # another optimizer's
+    record("gradient_cosine", 0.25, "gradient", dataset="cifar10", **of_cell(Cell(1, 1))),
+    record("gradient_cosine", 0.75, "gradient", dataset="n-mnist", **of_cell(Cell(1, 1))),  # other samples
+    *trained(Cell(4), [99.0], "n-mnist"),  # one cell is no space
+    *trained(Cell(1, 1), [98.0], lr=0.2),  # nor is one of another recipe
+    record("test_accuracy", None, "training", status="crashed", dataset="cifar10", **of_cell(Cell(2, 1))),
+]
+EVIDENCE_OF = {
+    **dict.fromkeys(FIGURES, EVIDENCE),
+    **dict.fromkeys(OF_SKIPPING, SKIPPING),
+    **dict.fromkeys(OF_CELLS, CELLS),
+}
+FAILED_ONLY = [r for r in [*EVIDENCE, *SKIPPING, *CELLS] if r.status != "ok"]
 
 
 def shown(figure: ModuleType, records: list[Record] | None = None, context: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -194,7 +232,7 @@ def shown(figure: ModuleType, records: list[Record] | None = None, context: Mapp
     return data
 
 
-@pytest.mark.parametrize("figure", [*FIGURES, *OF_SKIPPING], ids=lambda figure: figure.name)
+@pytest.mark.parametrize("figure", [*FIGURES, *OF_SKIPPING, *OF_CELLS], ids=lambda figure: figure.name)
 class TestEveryFigure:
     def test_nothing_to_show(self, figure: ModuleType) -> None:
         assert figure.data(Paper("ottt", [])) is None
@@ -496,6 +534,59 @@ class TestSkippedActivity:
         assert (first["steps"], first["activity"], gap) == (25.0, 10.0, None)
         assert (second["steps"], second["kept"]) == (50.0, [2, 3])
         assert events["steps"] == pytest.approx(100 / 3)
+
+
+class TestQualitySpace:
+    def test_cells_show_mean_spread_and_n_of_one_recipe(self) -> None:
+        (row,) = shown(quality_space)["rows"]
+        accuracy, gap, cosine = row["panels"]
+        assert [(c["K"], c["b"], c["mean"], c["n"]) for c in accuracy["cells"]] == [
+            (1, 1, 32.0, 2), (1, "all", 31.0, 2), (4, 1, 42.0, 2), (4, "all", 40.0, 2),
+        ]  # fmt: skip
+        assert [c["spread"] for c in accuracy["cells"]] == pytest.approx([8**0.5, 0, 8**0.5, 2**0.5])
+        assert [c["mean"] for c in gap["cells"]] == pytest.approx([3.2, 3.1, 4.2, 4.0])
+        assert [(c["K"], c["b"], c["mean"], c["n"]) for c in cosine["cells"]] == [(1, 1, 0.25, 1), (4, "all", 1.0, 0)]
+
+    def test_it_says_them(self) -> None:
+        said = quality_space.render(shown(quality_space))
+        assert "K = 4, b = 1: 42.0 ± 2.8, n = 2" in said
+        assert "K = 1, b = 1: 0.25 n = 1" in said
+        assert "4,000 samples to train and 1,000 to test" in shown(quality_space)["subtitle"]
+
+    def test_one_length_or_one_block_size_is_no_space(self) -> None:
+        for cells in ((Cell(4), Cell(1)), (Cell(4), Cell(4, 1))):
+            records = [r for cell in cells for r in trained(cell, ACCURACIES[cell])]
+            assert quality_space.data(Paper("ottt", records)) is None
+
+    def test_every_data_set_has_a_row_and_the_fuller_recipe_is_shown(self) -> None:
+        events = [r for cell in ACCURACIES for r in trained(cell, [50.0], "n-mnist")]
+        rows = shown(quality_space, [*CELLS, *events])["rows"]
+        assert [row["title"] for row in rows] == ["CIFAR-10", "N-MNIST"]
+        assert [c["mean"] for c in rows[1]["panels"][2]["cells"]] == [0.75, 1.0]
+        fuller = [r for cell in [*ACCURACIES, Cell(2)] for r in trained(cell, [70.0], lr=0.3)]
+        (row,) = shown(quality_space, [*CELLS, *fuller])["rows"]
+        assert {c["mean"] for c in row["panels"][0]["cells"]} == {70.0}
+
+    def test_a_panel_with_nothing_to_show_stays_empty(self) -> None:
+        records = [r for r in CELLS if r.case["probe"] == "training"]
+        data = shown(quality_space, records)
+        assert data["rows"][0]["panels"][2]["cells"] == []
+        assert quality_space.render(data) == quality_space.render(data)
+
+
+class TestAccuracyFront:
+    def test_memory_is_that_of_the_same_step_over_bptts_and_the_beaten_are_told(self) -> None:
+        (panel,) = shown(accuracy_front)["panels"]
+        assert [(p["title"], p["algorithm"], p["memory"], p["mean"], p["beaten"]) for p in panel["points"]] == [
+            ("K = 1, b = 1", "ttl-bptt", 0.25, 32.0, False),
+            ("K = 1, b = all", "tbptt", 0.3, 31.0, True),
+            ("K = 4, b = 1", "local", 0.9, 42.0, False),
+            ("K = 4, b = all", "bptt", 1.0, 40.0, True),
+        ]
+
+    def test_nothing_without_the_cost_of_bptt(self) -> None:
+        records = [r for r in CELLS if (r.case["probe"], r.case["algorithm"]) != ("cost", "bptt")]
+        assert accuracy_front.data(Paper("ottt", records)) is None
 
 
 class TestUsual:

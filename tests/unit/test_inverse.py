@@ -96,7 +96,26 @@ def test_the_heat_map_has_a_cell_for_every_K_and_b() -> None:
     assert data is not None
     memory = data["panels"][0]
     assert memory["cells"] == [[1, 1, -90.0], [1, 2, -89.6], [10, 1, -10.0], [10, 2, -1.0]]
+    assert (memory["reported"], memory["nearest"]) == (None, [])
     svg = design_space.render(data)
     assert svg == design_space.render(data)
     assert "least -90 % at K = 1, b = 1" in svg
     assert design_space.data(Paper("p", KNOWN[:4])) is None
+
+
+def test_the_heat_map_outlines_the_cells_nearest_to_a_report() -> None:
+    data = design_space.data(paper(ASKED))
+    assert data is not None
+    by_title = {panel["title"]: (panel["reported"], panel["nearest"]) for panel in data["panels"]}
+    assert by_title["memory: peak live bytes"] == (-90, [[1, 1]])
+    assert by_title["MACs: errors carried back alone"] == (-99, [[1, 1], [10, 1]])  # all that are as near
+    assert by_title["memory access: every operator's reads and writes"] == (None, [])
+    svg = design_space.render(data)
+    assert "reported -99 %, nearest -99 %: K = 1, b = 1 and K = 10, b = 1" in svg
+    assert svg != design_space.render(design_space.data(paper({})))  # type: ignore[arg-type]
+
+
+def test_steps_with_another_optimizer_are_no_settings_of_the_paper() -> None:
+    """Their costs are counted for the figure of accuracy; BPTT's default stands beside none of them."""
+    trained = [*records("bptt", 9, 8, optimizer="adam"), *records("ttl-bptt", 1, 1, K=1, b=1, optimizer="adam")]
+    assert settings(trained, "ttl-bptt") == []

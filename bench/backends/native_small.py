@@ -1,0 +1,21 @@
+"""As native_fast, but all layers run again in the backward pass and keep nothing but their input spikes, at one bit.
+
+networks/recomputed.py.
+"""
+
+from __future__ import annotations
+
+from bench.backends import native_fast
+from bench.backends.native_fast import kernel, neurons
+from bench.networks.build import Network
+from bench.networks.recomputed import narrowing, recomputing, sizes
+
+__all__ = ["arranged", "kernel", "layerwise", "name", "neurons"]
+
+name = "native-small"
+layerwise = True
+
+
+def arranged(net: Network) -> Network:
+    net = native_fast.arranged(net)
+    return recomputing(net, narrowing(list(net.body.layers), sizes(net)))

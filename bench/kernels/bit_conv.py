@@ -1,0 +1,39 @@
+"""A convolution of spikes that keeps them for its backward pass at one bit each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from bench.kernels.fused import pack, unpack
+
+
+class _BitConv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(pack(s), weight)
+        ctx.shape, ctx.strides, ctx.type = s.shape, s.stride(), s.dtype
+        ctx.stride, ctx.padding = stride, padding
+        ctx.bias_sizes = None if bias is None else list(bias.shape)
+        return torch.conv2d(s, weight, bias, stride, padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        bits, weight = ctx.saved_tensors
+        s = unpack(bits, ctx.shape.numel(), ctx.type).as_strided(ctx.shape, ctx.strides)
+        stride, padding = [ctx.stride] * 2, [ctx.padding] * 2
+        wanted = list(ctx.needs_input_grad[:3])
+        g_s, g_w, g_b = torch.ops.aten.convolution_backward(
+            g, s, weight, ctx.bias_sizes, stride, padding, [1, 1], False, [0, 0], 1, wanted
+        )
+        return g_s, g_w, g_b, None, None
+
+
+def bit_conv(s: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+    """conv2d of ``s``, every entry of which is 0 or 1, laid out without gaps."""
+    y: Tensor = _BitConv.apply(s, weight, bias, stride, padding)
+    return y

@@ -1,0 +1,287 @@
+"""Layers that keep nothing for the backward pass but their input, one bit a spike, and run once more when it comes.
+
+    forward:    y = f(x), no graph; kept: bits of x, and the state that came in
+    backward:   f(x) again with its graph, in pieces of the batch, and back through it at once
+
+Exact: what runs twice is the same. A group of layers ends with neurons, or is a residual block. In pieces, so that the graph of
+one piece exists at a time; batch norm, whose samples depend on one another, is never cut.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from bench.algorithms.segments import second_pass
+from bench.kernels.bit_conv import bit_conv
+from bench.kernels.fused import pack, unpack
+from bench.networks import modules as m
+from bench.networks.build import Network
+
+Cut = tuple[int, int]  # a half-open range of layers
+
+PIECES = 8
+SMALLEST_PIECE = 8  # samples; convolutions of fewer waste their time
+
+
+class RecomputingChain(m.Chain):
+    """Layers in groups, some of which run again in the backward pass."""
+
+    def __init__(self, layers: Sequence[nn.Module], cuts: Sequence[Cut]) -> None:
+        super().__init__(list(layers))
+        self.groups = [Group(layers, cut) for cut in cuts]
+        self.watched = nn.ModuleList(self.groups)  # so that hooks find them; they have no parameters
+
+    def forward(self, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
+        if not torch.is_grad_enabled() or any(map(_only_once, self.modules())):
+            return super().forward(x, state)
+        layers = list(self.layers)
+        states = state if state is not None else [None] * len(layers)
+        begin = 0
+        while begin < len(layers):
+            group = next((group for group in self.groups if group.cut[0] == begin), None)
+            end = begin + 1 if group is None else group.cut[1]
+            entries, states[begin:end] = states[begin:end], [None] * (end - begin)
+            if group is None:
+                x, after = layers[begin](x, entries[0])
+                after = [after]
+            else:
+                x, after = group(x, entries, layers[begin:end])
+            if not self.forgets:
+                states[begin:end] = after
+            del entries, after
+            begin = end
+        return x, states
+
+
+def _only_once(module: nn.Module) -> bool:
+    """Whether a layer keeps something between windows that a second run would spoil: a trace, a gradient being gathered."""
+    return hasattr(module, "synapse") or (isinstance(module, m.Synapse) and module.held is not None)
+
+
+class Group(nn.Module):
+    """``cut``: the half-open range of layers of the chain that it stands in."""
+
+    def __init__(self, layers: Sequence[nn.Module], cut: Cut) -> None:
+        super().__init__()
+        self.cut = cut
+        inside = list(layers[slice(*cut)])
+        self.reads_spikes = _spikes_reach(layers, cut[0])
+        self.emits_spikes = isinstance(inside[-1], m.Neurons)
+        parts = [part for layer in inside for part in layer.modules()]
+        self.whole = any(isinstance(part, m.StepwiseBatchNorm) for part in parts)
+        self.draws = any(isinstance(part, m.Neurons) and part.dropout > 0 for part in parts)
+
+    def forward(self, x: Tensor, states: m.State, layers: list[nn.Module]) -> tuple[Tensor, m.State]:
+        given = list(m.state_tensors(states))
+        run = _Run(self, nn.ModuleList(layers), _emptied(states))
+        anchor = torch.empty(0, device=x.device, requires_grad=True)  # what leaves must have a gradient though x may have none
+        y, *after = _Recomputed.apply(run, anchor, x, *given)
+        return y, _filled(run.after, after)
+
+    def pieces(self, batch: int) -> list[slice]:
+        size = batch if self.whole else max(SMALLEST_PIECE, ceil(batch / PIECES))
+        return [slice(begin, min(begin + size, batch)) for begin in range(0, batch, size)]
+
+
+@dataclass
+class _Run:
+    """One window through one group; ``before`` and ``after`` are its states with ... in the place of tensors."""
+
+    group: Group
+    layers: nn.ModuleList
+    before: m.State
+    after: m.State = None
+
+    def __call__(self, x: Tensor, states: m.State) -> tuple[Tensor, m.State]:
+        entries = list(states)
+        for i, layer in enumerate(self.layers):
+            x, entries[i] = layer(x, entries[i])
+        return x, entries
+
+
+class _Recomputed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, run: _Run, anchor: Tensor, x: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+        pieces = run.group.pieces(x.shape[1])
+        ctx.run, ctx.shape, ctx.type = run, x.shape, x.dtype
+        ctx.random = torch.get_rng_state() if run.group.draws else None
+        kept: list[Tensor] = []
+        ctx.strides = []
+        y, ends = None, []
+        with m.holding_weights(run.layers):
+            for piece in pieces:
+                part = x if len(pieces) == 1 else x[:, piece].clone(memory_format=torch.preserve_format)
+                if run.group.reads_spikes:
+                    ctx.strides.append((part.shape, part.stride()))
+                    kept.append(pack(part))
+                out, end = run(part, _filled(run.before, [v[piece] for v in given]))
+                del part
+                if len(pieces) == 1:
+                    y = out
+                else:
+                    y = _room(out, x.shape[1]) if y is None else y
+                    y[:, piece].copy_(out)
+                ends.append(end)
+        run.after = _emptied(ends[0])
+        after = [torch.cat(tensors) for tensors in zip(*(m.state_tensors(end) for end in ends), strict=True)]
+        ctx.save_for_backward(*(kept if run.group.reads_spikes else [x]), *given)
+        ctx.n_kept = len(kept) or 1
+        ctx.set_materialize_grads(False)
+        assert y is not None, "a batch of no samples"
+        return (y, *after)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g_y: Tensor | None, *g_after: Tensor | None) -> tuple[Tensor | None, ...]:
+        run: _Run = ctx.run
+        saved = ctx.saved_tensors
+        kept, given = saved[: ctx.n_kept], saved[ctx.n_kept :]
+        pieces = run.group.pieces(ctx.shape[1])
+        wants_x = ctx.needs_input_grad[2]
+        g_x: Tensor | None = None
+        g_given: list[list[Tensor | None]] = []
+        with ExitStack() as stack:
+            if ctx.random is not None:
+                stack.enter_context(torch.random.fork_rng(devices=[]))
+                torch.set_rng_state(ctx.random)
+            stack.enter_context(second_pass(run.layers))  # type: ignore[arg-type]
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(m.holding_weights(run.layers))
+            for i, piece in enumerate(pieces):
+                if run.group.reads_spikes:
+                    shape, stride = ctx.strides[i]
+                    part = unpack(kept[i], shape.numel(), ctx.type).as_strided(shape, stride)
+                else:
+                    part = (kept[0] if len(pieces) == 1 else kept[0][:, piece]).detach()
+                part.requires_grad_(wants_x)
+                starts = [v[piece].detach().requires_grad_(v.is_floating_point()) for v in given]
+                out, end = run(part, _filled(run.before, starts))
+                ends = [out, *m.state_tensors(end)]
+                back = [None if g is None else (g[:, piece] if j == 0 else g[piece]) for j, g in enumerate((g_y, *g_after))]
+                pairs = [(e, g) for e, g in zip(ends, back, strict=True) if g is not None and e.requires_grad]
+                del out, end, ends, back
+                torch.autograd.backward([e for e, _ in pairs], [g for _, g in pairs])
+                if wants_x and part.grad is not None:
+                    if len(pieces) == 1:
+                        g_x = part.grad
+                    else:
+                        g_x = _room(part.grad, ctx.shape[1]) if g_x is None else g_x
+                        g_x[:, piece].copy_(part.grad)
+                g_given.append([v.grad for v in starts])
+                del part, starts, pairs
+        gathered = [None if any(g is None for g in grads) else torch.cat(grads) for grads in zip(*g_given, strict=True)]
+        return None, None, g_x, *gathered
+
+
+def _room(part: Tensor, batch: int) -> Tensor:
+    """An empty tensor [K, batch, ...] in the layout of ``part`` [K, b, ...], time outermost."""
+    order = [0, 1, *sorted(range(2, part.dim()), key=lambda d: -part.stride()[d])]
+    sizes = [batch if d == 1 else part.shape[d] for d in order]
+    room = part.new_empty(sizes)
+    return room.permute([order.index(d) for d in range(part.dim())])
+
+
+def _emptied(states: m.State) -> m.State:
+    """``states`` with ... in the places of its tensors."""
+    if isinstance(states, list):
+        return [_emptied(entry) for entry in states]
+    return None if states is None else ...
+
+
+def _filled(states: m.State, tensors: Sequence[Tensor]) -> m.State:
+    """``states`` with ``tensors`` in the places of its own, in order."""
+    left = iter(tensors)
+    return m.map_state(lambda _: next(left), states)
+
+
+# --------------------------------------------------------------------------- which groups
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of one layer, for one sample and time step: neurons (0 if it has none), and multiply-accumulates of its forward pass."""
+
+    neurons: int
+    macs: int
+
+
+def sizes(net: Network) -> list[Size]:
+    """Of the network's top-level layers, in order; counted on a copy without storage (device 'meta')."""
+    body = copy.deepcopy(net.body, {id(tensor): tensor.to("meta") for tensor in (*net.parameters(), *net.buffers())})
+    found = []
+    x = torch.empty(1, 1, *net.spec.input, device="meta")
+    for layer in body.layers:
+        neurons: list[int] = []
+        macs: list[int] = []
+        for part in layer.modules():
+            if isinstance(part, m.Neurons):
+                part.register_forward_hook(lambda _, __, out, to=neurons: to.append(out[0].numel()))
+            elif isinstance(part, m.Synapse):
+                part.register_forward_hook(lambda own, _, out, to=macs: to.append(out[0].numel() * _fan_in(own)))
+        with torch.no_grad():
+            x, _ = layer(x, None)
+        found.append(Size(sum(neurons), sum(macs)))
+    return found
+
+
+def _fan_in(synapse: Any) -> int:
+    count: int = synapse.weight[0].numel()
+    return count
+
+
+def narrowing(layers: Sequence[nn.Module], found: Sequence[Size]) -> list[Cut]:
+    """Groups that end where at most half as many neurons are left as the group's largest layer has, and at residual blocks.
+
+    What crosses from one group to the next is whole, what lies inside is in pieces. The layers after the last neurons stay apart.
+    """
+    cuts: list[Cut] = []
+    begin, largest, last = 0, 0, max((i for i, layer in enumerate(layers) if _ends(layer)), default=-1)
+    for i in range(last + 1):
+        largest = max(largest, found[i].neurons)
+        if _ends(layers[i]) and (i == last or isinstance(layers[i], m.ResidualBlock) or 2 * found[i].neurons <= largest):
+            cuts.append((begin, i + 1))
+            begin, largest = i + 1, 0
+    return cuts
+
+
+def cheap_start(layers: Sequence[nn.Module], found: Sequence[Size], share: float) -> list[Cut]:
+    """The longest run of first layers, as one group, that takes at most ``share`` of the multiply-accumulates of a BPTT step.
+
+    First layers have most neurons and fewest inputs: they free most memory for least.
+    """
+    macs = [size.macs for size in found]
+    fitting = [i + 1 for i, layer in enumerate(layers) if _ends(layer) and sum(macs[: i + 1]) <= share * 3 * sum(macs)]
+    return [(0, max(fitting))] if fitting else []
+
+
+def _ends(layer: nn.Module) -> bool:
+    return isinstance(layer, m.Neurons | m.ResidualBlock)
+
+
+def _spikes_reach(layers: Sequence[nn.Module], i: int) -> bool:
+    """Whether layer ``i`` reads spikes just as neurons fire them: no dropout, no pooling, no factor between."""
+    before = next((layer for layer in reversed(layers[:i]) if not (isinstance(layer, m.Scaled) and layer.factor == 1)), None)
+    return isinstance(before, m.Neurons) and before.dropout == 0
+
+
+def recomputing(net: Network, cuts: Sequence[Cut]) -> Network:
+    """Let the layers of ``cuts`` run again in the backward pass, and convolutions outside keep spikes at one bit.
+
+    Changes ``net`` in place and returns it.
+    """
+    layers = list(net.body.layers)
+    inside = {i for cut in cuts for i in range(*cut)}
+    for i, layer in enumerate(layers):
+        if i not in inside and isinstance(layer, m.ConvSynapse) and _spikes_reach(layers, i):
+            layer.convolve = bit_conv
+    net.body = RecomputingChain(layers, cuts)
+    return net
