@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -10,17 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from bench.kernels import fused
+from bench.kernels.compiled import keep_freed_memory, library
 from bench.networks import modules as m
 from bench.networks.arranged import pools_lightened, scales_folded
 from bench.networks.build import Network
-from bench.spec import NeuronSpec
+from bench.spec import NeuronSpec, UserError
 
 name = "native-fast"
 layerwise = True
 
 
 def kernel() -> str:
-    return "fused C++"
+    return "fused LIF: " + ("Triton" if torch.cuda.is_available() else "C++")
 
 
 class FusedLIF(nn.Module):
@@ -39,6 +41,13 @@ class FusedLIF(nn.Module):
 
 
 def arranged(net: Network) -> Network:
+    """Channels innermost, constants in the weights, pools that keep nothing; and this process keeps the memory it frees."""
+    match next(net.parameters()).device.type:
+        case "cpu":
+            library()  # now, not in the middle of a step: UserError where it cannot be built
+            keep_freed_memory()
+        case "cuda" if importlib.util.find_spec("triton") is None:
+            raise UserError("backend native-fast: its kernels need Triton on a GPU: pip install triton, or use backend native")
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for chain in net.modules():
         if isinstance(chain, m.Chain):

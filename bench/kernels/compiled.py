@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import filelock
 import platformdirs
@@ -64,3 +65,17 @@ def _build(command: str, built: Path) -> None:
         if ran.returncode:
             raise UserError(f"{command} cannot compile {SOURCE.name}; use backend native, or name another in CXX:\n{ran.stderr}")
         made.replace(built)
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what it frees, so that the next time step does not ask the system for the same pages again.
+
+    PyTorch's GPU allocator does so always; on a CPU a fresh page costs more than the arithmetic on it. glibc only.
+    """
+    libc: Any = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h

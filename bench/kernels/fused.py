@@ -6,7 +6,7 @@ return. The same spikes as the plain-torch reference, every one; gradients equal
 
 from __future__ import annotations
 
-import ctypes
+import importlib
 from math import prod
 from typing import Any, get_args
 
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bench.kernels.compiled import library
 from bench.spec import NeuronSpec, SurrogateKind
 
 KINDS = get_args(SurrogateKind)  # numbered as in lif.cpp
@@ -31,94 +30,50 @@ _operators.define("pack(Tensor s) -> Tensor")
 _operators.define("unpack(Tensor bits, SymInt n, ScalarType type) -> Tensor")
 
 
-class _Neuron(ctypes.Structure):
-    _fields_ = [
-        ("threshold", ctypes.c_double),
-        ("alpha", ctypes.c_double),
-        ("surrogate", ctypes.c_int),
-        ("hard", ctypes.c_int),
-        ("attached", ctypes.c_int),
-        ("in_space", ctypes.c_int),
-    ]  # fmt: skip
+def kernels(device: str) -> Any:
+    """The module that fills what an operator has made room for: compiled C++ on 'cpu', Triton on 'cuda'."""
+    return importlib.import_module({"cpu": "bench.kernels.cpp_lif", "cuda": "bench.kernels.triton_lif"}[device])
 
 
 def _one_step(x: Tensor) -> Tensor:
     return torch.empty_strided(x.shape[1:], x.stride()[1:], dtype=TYPES[x.dtype], device=x.device)
 
 
-def _lif_meta(x: Tensor, u: Tensor | None, v: Tensor | None, decay: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), _one_step(x)
-
-
-def _lif_cpu(x: Tensor, u: Tensor | None, v: Tensor | None, decay: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
+def _lif(x: Tensor, u: Tensor | None, v: Tensor | None, decay: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
     s, after = torch.empty_like(x), _one_step(x)
-    kept = x if u is None else u
-    _call("lif_forward", x.dtype, _Neuron(*settings), x, v, decay, decay.numel(), s, kept, after, x.shape[0], after.numel())
+    if not x.is_meta:
+        kernels(x.device.type).lif_(x, x if u is None else u, v, decay, s, after, settings)
     return s, after
 
 
-def _backward_meta(
+def _lif_backward(
     u: Tensor, g_x: Tensor | None, g_s: Tensor | None, g_v: Tensor | None, v: Tensor | None, decay: Tensor,
     further: bool, learnt: bool, *settings: Any,
 ) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
-    return _one_step(u) if further else None, _one_step(u) if learnt else None
-
-
-def _backward_cpu(
-    u: Tensor, g_x: Tensor | None, g_s: Tensor | None, g_v: Tensor | None, v: Tensor | None, decay: Tensor,
-    further: bool, learnt: bool, *settings: Any,
-) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
-    before, g_decay = _backward_meta(u, g_x, g_s, g_v, v, decay, further, learnt)
-    to = u if g_x is None else g_x
-    neurons = prod(u.shape[1:])
-    _call(
-        "lif_backward", to.dtype, _Neuron(*settings),
-        u, g_s, g_v, v, decay, decay.numel(), to, before, g_decay, u.shape[0], neurons,
-    )  # fmt: skip
+    before, g_decay = _one_step(u) if further else None, _one_step(u) if learnt else None
+    if not u.is_meta:
+        to = u if g_x is None else g_x
+        kernels(u.device.type).lif_backward_(u, g_s, g_v, v, decay, to, before, g_decay, prod(u.shape[1:]), settings)
     return before, g_decay
 
 
-def _pack_meta(s: Tensor) -> Tensor:
-    return torch.empty((s.numel() + 7) // 8, dtype=torch.uint8, device=s.device)
-
-
-def _pack_cpu(s: Tensor) -> Tensor:
-    bits = _pack_meta(s)
-    _call("pack", s.dtype, s, bits, s.numel())
+def _pack(s: Tensor) -> Tensor:
+    bits = torch.empty((s.numel() + 7) // 8, dtype=torch.uint8, device=s.device)
+    if not s.is_meta:
+        kernels(s.device.type).pack(s, bits)
     return bits
 
 
-def _unpack_meta(bits: Tensor, n: int, dtype: torch.dtype) -> Tensor:
-    return torch.empty(n, dtype=dtype, device=bits.device)
-
-
-def _unpack_cpu(bits: Tensor, n: int, dtype: torch.dtype) -> Tensor:
-    s = _unpack_meta(bits, n, dtype)
-    _call("unpack", dtype, bits, s, n)
+def _unpack(bits: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    s = torch.empty(n, dtype=dtype, device=bits.device)
+    if not bits.is_meta:
+        kernels(bits.device.type).unpack(bits, s)
     return s
 
 
-for _name, _cpu, _meta in (
-    ("lif_", _lif_cpu, _lif_meta),
-    ("lif_backward_", _backward_cpu, _backward_meta),
-    ("pack", _pack_cpu, _pack_meta),
-    ("unpack", _unpack_cpu, _unpack_meta),
-):
-    _operators.impl(_name, _cpu, "CPU")
-    _operators.impl(_name, _meta, "Meta")
-
-
-def _call(kernel: str, dtype: torch.dtype, *arguments: Any) -> None:
-    name = f"{kernel}_{str(dtype).removeprefix('torch.')}"
-    passed: list[Any] = []
-    for argument in arguments:
-        if isinstance(argument, Tensor):
-            passed.append(ctypes.c_void_p(argument.data_ptr()))
-        elif isinstance(argument, _Neuron):
-            passed.append(ctypes.byref(argument))
-        else:
-            passed.append(argument if argument is None else ctypes.c_long(argument))
-    getattr(library(), name)(*passed, ctypes.c_int(torch.get_num_threads()))
+for _name, _operator in (("lif_", _lif), ("lif_backward_", _lif_backward), ("pack", _pack), ("unpack", _unpack)):
+    for _device in ("CPU", "CUDA", "Meta"):
+        _operators.impl(_name, _operator, _device)
 
 
 # --------------------------------------------------------------------------- under autograd

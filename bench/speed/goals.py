@@ -1,0 +1,107 @@
+"""The goals of the native backend, and how a run stands to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.speed.rows import FLOOR
+from bench.speed.turns import Run, Timed
+
+EXACT = "bptt"  # frameworks' rows with BPTT's exact gradient
+
+
+@dataclass(frozen=True)
+class Goal:
+    """``value(run)``: (ratio, lower and upper quartile, what stands below the line), None where the run lacks a row."""
+
+    title: str
+    cpu: float
+    gpu: float
+    value: Callable[[Run], tuple[float, float, float, str] | None]
+
+
+def _least(run: Run, algorithm: str, native: bool, by: Callable[[Timed], float], backend: str | None = None) -> Timed | None:
+    fitting = [
+        timed
+        for timed in run.timed
+        if timed.row.algorithm == algorithm
+        and (algorithm == FLOOR or timed.row.native is native)
+        and backend in (None, timed.row.backend)
+    ]
+    return min(fitting, key=by, default=None)
+
+
+def _seconds(timed: Timed) -> float:
+    return timed.median
+
+
+def _bytes(timed: Timed) -> float:
+    assert timed.peak_bytes is not None
+    return timed.peak_bytes
+
+
+def _of_time(run: Run, mine: Timed | None, other: Timed | None) -> tuple[float, float, float, str] | None:
+    return None if mine is None or other is None else (*run.ratio(mine, other), str(other.row))
+
+
+def _of_bytes(mine: Timed | None, other: Timed | None) -> tuple[float, float, float, str] | None:
+    if mine is None or other is None:
+        return None
+    ratio = _bytes(mine) / _bytes(other)
+    return ratio, ratio, ratio, str(other.row)
+
+
+FAST, BALANCED, OWN = "native-fast", "native-balanced", "spikingjelly-shipped"
+GOALS = (
+    Goal(
+        "BPTT step, native fast / best framework", 0.65, 0.6,
+        lambda run: _of_time(run, _least(run, EXACT, True, _seconds, FAST), _least(run, EXACT, False, _seconds)),
+    ),
+    Goal(
+        "BPTT step, native fast / convolutions alone", 1.3, 1.3,
+        lambda run: _of_time(run, _least(run, EXACT, True, _seconds, FAST), _least(run, FLOOR, False, _seconds)),
+    ),
+    Goal(
+        "OTTT-A step, native / SpikingJelly's own", 0.6, 0.5,
+        lambda run: _of_time(run, _least(run, "ottt-a", True, _seconds), _least(run, "ottt-a", False, _seconds, OWN)),
+    ),
+    Goal(
+        "peak bytes of BPTT, native balanced / best framework", 0.35, 0.35,
+        lambda run: _of_bytes(_least(run, EXACT, True, _bytes, BALANCED), _least(run, EXACT, False, _bytes)),
+    ),
+    Goal(
+        "peak bytes of OTTT-A, native / SpikingJelly's own", 0.6, 0.6,
+        lambda run: _of_bytes(_least(run, "ottt-a", True, _bytes), _least(run, "ottt-a", False, _bytes, OWN)),
+    ),
+)  # fmt: skip
+
+
+def table(runs: Sequence[Run]) -> str:
+    """The goals as a Markdown table, a line for each goal and workload; columns for the CPU and the GPU."""
+    lines = ["| goal | workload | CPU | at most | GPU | at most | against |", "|---|---|---|---|---|---|---|"]
+    for goal in GOALS:
+        for run in runs:
+            found = goal.value(run)
+            if found is None:
+                continue
+            ratio, low, high, other = found
+            on_cpu = run.device == "cpu"
+            limit = goal.cpu if on_cpu else goal.gpu
+            noise = f" ({low:.2f} to {high:.2f})" if low != high else ""
+            shown = f"{'**' if ratio <= limit else ''}{ratio:.2f}{'**' if ratio <= limit else ''}{noise}"
+            cpu, gpu = (shown, "not measured") if on_cpu else ("not measured", shown)
+            lines.append(f"| {goal.title} | {run.workload} | {cpu} | {goal.cpu} | {gpu} | {goal.gpu} | {other} |")
+    return "\n".join(lines) + "\n"
+
+
+def standing(runs: Sequence[Run]) -> str:
+    """One line a goal: on how many workloads it is met."""
+    lines = []
+    for goal in GOALS:
+        found = [(run, value) for run in runs if (value := goal.value(run)) is not None]
+        met = [value for run, value in found if value[0] <= (goal.cpu if run.device == "cpu" else goal.gpu)]
+        if found:
+            least, most = min(value[0] for _, value in found), max(value[0] for _, value in found)
+            lines.append(f"{goal.title}: met on {len(met)} of {len(found)} workloads, {least:.2f} to {most:.2f}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,65 @@
+"""What is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+FLOOR = "convolutions alone"  # every synapse forward and backward, once each, nothing else: no neurons, no optimizer
+
+
+@dataclass(frozen=True)
+class Workload:
+    network: str
+    T: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.network}, T = {self.T}, batch {self.batch}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A training step; where ``algorithm`` is FLOOR, ``backend`` is the layout of the tensors."""
+
+    algorithm: str
+    backend: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{name} = {value}" for name, value in self.options)
+        return f"{self.algorithm} on {self.backend}" + (f" ({shown})" if shown else "")
+
+    @property
+    def native(self) -> bool:
+        return self.backend.startswith("native")
+
+
+# T * batch samples a step are about the same on every network; a GPU takes GPU_BATCHES times as many at once.
+BATCH = {4: 5, 10: 2, 50: 1}
+GPU_BATCHES = 32
+NETWORKS = ("vgg-sws/cifar10", "resnet18/cifar10", "lenet/dvs-gesture")
+SMALL = Workload("vgg-sws-small/cifar10", 10, 16)
+
+
+def workloads(device: str) -> list[Workload]:
+    times = GPU_BATCHES if device == "cuda" else 1
+    large = [Workload(network, T, batch * times) for network, (T, batch) in product(NETWORKS, BATCH.items())]
+    return [Workload(SMALL.network, SMALL.T, SMALL.batch * times), *large]
+
+
+def rows(workload: Workload) -> Iterator[Row]:
+    """Rows that may be timed; which of them can is for their backends to say."""
+    yield from (Row(FLOOR, layout) for layout in ("contiguous", "channels last"))
+    for mode in ("native", "native-fast", "native-balanced", "native-small"):
+        yield Row("bptt", mode)
+    for framework in ("spikingjelly", "spikingjelly-multistep", "spikingjelly-memopt", "snntorch"):
+        yield Row("bptt", framework)
+    yield from (
+        Row("ottt-a", backend) for backend in ("native", "native-fast", "spikingjelly", "snntorch", "spikingjelly-shipped")
+    )
+    yield Row("ottt-a", "native-fast", (("K", workload.T),))
+    yield from (Row("sltt", backend) for backend in ("native-fast", "spikingjelly-shipped"))
+    yield Row("sltt", "native-fast", (("K", workload.T),))
