@@ -39,8 +39,8 @@ lint: $(READY) ## lint, formatting and types
 report: $(READY) ## judge and draw again from what is in results/
 	@$(BENCH) report
 
-benchmark: $(READY) ## time training steps of every algorithm and backend
-	@$(VENV)/bin/python -m pytest --benchmark-only
+benchmark: $(READY) ## time training steps in turns; goals of the native backend as table and figure
+	@$(VENV)/bin/python -m pytest tests/benchmarks --benchmark-only --save-goals results
 
 clean: ## remove the virtual environment and caches (results stay)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks results/scratch *.egg-info

@@ -65,6 +65,9 @@ ALGORITHMS = {
 }
 BACKENDS = {
     "native": Mark("native", "o", "-"),
+    "native-fast": Mark("native, fast", "*", "-"),
+    "native-balanced": Mark("native, balanced", "h", "-"),
+    "native-small": Mark("native, small", "X", "-"),
     "spikingjelly": Mark("SpikingJelly", "s", "--"),
     "spikingjelly-multistep": Mark("SpikingJelly, multi-step", "D", "-."),
     "spikingjelly-shipped": Mark("SpikingJelly, as shipped", "^", ":"),

@@ -13,6 +13,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.autograd.graph import increment_version
 
 from bench.spec import NeuronSpec, SurrogateKind
 
@@ -85,10 +86,14 @@ def _settings(neuron: NeuronSpec, in_space: bool) -> tuple[float, float, int, bo
     return neuron.threshold, surrogate.alpha, kind, neuron.reset == "hard", not neuron.detach_reset, in_space
 
 
+def _require(dtype: torch.dtype) -> None:
+    if dtype not in TYPES:
+        raise TypeError(f"{dtype}: the fused kernels run {', '.join(map(str, TYPES))}; convert, or use backend native")
+
+
 def _time_major(x: Tensor) -> Tensor:
     """``x`` itself where its steps lie one after the other, each without gaps, in whatever order of dimensions; else a copy."""
-    if x.dtype not in TYPES:
-        raise TypeError(f"{x.dtype}: the fused kernels run {', '.join(map(str, TYPES))}; convert, or use backend native")
+    _require(x.dtype)
     if x.numel() == 0:
         return x.contiguous()
     inner = sorted((stride, size) for stride, size in zip(x.stride()[1:], x.shape[1:], strict=True) if size > 1)
@@ -128,6 +133,7 @@ class _FusedLIF(torch.autograd.Function):
         settings = _settings(neuron, in_space)
         u = None if kept == x.dtype else torch.empty_like(x, dtype=kept)
         s, after = torch.ops.spikecost.lif_(x, u, v, leak, *settings)
+        increment_version(x)  # so that whoever saved it finds it changed; operators of one's own do not do it by themselves
         ctx.save_for_backward(x if u is None else u, leak, v if learnt else None, decay if learnt else None)
         ctx.settings, ctx.type = settings, x.dtype
         ctx.set_materialize_grads(False)
@@ -147,6 +153,7 @@ class _FusedLIF(torch.autograd.Function):
         before, g_decay = torch.ops.spikecost.lif_backward_(
             u, g_x, g_s, g_v, v, leak, ctx.needs_input_grad[1], ctx.needs_input_grad[2], *ctx.settings
         )
+        increment_version(u)
         of_decay = None if g_decay is None else g_decay.sum_to_size(decay.shape).to(decay.dtype)
         return u if g_x is None else g_x, before, of_decay, None, None
 
@@ -169,11 +176,13 @@ def lif_in_space_(x: Tensor, v: Tensor | None, neuron: NeuronSpec) -> tuple[Tens
 
 def pack(s: Tensor) -> Tensor:
     """As ``kernels.bits.pack``, of spikes in the order in which they lie in memory."""
+    _require(s.dtype)
     bits: Tensor = torch.ops.spikecost.pack(s)
     return bits
 
 
 def unpack(bits: Tensor, n: int, dtype: torch.dtype) -> Tensor:
     """The ``n`` spikes of ``bits``, in the order in which they were packed."""
+    _require(dtype)
     s: Tensor = torch.ops.spikecost.unpack(bits, n, dtype)
     return s

@@ -32,7 +32,7 @@ def _forward(
     for _ in range(T):
         charged = leak * v + tl.load(x + at, mask=inside, other=0).to(leak.dtype)
         fires = charged >= THRESHOLD
-        tl.store(s + at, fires.to(s.dtype.element_ty), mask=inside)
+        tl.store(s + at, fires.to(tl.float32).to(s.dtype.element_ty), mask=inside)
         tl.store(u + at, charged, mask=inside)
         if HARD:
             v = tl.where(fires, 0, charged)
@@ -116,7 +116,7 @@ def _backward(
 @triton.jit
 def _pack(s, bits, n, bytes_, BLOCK: tl.constexpr):
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    gathered = tl.zeros([BLOCK], dtype=tl.int32)
+    gathered = tl.full([BLOCK], 0, tl.int32)
     for j in tl.static_range(8):
         at = j * bytes_ + i
         fired = tl.load(s + at, mask=(i < bytes_) & (at < n), other=0) != 0
@@ -130,7 +130,7 @@ def _unpack(bits, s, n, bytes_, BLOCK: tl.constexpr):
     gathered = tl.load(bits + i, mask=i < bytes_, other=0).to(tl.int32)
     for j in tl.static_range(8):
         at = j * bytes_ + i
-        tl.store(s + at, ((gathered >> j) & 1).to(s.dtype.element_ty), mask=(i < bytes_) & (at < n))
+        tl.store(s + at, ((gathered >> j) & 1).to(tl.float32).to(s.dtype.element_ty), mask=(i < bytes_) & (at < n))
 
 
 def _grid(n: int) -> tuple[int]:

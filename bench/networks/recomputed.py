@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bench.algorithms.segments import second_pass
+from bench.algorithms.segments import Randomness, second_pass
 from bench.kernels.bit_conv import bit_conv
 from bench.kernels.fused import pack, unpack
 from bench.networks import modules as m
@@ -113,7 +113,7 @@ class _Recomputed(torch.autograd.Function):
     def forward(ctx: Any, run: _Run, anchor: Tensor, x: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         pieces = run.group.pieces(x.shape[1])
         ctx.run, ctx.shape, ctx.type = run, x.shape, x.dtype
-        ctx.random = torch.get_rng_state() if run.group.draws else None
+        ctx.random = Randomness(x.device) if run.group.draws else None
         kept: list[Tensor] = []
         ctx.strides = []
         y, ends = None, []
@@ -151,8 +151,7 @@ class _Recomputed(torch.autograd.Function):
         g_given: list[list[Tensor | None]] = []
         with ExitStack() as stack:
             if ctx.random is not None:
-                stack.enter_context(torch.random.fork_rng(devices=[]))
-                torch.set_rng_state(ctx.random)
+                stack.enter_context(ctx.random.again())
             stack.enter_context(second_pass(run.layers))  # type: ignore[arg-type]
             stack.enter_context(torch.enable_grad())
             stack.enter_context(m.holding_weights(run.layers))

@@ -19,7 +19,7 @@ from bench.spec import Case, Measurement, Record
 def keeper(store: Store, machine: str, root: Path) -> Callable[[Case, Outcome], None]:
     """A function that appends a case's outcome to the store: all its records in one write, or a UserError."""
     store.describe(machine, identity())
-    commit = _commit(root)
+    commit = commit_of(root)
 
     def keep(case: Case, outcome: Outcome) -> None:
         nothing = Measurement("none", None, "")
@@ -51,17 +51,17 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
 
 def _versions(backend: str) -> dict[str, str]:
     names = {"torch", backends.framework(backend)}
-    return {name: _version(name) for name in sorted(names)}
+    return {name: version_of(name) for name in sorted(names)}
 
 
-def _version(name: str) -> str:
+def version_of(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
 
 
-def _commit(root: Path) -> str:
+def commit_of(root: Path) -> str:
     """The commit that is checked out; '+' if files that results depend on differ from it; 'unknown' outside git."""
     try:
         head = _git(root, "rev-parse", "--short=12", "HEAD")

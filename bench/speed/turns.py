@@ -6,13 +6,13 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.probes.cost import batch_for, cost_of
-from bench.spec import Support
+from bench.spec import YES, Support, UserError, no
 from bench.speed.rows import FLOOR, Row, Workload, rows
 from bench.training_step import support, training_step
 
@@ -50,20 +50,30 @@ class Run:
 
 
 def able(workload: Workload, row: Row) -> Support:
-    return Support(True) if row.algorithm == FLOOR else support(workload.network, row.algorithm, row.backend)
+    if row.algorithm == FLOOR:
+        return YES
+    answer = support(workload.network, row.algorithm, row.backend)
+    if answer:
+        try:
+            training_step(workload.network, row.algorithm, row.backend, device="meta", **dict(row.options))
+        except UserError as error:
+            return no(str(error))
+    return answer
 
 
-def run(workload: Workload, device: str, repeats: int = REPEATS) -> Run:
-    """Time every row that can run, ``repeats`` times, one after the other in every turn, after a warm-up."""
-    refused = {str(row): answer.reason for row in rows(workload) if not (answer := able(workload, row))}
+def run(workload: Workload, device: str, wanted: Iterable[Row] | None = None, repeats: int = REPEATS) -> Run:
+    """Time every row (of those wanted) that can run, ``repeats`` times, one after the other in every turn, after a warm-up."""
+    asked = list(rows(workload) if wanted is None else wanted)
+    refused = {str(row): answer.reason for row in asked if not (answer := able(workload, row))}
     seconds: dict[Row, list[float]] = {}
     kernels: dict[Row, str] = {}
     with ExitStack() as stack:
         workers: dict[Row, subprocess.Popen[str]] = {}
-        for row in rows(workload):
+        for row in asked:
             if str(row) not in refused:
                 workers[row] = stack.enter_context(_started(workload, row, device))
-                kernels[row] = _said(workers[row], row).removeprefix("ready ")
+        for row, worker in workers.items():
+            kernels[row] = _said(worker, row).removeprefix("ready ")
         for turn in range(WARM_UP + repeats):
             for row, worker in workers.items():
                 assert worker.stdin is not None

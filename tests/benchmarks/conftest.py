@@ -1,15 +1,52 @@
-"""A benchmark without its machine means nothing: the machine's identity, as in every record, goes into what is saved."""
+"""Benchmarks: the machine's identity goes into what pytest-benchmark saves, and the goals are printed and written at the end."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.machine import identity
+from bench.runner.store import commit_of, version_of
+from bench.speed import goals
+from bench.speed.saved import save
+from bench.speed.turns import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = pytest.StashKey[list[Run]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--save-goals", metavar="FOLDER", help="write table and figure of the goals under FOLDER (make benchmark: results)"
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Add CPU model, cores, memory and GPUs as ``machine_info["spikecost"]``."""
     machine_info["spikecost"] = identity()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RUNS] = []
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    runs = config.stash[RUNS]
+    if not runs:
+        return
+    terminalreporter.section("goals of the native backend")
+    terminalreporter.write_line(goals.table(runs))
+    terminalreporter.write_line(goals.standing(runs))
+    folder = config.getoption("--save-goals")
+    if folder:
+        names = ("torch", "spikingjelly", "snntorch", "triton")
+        provenance = {
+            "commit": commit_of(ROOT),
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {name: version_of(name) for name in names},
+        }
+        terminalreporter.write_line(f"written: {save(runs, Path(folder), provenance)}")

@@ -1,9 +1,11 @@
-"""Seconds of a training step of every algorithm on every backend, with what it costs in bytes and multiplications beside it.
+"""Seconds of a training step of every algorithm on every backend, in turns, beside its exact bytes and multiplications.
 
-    pytest --benchmark-only
+    pytest --benchmark-only                      every workload: many minutes
+    pytest --benchmark-only -k vgg-sws-small     one
+    make benchmark                               every workload, and the goals as a table and a figure under results/speed/
 
-Plain ``pytest`` skips the timing. Times are of this machine, at this moment; the ledger's step times (bench/probes/clock.py)
-are ratios to native BPTT taken in turns.
+Plain ``pytest`` times nothing. A workload's rows run in turns, each in a process of its own (bench/speed); what pytest-benchmark
+shows and saves of a row are the seconds that its process told.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -22,81 +24,92 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.machine import identity
 from bench.probes import cost
-from bench.probes.cost import batch_for
 from bench.spec import Case
-from bench.training_step import TrainingStep, support, training_step
+from bench.speed import goals, rows, turns
+from bench.speed.rows import FLOOR, Row, Workload
+from bench.speed.turns import PAPER_BATCH, Run, Timed
+from tests.benchmarks.conftest import RUNS
 
 REPOSITORY = Path(__file__).parents[2]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-ROUNDS, WARM_UP = 5, 2
-SIZES = {"vgg-sws-small/cifar10": (6, 32), "r400/fashion-mnist": (5, 64)}  # T, batch
-ROWS = [
-    *itertools.product(("bptt", "ottt-a", "ottt-o", "sltt"), ("native", "spikingjelly", "snntorch")),
-    ("bptt", "spikingjelly-multistep"),
-    ("checkpointed", "native"),
-    ("tbptt", "native"),
-    *itertools.product(("ottt-a", "ottt-o", "sltt"), ("spikingjelly-shipped",)),
-]
+TINY = Workload("r400/fashion-mnist", 3, 4)  # for the tests of the benchmark itself
+TINY_ROWS = (
+    Row(FLOOR, "contiguous"),
+    Row("bptt", "native"),
+    Row("ottt-a", "native"),
+    Row("ottt-a", "native-fast"),
+    Row("ottt-a", "native-fast", (("K", 3),)),
+    Row("ottt-a", "spikingjelly-shipped"),
+)
 
 
-@pytest.mark.parametrize(("algorithm", "backend"), ROWS)
-@pytest.mark.parametrize("network", SIZES)
-def test_training_step(benchmark: BenchmarkFixture, network: str, algorithm: str, backend: str) -> None:
-    able = support(network, algorithm, backend)
-    if not able:
-        pytest.skip(able.reason)
-    T, batch = SIZES[network]
-    step = training_step(network, algorithm, backend, device=DEVICE)
-    benchmark.group = f"{network}, T = {T}, batch {batch}, on {DEVICE}"
-    benchmark.name = f"{algorithm} on {backend}"
-    benchmark.extra_info.update(about(network, algorithm, backend, step.kernel))
-    benchmark.pedantic(_ready(step, T, batch), rounds=ROUNDS, warmup_rounds=WARM_UP)
-    assert all(parameter.isfinite().all() for parameter in step.net.parameters())  # it was a training that was timed
+class Told:
+    """A clock for pytest-benchmark whose intervals are seconds that were measured elsewhere; a plain clock until it has them."""
+
+    def __init__(self) -> None:
+        self.readings: list[float] = []
+
+    def tell(self, seconds: tuple[float, ...]) -> None:
+        edges = list(itertools.accumulate(seconds, initial=0.0))
+        self.readings = [reading for pair in itertools.pairwise(edges) for reading in pair]
+
+    def __call__(self) -> float:
+        return self.readings.pop(0) if self.readings else time.perf_counter()
 
 
-def about(network: str, algorithm: str, backend: str, kernel: str) -> dict[str, Any]:
-    """What is known of a row beside its time: the case, its kernel, and its exact cost, counted on tensors without storage."""
-    T, batch = SIZES[network]
-    step = training_step(network, algorithm, backend, device="meta")
-    counted = cost.cost_of(step, *batch_for(step, T, batch, "meta"))
+@cache
+def run_of(workload: Workload) -> Run:
+    return turns.run(workload, DEVICE, TINY_ROWS if workload == TINY else None)
+
+
+def timed_of(run: Run, row: Row) -> Timed:
+    found = [timed for timed in run.timed if timed.row == row]
+    if not found:
+        pytest.skip(run.refused[str(row)])
+    return found[0]
+
+
+def pairs() -> list[object]:
+    every = {**{w: tuple(rows.rows(w)) for w in rows.workloads(DEVICE)}, TINY: TINY_ROWS}
+    told = [(w, row, Told()) for w, of_workload in every.items() for row in of_workload]
+    return [pytest.param(*t, id=f"{t[0].network}-T{t[0].T}-{t[1]}", marks=pytest.mark.benchmark(timer=t[2])) for t in told]
+
+
+@pytest.mark.parametrize(("workload", "row", "told"), pairs())
+def test_training_step(
+    request: pytest.FixtureRequest, benchmark: BenchmarkFixture, workload: Workload, row: Row, told: Told
+) -> None:
+    if workload == TINY and "r400" not in request.config.getoption("keyword"):
+        pytest.skip("a tiny workload for the tests of the benchmark itself: -k r400")
+    run = run_of(workload)
+    if run not in request.config.stash[RUNS] and workload != TINY:
+        request.config.stash[RUNS].append(run)
+    timed = timed_of(run, row)
+    benchmark.group, benchmark.name = f"{workload}, on {DEVICE}", str(row)
+    benchmark.extra_info.update(about(run, timed))
+    told.tell(timed.seconds)
+    benchmark.pedantic(lambda: None, rounds=len(timed.seconds))
+    assert benchmark.stats is not None
+    assert benchmark.stats.stats.median == pytest.approx(timed.median)
+
+
+def about(run: Run, timed: Timed) -> dict[str, object]:
+    """What is known of a row beside its time."""
     return {
-        "network": network,
-        "algorithm": algorithm,
-        "backend": backend,
-        "T": T,
-        "batch": batch,
-        "kernel": kernel,
-        "device": DEVICE,
-        "threads": torch.get_num_threads(),
-        "peak live bytes": counted.memory.total,
-        "step MACs": sum(counted.macs.dense.values()),
-        "step multiplications": sum(counted.macs.multiplications.values()),
+        "network": run.workload.network,
+        "algorithm": timed.row.algorithm,
+        "backend": timed.row.backend,
+        "options": dict(timed.row.options),
+        "T": run.workload.T,
+        "batch": run.workload.batch,
+        "kernel": timed.kernel,
+        "device": run.device,
+        f"peak live bytes at batch {PAPER_BATCH}": timed.peak_bytes,
+        f"MACs at batch {PAPER_BATCH}": timed.macs,
     }
 
 
-def _ready(step: TrainingStep, T: int, batch: int) -> Callable[[], None]:
-    x, target = batch_for(step, T, batch, DEVICE)
-
-    def run() -> None:
-        step.run(x, target)
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
-
-    return run
-
-
 # --------------------------------------------------------------------------- what is saved
-
-
-@pytest.mark.parametrize("network", SIZES)
-def test_what_stands_beside_a_time_is_what_the_cost_probe_says(network: str) -> None:
-    T, batch = SIZES[network]
-    said = about(network, "ottt-a", "native", "plain")
-    measured = {m.metric: m.value for m in cost.measure(Case("none", "cost", network, "ottt-a", "native", T, batch))}
-    assert said["peak live bytes"] == measured["peak_live_bytes"]
-    assert said["step MACs"] == measured["step_macs"]
-    assert said["step multiplications"] == measured["step_multiplications"]
-    assert about(network, "bptt", "native", "plain")["peak live bytes"] > said["peak live bytes"] > 0  # not one number for all
 
 
 def _pytest(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -106,22 +119,85 @@ def _pytest(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_saved_benchmark_names_its_machine_and_its_cost(tmp_path: Path) -> None:
     saved = tmp_path / "saved.json"
-    ran = _pytest("--benchmark-only", f"--benchmark-json={saved}", "-k", "r400 and sltt and (native or shipped)")
+    ran = _pytest("--benchmark-only", f"--benchmark-json={saved}", "-k", "test_training_step and r400")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "1 passed" in ran.stdout
     assert "OTTTSequential is a chain of layers" in ran.stdout  # why the shipped one is skipped
     content = json.loads(saved.read_text())
     assert content["machine_info"]["spikecost"] == identity()
-    assert {"cpu", "cores", "memory_gib", "gpus"} <= set(content["machine_info"]["spikecost"])
-    (row,) = content["benchmarks"]
-    assert (row["name"], row["stats"]["rounds"]) == ("sltt on native", ROUNDS)
-    info = row["extra_info"]
-    assert info == {**about("r400/fashion-mnist", "sltt", "native", info["kernel"]), "threads": info["threads"]}
-    assert info["kernel"]
+    by_name = {row["name"]: row for row in content["benchmarks"]}
+    assert set(by_name) == {f"{FLOOR} on contiguous", "bptt on native", "ottt-a on native", "ottt-a on native-fast"}
+    assert "a loop carries its gradient through time" in ran.stdout
+    for row in by_name.values():
+        assert row["stats"]["rounds"] == turns.REPEATS
+        assert 0 < row["stats"]["min"] <= row["stats"]["median"] < 60
+    info = by_name["ottt-a on native"]["extra_info"]
+    assert info["kernel"] == "torch"
+    measured = cost.measure(Case("none", "cost", TINY.network, "ottt-a", "native", TINY.T, PAPER_BATCH))
+    counted = {m.metric: m.value for m in measured}
+    assert info[f"peak live bytes at batch {PAPER_BATCH}"] == counted["peak_live_bytes"]
+    assert info[f"MACs at batch {PAPER_BATCH}"] == counted["step_macs"]
 
 
 def test_plain_pytest_times_nothing() -> None:
     ran = _pytest("-k", "test_training_step and r400 and ottt-a and native")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "1 skipped" in ran.stdout
+    assert "skipped" in ran.stdout
     assert "passed" not in ran.stdout
+
+
+# --------------------------------------------------------------------------- goals
+
+
+def timed(algorithm: str, backend: str, seconds: tuple[float, ...], peak: int | None = 100, **options: int) -> Timed:
+    return Timed(Row(algorithm, backend, tuple(options.items())), "", seconds, peak, 1)
+
+
+RUN = Run(
+    Workload("n", 4, 2),
+    "cpu",
+    (
+        timed(FLOOR, "contiguous", (2.0, 2.0, 2.0), None),
+        timed(FLOOR, "channels last", (1.0, 1.0, 1.0), None),
+        timed("bptt", "native-fast", (1.2, 1.3, 1.4), 80),
+        timed("bptt", "native-balanced", (1.5, 1.5, 1.5), 30),
+        timed("bptt", "snntorch", (2.0, 2.6, 2.8), 100),
+        timed("bptt", "spikingjelly", (3.0, 3.0, 3.0), 90),
+        timed("ottt-a", "native-fast", (2.0, 2.0, 2.0), 10),
+        timed("ottt-a", "native-fast", (1.0, 1.0, 1.0), 40, K=4),
+        timed("ottt-a", "spikingjelly-shipped", (2.0, 2.0, 2.0), 20),
+        timed("ottt-a", "snntorch", (0.1, 0.1, 0.1), 1),
+    ),
+)
+
+
+def test_goals_are_ratios_to_the_best_of_the_others() -> None:
+    values = [goal.value(RUN) for goal in goals.GOALS]
+    assert [round(value[0], 6) for value in values if value] == [0.5, 1.3, 0.5, round(30 / 90, 6), 0.5]
+    assert [value[3] for value in values if value] == [
+        "bptt on snntorch",
+        f"{FLOOR} on channels last",
+        "ottt-a on spikingjelly-shipped",
+        "bptt on spikingjelly",
+        "ottt-a on spikingjelly-shipped",
+    ]
+
+
+def test_the_table_tells_what_is_met_and_what_was_not_measured() -> None:
+    table = goals.table([RUN])
+    assert (
+        "| BPTT step, native fast / best framework | n, T = 4, batch 2 | **0.50** (0.50 to 0.60) | 0.65 | not measured |" in table
+    )
+    slow = Run(RUN.workload, "cpu", tuple(t for t in RUN.timed if t.row.algorithm != FLOOR))
+    assert "convolutions alone" not in goals.table([slow])
+    assert (
+        goals.standing([RUN]).splitlines()[0] == "BPTT step, native fast / best framework: met on 1 of 1 workloads, 0.50 to 0.50"
+    )
+
+
+def test_the_floor_is_less_work_than_a_step() -> None:
+    run = turns.run(TINY, "cpu", TINY_ROWS[:2], repeats=2)
+    assert [timed.row for timed in run.timed] == list(TINY_ROWS[:2])
+    assert all(len(timed.seconds) == 2 and min(timed.seconds) > 0 for timed in run.timed)
+    floor = min(timed.median for timed in run.timed if timed.row.algorithm == FLOOR)
+    assert floor < min(timed.median for timed in run.timed if timed.row.algorithm != FLOOR)
+    assert turns.run(TINY, "cpu", TINY_ROWS[-1:]).refused.keys() == {"ottt-a on spikingjelly-shipped"}

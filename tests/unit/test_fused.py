@@ -1,0 +1,403 @@
+"""The fused kernels against the plain-torch reference: C++ on the CPU, Triton's programs interpreted there, and on a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+from torch import Tensor
+
+import bench.kernels
+from bench.kernels import bits, compiled, fused
+from bench.kernels import lif as reference
+from bench.kernels.bit_conv import bit_conv
+from bench.spec import NeuronSpec, Surrogate, SurrogateKind
+
+KERNELS = ("C++", "Triton, interpreted", "Triton")
+EXAMPLES = {"C++": 150, "Triton, interpreted": 25, "Triton": 150}  # the interpreter is slow
+
+
+def interpreted() -> Any:
+    """A copy of the Triton module of its own, whose programs run on the CPU; the one that GPUs use stays as it is."""
+    if importlib.util.find_spec("triton") is None:
+        pytest.skip("triton is not installed")
+    name = "interpreted_triton_lif"
+    if name not in sys.modules:
+        found = importlib.util.spec_from_file_location(name, Path(bench.kernels.__file__).with_name("triton_lif.py"))
+        assert found is not None
+        assert found.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(found)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TRITON_INTERPRET", "1")
+            found.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@dataclass(frozen=True)
+class On:
+    device: str
+    examples: int
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def on(request: pytest.FixtureRequest) -> Iterator[On]:
+    """The kernels under test, as the operators call them."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "C++":
+            if not compiled.available():
+                pytest.skip(compiled.available().reason)
+        elif request.param == "Triton":
+            if not torch.cuda.is_available():
+                pytest.skip("no GPU")
+        else:
+            module = interpreted()
+            patch.setattr(fused, "kernels", lambda device: module)
+        yield On("cuda" if request.param == "Triton" else "cpu", EXAMPLES[request.param])
+
+
+# --------------------------------------------------------------------------- windows of every kind
+
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "contiguous": lambda x: x,
+    "channels last": lambda x: x.movedim(2, -1).contiguous().movedim(-1, 2) if x.dim() > 3 else x,
+    "batch outermost": lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
+    "with gaps": lambda x: torch.stack([x, x + 1], -1)[..., 0],
+    "one image for all steps": lambda x: x[:1].expand_as(x),
+    "one number for a channel": lambda x: x[..., :1].expand_as(x),
+}
+SAMPLES = ((), (1,), (7,), (3, 5), (2, 3, 5), (5, 1, 3), (1, 4, 1), (2, 23, 29), (1031,), (0,), (3, 0, 2))  # over one block, too
+
+
+@dataclass(frozen=True)
+class Window:
+    """``decay``: how it is given; ``asked``: of which outputs a gradient comes back."""
+
+    T: int
+    batch: int
+    sample: tuple[int, ...]
+    layout: str
+    gradients: str
+    neuron: NeuronSpec
+    decay: str
+    carried: str
+    asked: str
+    seed: int
+
+
+neurons = some.builds(
+    NeuronSpec,
+    decay=some.sampled_from([0.5, 0.7, 1 - 1 / 1.1, 0.0, 1.0]),
+    threshold=some.sampled_from([1.0, 0.8]),
+    reset=some.sampled_from(["soft", "hard"]),
+    detach_reset=some.booleans(),
+    surrogate=some.builds(
+        Surrogate, kind=some.sampled_from(get_args(SurrogateKind)), alpha=some.sampled_from([1.0, 1.5, 2.0, 4.0])
+    ),
+)
+windows = some.builds(
+    Window,
+    T=some.integers(0, 6),
+    batch=some.integers(0, 3),
+    sample=some.sampled_from(SAMPLES),
+    layout=some.sampled_from(sorted(LAYOUTS)),
+    gradients=some.sampled_from(sorted(LAYOUTS)),
+    neuron=neurons,
+    decay=some.sampled_from(["the neuron's", "by channel", "learnt"]),
+    carried=some.sampled_from(["zero", "given", "given, with gradient"]),
+    asked=some.sampled_from(["spikes", "potential", "both"]),
+    seed=some.integers(0, 2**16),
+)
+
+
+def every(test: Callable[..., None]) -> Callable[[On], None]:
+    """Run ``test(on, window)`` for many windows, the same in every run."""
+
+    def of_many(on: On) -> None:
+        chosen = settings(
+            max_examples=on.examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        )
+        chosen(given(windows)(lambda window: test(on, window)))()
+
+    of_many.__name__, of_many.__doc__ = test.__name__, test.__doc__
+    return of_many
+
+
+@dataclass(frozen=True)
+class Ran:
+    spikes: Tensor
+    potential: Tensor
+    gradients: dict[str, Tensor]
+
+
+Kernel = Callable[..., tuple[Tensor, Tensor]]
+
+
+def laid_out(x: Tensor, layout: str) -> Tensor:
+    return LAYOUTS[layout](x) if x.numel() else x
+
+
+def run(kernel: Kernel, w: Window, dtype: torch.dtype, device: str, in_space: bool = False) -> Ran:
+    """``w`` through a kernel, forward and back. What is drawn is rounded to ``dtype``: the same numbers for every type wider."""
+    kept = fused.TYPES[dtype]
+    generator = torch.Generator().manual_seed(w.seed)
+
+    def drawn(*shape: int, centre: float = 0.0) -> Tensor:
+        coarse = (torch.randn(shape, generator=generator) + centre).bfloat16()  # exact in every type
+        return coarse.to(device)
+
+    shape = (w.T, w.batch, *w.sample)
+    leaf = drawn(*shape, centre=0.6).to(dtype).requires_grad_()
+    v = drawn(*shape[1:]).to(kept).requires_grad_(w.carried.endswith("gradient"))
+    g_s, g_v = laid_out(drawn(*shape).to(dtype), w.gradients), laid_out(drawn(1, *shape[1:]).to(kept), w.gradients)[0]
+    channels = (w.sample[0], *[1] * (len(w.sample) - 1)) if w.sample and w.decay == "by channel" else ()
+    decay = (0.5 + 0.25 * drawn(*channels).tanh()).bfloat16().to(kept).requires_grad_()
+
+    x = laid_out(leaf * 1, w.layout)
+    start = None if w.carried == "zero" else v
+    learns = w.decay != "the neuron's" and not in_space and w.T > 0  # of no steps: see below
+    s, after = kernel(x, start, w.neuron, decay) if learns else kernel(x, start, w.neuron)
+    asked = {"spikes": [(s, g_s)], "potential": [(after, g_v)], "both": [(s, g_s), (after, g_v)]}[w.asked]
+    asked = [(s, g_s)] if in_space else asked
+    wanted = {"x": leaf, **({"v": v} if start is not None and v.requires_grad else {}), **({"decay": decay} if learns else {})}
+    outputs = [(out, g) for out, g in asked if out.requires_grad]
+    found = torch.autograd.grad([out for out, _ in outputs], list(wanted.values()), [g for _, g in outputs], allow_unused=True)
+    zeros = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(wanted.values(), found, strict=True)]
+    return Ran(s.detach(), after.detach(), dict(zip(wanted, zeros, strict=True)))
+
+
+def largest(x: Tensor) -> float:
+    return float(x.double().abs().max()) if x.numel() else 0.0
+
+
+def assert_same_spikes(mine: Ran, other: Ran) -> None:
+    """Spikes and potentials to the last bit, in the same types and shapes."""
+    assert mine.spikes.dtype == other.spikes.dtype
+    assert mine.potential.dtype == other.potential.dtype
+    assert torch.equal(mine.spikes, other.spikes)
+    assert torch.equal(mine.potential, other.potential)
+    assert mine.gradients.keys() == other.gradients.keys()
+    for name, g in mine.gradients.items():
+        assert g.shape == other.gradients[name].shape
+        assert g.dtype == other.gradients[name].dtype
+
+
+# --------------------------------------------------------------------------- the equations
+
+
+def equal_in_double(on: On, w: Window, kernel: Kernel, plain: Kernel, in_space: bool) -> None:
+    mine, other = (run(k, w, torch.float64, on.device, in_space) for k in (kernel, plain))
+    assert_same_spikes(mine, other)
+    for name, g in other.gradients.items():
+        assert largest(mine.gradients[name] - g) <= 1e-12 * largest(g), name
+
+
+@every
+def test_double_precision(on: On, w: Window) -> None:
+    """Gradients to 1e-12 of their largest entry."""
+    equal_in_double(on, w, fused.lif_, reference.lif, in_space=False)
+
+
+@every
+def test_in_space_in_double_precision(on: On, w: Window) -> None:
+    equal_in_double(on, w, fused.lif_in_space_, reference.lif_in_space, in_space=True)
+
+
+@every
+def test_single_precision_is_at_its_noise_floor(on: On, w: Window) -> None:
+    """No further from the gradient in double precision than twice the reference in single precision is, and 4 roundings.
+
+    Where single precision fires another spike than double there is no floor to speak of, and spikes alone are compared.
+    """
+    mine, other = (run(k, w, torch.float32, on.device) for k in (fused.lif_, reference.lif))
+    exact = run(reference.lif, w, torch.float64, on.device)
+    assert_same_spikes(mine, other)
+    if torch.equal(exact.spikes, other.spikes.double()):
+        for name, g in exact.gradients.items():
+            floor = largest(other.gradients[name] - g)
+            assert largest(mine.gradients[name] - g) <= 2 * floor + 4 * 2**-24 * largest(g), name
+
+
+@every
+def test_half_precision(on: On, w: Window) -> None:
+    """bfloat16 currents, float32 potentials. Gradients are worked out in float32: what is rounded to bfloat16 differs by one
+    unit in the last place at most, 2^-7 of the entry; what stays in float32 by 1e-5 of the largest."""
+    mine, other = (run(k, w, torch.bfloat16, on.device) for k in (fused.lif_, reference.lif))
+    assert_same_spikes(mine, other)
+    assert mine.potential.dtype == torch.float32
+    for name, g in other.gradients.items():
+        bound = 2**-7 * g.double().abs() if g.dtype == torch.bfloat16 else torch.zeros_like(g)
+        excess = (mine.gradients[name].double() - g.double()).abs() - bound
+        assert float(excess.max() if excess.numel() else 0) <= 1e-5 * largest(g), name
+
+
+def test_of_no_steps_the_potential_stays_and_decays_learn_nothing(on: On) -> None:
+    x, v = torch.empty(0, 2, 3, device=on.device), torch.randn(2, 3, device=on.device).requires_grad_()
+    decay = torch.tensor([0.5, 0.7, 0.9], device=on.device).requires_grad_()
+    s, after = fused.lif_(x, v, NeuronSpec(), decay)
+    assert s.shape == (0, 2, 3)
+    assert torch.equal(after, v)
+    g = torch.randn(2, 3, device=on.device)
+    of_v, of_decay = torch.autograd.grad(after, [v, decay], g)
+    assert torch.equal(of_v, g)
+    assert torch.equal(of_decay, torch.zeros_like(decay))
+
+
+def test_the_windows_are_not_trivial(on: On) -> None:
+    """Neurons fire and do not, and every gradient has something in it; else agreement would say little."""
+    w = Window(5, 3, (2, 23, 29), "channels last", "with gaps", NeuronSpec(), "by channel", "given, with gradient", "both", 1)
+    ran = run(fused.lif_, w, torch.float64, on.device)
+    assert 0.1 < float(ran.spikes.mean()) < 0.9
+    assert ran.gradients.keys() == {"x", "v", "decay"}
+    assert all(float((g != 0).double().mean()) > 0.9 for g in ran.gradients.values())
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_gradcheck_where_the_function_is_smooth(on: On, reset: Any) -> None:
+    """Between spikes the last potential is a smooth function of x, v and the decays; the surrogate has no part in it."""
+    neuron = NeuronSpec(reset=reset)
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(4, 2, 3, 5, generator=generator, dtype=torch.float64).to(on.device) + 0.6
+    v = torch.randn(2, 3, 5, generator=generator, dtype=torch.float64).to(on.device)
+    decay = torch.tensor([0.5, 0.7, 0.9], dtype=torch.float64, device=on.device)[:, None]
+    u, s, _ = reference.run(x, v, decay, neuron)
+    assert (u - neuron.threshold).abs().min() > 1e-4  # no spike within the steps that gradcheck takes
+    assert 0 < s.mean() < 1
+
+    def potential(x: Tensor, v: Tensor, decay: Tensor) -> Tensor:
+        return fused.lif_(x * 1, v, neuron, decay)[1]
+
+    # gradcheck goes through one graph many times: it is given copies of what a backward pass consumes
+    with torch.autograd.graph.saved_tensors_hooks(torch.clone, torch.clone):
+        assert torch.autograd.gradcheck(potential, [leaf.requires_grad_() for leaf in (x, v, decay)], nondet_tol=0)
+
+
+# --------------------------------------------------------------------------- what it does to its input
+
+CONSUMED = "modified by an inplace operation"
+
+
+def current(on: On, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """A leaf and an input current made of it."""
+    leaf = (torch.randn(4, 3, 7, generator=torch.Generator().manual_seed(0)) + 0.5).to(on.device, dtype).requires_grad_()
+    return leaf, leaf * 1
+
+
+TYPES = [torch.float64, torch.float32, torch.bfloat16]
+
+
+@pytest.mark.parametrize("dtype", TYPES[:2])
+def test_potentials_take_the_place_of_the_input(on: On, dtype: torch.dtype) -> None:
+    leaf, x = current(on, dtype)
+    u, _, _ = reference.run(leaf.detach(), None, 0.5, NeuronSpec())
+    s, _ = fused.lif_(x, None, NeuronSpec())
+    assert torch.equal(x, u)
+    (g,) = torch.autograd.grad(s.sum(), x)
+    assert torch.equal(x, g)  # and the gradient takes theirs
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
+def test_an_input_that_something_else_needs_is_an_error(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
+    _, x = current(on, dtype)
+    needs_x = (x * x).sum()
+    s, _ = kernel(x, None, NeuronSpec())
+    with pytest.raises(RuntimeError, match=CONSUMED):
+        (s.sum() + needs_x).backward()
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
+def test_a_second_backward_pass_is_an_error(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
+    leaf, x = current(on, dtype)
+    loss = kernel(x, None, NeuronSpec())[0].sum()
+    torch.autograd.grad(loss, leaf, retain_graph=True)
+    with pytest.raises(RuntimeError, match=CONSUMED):
+        torch.autograd.grad(loss, leaf)
+
+
+@pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.int64])
+def test_other_types_are_refused_with_those_that_run(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
+    with pytest.raises(TypeError, match=rf"{dtype}: .*torch.float32, torch.float64, torch.bfloat16"):
+        kernel(torch.ones(2, 3, 4, dtype=dtype, device=on.device), None, NeuronSpec())
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_operators_are_what_they_declare(on: On, dtype: torch.dtype) -> None:
+    """What is written is declared to be, and tensors without storage have the same shapes, strides and types."""
+    x = torch.randn(4, 3, 2, 5, device=on.device).to(dtype)
+    kept = fused.TYPES[dtype]
+    u = None if kept == dtype else torch.empty_like(x, dtype=kept)
+    decay, back = torch.tensor([0.5], dtype=kept, device=on.device), torch.randn(3, 2, 5, device=on.device).to(kept)
+    rest = (1.0, 4.0, 0, False, True, False)
+    operators = torch.ops.spikecost
+    calls: list[tuple[Any, tuple[Any, ...]]] = [
+        (operators.lif_.default, (x, u, None, decay, *rest)),
+        (operators.lif_.default, (x.transpose(2, 3), u if u is None else u.transpose(2, 3), back.transpose(1, 2), decay, *rest)),
+        (operators.pack.default, (x,)),
+        (operators.unpack.default, (torch.arange(5, dtype=torch.uint8, device=on.device), 33, dtype)),
+    ]
+    if u is None:
+        calls.append((operators.lif_backward_.default, (x, None, x.clone(), back, back.clone(), decay, True, True, *rest)))
+    else:
+        g_s = x.clone()
+        calls.append((operators.lif_backward_.default, (u, x, g_s, back, back.clone(), decay, True, True, *rest)))
+    for operator, arguments in calls:
+        found = torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
+        assert set(found.values()) == {"SUCCESS"}
+
+
+# --------------------------------------------------------------------------- spikes at one bit each
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_bits_are_those_of_the_reference_and_come_back(on: On, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(2)
+    for n in (*range(101), 4095, 4096, 4097, 8191, 8193, 10_001):
+        s = (torch.rand(n, generator=generator) < 0.4).to(on.device, dtype)
+        packed = fused.pack(s)
+        assert torch.equal(packed, bits.pack(s)), n
+        assert torch.equal(fused.unpack(packed, n, dtype), s), n
+
+
+def test_bits_keep_the_order_in_memory(on: On) -> None:
+    s = (torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(3)) < 0.4).float().to(on.device)
+    last = s.to(memory_format=torch.channels_last)
+    back = fused.unpack(fused.pack(last), last.numel(), last.dtype)
+    assert torch.equal(back.as_strided(last.shape, last.stride()), s)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.uint8])
+def test_spikes_of_other_types_are_refused(on: On, dtype: torch.dtype) -> None:
+    for call in (
+        lambda: fused.pack(torch.ones(9, dtype=dtype)),
+        lambda: fused.unpack(torch.ones(2, dtype=torch.uint8), 9, dtype),
+    ):
+        with pytest.raises(TypeError, match=rf"{dtype}: .*torch.float32, torch.float64, torch.bfloat16"):
+            call()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("stride", "padding", "biased"), [(1, 1, True), (2, 0, False)])
+def test_a_convolution_that_keeps_bits_is_the_convolution(
+    on: On, layout: torch.memory_format, stride: int, padding: int, biased: bool
+) -> None:
+    generator = torch.Generator().manual_seed(4)
+    s = (torch.rand(3, 2, 9, 7, generator=generator) < 0.4).double().to(on.device, memory_format=layout).requires_grad_()
+    weight = torch.randn(4, 2, 3, 3, generator=generator, dtype=torch.float64).to(on.device).requires_grad_()
+    bias = torch.randn(4, generator=generator, dtype=torch.float64).to(on.device).requires_grad_() if biased else None
+    leaves = [leaf for leaf in (s, weight, bias) if leaf is not None]
+    plain, mine = F.conv2d(s, weight, bias, stride, padding), bit_conv(s, weight, bias, stride, padding)
+    assert torch.equal(mine, plain)
+    g = torch.randn(plain.shape, generator=generator, dtype=torch.float64).to(on.device)
+    for one, other in zip(torch.autograd.grad(mine, leaves, g), torch.autograd.grad(plain, leaves, g), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
