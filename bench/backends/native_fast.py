@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.kernels import fused
+from bench.kernels import fused, meta_layout
 from bench.kernels.compiled import keep_freed_memory, library
 from bench.networks import modules as m
 from bench.networks.arranged import pools_lightened, scales_folded
 from bench.networks.build import Network
 from bench.spec import NeuronSpec, UserError
+
+__all__ = ["FusedLIF", "arranged", "kernel", "layerwise", "meta_layout", "name", "neurons"]
 
 name = "native-fast"
 layerwise = True

@@ -10,13 +10,14 @@ one piece exists at a time; batch norm, whose samples depend on one another, is 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -272,6 +273,11 @@ def _spikes_reach(layers: Sequence[nn.Module], i: int) -> bool:
     return isinstance(before, m.Neurons) and before.dropout == 0
 
 
+def _keeping_bits(layers: Sequence[nn.Module], i: int) -> Callable[..., Tensor]:
+    """``bit_conv`` for as long as layer ``i`` reads spikes: a factor may be put back before it (``arranged.restored``)."""
+    return lambda *arguments: (bit_conv if _spikes_reach(layers, i) else F.conv2d)(*arguments)
+
+
 def recomputing(net: Network, cuts: Sequence[Cut]) -> Network:
     """Let the layers of ``cuts`` run again in the backward pass, and convolutions outside keep spikes at one bit.
 
@@ -281,6 +287,6 @@ def recomputing(net: Network, cuts: Sequence[Cut]) -> Network:
     inside = {i for cut in cuts for i in range(*cut)}
     for i, layer in enumerate(layers):
         if i not in inside and isinstance(layer, m.ConvSynapse) and _spikes_reach(layers, i):
-            layer.convolve = bit_conv
+            layer.convolve = _keeping_bits(layers, i)
     net.body = RecomputingChain(layers, cuts)
     return net

@@ -28,6 +28,15 @@ LARGE = ("vgg-sws/dvs-gesture", "nf-resnet34/imagenet")  # images of 128x128 and
 MEMORY_FIGURE_T = tuple(range(1, 31))
 
 
+MODES = (  # of the native backend
+    ("bptt", "native-fast"),
+    ("bptt", "native-balanced"),
+    ("bptt", "native-small"),
+    ("ottt-a", "native-fast"),
+    ("sltt", "native-fast"),
+)
+
+
 def cases(has: Callable[[str], bool]) -> list[Case]:
     return [*_counts(), *_costs(), *_gates(), *_gradients(has), *_short_trainings(has), *_clocks(), *_full()]
 
@@ -56,6 +65,9 @@ def _costs() -> Iterator[Case]:
             for t in steps:
                 quick = network == "vgg-sws/cifar10" and t in (1, 2, T)
                 yield Case(PAPER, "cost", network, algorithm, backend, t, batch, scale="smoke" if quick else "laptop")
+    network, T, batch = SIZES[0]
+    for algorithm, backend in MODES:
+        yield Case(PAPER, "cost", network, algorithm, backend, T, batch)
 
 
 def _gates() -> Iterator[Case]:
@@ -67,6 +79,10 @@ def _gates() -> Iterator[Case]:
         if network in (*CHAINS, "vgg-sws-small/cifar10"):
             for algorithm in ("ottt-a", "sltt"):
                 yield Case(PAPER, "equivalence", network, algorithm, "spikingjelly-shipped", T, batch)
+
+    for network in (SIZES[0][0], "vgg-sws-small/cifar10"):
+        for algorithm, backend in MODES:
+            yield Case(PAPER, "equivalence", network, algorithm, backend, T=3, batch=2)
 
 
 def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:

@@ -40,6 +40,8 @@ TBPTT: Row = ("tbptt", (("K", 10),))
 SLTT: Row = ("sltt", ())
 RIVALS = (BPTT, EVEN, FALLING, REPLAY, SKIPPER, TBPTT, SLTT)
 
+MODES = ("native-fast", "native-balanced", "native-small")
+
 # backend, what runs on it: our algorithms on the frameworks' neurons, and what the frameworks ship themselves
 FRAMEWORKS: tuple[tuple[str, Row], ...] = (
     *(
@@ -80,6 +82,8 @@ def _costs() -> Iterator[Case]:
             yield _case("cost", FIRST, row, FIRST_T, batch)
     for backend, row in FRAMEWORKS:
         yield _case("cost", FIRST, row, FIRST_T, backend=backend)
+    for mode in MODES:
+        yield _case("cost", FIRST, BPTT, FIRST_T, backend=mode)
 
 
 def _longest() -> Iterator[Case]:
@@ -92,6 +96,9 @@ def _gates() -> Iterator[Case]:
     for backend in dict.fromkeys(backend for backend, row in FRAMEWORKS if not backend.endswith("shipped")):
         yield _case("equivalence", FIRST, BPTT, 3, 2, backend)
         yield _case("equivalence", "custom/n-mnist", BPTT, 3, 2, backend)
+    for mode in MODES:
+        for network in (FIRST, "resnet20/cifar10"):
+            yield _case("equivalence", network, BPTT, 3, 2, mode)
 
 
 def _on_data(has: Callable[[str], bool]) -> Iterator[Case]:

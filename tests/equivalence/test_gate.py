@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import algorithms, backends, networks
+from bench.kernels import compiled
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
@@ -86,6 +87,29 @@ def test_the_gate_has_something_to_compare(network):
 @pytest.mark.parametrize("backend", ["spikingjelly", "snntorch"])
 def test_frameworks_equal_native_step_by_step(backend, algorithm):
     assert_opens(case_of(SMALL, algorithm, backend))
+
+
+@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+@pytest.mark.parametrize(("network", "T"), [(SMALL, 4), ("resnet20/cifar10", 2)])
+@pytest.mark.parametrize("mode", ["native-fast", "native-balanced", "native-small"])
+def test_every_mode_of_the_native_backend_equals_native(mode, network, T):
+    assert_opens(case_of(network, "bptt", mode, T=T))
+
+
+@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+def test_fused_neurons_equal_native_online():
+    assert_opens(case_of(SMALL, "ottt-a", "native-fast"))
+
+
+@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+@pytest.mark.parametrize("K", [2, 3, 4])
+@pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
+def test_fused_neurons_equal_native_online_in_windows(algorithm, K):
+    """The broken neurons have no way to stay in space inside a window: the reference and its noise floor go step by step."""
+    case = case_of(SMALL, algorithm, "native-fast")
+    x, target, reference, noise = native(case)
+    response = equivalence._respond(replace(case, options=(("K", K),)), "native-fast", x, target)
+    assert compare(reference, response).passes(noise)
 
 
 # --------------------------------------------------------------------------- what must not pass

@@ -20,10 +20,11 @@ import bench.kernels
 from bench.kernels import bits, compiled, fused
 from bench.kernels import lif as reference
 from bench.kernels.bit_conv import bit_conv
+from bench.probes.equivalence import in_double
 from bench.spec import NeuronSpec, Surrogate, SurrogateKind
 
 KERNELS = ("C++", "Triton, interpreted", "Triton")
-EXAMPLES = {"C++": 150, "Triton, interpreted": 25, "Triton": 150}  # the interpreter is slow
+EXAMPLES = {"C++": 150, "Triton, interpreted": 50, "Triton": 150}  # the interpreter is slow
 
 
 def interpreted() -> Any:
@@ -151,7 +152,7 @@ def run(kernel: Kernel, w: Window, dtype: torch.dtype, device: str, in_space: bo
     generator = torch.Generator().manual_seed(w.seed)
 
     def drawn(*shape: int, centre: float = 0.0) -> Tensor:
-        coarse = (torch.randn(shape, generator=generator) + centre).bfloat16()  # exact in every type
+        coarse = (torch.randn(shape, generator=generator, dtype=torch.float32) + centre).bfloat16()  # exact in every type
         return coarse.to(device)
 
     shape = (w.T, w.batch, *w.sample)
@@ -194,7 +195,8 @@ def assert_same_spikes(mine: Ran, other: Ran) -> None:
 
 
 def equal_in_double(on: On, w: Window, kernel: Kernel, plain: Kernel, in_space: bool) -> None:
-    mine, other = (run(k, w, torch.float64, on.device, in_space) for k in (kernel, plain))
+    with in_double():
+        mine, other = (run(k, w, torch.float64, on.device, in_space) for k in (kernel, plain))
     assert_same_spikes(mine, other)
     for name, g in other.gradients.items():
         assert largest(mine.gradients[name] - g) <= 1e-12 * largest(g), name
@@ -206,6 +208,18 @@ def test_double_precision(on: On, w: Window) -> None:
     equal_in_double(on, w, fused.lif_, reference.lif, in_space=False)
 
 
+@pytest.mark.parametrize("kind", get_args(SurrogateKind))
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("detached", [True, False], ids=["detached", "through reset"])
+def test_every_setting_in_double_precision(on: On, kind: Any, reset: Any, detached: bool) -> None:
+    """None is left to chance."""
+    neuron = NeuronSpec(0.7, 0.8, reset, detached, Surrogate(kind, 1.5))
+    for decay, carried in (("by channel", "given, with gradient"), ("learnt", "zero"), ("the neuron's", "given")):
+        w = Window(5, 2, (3, 5), "contiguous", "channels last", neuron, decay, carried, "both", 3)
+        equal_in_double(on, w, fused.lif_, reference.lif, in_space=False)
+        equal_in_double(on, w, fused.lif_in_space_, reference.lif_in_space, in_space=True)
+
+
 @every
 def test_in_space_in_double_precision(on: On, w: Window) -> None:
     equal_in_double(on, w, fused.lif_in_space_, reference.lif_in_space, in_space=True)
@@ -213,17 +227,20 @@ def test_in_space_in_double_precision(on: On, w: Window) -> None:
 
 @every
 def test_single_precision_is_at_its_noise_floor(on: On, w: Window) -> None:
-    """No further from the gradient in double precision than twice the reference in single precision is, and 4 roundings.
+    """No further from the gradient in double precision than twice the reference in single precision is, and 4 roundings:
+    of the largest entry; of a decay's gradient, a sum of n terms of the size of one, 4 sqrt(n) of one.
 
     Where single precision fires another spike than double there is no floor to speak of, and spikes alone are compared.
     """
     mine, other = (run(k, w, torch.float32, on.device) for k in (fused.lif_, reference.lif))
-    exact = run(reference.lif, w, torch.float64, on.device)
+    with in_double():
+        exact = run(reference.lif, w, torch.float64, on.device)
     assert_same_spikes(mine, other)
     if torch.equal(exact.spikes, other.spikes.double()):
         for name, g in exact.gradients.items():
             floor = largest(other.gradients[name] - g)
-            assert largest(mine.gradients[name] - g) <= 2 * floor + 4 * 2**-24 * largest(g), name
+            size = max(largest(g), mine.spikes.numel() ** 0.5) if name == "decay" else largest(g)
+            assert largest(mine.gradients[name] - g) <= 2 * floor + 4 * 2**-24 * size, name
 
 
 @every
@@ -265,8 +282,8 @@ def test_gradcheck_where_the_function_is_smooth(on: On, reset: Any) -> None:
     """Between spikes the last potential is a smooth function of x, v and the decays; the surrogate has no part in it."""
     neuron = NeuronSpec(reset=reset)
     generator = torch.Generator().manual_seed(5)
-    x = torch.randn(4, 2, 3, 5, generator=generator, dtype=torch.float64).to(on.device) + 0.6
-    v = torch.randn(2, 3, 5, generator=generator, dtype=torch.float64).to(on.device)
+    x = torch.randn(4, 2, 3, 2, generator=generator, dtype=torch.float64).to(on.device) + 0.6
+    v = torch.randn(2, 3, 2, generator=generator, dtype=torch.float64).to(on.device)
     decay = torch.tensor([0.5, 0.7, 0.9], dtype=torch.float64, device=on.device)[:, None]
     u, s, _ = reference.run(x, v, decay, neuron)
     assert (u - neuron.threshold).abs().min() > 1e-4  # no spike within the steps that gradcheck takes
@@ -362,7 +379,7 @@ def test_operators_are_what_they_declare(on: On, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", TYPES)
 def test_bits_are_those_of_the_reference_and_come_back(on: On, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(2)
-    for n in (*range(101), 4095, 4096, 4097, 8191, 8193, 10_001):
+    for n in (*range(0, 101, 1 if on.examples > 100 else 5), 4097, 8191, 10_001):
         s = (torch.rand(n, generator=generator) < 0.4).to(on.device, dtype)
         packed = fused.pack(s)
         assert torch.equal(packed, bits.pack(s)), n

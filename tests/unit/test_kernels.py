@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import atan, pi
 
 import pytest
 import torch
@@ -12,16 +13,29 @@ from bench.kernels.lif import lif
 from bench.kernels.surrogate import derivative_, fire
 from bench.spec import NeuronSpec, Surrogate
 
-SURROGATES = [Surrogate("sigmoid", 4.0), Surrogate("sigmoid", 1.5), Surrogate("triangle", 1.0), Surrogate("triangle", 2.0)]
+SURROGATES = [
+    *(Surrogate("sigmoid", 4.0), Surrogate("sigmoid", 1.5), Surrogate("triangle", 1.0), Surrogate("triangle", 2.0)),
+    *(Surrogate("rectangle", 1.5), Surrogate("arctangent", 2.0), Surrogate("fast sigmoid", 4.0)),
+]
+PEAKS = [1.0, 0.375, 1.0, 2.0, 1.5, 1.0, 1.0]
 NAMES = [f"{s.kind}-{s.alpha}" for s in SURROGATES]
 
 
 def smooth(x: Tensor, surrogate: Surrogate) -> Tensor:
     """A function whose derivative, taken by autograd, is the surrogate's."""
-    if surrogate.kind == "sigmoid":
-        return torch.sigmoid(surrogate.alpha * x)
-    y = (surrogate.alpha * x).clamp(-1, 1)
-    return y - y * y.abs() / 2
+    y = surrogate.alpha * x
+    match surrogate.kind:
+        case "sigmoid":
+            return torch.sigmoid(y)
+        case "triangle":
+            y = y.clamp(-1, 1)
+            return y - y * y.abs() / 2
+        case "rectangle":
+            return y.clamp(-0.5, 0.5)
+        case "arctangent":
+            return torch.atan(pi / 2 * y) / pi
+        case "fast sigmoid":
+            return y / (1 + y.abs()) / surrogate.alpha
 
 
 def plain_lif(x: Tensor, v: Tensor | None, n: NeuronSpec) -> tuple[Tensor, Tensor]:
@@ -117,14 +131,27 @@ def test_membrane_by_hand():
     assert v.item() == pytest.approx(0.8)
 
 
-@pytest.mark.parametrize(("surrogate", "peak"), list(zip(SURROGATES, [1.0, 0.375, 1.0, 2.0], strict=True)), ids=NAMES)
+@pytest.mark.parametrize(("surrogate", "peak"), list(zip(SURROGATES, PEAKS, strict=True)), ids=NAMES)
 def test_surrogate_peak_symmetry_and_mass(surrogate, peak):
     x = torch.linspace(-8, 8, 16001, dtype=torch.float64)
     f = derivative_(x.clone(), surrogate)
     assert f[8000] == pytest.approx(peak)
-    assert f.argmax() == 8000
+    assert f.max() == f[8000]
     assert torch.allclose(f, f.flip(0))
-    assert torch.trapezoid(f, x) == pytest.approx(1.0, abs=1e-4)  # it stands for a unit step
+    beyond = {
+        "arctangent": 1 - 2 / pi * atan(4 * pi * surrogate.alpha),
+        "fast sigmoid": 2 / surrogate.alpha / (1 + 8 * surrogate.alpha),
+    }
+    mass = torch.trapezoid(f, x) + beyond.get(surrogate.kind, 0.0)
+    area = 2 / surrogate.alpha if surrogate.kind == "fast sigmoid" else 1.0  # the others stand for a unit step
+    assert mass == pytest.approx(area, abs=1e-3 if surrogate.kind == "rectangle" else 1e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+def test_rectangle_support(alpha):
+    edge = 1 / (2 * alpha)
+    x = torch.tensor([-edge - 1e-6, -edge + 1e-6, edge - 1e-6, edge + 1e-6], dtype=torch.float64)
+    assert derivative_(x, Surrogate("rectangle", alpha)).tolist() == [0, alpha, alpha, 0]
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])

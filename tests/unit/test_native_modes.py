@@ -1,0 +1,327 @@
+"""Native-fast, -balanced and -small: another way to the same gradient, at the cost that each is chosen for."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import backends, networks
+from bench.kernels.compiled import available
+from bench.networks import modules as m
+from bench.networks.recomputed import RecomputingChain, sizes
+from bench.probes.cost import Cost, batch_for, cost_of
+from bench.probes.equivalence import aligned_parameters, in_double
+from bench.spec import (
+    AdaptiveAvgPool,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gain,
+    Layer,
+    Loop,
+    NetworkSpec,
+    NeuronSpec,
+    Residual,
+    Scale,
+    Spike,
+    Surrogate,
+    UserError,
+)
+from bench.training_step import TrainingStep, training_step
+
+pytestmark = pytest.mark.skipif(not available(), reason=available().reason)
+
+MODES = ("native-fast", "native-balanced", "native-small")
+NEURON = NeuronSpec(decay=0.7, threshold=0.6)
+FULL = NeuronSpec(decay=0.7, threshold=0.6, reset="hard", detach_reset=False, surrogate=Surrogate("arctangent", 2.0))
+HEAD = (AdaptiveAvgPool(1), Flatten(), Dense(5, init="default"))
+SWS = "vgg-sws-small/cifar10"
+
+
+def spec_of(name: str, *layers: Layer, parameters: int) -> NetworkSpec:
+    return NetworkSpec(name, (3, 8, 8), 5, (*layers, *HEAD), NEURON, parameters, "these tests")
+
+
+FIRE = (BatchNorm(), Spike(FULL))
+SPECS = {
+    spec.name: spec
+    for spec in (
+        spec_of(
+            "pools",
+            *(Conv(6, standardised=True), Spike(NEURON), Scale(2.74), Conv(6), Spike(FULL), Scale(0.5), AvgPool(2, 2)),
+            *(Conv(8, standardised=True), Spike(FULL), Scale(2.74), Conv(4), Spike(NEURON)),
+            parameters=1269,
+        ),
+        spec_of(
+            "residual",
+            *(Conv(4, bias=False), BatchNorm(), Spike(NEURON), Scale(1.5)),
+            Residual(FIRE, (Conv(6, stride=2), *FIRE, Conv(6)), (Conv(6, 1, 2, 0),)),
+            Residual((Spike(NEURON), Scale(2.0)), (Conv(6), Spike(NEURON), Conv(6), Gain(1.0, 0.5))),
+            *FIRE,
+            parameters=1426,
+        ),
+        spec_of(
+            "dropout",
+            *(Conv(4), Spike(NEURON, 0.3), AvgPool(2, 2), Conv(16), Spike(FULL, 0.2), Conv(8), Spike(NEURON)),
+            parameters=1909,
+        ),
+        spec_of("loop", Loop((Conv(6),), (Spike(NEURON), Conv(8), Spike(NEURON)), (Conv(6),)), parameters=1091),
+    )
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_specs(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = networks.spec
+    monkeypatch.setattr(networks, "spec", lambda name: SPECS[name] if name in SPECS else real(name))
+
+
+def ready(name: str, algorithm: str, backend: str, T: int, batch: int, **options: Any) -> tuple[TrainingStep, Tensor, Tensor]:
+    """A training step in double precision, with weights that make every layer fire, and a batch for it."""
+    with in_double():
+        step = training_step(name, algorithm, backend, **options)
+    generator = torch.Generator().manual_seed(3)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    with torch.no_grad():
+        for parameter in aligned_parameters(step.net):
+            fan_in = max(parameter.shape[1:].numel(), 1) if parameter.dim() > 1 else 1
+            parameter.copy_(drawn(*parameter.shape) * 1.5 * fan_in**-0.5 + (parameter.dim() < 2))
+    spec: Any = step.net.spec
+    x = drawn(T, batch, *spec.input)
+    return step, x, torch.randint(spec.classes, (batch,), generator=generator)
+
+
+def running(net: nn.Module) -> list[Tensor]:
+    return [buffer.clone() for name, buffer in net.named_buffers() if "running" in name or "batches" in name]
+
+
+def gradients(
+    name: str, algorithm: str, backend: str, T: int = 5, batch: int = 4, **options: Any
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Gradients, running averages after the step, and outputs."""
+    step, x, target = ready(name, algorithm, backend, T, batch, **options)
+    torch.manual_seed(11)
+    with in_double():
+        out = step.gradients(x, target)
+    found = aligned_parameters(step.net)
+    assert len(found) == len(list(step.net.parameters()))
+    return [torch.zeros_like(p) if p.grad is None else p.grad for p in found], running(step.net), out
+
+
+def furthest(one: list[Tensor], other: list[Tensor]) -> float:
+    """Largest relative difference of two gradients, parameter by parameter."""
+    whole = torch.stack([g.norm() for g in one]).norm()
+    return max(float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)) for a, b in zip(one, other, strict=True))
+
+
+def assert_same(
+    name: str, algorithm: str, mode: str, T: int = 5, batch: int = 4, backend: str = "native", **options: Any
+) -> None:
+    exact, averages, out = gradients(name, algorithm, backend, T, batch, **options)
+    found, moved, same_out = gradients(name, algorithm, mode, T, batch, **options)
+    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer takes part
+    assert furthest(exact, found) < 1e-10
+    torch.testing.assert_close(out, same_out, rtol=1e-10, atol=1e-12)
+    assert len(averages) == len(moved)
+    for one, other in zip(averages, moved, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)  # moved once a step
+
+
+# --------------------------------------------------------------------------- the same gradient
+
+ALGORITHMS: list[tuple[str, dict[str, Any]]] = [
+    ("bptt", {}), ("checkpointed", {"segments": 3}), ("tbptt", {"K": 2}), ("local", {"b": 1}), ("local", {"b": 2}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS, ids=[f"{a} {o}" for a, o in ALGORITHMS])
+@pytest.mark.parametrize("name", ["pools", "residual"])
+def test_every_mode_gives_natives_gradient(name: str, algorithm: str, options: dict[str, Any], mode: str) -> None:
+    assert_same(name, algorithm, mode, **options)
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS[:3], ids=[a for a, _ in ALGORITHMS[:3]])
+def test_a_batch_of_several_pieces(algorithm: str, options: dict[str, Any], mode: str) -> None:
+    """20 samples go through a group as 8, 8 and 4."""
+    step, _, _ = ready("pools", algorithm, mode, 1, 1, **options)
+    body: Any = step.net.body
+    assert {len(group.pieces(20)) for group in body.groups} == {3}
+    assert_same("pools", algorithm, mode, batch=20, **options)
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS[:3], ids=[a for a, _ in ALGORITHMS[:3]])
+def test_dropout_masks_are_drawn_again(algorithm: str, options: dict[str, Any], mode: str) -> None:
+    """In one piece they are those of native-fast, which draws in its own layout's order, and so is the gradient."""
+    assert_same("dropout", algorithm, mode, backend="native-fast", **options)
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_dropout_in_pieces_runs_again_under_its_own_masks(mode: str) -> None:
+    """Each piece's mask of the forward pass comes again in the backward pass; pieces have masks of their own."""
+    step, x, target = ready("dropout", "bptt", mode, 5, 20)
+    body: Any = step.net.body
+    (group, *_) = body.groups
+    first = next(layer for layer in step.net.neurons() if layer.dropout)  # type: ignore[operator]
+    masks: list[Tensor] = []
+    first.register_forward_hook(lambda _, __, out: masks.append(out[1][1].detach().clone()))
+    step.gradients(x, target)
+    n = len(group.pieces(20))
+    assert n == 3
+    assert len(masks) == 2 * n
+    for one, again in zip(masks[:n], masks[n:], strict=True):
+        assert torch.equal(one, again)
+    assert not torch.equal(masks[0], masks[1])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_windows_hand_the_state_on_without_training(mode: str) -> None:
+    """Without gradients, and step by step: the same outputs and the same state as native's."""
+    outs, ends = [], []
+    for backend in ("native", mode):
+        step, x, _ = ready("pools", "bptt", backend, 5, 3)
+        net: Any = step.net.eval()
+        with torch.no_grad():
+            first, state = net.window(x[:2], net.initial_state(3))
+            rest, state = net.window(x[2:], state)
+        outs.append(torch.cat([first, rest]))
+        ends.append([v for v in m.state_tensors(state) if v is not None])
+    torch.testing.assert_close(*outs, rtol=1e-10, atol=1e-12)
+    assert len(ends[0]) == len(ends[1]) == 4
+    for one, other in zip(*ends, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_frozen_state_has_its_gradient(mode: str) -> None:
+    """dL/d(state that comes in), which checkpointing asks for, and of a state that needs none."""
+    found = []
+    for backend in ("native", mode):
+        step, x, _ = ready("pools", "bptt", backend, 4, 3)
+        net: Any = step.net
+        with torch.no_grad():
+            _, state = net.window(x[:2], None)
+        start = m.map_state(lambda v: v.detach().requires_grad_(), state)
+        inputs = list(m.state_tensors(start))
+        inputs[-1].requires_grad_(False)
+        out, after = net.window(x[2:], m.map_state(lambda v: v, start))
+        weighted = [(v * torch.linspace(0, 1, v.numel(), dtype=v.dtype).view(v.shape)).sum() for v in m.state_tensors(after)]
+        torch.autograd.backward([out.square().sum(), *weighted])
+        assert inputs[-1].grad is None
+        found.append([v.grad for v in inputs[:-1]])
+    assert all(float(g.norm()) > 0 for g in found[0])
+    assert furthest(*found) < 1e-10
+
+
+def scales(net: nn.Module) -> list[float]:
+    return [layer.factor for layer in net.modules() if isinstance(layer, m.Scaled)]
+
+
+def test_scales_are_folded_and_put_back_where_a_block_begins() -> None:
+    folded, _, _ = ready("pools", "bptt", "native-fast", 1, 1)
+    assert scales(folded.net) == [1.0, 1.0, 1.0]
+    factors = [layer.factor for layer in folded.net.modules() if isinstance(layer, m.ConvSynapse)]
+    assert factors == [1.0, 2.74, 0.5, 2.74]
+    cut, _, _ = ready("pools", "local", "native-fast", 1, 1, b=2)
+    assert scales(cut.net) == [1.0, 0.5, 1.0]  # a classifier reads there, too
+    residual, _, _ = ready("residual", "bptt", "native-fast", 1, 1)
+    assert scales(residual.net) == [1.5, 1.0]  # the sum of a residual block reads the first, convolutions alone the second
+
+
+# --------------------------------------------------------------------------- windows of K steps
+
+
+@pytest.mark.parametrize("backend", ["native", "native-fast"])
+@pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
+@pytest.mark.parametrize("name", ["pools", "residual"])
+def test_any_number_of_steps_a_window_gives_the_same_gradient(name: str, algorithm: str, backend: str) -> None:
+    T = 5
+    exact, averages, out = gradients(name, algorithm, "native", T)
+    assert furthest(exact, gradients(name, "bptt", "native", T)[0]) > 1e-3
+    for K in range(1, T + 1):  # most of which do not divide T
+        found, moved, same = gradients(name, algorithm, backend, T, K=K)
+        assert furthest(exact, found) < 1e-10, K
+        torch.testing.assert_close(out, same, rtol=1e-10, atol=1e-12)
+        for one, other in zip(averages, moved, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
+def test_modes_that_recompute_give_it_too(algorithm: str, mode: str) -> None:
+    exact, _, _ = gradients("pools", algorithm, "native")
+    assert furthest(exact, gradients("pools", algorithm, mode, K=2)[0]) < 1e-10
+
+
+@pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
+def test_windows_that_would_go_through_time_are_refused(algorithm: str) -> None:
+    with pytest.raises(UserError, match="K = 3: a loop"):
+        training_step("loop", algorithm, "native", K=3)
+    with pytest.raises(UserError, match="K = 0"):
+        training_step("pools", algorithm, "native", K=0)
+    if not (able := backends.available("spikingjelly")):
+        pytest.skip(able.reason)
+    with pytest.raises(UserError, match="K = 3: these neurons"):
+        training_step("pools", algorithm, "spikingjelly", K=3)
+    training_step("pools", algorithm, "spikingjelly", K=1)
+
+
+# --------------------------------------------------------------------------- what it costs
+
+T, BATCH = 6, 32
+
+
+@cache
+def cost(backend: str) -> Cost:
+    step = training_step(SWS, "bptt", backend, device="meta")
+    return cost_of(step, *batch_for(step, T, BATCH, "meta"))
+
+
+def test_memory_falls_from_mode_to_mode() -> None:
+    native, fast, balanced, small = (cost(backend).memory.total for backend in ("native", *MODES))
+    assert small < balanced < fast < native
+
+
+def test_balanced_takes_at_most_a_tenth_more() -> None:
+    native, fast, balanced = (sum(cost(backend).macs.dense.values()) for backend in ("native", *MODES[:2]))
+    assert fast == native
+    assert native < balanced <= 1.1 * native
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_what_runs_again_is_what_the_groups_hold(mode: str) -> None:
+    step = training_step(SWS, "bptt", mode, device="meta")
+    body: Any = step.net.body
+    assert isinstance(body, RecomputingChain)
+    assert body.groups
+    found = sizes(step.net)  # type: ignore[arg-type]
+    again = sum(found[i].macs for group in body.groups for i in range(*group.cut))
+    dense = cost(mode).macs.dense
+    assert dense["recomputation"] == T * BATCH * again > 0
+    assert dense["forward"] == T * BATCH * sum(size.macs for size in found)
+    assert {role: n for role, n in cost("native").macs.dense.items() if role != "recomputation"} == {
+        role: n for role, n in dense.items() if role != "recomputation"
+    }
+
+
+@pytest.mark.parametrize("network", [SWS, "resnet20/cifar10"])
+@pytest.mark.parametrize("mode", MODES)
+def test_cost_is_the_same_with_storage_as_without(mode: str, network: str) -> None:
+    """Channels lie innermost, which tensors without storage must know too."""
+    found = []
+    for device in ("cpu", "meta"):
+        step = training_step(network, "bptt", mode, device=device)
+        counted = cost_of(step, *batch_for(step, 2, 10, device))
+        found.append((counted.memory.total, counted.macs.dense, counted.macs.multiplications))
+    assert found[0] == found[1]
