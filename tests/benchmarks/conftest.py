@@ -34,6 +34,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUNS] = []
 
 
+def keep(config: pytest.Config, run: Run) -> None:
+    """Remember a workload's run, and write all runs so far: a run that is cut short has lost nothing."""
+    runs = config.stash[RUNS]
+    if run not in runs:
+        runs.append(run)
+        folder = config.getoption("--save-goals")
+        if folder:
+            names = ("torch", "spikingjelly", "snntorch", "triton")
+            provenance = {
+                "commit": commit_of(ROOT),
+                "when": datetime.now(UTC).isoformat(timespec="seconds"),
+                "versions": {name: version_of(name) for name in names},
+            }
+            save(runs, Path(folder), provenance)
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     runs = config.stash[RUNS]
     if not runs:
@@ -41,12 +57,3 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("goals of the native backend")
     terminalreporter.write_line(goals.table(runs))
     terminalreporter.write_line(goals.standing(runs))
-    folder = config.getoption("--save-goals")
-    if folder:
-        names = ("torch", "spikingjelly", "snntorch", "triton")
-        provenance = {
-            "commit": commit_of(ROOT),
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {name: version_of(name) for name in names},
-        }
-        terminalreporter.write_line(f"written: {save(runs, Path(folder), provenance)}")

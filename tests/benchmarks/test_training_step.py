@@ -28,7 +28,7 @@ from bench.spec import Case
 from bench.speed import goals, rows, turns
 from bench.speed.rows import FLOOR, Row, Workload
 from bench.speed.turns import PAPER_BATCH, Run, Timed
-from tests.benchmarks.conftest import RUNS
+from tests.benchmarks.conftest import keep
 
 REPOSITORY = Path(__file__).parents[2]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -82,8 +82,8 @@ def test_training_step(
     if workload == TINY and "r400" not in request.config.getoption("keyword"):
         pytest.skip("a tiny workload for the tests of the benchmark itself: -k r400")
     run = run_of(workload)
-    if run not in request.config.stash[RUNS] and workload != TINY:
-        request.config.stash[RUNS].append(run)
+    if workload != TINY:
+        keep(request.config, run)
     timed = timed_of(run, row)
     benchmark.group, benchmark.name = f"{workload}, on {DEVICE}", str(row)
     benchmark.extra_info.update(about(run, timed))
