@@ -199,7 +199,10 @@ def test_less_at_the_peak_the_more_it_does(step_of, monkeypatch):
     plain, packed = peak(step_of(spec, device="meta", level=0)), peak(step_of(spec, device="meta", level=1))
     monkeypatch.setattr(spikingjelly_memopt, "BitSpikeCompressor", lambda: None)
     assert plain.total > peak(step_of(spec, device="meta", level=1)).total > packed.total
-    assert plain.total == peak(step_of(spec, "spikingjelly-multistep", device="meta")).total
+    forgetful = peak(
+        step_of(spec, "spikingjelly-multistep", device="meta")
+    )  # its nodes keep their potentials after the last step
+    assert plain.total - plain.by_category["state"] == forgetful.total
 
 
 def test_every_synapse_but_the_last_runs_twice(step_of):
