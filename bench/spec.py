@@ -202,9 +202,7 @@ class NetworkSpec:
 
 # --------------------------------------------------------------------------- cases
 
-PROBES = (
-    *("count", "cost", "equivalence", "gradient", "training", "clock", "speed", "cuda-memory", "longest", "activity", "events"),
-)
+PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "cuda-memory", "longest", "activity", "events")
 SCALES = ("smoke", "laptop", "full")
 PROBE_OPTIONS = ("epochs", "repeats", "test_images", "train_images")  # options of a case that are no algorithm's
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench import algorithms, backends, networks
 from bench.losses import InstantaneousLoss
 from bench.networks.build import build
-from bench.spec import NetworkSpec, Support, UserError, no, seed_of
+from bench.spec import YES, NetworkSpec, Support, UserError, no, seed_of
 
 Update = Callable[[], None]
 
@@ -52,6 +52,9 @@ def support(network: str, algorithm: str, backend: str) -> Support:
         return available
     module = backends.load(backend)
     rule = algorithms.load(algorithm)
+    usable: Support = module.usable() if hasattr(module, "usable") else YES
+    if not usable:
+        return usable
     if hasattr(module, "shipped"):
         answer: Support = module.ships(networks.spec(network), algorithm)
         return answer

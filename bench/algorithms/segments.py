@@ -142,18 +142,27 @@ class Randomness:
 
 @contextmanager
 def second_pass(net: Network) -> Iterator[None]:
-    """Inside, steps run that ran before. Running averages of batch norm moved then, and must not move again."""
-    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    """Inside, steps run that ran before."""
+    net.again = True
+    try:
+        with averages_still(net):
+            yield
+    finally:
+        net.again = False
+
+
+@contextmanager
+def averages_still(layers: nn.Module) -> Iterator[None]:
+    """Inside, running averages of batch norm do not move: they did when these steps ran first."""
+    norms = [module for module in layers.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     tracked = [module.track_running_stats for module in norms]
     saved = [(module.running_mean, module.running_var, module.num_batches_tracked) for module in norms]
     for module in norms:
         module.track_running_stats = False
         module.running_mean = module.running_var = module.num_batches_tracked = None
-    net.again = True
     try:
         yield
     finally:
-        net.again = False
         for module, tracks, (mean, var, batches) in zip(norms, tracked, saved, strict=True):
             module.track_running_stats = tracks
             module.running_mean, module.running_var, module.num_batches_tracked = mean, var, batches

@@ -7,6 +7,8 @@ A backend is a module with
     version()   of the framework
     kernel()    the kernel that runs on this machine, named in every record
     neurons(spec) -> module (x[K, B, ...], v | None) -> (s[K, B, ...], v)
+    usable() -> Support         if it needs more than its framework
+    arranged(net) -> net        if it runs a network in a way of its own
 
 A module of what a framework ships, network and training in one, has in place of ``neurons``
 

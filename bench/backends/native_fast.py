@@ -10,14 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.kernels import fused, meta_layout
-from bench.kernels.compiled import keep_freed_memory, library
+from bench.kernels import compiled, fused, meta_layout
 from bench.networks import modules as m
 from bench.networks.arranged import pools_lightened, scales_folded
 from bench.networks.build import Network
-from bench.spec import NeuronSpec, UserError
+from bench.spec import YES, NeuronSpec, Support, UserError
 
-__all__ = ["FusedLIF", "arranged", "kernel", "layerwise", "meta_layout", "name", "neurons"]
+__all__ = ["FusedLIF", "arranged", "kernel", "layerwise", "meta_layout", "name", "neurons", "usable"]
 
 name = "native-fast"
 layerwise = True
@@ -46,8 +45,8 @@ def arranged(net: Network) -> Network:
     """Channels innermost, constants in the weights, pools that keep nothing; and this process keeps the memory it frees."""
     match next(net.parameters()).device.type:
         case "cpu":
-            library()  # now, not in the middle of a step: UserError where it cannot be built
-            keep_freed_memory()
+            compiled.library()  # now, not in the middle of a step: UserError where it cannot be built
+            compiled.keep_freed_memory()
         case "cuda" if importlib.util.find_spec("triton") is None:
             raise UserError("backend native-fast: its kernels need Triton on a GPU: pip install triton, or use backend native")
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -58,6 +57,10 @@ def arranged(net: Network) -> Network:
                     own: Any = layer.neurons
                     own.alone = isinstance(before, m.Synapse | m.StepwiseBatchNorm)
     return pools_lightened(scales_folded(net))
+
+
+def usable() -> Support:
+    return YES if torch.cuda.is_available() else compiled.available()
 
 
 def neurons(spec: NeuronSpec) -> nn.Module:

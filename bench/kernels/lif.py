@@ -108,10 +108,10 @@ def _through_spike(g_s: Tensor | None, g_v: Tensor | None, u: Tensor, neuron: Ne
 
 def through_decay(u: Tensor, v: Tensor | None, g_u: Tensor, neuron: NeuronSpec, decay: Tensor) -> Tensor:
     """dL/ddecay = sum_t g_u[t] * v[t-1], summed to the shape of ``decay``."""
-    s = u[:-1] >= neuron.threshold
-    before = u[:-1] - neuron.threshold * s if neuron.reset == "soft" else u[:-1] * ~s
+    s = (u[:-1] >= neuron.threshold).to(u.dtype)
+    before = u[:-1] - neuron.threshold * s if neuron.reset == "soft" else u[:-1] * (1 - s)
     g_decay = (g_u[1:] * before).sum(0)
-    return (g_decay if v is None else g_decay + g_u[0] * v).sum_to_size(decay.shape)
+    return (g_decay if v is None else g_decay + (g_u[:1] * v).sum(0)).sum_to_size(decay.shape)
 
 
 def lif(x: Tensor, v: Tensor | None, neuron: NeuronSpec, decay: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -75,9 +75,10 @@ class Synapse(nn.Module):
 def holding_weights(net: nn.Module) -> Iterator[None]:
     """Inside, weights do not change: each effective weight is worked out once, and its gradient taken to the weight at the end.
 
-    Standardising weights is linear in the gradient that comes back, so time steps that share weights share it.
+    Standardising weights is linear in the gradient that comes back, so time steps that share weights share it. Those that
+    somebody holds already stay his.
     """
-    synapses = [module for module in net.modules() if isinstance(module, Synapse) and not module.plain()]
+    synapses = [s for s in net.modules() if isinstance(s, Synapse) and not s.plain() and s.held is None]
     weights = [synapse.effective_weight() for synapse in synapses]
     for synapse, weight in zip(synapses, weights, strict=True):
         synapse.held = weight.detach().requires_grad_(weight.requires_grad)

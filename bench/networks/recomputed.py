@@ -9,7 +9,6 @@ one piece exists at a time; batch norm, whose samples depend on one another, is 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,13 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bench.algorithms.segments import Randomness, second_pass
+from bench.algorithms.segments import Randomness, averages_still
 from bench.kernels.bit_conv import bit_conv
 from bench.kernels.fused import pack, unpack
 from bench.networks import modules as m
 from bench.networks.build import Network
-
-Cut = tuple[int, int]  # a half-open range of layers
+from bench.networks.groups import Cut
 
 PIECES = 8
 SMALLEST_PIECE = 8  # samples; convolutions of fewer waste their time
@@ -64,8 +62,8 @@ class RecomputingChain(m.Chain):
 
 
 def _only_once(module: nn.Module) -> bool:
-    """Whether a layer keeps something between windows that a second run would spoil: a trace, a gradient being gathered."""
-    return hasattr(module, "synapse") or (isinstance(module, m.Synapse) and module.held is not None)
+    """Whether a layer keeps something between windows that a second run would spoil: a presynaptic trace."""
+    return hasattr(module, "synapse")
 
 
 class Group(nn.Module):
@@ -153,7 +151,7 @@ class _Recomputed(torch.autograd.Function):
         with ExitStack() as stack:
             if ctx.random is not None:
                 stack.enter_context(ctx.random.again())
-            stack.enter_context(second_pass(run.layers))  # type: ignore[arg-type]
+            stack.enter_context(averages_still(run.layers))
             stack.enter_context(torch.enable_grad())
             stack.enter_context(m.holding_weights(run.layers))
             for i, piece in enumerate(pieces):
@@ -201,70 +199,6 @@ def _filled(states: m.State, tensors: Sequence[Tensor]) -> m.State:
     """``states`` with ``tensors`` in the places of its own, in order."""
     left = iter(tensors)
     return m.map_state(lambda _: next(left), states)
-
-
-# --------------------------------------------------------------------------- which groups
-
-
-@dataclass(frozen=True)
-class Size:
-    """Of one layer, for one sample and time step: neurons (0 if it has none), and multiply-accumulates of its forward pass."""
-
-    neurons: int
-    macs: int
-
-
-def sizes(net: Network) -> list[Size]:
-    """Of the network's top-level layers, in order; counted on a copy without storage (device 'meta')."""
-    body = copy.deepcopy(net.body, {id(tensor): tensor.to("meta") for tensor in (*net.parameters(), *net.buffers())})
-    found = []
-    x = torch.empty(1, 1, *net.spec.input, device="meta")
-    for layer in body.layers:
-        neurons: list[int] = []
-        macs: list[int] = []
-        for part in layer.modules():
-            if isinstance(part, m.Neurons):
-                part.register_forward_hook(lambda _, __, out, to=neurons: to.append(out[0].numel()))
-            elif isinstance(part, m.Synapse):
-                part.register_forward_hook(lambda own, _, out, to=macs: to.append(out[0].numel() * _fan_in(own)))
-        with torch.no_grad():
-            x, _ = layer(x, None)
-        found.append(Size(sum(neurons), sum(macs)))
-    return found
-
-
-def _fan_in(synapse: Any) -> int:
-    count: int = synapse.weight[0].numel()
-    return count
-
-
-def narrowing(layers: Sequence[nn.Module], found: Sequence[Size]) -> list[Cut]:
-    """Groups that end where at most half as many neurons are left as the group's largest layer has, and at residual blocks.
-
-    What crosses from one group to the next is whole, what lies inside is in pieces. The layers after the last neurons stay apart.
-    """
-    cuts: list[Cut] = []
-    begin, largest, last = 0, 0, max((i for i, layer in enumerate(layers) if _ends(layer)), default=-1)
-    for i in range(last + 1):
-        largest = max(largest, found[i].neurons)
-        if _ends(layers[i]) and (i == last or isinstance(layers[i], m.ResidualBlock) or 2 * found[i].neurons <= largest):
-            cuts.append((begin, i + 1))
-            begin, largest = i + 1, 0
-    return cuts
-
-
-def cheap_start(layers: Sequence[nn.Module], found: Sequence[Size], share: float) -> list[Cut]:
-    """The longest run of first layers, as one group, that takes at most ``share`` of the multiply-accumulates of a BPTT step.
-
-    First layers have most neurons and fewest inputs: they free most memory for least.
-    """
-    macs = [size.macs for size in found]
-    fitting = [i + 1 for i, layer in enumerate(layers) if _ends(layer) and sum(macs[: i + 1]) <= share * 3 * sum(macs)]
-    return [(0, max(fitting))] if fitting else []
-
-
-def _ends(layer: nn.Module) -> bool:
-    return isinstance(layer, m.Neurons | m.ResidualBlock)
 
 
 def _spikes_reach(layers: Sequence[nn.Module], i: int) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -185,8 +186,23 @@ class _Neurons(nn.Module):
         super().__init__()
         self.dynamics, self.spec = dynamics, spec
 
+    def in_space(self) -> None:
+        """Each time step alone, so that no gradient goes from one to the next."""
+        self.dynamics = partial(_apart, self.dynamics)
+
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
         return self.dynamics(x, v, self.spec)
+
+
+def _apart(
+    dynamics: Callable[..., tuple[Tensor, Tensor]], x: Tensor, v: Tensor | None, spec: NeuronSpec
+) -> tuple[Tensor, Tensor]:
+    spikes = []
+    for x_t in x:
+        s, v = dynamics(x_t[None], None if v is None else v.detach(), spec)
+        spikes.append(s)
+    assert v is not None, "a window of no time steps"
+    return torch.cat(spikes), v
 
 
 def _wrong_decay(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:

@@ -164,7 +164,7 @@ def run(kernel: Kernel, w: Window, dtype: torch.dtype, device: str, in_space: bo
 
     x = laid_out(leaf * 1, w.layout)
     start = None if w.carried == "zero" else v
-    learns = w.decay != "the neuron's" and not in_space and w.T > 0  # of no steps: see below
+    learns = w.decay != "the neuron's" and not in_space
     s, after = kernel(x, start, w.neuron, decay) if learns else kernel(x, start, w.neuron)
     asked = {"spikes": [(s, g_s)], "potential": [(after, g_v)], "both": [(s, g_s), (after, g_v)]}[w.asked]
     asked = [(s, g_s)] if in_space else asked

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from bench import backends, networks
 from bench.kernels.compiled import available
 from bench.networks import modules as m
-from bench.networks.recomputed import RecomputingChain, sizes
+from bench.networks.groups import sizes
+from bench.networks.recomputed import RecomputingChain
 from bench.probes.cost import Cost, batch_for, cost_of
 from bench.probes.equivalence import aligned_parameters, in_double
 from bench.spec import (

@@ -1,0 +1,77 @@
+"""Which layers run again in the backward pass: groups that end with neurons or a residual block, chosen by what they cost."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.networks import modules as m
+from bench.networks.build import Network
+
+Cut = tuple[int, int]  # a half-open range of layers
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of one layer, for one sample and time step: neurons (0 if it has none), and multiply-accumulates of its forward pass."""
+
+    neurons: int
+    macs: int
+
+
+def sizes(net: Network) -> list[Size]:
+    """Of the network's top-level layers, in order; counted on a copy without storage (device 'meta')."""
+    body = copy.deepcopy(net.body, {id(tensor): tensor.to("meta") for tensor in (*net.parameters(), *net.buffers())})
+    found = []
+    x = torch.empty(1, 1, *net.spec.input, device="meta")
+    for layer in body.layers:
+        neurons: list[int] = []
+        macs: list[int] = []
+        for part in layer.modules():
+            if isinstance(part, m.Neurons):
+                part.register_forward_hook(lambda _, __, out, to=neurons: to.append(out[0].numel()))
+            elif isinstance(part, m.Synapse):
+                part.register_forward_hook(lambda own, _, out, to=macs: to.append(out[0].numel() * _fan_in(own)))
+        with torch.no_grad():
+            x, _ = layer(x, None)
+        found.append(Size(sum(neurons), sum(macs)))
+    return found
+
+
+def _fan_in(synapse: Any) -> int:
+    count: int = synapse.weight[0].numel()
+    return count
+
+
+def narrowing(layers: Sequence[nn.Module], found: Sequence[Size]) -> list[Cut]:
+    """Groups that end where at most half as many neurons are left as the group's largest layer has, and at residual blocks.
+
+    What crosses from one group to the next is whole, what lies inside is in pieces. The layers after the last neurons stay apart.
+    """
+    cuts: list[Cut] = []
+    begin, largest, last = 0, 0, max((i for i, layer in enumerate(layers) if _ends(layer)), default=-1)
+    for i in range(last + 1):
+        largest = max(largest, found[i].neurons)
+        if _ends(layers[i]) and (i == last or isinstance(layers[i], m.ResidualBlock) or 2 * found[i].neurons <= largest):
+            cuts.append((begin, i + 1))
+            begin, largest = i + 1, 0
+    return cuts
+
+
+def cheap_start(layers: Sequence[nn.Module], found: Sequence[Size], share: float) -> list[Cut]:
+    """The longest run of first layers, as one group, that takes at most ``share`` of the multiply-accumulates of a BPTT step.
+
+    First layers have most neurons and fewest inputs: they free most memory for least.
+    """
+    macs = [size.macs for size in found]
+    fitting = [i + 1 for i, layer in enumerate(layers) if _ends(layer) and sum(macs[: i + 1]) <= share * 3 * sum(macs)]
+    return [(0, max(fitting))] if fitting else []
+
+
+def _ends(layer: nn.Module) -> bool:
+    return isinstance(layer, m.Neurons | m.ResidualBlock)
