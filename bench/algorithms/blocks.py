@@ -9,11 +9,14 @@ constant factors). Where a new block begins: before a synapse, a residual block 
 layers of neurons have passed since the last cut and there are more to come; residual blocks are not cut, so that a block of
 theirs may have more than b. b = 1 is a block a layer; b as large as the number of layers is one block, which is BPTT.
 
-Backward unlocking: block i goes back before block i + 1 goes forward, so that one block's graph exists at a time.
+Backward unlocking: block i goes back before block i + 1 goes forward, so that one block's graph exists at a time. Its output
+waits as bits meanwhile (waiting.py).
 
 ``classifier``, of an output [C, H, W] (one of features alone is a map of 1 x 1):
 
-    dense   fully connected, on all C H W values (local losses of Nøkland and Eidnes 2019, without their pooling)
+    dense   fully connected, on all C H W values
+    pooled  fully connected, on means over the smallest k x k windows that leave at most 2048 values (local losses of Nøkland
+            and Eidnes 2019, who let a window's height and width differ)
     conv    1 x 1 convolution to the classes, then the mean over the map (Lin et al. 2014)
     fixed   as dense, but its weights stay as drawn, U(-1, 1) / sqrt(C H W), without bias (DECOLLE, Kaiser et al. 2020)
 """
@@ -22,19 +25,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from math import prod
+from itertools import count, pairwise
+from math import ceil, prod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.algorithms.waiting import Waiting
 from bench.networks import modules as m
 from bench.networks.arranged import restored
 from bench.networks.build import Network, Shape
 from bench.spec import YES, Conv, Dense, Flatten, Layer, Loop, NetworkSpec, Residual, Spike, Support, UserError, choose, no
 
 Part = tuple[int, int]  # a half-open range of a network's top-level layers
+
+POOLED = 2048  # values that a pooled classifier reads at most
 
 
 def supports(spec: NetworkSpec) -> Support:
@@ -147,6 +153,15 @@ def _dense(shape: Shape, classes: int) -> nn.Module:
     return m.Chain([flat, m.DenseSynapse(Dense(classes, init="default"), prod(shape), "spikes")])
 
 
+def _pooled(shape: Shape, classes: int) -> nn.Module:
+    """Windows at the far edges are cut there: their means are over what they have."""
+    channels, sides = shape[0], shape[1:]
+    fits = (k for k in count(1) if channels * prod(ceil(n / k) for n in sides) <= POOLED or k >= max(sides, default=1))
+    k = next(fits)
+    pooled = m.Weightless(lambda x: x if k == 1 else F.avg_pool2d(x, k, ceil_mode=True))
+    return m.Chain([pooled, _dense((channels, *(ceil(n / k) for n in sides)), classes)])
+
+
 def _conv(shape: Shape, classes: int) -> nn.Module:
     as_map = m.Weightless(lambda x: x if x.dim() == 4 else x[:, :, None, None])
     pointwise = m.ConvSynapse(Conv(classes, kernel=1, padding=0), shape[0], "spikes")
@@ -157,7 +172,7 @@ def _fixed(shape: Shape, classes: int) -> nn.Module:
     return FixedClassifier(prod(shape), classes)
 
 
-CLASSIFIERS: dict[str, Callable[[Shape, int], nn.Module]] = {"dense": _dense, "conv": _conv, "fixed": _fixed}
+CLASSIFIERS: dict[str, Callable[[Shape, int], nn.Module]] = {"dense": _dense, "pooled": _pooled, "conv": _conv, "fixed": _fixed}
 
 
 # --------------------------------------------------------------------------- one training step
@@ -170,9 +185,17 @@ def train_block(
 
     x [K, B, ...] -> (y [K, B, ...], state), both detached. The state passed in is consumed.
     """
-    y, state = net.window_of(block, x, state)
-    loss(net.scores(block, y)).backward()
-    return y.detach(), m.map_state(torch.Tensor.detach, state)
+    waiting = Waiting(list(net.body.layers)[slice(*net.parts[block])])
+    if not waiting.possible():
+        y, state = net.window_of(block, x, state)
+        loss(net.scores(block, y)).backward()
+        return y.detach(), m.map_state(torch.Tensor.detach, state)
+    with waiting.listening():
+        y, state = net.window_of(block, x, state)
+    value = loss(net.scores(block, y))
+    del y
+    value.backward()
+    return waiting.output(), m.map_state(torch.Tensor.detach, state)
 
 
 def train(

@@ -36,6 +36,11 @@ def lif_backward_(
     _call("lif_backward", g_x.dtype, _Neuron(*settings), *given)
 
 
+def pool_backward(g: Tensor, g_x: Tensor, k: int) -> None:
+    """Fill ``g_x`` [N, C, H, W] from ``g``, both with channels innermost."""
+    _call("pool_backward", g.dtype, g, g_x, *g_x.shape, k)
+
+
 def pack(s: Tensor, bits: Tensor) -> None:
     _call("pack", s.dtype, s, bits, s.numel())
 

@@ -190,6 +190,25 @@ template <class X> void unpack(const uint8_t* bits, X* s, long n, int threads) {
     }
 }
 
+// g [N, h, w, C] -> g_x [N, H, W, C]: of the mean over the k x k window (i, j), all of it 1 / k^2 of g[i, j]; 0 outside of windows.
+template <class X, class V>
+void pool_backward(const X* g, X* g_x, long N, long C, long H, long W, long k, int threads) {
+    const long h = H / k, w = W / k;
+    const V part = V(1) / static_cast<V>(k * k);
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (long row = 0; row < N * H; row++) {
+        const long n = row / H, i = row % H / k;
+        X* to = g_x + row * W * C;
+        if (i < h) {
+            const X* from = g + (n * h + i) * w * C;
+            for (long j = 0; j < w; j++, from += C)
+                for (long copy = 0; copy < k; copy++, to += C)
+                    for (long c = 0; c < C; c++) store(to[c], V(load(from[c])) * part);
+        }
+        for (X* end = g_x + (row + 1) * W * C; to < end; to++) store(*to, V(0));
+    }
+}
+
 }  // namespace
 
 #define FOR_TYPE(NAME, X, V)                                                                                                     \
@@ -201,6 +220,9 @@ template <class X> void unpack(const uint8_t* bits, X* s, long n, int threads) {
                                         const V* decay, long decays, X* g_x, V* g_v_out, V* g_decay, long T, long N,             \
                                         int threads) {                                                                           \
         choose_backward<X, V>(*neuron, u, g_s, g_v_in, v_in, decay, decays, g_x, g_v_out, g_decay, T, N, threads);               \
+    }                                                                                                                            \
+    extern "C" void pool_backward_##NAME(const X* g, X* g_x, long N, long C, long H, long W, long k, int threads) {              \
+        pool_backward<X, V>(g, g_x, N, C, H, W, k, threads);                                                                     \
     }                                                                                                                            \
     extern "C" void pack_##NAME(const X* s, uint8_t* bits, long n, int threads) { pack(s, bits, n, threads); }                   \
     extern "C" void unpack_##NAME(const uint8_t* bits, X* s, long n, int threads) { unpack(bits, s, n, threads); }

@@ -1,16 +1,45 @@
 """Average pooling of windows that do not overlap; its backward pass keeps nothing and fills nothing with zeros.
 
-y[i, j] = mean of x over the k x k window (i, j),   g_x = g_y / k^2 all over the window
+y[i, j] = mean of x over the k x k window (i, j),   g_x = g_y / k^2 all over the window, 0 outside of windows
+
+Backward is the operator torch.ops.spikecost.avg_pool_backward: compiled C++ where channels lie innermost on a CPU, else PyTorch.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+_operators = torch.library.Library("spikecost", "FRAGMENT")
+_operators.define("avg_pool_backward(Tensor g, int k, SymInt height, SymInt width) -> Tensor")
+
+
+def _avg_pool_backward(g: Tensor, k: int, height: int, width: int) -> Tensor:
+    innermost = g.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if innermost else torch.contiguous_format
+    g_x = torch.empty((*g.shape[:2], height, width), dtype=g.dtype, device=g.device, memory_format=layout)
+    if g.is_cpu and innermost:
+        importlib.import_module("bench.kernels.cpp_lif").pool_backward(g, g_x, k)
+    elif not g.is_meta:
+        _spread(g, g_x, k)
+    return g_x
+
+
+def _spread(g: Tensor, g_x: Tensor, k: int) -> None:
+    h, w = g.shape[2:]
+    g_x[:, :, h * k :] = 0  # rows and columns that fill no window
+    g_x[:, :, :, w * k :] = 0
+    windows = g_x[:, :, : h * k, : w * k].unflatten(3, (w, k)).unflatten(2, (h, k))
+    torch.mul(g[:, :, :, None, :, None].expand_as(windows), 1 / k**2, out=windows)
+
+
+for _device in ("CPU", "CUDA", "Meta"):
+    _operators.impl("avg_pool_backward", _avg_pool_backward, _device)
 
 
 class _AvgPool(torch.autograd.Function):
@@ -22,14 +51,7 @@ class _AvgPool(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
-        k: int = ctx.k
-        (h, w), innermost = g.shape[2:], g.is_contiguous(memory_format=torch.channels_last)
-        layout = torch.channels_last if innermost else torch.contiguous_format
-        g_x = torch.empty(ctx.shape, dtype=g.dtype, device=g.device, memory_format=layout)
-        g_x[:, :, h * k :] = 0  # rows and columns that fill no window
-        g_x[:, :, :, w * k :] = 0
-        windows = g_x[:, :, : h * k, : w * k].unflatten(3, (w, k)).unflatten(2, (h, k))
-        torch.mul(g[:, :, :, None, :, None].expand_as(windows), 1 / k**2, out=windows)
+        g_x: Tensor = torch.ops.spikecost.avg_pool_backward(g, ctx.k, *ctx.shape[2:])
         return g_x, None
 
 

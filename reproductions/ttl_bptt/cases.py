@@ -26,7 +26,7 @@ NETWORKS = (
 FIRST = NETWORKS[0]
 LENGTHS = {10: (1, 2, 5, 10), 20: (1, 2, 5, 10, 20)}  # T: K
 BLOCKS = (1, 2, 3, 4, 7)  # layers of neurons; 7 is the AlexNet's all
-CLASSIFIERS = ("dense", "conv", "fixed")
+CLASSIFIERS = ("dense", "pooled", "conv", "fixed")
 SEEDS = range(3)
 
 Options = tuple[tuple[str, Any], ...]

@@ -233,27 +233,63 @@ def test_the_peak_falls_with_the_window(network: str, batch: int, backend: str) 
         assert_falls([peak(network, "ttl-bptt", 8, batch, backend, K=K, b=b) for K in (8, 4, 2, 1)])
 
 
+NESTED = [(1, 2, 4, 99), (1, 3, 99)]  # layers a block: each one's cuts are also cuts of the one before
+AT_64 = [(network, 64) for network in (ALEXNET, "alexnet-unpooled/cifar10-dvs-48", "vgg-sws/cifar10-dvs")]
+
+
+def cuts(network: str, b: int) -> list[int]:
+    return [begin for begin, _ in blocks.parts(networks.spec(network).layers, b)]
+
+
+def assert_falls_with_every_cut(network: str, batch: int, K: int, **options: Any) -> None:
+    by_b = {b: peak(network, "ttl-bptt", 8, batch, K=K, b=b, **options) for b in (1, 2, 3, 4, 99)}
+    for sizes in NESTED:
+        distinct = [*(b for b, larger in pairwise(sizes) if cuts(network, b) != cuts(network, larger)), 99]
+        assert all(set(cuts(network, larger)) < set(cuts(network, b)) for b, larger in pairwise(distinct))
+        assert_falls([by_b[b] for b in reversed(distinct)])
+
+
+@pytest.mark.parametrize("K", [8, 2])
+@pytest.mark.parametrize("classifier", ["pooled", "conv"])
+@pytest.mark.parametrize(("network", "batch"), VARIANTS)
+def test_the_peak_falls_with_every_cut(network: str, batch: int, classifier: str, K: int) -> None:
+    assert_falls_with_every_cut(network, batch, K, classifier=classifier)
+
+
+@pytest.mark.parametrize(("network", "batch"), AT_64)
+def test_it_falls_with_the_heavier_classifiers_too_in_a_batch_that_outweighs_them(network: str, batch: int) -> None:
+    for K, classifier in [(8, "dense"), (2, "dense"), (2, "fixed")]:
+        assert_falls_with_every_cut(network, batch, K, classifier=classifier)
+
+
 @pytest.mark.parametrize("K", [8, 2])
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_the_peak_falls_with_the_block_where_the_graph_is_a_frameworks(network: str, batch: int, K: int) -> None:
-    """Each cut here refines the one before. SpikingJelly's single steps keep several maps a layer, so cutting pays."""
-    layers = sum(map(blocks.neuron_layers, networks.spec(network).layers))
-    sizes = [b for b in (99, 4, 2, 1) if b == 99 or b < layers]
-    assert_falls([peak(network, "ttl-bptt", 8, batch, "spikingjelly", K=K, b=b, classifier="fixed") for b in sizes])
+def test_it_falls_where_the_graph_is_a_frameworks(network: str, batch: int, K: int) -> None:
+    assert_falls_with_every_cut(network, batch, K, backend="spikingjelly", classifier="fixed")
 
 
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_with_lean_neurons_single_layers_need_least_of_all_over_a_long_window(network: str, batch: int) -> None:
-    """Native neurons keep one map: the widest layer makes most of the peak by itself, and cuts elsewhere save nothing."""
-    by_b = {b: peak(network, "local", 8, batch, b=b) for b in (1, 2, 3, 4, 99)}
-    assert min(by_b, key=lambda b: by_b[b]) == 1
+def test_over_single_steps_it_falls_but_for_what_the_classifiers_weigh(network: str, batch: int) -> None:
+    """In a window of one step the widest layer's own forward pass makes the peak, however the network is cut; and classifiers
+    and their momentum stand beside it."""
+    at = partial(peak, network, "ttl-bptt", 8, batch, K=1, classifier="conv")
+    for finer, coarser in [(1, 2), (2, 4), (1, 3), (4, 99), (3, 99)]:
+        net: Any = made(network, "ttl-bptt", b=finer, classifier="conv").net
+        assert at(b=finer) <= at(b=coarser) + 2 * 4 * sum(p.numel() for p in net.classifiers.parameters())
 
 
 def test_classifiers_can_outweigh_the_graph_that_they_save() -> None:
     """A dense classifier costs three times its weights: weight, gradient, momentum. A short window's graph can be less."""
-    at = partial(peak, ALEXNET, "ttl-bptt", 8, 16, K=2, update="end")
-    assert at(b=1, classifier="dense") > at(b=99)
-    assert at(b=1, classifier="fixed") < at(b=99)
+    at = partial(peak, ALEXNET, "ttl-bptt", 8, 16, K=2, b=1)
+    assert at(classifier="dense") > 1.05 * at(classifier="pooled")
+    assert at(classifier="dense") > peak(ALEXNET, "ttl-bptt", 8, 16, K=2, b=3) > at(classifier="fixed")
+
+
+def test_blocks_that_do_not_nest_differ_by_what_waits_between_them() -> None:
+    """Three layers a block end before a pool, four behind it: four times the spikes wait, at one bit each."""
+    three, four = (peak(ALEXNET, "ttl-bptt", 20, 64, K=20, b=b) for b in (3, 4))
+    waiting = [20 * 64 * 384 * side**2 // 8 for side in (21, 10)]
+    assert four < three < four + waiting[0] - waiting[1]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from bench import algorithms, backends, networks
+from bench.algorithms.blocks import CLASSIFIERS as CLASSIFIERS_OF
 from bench.algorithms.blocks import neuron_layers, parts
+from bench.algorithms.waiting import Waiting
 from bench.losses import InstantaneousLoss
 from bench.networks.modules import map_state
 from bench.spec import (
@@ -61,7 +63,7 @@ NETWORKS = {
     )
 }
 BACKENDS = ("native", "spikingjelly", "spikingjelly-multistep", "snntorch")
-CLASSIFIERS = ("dense", "conv", "fixed")
+CLASSIFIERS = ("dense", "pooled", "conv", "fixed")
 
 
 @dataclass(frozen=True)
@@ -239,10 +241,11 @@ def test_every_parameter_learns(made: Any, spec: NetworkSpec, classifier: str) -
 
 def test_a_fixed_classifier_does_not_learn(made: Any) -> None:
     step = made(NETWORKS["plain"], "local", classifier="fixed")
-    before = [head.weight.clone() for head in step.net.classifiers]
+    before = [weight.clone() for weight in step.net.classifiers.buffers()]
+    assert len(before) == len(step.net.classifiers) == 2
     trunk = [p.clone() for p in step.net.body.parameters()]
     step.run(*data())
-    assert all(torch.equal(a, head.weight) for a, head in zip(before, step.net.classifiers, strict=True))
+    assert all(torch.equal(a, weight) for a, weight in zip(before, step.net.classifiers.buffers(), strict=True))
     assert any(not torch.equal(a, p) for a, p in zip(trunk, step.net.body.parameters(), strict=True))
     optimized = {id(p) for group in step.optimizer.param_groups for p in group["params"]}
     assert optimized == {id(p) for p in step.net.body.parameters()}
@@ -255,7 +258,61 @@ def test_classifiers_compute_what_they_say(made: Any) -> None:
     torch.testing.assert_close(heads["dense"].scores(0, y), y.flatten(2) @ w.t() + bias)
     w, bias = heads["conv"].classifiers[0].parameters()
     torch.testing.assert_close(heads["conv"].scores(0, y), y.mean((3, 4)) @ w[:, :, 0, 0].t() + bias)
-    torch.testing.assert_close(heads["fixed"].scores(0, y), y.flatten(2) @ heads["fixed"].classifiers[0].weight.t())
+    (w,) = heads["fixed"].classifiers[0].buffers()
+    torch.testing.assert_close(heads["fixed"].scores(0, y), y.flatten(2) @ w.t())
+
+
+@pytest.mark.parametrize(
+    ("shape", "k"),
+    [((32, 8, 8), 1), ((33, 8, 8), 2), ((32, 9, 9), 2), ((96, 42, 42), 11), ((1024, 3, 3), 3), ((4096, 3, 2), 3), ((4096,), 1)],
+)
+def test_a_pooled_classifier_reads_means_over_the_smallest_windows_that_leave_2048_values(shape: tuple[int, ...], k: int) -> None:
+    head = CLASSIFIERS_OF["pooled"](shape, 10).double()
+    sides = [ceil(n / k) for n in shape[1:]]
+    w, bias = head.parameters()
+    assert w.shape == (10, shape[0] * prod(sides))
+    assert w.shape[1] <= 2048 or prod(sides) == 1
+    assert k == 1 or shape[0] * prod(ceil(n / (k - 1)) for n in shape[1:]) > 2048
+    for p in (w, bias):
+        torch.nn.init.normal_(p)
+    x = torch.rand(2, 3, *shape, dtype=torch.float64)
+    means = x
+    if k > 1:
+        rows, columns = ([slice(i, i + k) for i in range(0, n, k)] for n in shape[1:])
+        means = torch.stack([torch.stack([x[..., r, c].mean((-2, -1)) for c in columns], -1) for r in rows], -2)
+    torch.testing.assert_close(head(x, None)[0], means.flatten(2) @ w.t() + bias)
+
+
+# --------------------------------------------------------------------------- what waits while a block goes back
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, "native-fast"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_waited_as_bits_is_the_blocks_output(made: Any, name: str, backend: str) -> None:
+    """And where it cannot, because dropout thins the spikes or a block ends with a sum, the output itself is handed on."""
+    step = made(NETWORKS[name], "local", backend)
+    net, (y, _) = step.net, data()
+    possible = []
+    for i, part in enumerate(net.parts):
+        waiting = Waiting(list(net.body.layers)[slice(*part)])
+        expected, _ = net.window_of(i, y, None)
+        if waiting.possible():
+            with waiting.listening():
+                net.window_of(i, y, None)
+            assert all(bits.dtype == torch.uint8 for bits, *_ in waiting.bits)
+            assert sum(len(bits) for bits, *_ in waiting.bits) >= sum(shape.numel() for _, shape, _ in waiting.bits) / 8
+            got = waiting.output()
+            assert torch.equal(got, expected)
+            assert not got.requires_grad
+            assert not waiting.bits
+        possible.append(waiting.possible())
+        y = expected.detach()
+        assert float(y.abs().mean()) > 0
+    everywhere = {"plain": [True] * 3, "dropout": [False] * 2, "batch norm": [True] * 2, "dense": [True] * 2}
+    if name in everywhere:
+        assert possible[:-1] == everywhere[name][:-1]
+    else:
+        assert False in possible
 
 
 # --------------------------------------------------------------------------- updates
