@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.kernels import compiled, fused, meta_layout
 from bench.networks import modules as m
-from bench.networks.arranged import pools_lightened, scales_folded
+from bench.networks.arranged import channels_innermost, pools_lightened, scales_folded, weights_standardised_at_once
 from bench.networks.build import Network
 from bench.spec import YES, NeuronSpec, Support, UserError
 
@@ -42,21 +42,20 @@ class FusedLIF(nn.Module):
 
 
 def arranged(net: Network) -> Network:
-    """Channels innermost, constants in the weights, pools that keep nothing; and this process keeps the memory it frees."""
+    """Channels innermost, constants in the weights, passes over memory saved; and this process keeps the memory it frees."""
     match next(net.parameters()).device.type:
         case "cpu":
             compiled.library()  # now, not in the middle of a step: UserError where it cannot be built
             compiled.keep_freed_memory()
         case "cuda" if importlib.util.find_spec("triton") is None:
             raise UserError("backend native-fast: its kernels need Triton on a GPU: pip install triton, or use backend native")
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for chain in net.modules():
         if isinstance(chain, m.Chain):
             for before, layer in pairwise(chain.layers):
                 if isinstance(layer, m.Neurons):
                     own: Any = layer.neurons
                     own.alone = isinstance(before, m.Synapse | m.StepwiseBatchNorm)
-    return pools_lightened(scales_folded(net))
+    return channels_innermost(weights_standardised_at_once(pools_lightened(scales_folded(net))))
 
 
 def usable() -> Support:

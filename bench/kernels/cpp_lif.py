@@ -37,8 +37,23 @@ def lif_backward_(
 
 
 def pool_backward(g: Tensor, g_x: Tensor, k: int) -> None:
-    """Fill ``g_x`` [N, C, H, W] from ``g``, both with channels innermost."""
-    _call("pool_backward", g.dtype, g, g_x, *g_x.shape, k)
+    """Fill ``g_x`` [N, C, H, W] from ``g``, both contiguous or both with channels innermost."""
+    n, channels, height, width = g_x.shape
+    if g_x.is_contiguous():  # as many images of one channel
+        n, channels = n * channels, 1
+    _call("pool_backward", g.dtype, g, g_x, n, channels, height, width, k)
+
+
+def standardise(weight: Tensor, factor: Tensor, eps: float, out: Tensor, mean: Tensor, scale: Tensor) -> None:
+    """Fill ``out`` [O, N], ``mean`` and ``scale`` [O]."""
+    _call("standardise", weight.dtype, weight, factor, out, mean, scale, *weight.shape, eps)
+
+
+def standardise_backward(
+    g: Tensor, weight: Tensor, factor: Tensor, mean: Tensor, scale: Tensor, g_weight: Tensor, g_factor: Tensor
+) -> None:
+    """Fill ``g_weight`` [O, N] and ``g_factor`` [O]."""
+    _call("standardise_backward", weight.dtype, g, weight, factor, mean, scale, g_weight, g_factor, *weight.shape)
 
 
 def pack(s: Tensor, bits: Tensor) -> None:
@@ -56,6 +71,8 @@ def _call(kernel: str, dtype: torch.dtype, *arguments: Any) -> None:
             passed.append(ctypes.c_void_p(argument.data_ptr()))
         elif isinstance(argument, _Neuron):
             passed.append(ctypes.byref(argument))
+        elif isinstance(argument, float):
+            passed.append(ctypes.c_double(argument))
         else:
             passed.append(argument if argument is None else ctypes.c_long(argument))
     getattr(library(), f"{kernel}_{str(dtype).removeprefix('torch.')}")(*passed, ctypes.c_int(torch.get_num_threads()))

@@ -5,6 +5,7 @@
 // multiply-add: -ffp-contract=off), so that spikes equal those of the plain-torch reference, every one.
 //
 // X is the type of currents, spikes and their gradients; V that of membrane potentials: double for double, else float.
+// At the end what else a step of the native backend needs in one pass: packed spikes, pools, weight standardisation.
 
 #include <cmath>
 #include <cstdint>
@@ -209,6 +210,41 @@ void pool_backward(const X* g, X* g_x, long N, long C, long H, long W, long k, i
     }
 }
 
+// Weight standardisation (kernels/standardise.py): weight, out [O, N], factor, mean, scale [O]. Sums are in double precision.
+template <class X>
+void standardise(const X* weight, const X* factor, X* out, double* mean, double* scale, long O, long N, double eps, int threads) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (long o = 0; o < O; o++) {
+        const X* w = weight + o * N;
+        double sum = 0, squares = 0;
+#pragma omp simd reduction(+ : sum)
+        for (long i = 0; i < N; i++) sum += w[i];
+        const double middle = sum / N;
+#pragma omp simd reduction(+ : squares)
+        for (long i = 0; i < N; i++) squares += (w[i] - middle) * (w[i] - middle);
+        mean[o] = middle, scale[o] = 1 / std::sqrt(squares * N / (N - 1) + eps);
+        const double times = factor[o] * scale[o];
+        for (long i = 0; i < N; i++) out[o * N + i] = static_cast<X>((w[i] - middle) * times);
+    }
+}
+
+template <class X>
+void standardise_backward(const X* g, const X* weight, const X* factor, const double* mean, const double* scale, X* g_weight,
+                          X* g_factor, long O, long N, int threads) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (long o = 0; o < O; o++) {
+        const X *w = weight + o * N, *from = g + o * N;
+        const double middle = mean[o], r = scale[o];
+        double sum = 0, product = 0;
+#pragma omp simd reduction(+ : sum, product)
+        for (long i = 0; i < N; i++) sum += from[i], product += from[i] * (w[i] - middle);
+        g_factor[o] = static_cast<X>(r * product);
+        const double direct = factor[o] * r, shift = sum / N, bend = r * r * product * N / (N - 1);
+        for (long i = 0; i < N; i++)
+            g_weight[o * N + i] = static_cast<X>(direct * (from[i] - shift - bend * (w[i] - middle)));
+    }
+}
+
 }  // namespace
 
 #define FOR_TYPE(NAME, X, V)                                                                                                     \
@@ -230,3 +266,16 @@ void pool_backward(const X* g, X* g_x, long N, long C, long H, long W, long k, i
 FOR_TYPE(float32, float, float)
 FOR_TYPE(float64, double, double)
 FOR_TYPE(bfloat16, bfloat16, float)
+
+#define FOR_WEIGHTS(NAME, X)                                                                                                     \
+    extern "C" void standardise_##NAME(const X* weight, const X* factor, X* out, double* mean, double* scale, long O, long N,    \
+                                       double eps, int threads) {                                                                \
+        standardise(weight, factor, out, mean, scale, O, N, eps, threads);                                                       \
+    }                                                                                                                            \
+    extern "C" void standardise_backward_##NAME(const X* g, const X* weight, const X* factor, const double* mean,                \
+                                                const double* scale, X* g_weight, X* g_factor, long O, long N, int threads) {    \
+        standardise_backward(g, weight, factor, mean, scale, g_weight, g_factor, O, N, threads);                                 \
+    }
+
+FOR_WEIGHTS(float32, float)
+FOR_WEIGHTS(float64, double)

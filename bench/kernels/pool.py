@@ -2,7 +2,7 @@
 
 y[i, j] = mean of x over the k x k window (i, j),   g_x = g_y / k^2 all over the window, 0 outside of windows
 
-Backward is the operator torch.ops.spikecost.avg_pool_backward: compiled C++ where channels lie innermost on a CPU, else PyTorch.
+Backward is the operator torch.ops.spikecost.avg_pool_backward: compiled C++ on a CPU, else PyTorch.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _operators.define("avg_pool_backward(Tensor g, int k, SymInt height, SymInt widt
 
 
 def _avg_pool_backward(g: Tensor, k: int, height: int, width: int) -> Tensor:
-    innermost = g.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if innermost else torch.contiguous_format
+    layout = torch.channels_last if g.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    g = g.contiguous(memory_format=layout)
     g_x = torch.empty((*g.shape[:2], height, width), dtype=g.dtype, device=g.device, memory_format=layout)
-    if g.is_cpu and innermost:
+    if g.is_cpu:
         importlib.import_module("bench.kernels.cpp_lif").pool_backward(g, g_x, k)
     elif not g.is_meta:
         _spread(g, g_x, k)

@@ -93,16 +93,23 @@ def holding_weights(net: nn.Module) -> Iterator[None]:
             synapse.held = None
 
 
-class ConvSynapse(Synapse):
-    """Convolution; with sWS the effective weight of output channel i over its N fan-in weights is
+def standardised(weight: Tensor, gain: Tensor) -> Tensor:
+    """sWS: the effective weight of output channel i over its N fan-in weights is
 
     gain_i * (W_i - mean_i) / sqrt(var_i * N + 1e-4),  var unbiased  (OTTT, section on normalisation; public code).
     """
+    var, mean = torch.var_mean(weight, dim=(1, 2, 3), keepdim=True)
+    return (weight - mean) * (gain * torch.rsqrt(var * weight[0].numel() + WS_EPS))
+
+
+class ConvSynapse(Synapse):
+    """Convolution, with sWS if its spec says so."""
 
     def __init__(self, spec: Conv, channels_in: int, presynaptic: Presynaptic) -> None:
         super().__init__(presynaptic)
         self.spec = spec
         self.convolve: Callable[..., Tensor] = F.conv2d
+        self.standardise: Callable[[Tensor, Tensor], Tensor] = standardised
         self.factor = 1.0  # of the effective weight: a constant that would multiply the input (networks/arranged.py)
         self.weight = nn.Parameter(torch.empty(spec.channels, channels_in, spec.kernel, spec.kernel))
         self.gain = nn.Parameter(torch.empty(spec.channels, 1, 1, 1)) if spec.standardised else None
@@ -123,10 +130,7 @@ class ConvSynapse(Synapse):
     def effective_weight(self) -> Tensor:
         if self.gain is None:
             return self.weight if self.factor == 1 else self.weight * self.factor
-        fan_in = self.weight[0].numel()
-        var, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True)
-        gain = self.gain if self.factor == 1 else self.gain * self.factor
-        return (self.weight - mean) * (gain * torch.rsqrt(var * fan_in + WS_EPS))
+        return self.standardise(self.weight, self.gain if self.factor == 1 else self.gain * self.factor)
 
     def plain(self) -> bool:
         return self.gain is None and self.factor == 1

@@ -1,0 +1,60 @@
+"""Weight standardisation in one pass each way, against the expression that autograd differentiates."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.kernels import standardise
+from bench.kernels.compiled import available
+from bench.networks.modules import WS_EPS, standardised
+
+pytestmark = pytest.mark.skipif(not available(), reason=available().reason)
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+SHAPES = [(4, 3, 3, 3), (8, 5, 1, 1), (1, 2, 7, 7), (64, 64, 3, 3), (3, 1, 1, 2)]
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+BOUND = {torch.float64: 1e-12, torch.float32: 1e-5}
+
+
+def drawn(shape: tuple[int, ...], dtype: torch.dtype, device: str, layout: torch.memory_format, seed: int) -> Tensor:
+    x = 0.3 + torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return x.to(device, dtype, memory_format=layout)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", BOUND)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_value_and_gradients_are_the_references(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> None:
+    for of_w, of_g in product(LAYOUTS, LAYOUTS):
+        w = drawn(shape, dtype, device, of_w, 1).requires_grad_()
+        gain = drawn((shape[0], 1, 1, 1), dtype, device, torch.contiguous_format, 2).requires_grad_()
+        g = drawn(shape, dtype, device, of_g, 3)
+        mine, theirs = standardise.standardised(w, gain, WS_EPS), standardised(w.double(), gain.double())
+        assert mine.stride() == w.stride()
+        found, wanted = (torch.autograd.grad(y, (w, gain), g.to(y.dtype)) for y in (mine, theirs))
+        for a, b in zip((mine.detach(), *found), (theirs.detach(), *wanted), strict=True):
+            assert float((a - b).norm()) <= BOUND[dtype] * float(b.norm())
+
+
+def test_gradcheck() -> None:
+    w = drawn((3, 2, 3, 3), torch.float64, "cpu", torch.channels_last, 4).requires_grad_()
+    gain = drawn((3, 1, 1, 1), torch.float64, "cpu", torch.contiguous_format, 5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda w, gain: standardise.standardised(w, gain, WS_EPS), (w, gain))
+
+
+def test_weights_that_do_not_differ_stay_finite() -> None:
+    w = torch.full((2, 3, 3, 3), 0.5, requires_grad=True)
+    y = standardise.standardised(w, torch.ones(2, 1, 1, 1), WS_EPS)
+    y.sum().backward()
+    assert not y.any()
+    assert w.grad is not None
+    assert torch.isfinite(w.grad).all()
+
+
+def test_other_types_are_refused() -> None:
+    with pytest.raises(TypeError, match="bfloat16: weights are standardised in float32 or float64"):
+        standardise.standardised(torch.ones(1, 1, 3, 3, dtype=torch.bfloat16), torch.ones(1, 1, 1, 1), WS_EPS)
