@@ -27,7 +27,7 @@ so. It returns the outputs summed over time [B, C], detached. Gradients are clea
 | local.py | T | - | full, inside a block of layers | end |
 | ttl_bptt.py | K | detached state | full, inside a block of layers | every block, every window or end |
 
-Blocks of layers and what their losses are taken of: blocks.py.
+Blocks of layers and what their losses are taken of: blocks.py; a block's output while it goes back: waiting.py.
 """
 
 from __future__ import annotations
