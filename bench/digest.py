@@ -3,7 +3,8 @@
     digest = sha256 over (name, syntax tree) of every module in the static import closure, names in order
 
 The closure follows import statements wherever they stand, also inside functions, through the packages bench/ and
-reproductions/ alone. What a registry imports by name is not seen: such modules are given in ``modules``, and the registry
+reproductions/ alone. A file of another language that a module names and that lies beside it, a kernel's source, is part of it,
+comments and all. What a registry imports by name is not seen: such modules are given in ``modules``, and the registry
 itself (a module's ``_MODULES = ...``) is left out, so that a new algorithm does not make every other one's results stale.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from bench.spec import UserError
 
 PACKAGES = ("bench", "reproductions")
+LANGUAGES = (".cpp", ".cu")
 
 
 def code_digest(modules: Iterable[str], root: Path) -> str:
@@ -65,7 +67,7 @@ def _module(name: str, root: Path) -> _Module:
         raise UserError(f"no module {name!r} below {root}: name one of {' or '.join(PACKAGES)} as in an import")
     tree = ast.parse(path.read_bytes(), filename=str(path))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    text = "".join(_canonical(tree))
+    text = "".join(_canonical(tree)) + "".join(_beside(tree, path.parent))
     imports = frozenset(target for target in _targets(tree, package) if _file(target, root))
     return _Module(hashlib.sha256(text.encode()).hexdigest(), imports)
 
@@ -90,6 +92,14 @@ def _targets(tree: ast.AST, package: str) -> Iterator[str]:
             base = ".".join([*above, *([node.module] if node.module else [])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _beside(tree: ast.AST, folder: Path) -> Iterator[str]:
+    """The texts of files of other languages in ``folder`` that a string in the module is the name of."""
+    names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    for name in sorted(names):
+        if name.endswith(LANGUAGES) and "/" not in name and (folder / name).is_file():
+            yield (folder / name).read_text(encoding="utf-8")
 
 
 def _canonical(node: object) -> Iterator[str]:

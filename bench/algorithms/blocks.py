@@ -34,8 +34,8 @@ from torch import Tensor, nn
 
 from bench.algorithms.waiting import Waiting
 from bench.networks import modules as m
-from bench.networks.arranged import restored
 from bench.networks.build import Network, Shape
+from bench.networks.folded import restored
 from bench.spec import YES, Conv, Dense, Flatten, Layer, Loop, NetworkSpec, Residual, Spike, Support, UserError, choose, no
 
 Part = tuple[int, int]  # a half-open range of a network's top-level layers

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from bench.kernels import compiled, fused, meta_layout
 from bench.networks import modules as m
-from bench.networks.arranged import channels_innermost, pools_lightened, scales_folded, weights_standardised_at_once
+from bench.networks.arranged import channels_innermost, pools_lightened, weights_standardised_at_once
 from bench.networks.build import Network
+from bench.networks.folded import scales_folded
 from bench.spec import YES, NeuronSpec, Support, UserError
 
 __all__ = ["FusedLIF", "arranged", "kernel", "layerwise", "meta_layout", "name", "neurons", "usable"]

@@ -21,7 +21,7 @@ import platformdirs
 from bench.machine import identity
 from bench.spec import YES, Support, UserError, no
 
-SOURCE = Path(__file__).with_name("lif.cpp")
+SOURCE = Path(__file__).with_name("cpu.cpp")
 # No fused multiply-add: a product and a sum must round as PyTorch's do, or spikes flip.
 FLAGS = (
     *("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC"),
@@ -50,7 +50,7 @@ def library() -> ctypes.CDLL:
     version = subprocess.run([command, "--version"], capture_output=True, text=True).stdout
     named = "\n".join([SOURCE.read_text(encoding="utf-8"), *FLAGS, version, identity()["cpu"]])
     folder = Path(platformdirs.user_cache_dir("spikecost")) / "kernels"
-    built = folder / f"lif-{hashlib.sha256(named.encode()).hexdigest()[:16]}.so"
+    built = folder / f"cpu-{hashlib.sha256(named.encode()).hexdigest()[:16]}.so"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(built.with_suffix(".lock")):
         if not built.exists():

@@ -6,7 +6,6 @@ return. The same spikes as the plain-torch reference, every one; gradients equal
 
 from __future__ import annotations
 
-import importlib
 from math import prod
 from typing import Any, get_args
 
@@ -17,7 +16,7 @@ from torch.autograd.graph import increment_version
 
 from bench.spec import NeuronSpec, SurrogateKind
 
-KINDS = get_args(SurrogateKind)  # numbered as in lif.cpp
+KINDS = get_args(SurrogateKind)  # numbered as in cpu.cpp
 TYPES = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32}  # currents: potentials
 _SETTINGS = "float threshold, float alpha, int surrogate, bool hard, bool attached, bool in_space"
 
@@ -33,7 +32,13 @@ _operators.define("unpack(Tensor bits, SymInt n, ScalarType type) -> Tensor")
 
 def kernels(device: str) -> Any:
     """The module that fills what an operator has made room for: compiled C++ on 'cpu', Triton on 'cuda'."""
-    return importlib.import_module({"cpu": "bench.kernels.cpp_lif", "cuda": "bench.kernels.triton_lif"}[device])
+    if device == "cpu":
+        from bench.kernels import cpu
+
+        return cpu
+    from bench.kernels import triton_lif
+
+    return triton_lif
 
 
 def _one_step(x: Tensor) -> Tensor:

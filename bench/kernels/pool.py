@@ -7,7 +7,6 @@ Backward is the operator torch.ops.spikecost.avg_pool_backward: compiled C++ on 
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import torch
@@ -24,7 +23,9 @@ def _avg_pool_backward(g: Tensor, k: int, height: int, width: int) -> Tensor:
     g = g.contiguous(memory_format=layout)
     g_x = torch.empty((*g.shape[:2], height, width), dtype=g.dtype, device=g.device, memory_format=layout)
     if g.is_cpu:
-        importlib.import_module("bench.kernels.cpp_lif").pool_backward(g, g_x, k)
+        from bench.kernels import cpu
+
+        cpu.pool_backward(g, g_x, k)
     elif not g.is_meta:
         _spread(g, g_x, k)
     return g_x

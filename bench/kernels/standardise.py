@@ -8,7 +8,6 @@ Two operators: compiled C++ on a CPU, PyTorch elsewhere. What stands between the
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import torch
@@ -25,7 +24,9 @@ def _standardise(weight: Tensor, factor: Tensor, eps: float) -> tuple[Tensor, Te
     out = torch.empty_like(weight)
     mean, scale = (torch.empty(len(weight), dtype=torch.float64, device=weight.device) for _ in range(2))
     if weight.is_cpu:
-        importlib.import_module("bench.kernels.cpp_lif").standardise(weight, factor, eps, out, mean, scale)
+        from bench.kernels import cpu
+
+        cpu.standardise(weight, factor, eps, out, mean, scale)
     elif not weight.is_meta:
         var, middle = torch.var_mean(weight.double(), 1)
         mean.copy_(middle)
@@ -37,7 +38,9 @@ def _standardise(weight: Tensor, factor: Tensor, eps: float) -> tuple[Tensor, Te
 def _standardise_backward(g: Tensor, weight: Tensor, factor: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     g_weight, g_factor = torch.empty_like(weight), torch.empty_like(factor)
     if weight.is_cpu:
-        importlib.import_module("bench.kernels.cpp_lif").standardise_backward(g, weight, factor, mean, scale, g_weight, g_factor)
+        from bench.kernels import cpu
+
+        cpu.standardise_backward(g, weight, factor, mean, scale, g_weight, g_factor)
     elif not weight.is_meta:
         n, d = weight.shape[1], weight - mean[:, None]
         product = (g * d).sum(1)

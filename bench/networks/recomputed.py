@@ -208,7 +208,7 @@ def _spikes_reach(layers: Sequence[nn.Module], i: int) -> bool:
 
 
 def _keeping_bits(layers: Sequence[nn.Module], i: int) -> Callable[..., Tensor]:
-    """``bit_conv`` for as long as layer ``i`` reads spikes: a factor may be put back before it (``arranged.restored``)."""
+    """``bit_conv`` for as long as layer ``i`` reads spikes: a factor may be put back before it (``folded.restored``)."""
     return lambda *arguments: (bit_conv if _spikes_reach(layers, i) else F.conv2d)(*arguments)
 
 

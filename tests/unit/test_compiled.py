@@ -52,13 +52,13 @@ def test_no_compiler_is_said_with_the_remedy(folder: Path, monkeypatch: pytest.M
 
 
 def test_a_compiler_that_fails_is_quoted(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    broken = a_compiler(tmp_path / "broken", 'echo "lif.cpp:1: no such language" >&2; exit 3')
+    broken = a_compiler(tmp_path / "broken", 'echo "cpu.cpp:1: no such language" >&2; exit 3')
     monkeypatch.setenv("CXX", broken)
     with pytest.raises(UserError) as error:
         compiled.library()
     assert broken in str(error.value)
     assert "use backend native" in str(error.value)
-    assert "lif.cpp:1: no such language" in str(error.value)
+    assert "cpu.cpp:1: no such language" in str(error.value)
     assert [file.suffix for file in folder.iterdir()] == [".lock"]  # nothing half made is left
 
 

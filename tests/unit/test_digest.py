@@ -78,6 +78,22 @@ def test_changed(tmp_path: Path, before: str, name: str, old: str, new: str) -> 
     assert digest(tmp_path / "after", edited(name, old, new)) != before
 
 
+def test_a_kernels_source_is_part_of_the_module_that_names_it(tmp_path: Path) -> None:
+    """But no such file elsewhere, nor one that nobody names."""
+    named = {**FILES, "bench/kernels/lif.py": FILES["bench/kernels/lif.py"] + 'SOURCE = "lif.cpp"\n'}
+    one = digest(tmp_path / "one", {**named, "bench/kernels/lif.cpp": "u = v + x;"})
+    assert one != digest(tmp_path / "other", {**named, "bench/kernels/lif.cpp": "u = v - x;"})
+    beside = {"bench/kernels/other.cpp": "1", "bench/lif.cpp": "2"}
+    assert one == digest(tmp_path / "more", {**named, "bench/kernels/lif.cpp": "u = v + x;", **beside})
+
+
+def test_this_projects_kernels_are_seen() -> None:
+    root = Path(__file__).parents[2]
+    reached = closure(["bench.backends.native_fast"], root)
+    assert {"bench.kernels.compiled", "bench.kernels.cpu", "bench.kernels.triton_lif"} <= set(reached)
+    assert "bench.kernels.compiled" not in closure(["bench.algorithms.local", "bench.backends.native"], root)
+
+
 def test_closure_names_what_is_reached_and_nothing_else(tmp_path: Path, before: str) -> None:
     reached = ["bench", "bench.kernels", *(f"bench.kernels.{m}" for m in ("beside", "lazy", "lif"))]
     assert closure(["bench.step"], tmp_path / "before") == [*reached, "bench.spec", "bench.step"]

@@ -1,4 +1,4 @@
-"""The operators of kernels/fused.py on a CPU: calls of the compiled lif.cpp."""
+"""The operators of fused.py, pool.py and standardise.py on a CPU: calls of the compiled cpu.cpp."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-// A layer of LIF neurons over a window of T time steps, for CPUs: the equations of kernels/lif.py, one pass over memory each way.
+// Kernels for CPUs, each one pass over memory: layers of LIF neurons (equations: kernels/lif.py), spikes at one bit, the backward
+// pass of pools, weight standardisation.
 //
-// N neurons lie side by side, time steps N apart. A block of neurons keeps its membrane potentials in the first-level cache
-// while time runs, so each x[t], s[t], u[t] is read or written once. Products and sums round one by one (no fused
+// Of a layer, N neurons lie side by side, time steps N apart. A block of neurons keeps its membrane potentials in the first-level
+// cache while time runs, so each x[t], s[t], u[t] is read or written once. Products and sums round one by one (no fused
 // multiply-add: -ffp-contract=off), so that spikes equal those of the plain-torch reference, every one.
 //
 // X is the type of currents, spikes and their gradients; V that of membrane potentials: double for double, else float.
-// At the end what else a step of the native backend needs in one pass: packed spikes, pools, weight standardisation.
 
 #include <cmath>
 #include <cstdint>

@@ -1,0 +1,46 @@
+"""Constant factors of activations, moved into the weights that read them and back."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from bench.networks import modules as m
+from bench.networks.build import Network
+
+
+def scales_folded(net: Network) -> Network:
+    """Move constant factors of activations into the effective weights of the convolutions that read them.
+
+        conv(pool(c * s), W) = conv(pool(s), c * W)    up to rounding
+
+    A factor that something else reads too stays where it is. Changes ``net`` in place and returns it.
+    """
+    for module in net.modules():
+        match module:
+            case m.Chain():
+                for i, layer in enumerate(module.layers):
+                    _fold(layer, [_reader(module, i + 1)])
+            case m.ResidualBlock() if len(module.pre.layers):
+                branches = [branch for branch in (module.body, module.shortcut) if branch is not None]
+                _fold(module.pre.layers[-1], [_reader(branch, 0) for branch in branches])
+    return net
+
+
+def restored(chain: m.Chain, reader: int) -> None:
+    """Undo it for the convolution that stands at ``reader``, because something else will read there too."""
+    conv = chain.layers[reader]
+    if isinstance(conv, m.ConvSynapse) and conv.factor != 1:
+        scale = next(layer for layer in reversed(chain.layers[:reader]) if isinstance(layer, m.Scaled))
+        scale.factor, conv.factor = conv.factor, 1.0
+
+
+def _reader(chain: m.Chain, begin: int) -> nn.Module | None:
+    """The first layer from ``begin`` on that does more than pool or reshape."""
+    return next((layer for layer in chain.layers[begin:] if not isinstance(layer, m.Weightless)), None)
+
+
+def _fold(layer: nn.Module, readers: list[nn.Module | None]) -> None:
+    if isinstance(layer, m.Scaled) and all(isinstance(reader, m.ConvSynapse) for reader in readers):
+        for reader in readers:
+            reader.factor = layer.factor  # type: ignore[union-attr]
+        layer.factor = 1.0
