@@ -10,7 +10,7 @@ layers of neurons have passed since the last cut and there are more to come; res
 theirs may have more than b. b = 1 is a block a layer; b as large as the number of layers is one block, which is BPTT.
 
 Backward unlocking: block i goes back before block i + 1 goes forward, so that one block's graph exists at a time. Its output
-waits as bits meanwhile (waiting.py).
+waits at one byte a value meanwhile (waiting.py).
 
 ``classifier``, of an output [C, H, W] (one of features alone is a map of 1 x 1):
 
@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.algorithms.waiting import Waiting
+from bench.algorithms.waiting import factor_of, put_aside, taken_back
 from bench.networks import modules as m
 from bench.networks.build import Network, Shape
 from bench.networks.folded import restored
@@ -185,17 +185,12 @@ def train_block(
 
     x [K, B, ...] -> (y [K, B, ...], state), both detached. The state passed in is consumed.
     """
-    waiting = Waiting(list(net.body.layers)[slice(*net.parts[block])])
-    if not waiting.possible():
-        y, state = net.window_of(block, x, state)
-        loss(net.scores(block, y)).backward()
-        return y.detach(), m.map_state(torch.Tensor.detach, state)
-    with waiting.listening():
-        y, state = net.window_of(block, x, state)
-    value = loss(net.scores(block, y))
-    del y
+    y, state = net.window_of(block, x, state)
+    value, dtype = loss(net.scores(block, y)), y.dtype
+    c = factor_of(list(net.body.layers)[slice(*net.parts[block])], dtype)
+    y = y.detach() if c is None else put_aside(y, c)  # the graph alone holds the output itself, until it has gone back
     value.backward()
-    return waiting.output(), m.map_state(torch.Tensor.detach, state)
+    return y if c is None else taken_back(y, c, dtype), m.map_state(torch.Tensor.detach, state)
 
 
 def train(

@@ -1,59 +1,43 @@
-"""A block's output while the block's graph exists: the spikes of its last neurons, at one bit each.
+"""A block's output while the block's graph exists: one byte a value.
 
-    y = f(s)    with f what stands behind those neurons: pooling, constant factors, a change of shape
-
-A block's last gradients are worked out long after its last layer has run, and all that time the next block waits for y. Kept as
-bits it is 1/32 of s in float32; f is done once more at the end. Exact. Where f is more than that, or dropout thins the spikes (a
-residual block, say), y itself is kept.
+A block's last gradients are worked out long after its last layer has run, and all that time the next block waits for its output.
+What leaves neurons, through a constant factor and a 2 x 2 average pool, has few levels: y = c n / 4, n = 0 ... 4. y / c is exact
+in eight-bit floating point, and c (y / c) is y again, to the bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from bench.kernels.bits import pack, unpack
 from bench.networks import modules as m
 
+BYTE = torch.float8_e4m3fn
 
-class Waiting:
-    """Of the layers of one block: ``listening`` while they run over a window; ``output`` gives y [K, B, ...] again."""
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        last = max((i for i, layer in enumerate(layers) if isinstance(layer, m.Neurons)), default=None)
-        self.neurons: Any = None if last is None else layers[last]
-        self.behind = [] if last is None else list(layers[last + 1 :])
-        self.bits: list[tuple[Tensor, torch.Size, torch.dtype]] = []
+def factor_of(layers: Sequence[nn.Module], dtype: torch.dtype) -> float | None:
+    """The c of a block's output; None if the output is more than that: thinned by dropout, a sum, pooled otherwise, or of a
+    type that rounds c itself."""
+    last = max((i for i, layer in enumerate(layers) if isinstance(layer, m.Neurons) and layer.dropout == 0), default=None)
+    if last is None:
+        return None
+    behind = layers[last + 1 :]
+    pools = [layer for layer in behind if isinstance(layer, m.AvgPool)]
+    scales = [layer.factor for layer in behind if isinstance(layer, m.Scaled)]
+    if len(pools) + len(scales) < len(behind) or len(pools) > 1 or not all(pool.kernel == 2 and pool.apart for pool in pools):
+        return None
+    c = prod(scales)
+    return c if c == 1 or dtype in (torch.float32, torch.float64) else None
 
-    def possible(self) -> bool:
-        """Whether y follows from spikes alone."""
-        return (
-            self.neurons is not None
-            and self.neurons.dropout == 0
-            and all(isinstance(layer, m.Weightless | m.Scaled) for layer in self.behind)
-        )
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        fired: list[Tensor] = []  # packed only in the end: while neurons run, their input is alive as well
-        handle = self.neurons.register_forward_hook(lambda _, __, result: fired.append(result[0].detach()))
-        try:
-            yield
-        finally:
-            handle.remove()
-        self.bits = [(pack(s), s.shape, s.dtype) for s in fired]
+def put_aside(y: Tensor, c: float) -> Tensor:
+    y = y.detach()
+    return (y if c == 1 else y / c).to(BYTE)
 
-    @torch.no_grad()
-    def output(self) -> Tensor:
-        """The bits are gone after this."""
-        steps = [unpack(*kept) for kept in self.bits]
-        self.bits = []
-        y = steps.pop() if len(steps) == 1 else torch.cat(steps)
-        del steps
-        for layer in self.behind:
-            y, _ = layer(y, None)
-        return y
+
+def taken_back(kept: Tensor, c: float, dtype: torch.dtype) -> Tensor:
+    y = kept.to(dtype)
+    return y if c == 1 else y.mul_(c)

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bench import algorithms, backends, networks
 from bench.algorithms.blocks import CLASSIFIERS as CLASSIFIERS_OF
 from bench.algorithms.blocks import neuron_layers, parts
-from bench.algorithms.waiting import Waiting
+from bench.algorithms.waiting import factor_of, put_aside, taken_back
+from bench.backends import native
 from bench.losses import InstantaneousLoss
+from bench.networks.build import _chain
 from bench.networks.modules import map_state
 from bench.spec import (
     AdaptiveAvgPool,
@@ -288,31 +291,56 @@ def test_a_pooled_classifier_reads_means_over_the_smallest_windows_that_leave_20
 
 @pytest.mark.parametrize("backend", [*BACKENDS, "native-fast"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_waited_as_bits_is_the_blocks_output(made: Any, name: str, backend: str) -> None:
-    """And where it cannot, because dropout thins the spikes or a block ends with a sum, the output itself is handed on."""
+def test_what_waited_is_the_blocks_output_to_the_bit(made: Any, name: str, backend: str) -> None:
+    """And where it cannot, because dropout thins the spikes, the output itself is handed on."""
     step = made(NETWORKS[name], "local", backend)
     net, (y, _) = step.net, data()
-    possible = []
-    for i, part in enumerate(net.parts):
-        waiting = Waiting(list(net.body.layers)[slice(*part)])
-        expected, _ = net.window_of(i, y, None)
-        if waiting.possible():
-            with waiting.listening():
-                net.window_of(i, y, None)
-            assert all(bits.dtype == torch.uint8 for bits, *_ in waiting.bits)
-            assert sum(len(bits) for bits, *_ in waiting.bits) >= sum(shape.numel() for _, shape, _ in waiting.bits) / 8
-            got = waiting.output()
-            assert torch.equal(got, expected)
-            assert not got.requires_grad
-            assert not waiting.bits
-        possible.append(waiting.possible())
-        y = expected.detach()
-        assert float(y.abs().mean()) > 0
-    everywhere = {"plain": [True] * 3, "dropout": [False] * 2, "batch norm": [True] * 2, "dense": [True] * 2}
-    if name in everywhere:
-        assert possible[:-1] == everywhere[name][:-1]
-    else:
-        assert False in possible
+    factors = []
+    for i, part in enumerate(net.parts[:-1]):
+        y, _ = net.window_of(i, y.detach(), None)
+        assert float(y.detach().abs().mean()) > 0
+        c = factor_of(list(net.body.layers)[slice(*part)], y.dtype)
+        if c is not None:
+            kept = put_aside(y, c)
+            assert kept.untyped_storage().nbytes() == y.numel()
+            back = taken_back(kept, c, y.dtype)
+            assert torch.equal(back, y)
+            assert not back.requires_grad
+        factors.append(c)
+    wanted = {"plain": [1, 2.74], "dropout": [None], "batch norm": [1], "residual": [1, 1], "dense": [1]}
+    assert factors[: len(wanted[name])] == wanted[name]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("c", [1.0, 2.74, 0.3, 1 / 3])
+def test_all_levels_survive_one_byte(c: float, dtype: torch.dtype) -> None:
+    scaled = list(_chain((Spike(NEURON), Scale(c)), (3, 8, 8), "analog", native)[0].layers)
+    assert factor_of(scaled, torch.float32) == c
+    s = torch.tensor([[int(bit) for bit in f"{n:04b}"] for n in range(16)], dtype=dtype).view(16, 1, 2, 2)
+    for y in (s, s * c, F.avg_pool2d(s * c, 2), F.avg_pool2d(s, 2) * c):
+        factor = 1.0 if y is s else c
+        if dtype == torch.bfloat16 and factor != 1:
+            assert factor_of(scaled, dtype) is None
+            continue
+        assert torch.equal(taken_back(put_aside(y, factor), factor, dtype), y)
+
+
+@pytest.mark.parametrize(
+    ("layers", "c"),
+    [
+        ((Spike(NEURON),), 1.0),
+        ((Spike(NEURON), Scale(2.0), AvgPool(2, 2), Scale(1.5)), 3.0),
+        ((Spike(NEURON), AvgPool(3, 3)), None),
+        ((Spike(NEURON), AvgPool(2, 1)), None),
+        ((Spike(NEURON), AvgPool(2, 2), AvgPool(2, 2)), None),
+        ((Spike(NEURON), AdaptiveAvgPool(2)), None),
+        ((Spike(NEURON, 0.1),), None),
+        ((Conv(3),), None),
+        ((Spike(NEURON), Conv(3)), None),
+    ],
+)
+def test_outputs_of_more_levels_wait_whole(layers: tuple[Layer, ...], c: float | None) -> None:
+    assert factor_of(list(_chain(layers, (3, 8, 8), "analog", native)[0].layers), torch.float32) == c
 
 
 # --------------------------------------------------------------------------- updates
