@@ -10,13 +10,13 @@ layers of neurons have passed since the last cut and there are more to come; res
 theirs may have more than b. b = 1 is a block a layer; b as large as the number of layers is one block, which is BPTT.
 
 Backward unlocking: block i goes back before block i + 1 goes forward, so that one block's graph exists at a time. Its output
-waits at one byte a value meanwhile (waiting.py).
+waits at half a byte a value meanwhile (waiting.py).
 
 ``classifier``, of an output [C, H, W] (one of features alone is a map of 1 x 1):
 
-    dense   fully connected, on all C H W values
     pooled  fully connected, on means over the smallest k x k windows that leave at most 2048 values (local losses of Nøkland
             and Eidnes 2019, who let a window's height and width differ)
+    dense   fully connected, on all C H W values
     conv    1 x 1 convolution to the classes, then the mean over the map (Lin et al. 2014)
     fixed   as dense, but its weights stay as drawn, U(-1, 1) / sqrt(C H W), without bias (DECOLLE, Kaiser et al. 2020)
 """
@@ -24,15 +24,17 @@ waits at one byte a value meanwhile (waiting.py).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count, pairwise
 from math import ceil, prod
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.algorithms.waiting import factor_of, put_aside, taken_back
+from bench.algorithms.waiting import Waiting
 from bench.networks import modules as m
 from bench.networks.build import Network, Shape
 from bench.networks.folded import restored
@@ -82,6 +84,8 @@ class BlockNetwork(Network):
         super().__init__(net.spec, net.body, net.layerwise)
         self.parts = parts
         self.classifiers = nn.ModuleList(classifiers)  # after the body: their weights are drawn after its
+        self.waiting = nn.ModuleList(Waiting(list(net.body.layers)[slice(*part)]) for part in parts)
+        self.forgets = False
         self.block = 0  # which one ran last, for whoever looks on
 
     def window_of(self, block: int, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
@@ -89,9 +93,20 @@ class BlockNetwork(Network):
         whole, self.block = self.body, block
         self.body = chain(whole, self.parts[block])
         try:
-            return self.window(x, state)
+            y, state = self.window(x, state)
         finally:
             self.body = whole
+        return y, None if self.forgets else state
+
+    @contextmanager
+    def leaving_states(self, *, wanted: bool) -> Iterator[None]:
+        """Unless they are wanted, the states after a window are thrown away inside: as soon as a layer has run, where layers run
+        one after the other."""
+        self.forgets, self.body.forgets = not wanted, self.layerwise and not wanted
+        try:
+            yield
+        finally:
+            self.forgets = self.body.forgets = False
 
     def scores(self, block: int, y: Tensor) -> Tensor:
         """What a block's loss is taken of: y [K, B, ...] -> [K, B, C]."""
@@ -102,7 +117,9 @@ class BlockNetwork(Network):
 
 
 def chain(body: m.Chain, part: Part) -> m.Chain:
-    return m.Chain(list(body.layers)[slice(*part)])
+    some = m.Chain(list(body.layers)[slice(*part)])
+    some.forgets = body.forgets
+    return some
 
 
 def prepare(net: Network, b: int, classifier: str) -> BlockNetwork:
@@ -172,7 +189,7 @@ def _fixed(shape: Shape, classes: int) -> nn.Module:
     return FixedClassifier(prod(shape), classes)
 
 
-CLASSIFIERS: dict[str, Callable[[Shape, int], nn.Module]] = {"dense": _dense, "pooled": _pooled, "conv": _conv, "fixed": _fixed}
+CLASSIFIERS: dict[str, Callable[[Shape, int], nn.Module]] = {"pooled": _pooled, "dense": _dense, "conv": _conv, "fixed": _fixed}
 
 
 # --------------------------------------------------------------------------- one training step
@@ -186,11 +203,11 @@ def train_block(
     x [K, B, ...] -> (y [K, B, ...], state), both detached. The state passed in is consumed.
     """
     y, state = net.window_of(block, x, state)
-    value, dtype = loss(net.scores(block, y)), y.dtype
-    c = factor_of(list(net.body.layers)[slice(*net.parts[block])], dtype)
-    y = y.detach() if c is None else put_aside(y, c)  # the graph alone holds the output itself, until it has gone back
+    value, waiting = loss(net.scores(block, y)), cast(Waiting, net.waiting[block])
+    kept = waiting.put_aside(y)
+    del y  # the graph alone holds the output itself, until it has gone back
     value.backward()
-    return y if c is None else taken_back(y, c, dtype), m.map_state(torch.Tensor.detach, state)
+    return waiting(kept), m.map_state(torch.Tensor.detach, state)
 
 
 def train(
@@ -200,21 +217,21 @@ def train(
 
     ``update``: when ``apply`` is called, after each "block", after each "window", or at the "end".
     """
-    blocks, steps_left = range(len(net.parts)), x.shape[0]
     start = net.initial_state(x.shape[1])
     states = [start and start[slice(*part)] for part in net.parts]
-    total = x.new_zeros(())
+    total: Tensor | None = None
+    steps_left = x.shape[0]
     for y in x.split(K):
         steps_left -= y.shape[0]
-        for block in blocks:
-            y, states[block] = train_block(net, block, y, states[block], loss)
-            if not steps_left:
-                states[block] = None  # no window comes that would take it
-            if update == "block":
-                apply()
-        total = total + y.sum(0)
+        with net.leaving_states(wanted=steps_left > 0):
+            for block in range(len(states)):
+                y, states[block] = train_block(net, block, y, states[block], loss)
+                if update == "block":
+                    apply()
+        total = y.sum(0) if total is None else total + y.sum(0)
         if update == "window":
             apply()
     if update == "end":
         apply()
+    assert total is not None, "a sequence of no steps"
     return total

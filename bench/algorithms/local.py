@@ -19,7 +19,7 @@ from bench.networks.build import Network
 from bench.spec import NetworkSpec, Support
 
 title = "local"
-options: dict[str, object] = {"b": 1, "classifier": "dense"}
+options: dict[str, object] = {"b": 1, "classifier": "pooled"}
 in_windows = True
 
 
@@ -27,7 +27,7 @@ def supports(spec: NetworkSpec) -> Support:
     return blocks.supports(spec)
 
 
-def prepare(net: Network, b: int = 1, classifier: str = "dense") -> Network:
+def prepare(net: Network, b: int = 1, classifier: str = "pooled") -> Network:
     return blocks.prepare(net, b, classifier)
 
 
@@ -37,6 +37,6 @@ def train_step(
     loss: Callable[[Tensor], Tensor],
     update: Callable[[], None],
     b: int = 1,
-    classifier: str = "dense",
+    classifier: str = "pooled",
 ) -> Tensor:
     return blocks.train(cast(blocks.BlockNetwork, net), x, loss, update, K=x.shape[0], update="end")

@@ -26,7 +26,7 @@ from bench.networks.build import Network
 from bench.spec import NetworkSpec, Support, UserError, choose
 
 title = "TTL-BPTT"
-options: dict[str, object] = {"K": 2, "b": 1, "classifier": "dense", "update": "window"}
+options: dict[str, object] = {"K": 2, "b": 1, "classifier": "pooled", "update": "window"}
 in_windows = True
 
 
@@ -34,7 +34,7 @@ def supports(spec: NetworkSpec) -> Support:
     return blocks.supports(spec)
 
 
-def prepare(net: Network, K: int = 2, b: int = 1, classifier: str = "dense", update: str = "window") -> Network:
+def prepare(net: Network, K: int = 2, b: int = 1, classifier: str = "pooled", update: str = "window") -> Network:
     choose("update", update, ("block", "window", "end"))
     return blocks.prepare(net, b, classifier)
 
@@ -46,7 +46,7 @@ def train_step(
     apply: Callable[[], None],
     K: int = 2,
     b: int = 1,
-    classifier: str = "dense",
+    classifier: str = "pooled",
     update: str = "window",
 ) -> Tensor:
     if not 1 <= K <= x.shape[0]:

@@ -1,13 +1,19 @@
-"""A block's output while the block's graph exists: one byte a value.
+"""A block's output while the block's graph exists: half a byte a value.
 
 A block's last gradients are worked out long after its last layer has run, and all that time the next block waits for its output.
-What leaves neurons, through a constant factor and a 2 x 2 average pool, has few levels: y = c n / 4, n = 0 ... 4. y / c is exact
-in eight-bit floating point, and c (y / c) is y again, to the bit.
+What leaves neurons, through a constant factor and a 2 x 2 average pool, has few levels: y = c n / 4, n = 0 ... 4. As a float of
+eight bits y / c is exact, and only its four middle bits differ:
+
+    y / c         0         1/4       1/2       3/4       1
+    float8_e4m3   00000000  00101000  00110000  00110100  00111000
+
+Two values share a byte, and c (y / c) is y again, to the bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -15,29 +21,73 @@ from torch import Tensor, nn
 
 from bench.networks import modules as m
 
-BYTE = torch.float8_e4m3fn
+MIDDLE = 0b00111100
 
 
-def factor_of(layers: Sequence[nn.Module], dtype: torch.dtype) -> float | None:
-    """The c of a block's output; None if the output is more than that: thinned by dropout, a sum, pooled otherwise, or of a
-    type that rounds c itself."""
-    last = max((i for i, layer in enumerate(layers) if isinstance(layer, m.Neurons) and layer.dropout == 0), default=None)
-    if last is None:
+@dataclass(frozen=True)
+class Kept:
+    """``factor`` times values, of which the middle bits are kept: byte i holds, as they lie in memory, those of value i of the
+    second half and then those of value i of the first."""
+
+    halves: Tensor
+    factor: float
+    shape: torch.Size
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+
+
+class Waiting(nn.Module):
+    """Puts the output of ``layers`` aside, and gives it back when called."""
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.factor = factor_of(layers)
+        # What it gives back, for whoever counts products with spikes.
+        self.emits_spikes = self.factor is not None and not any(isinstance(layer, m.AvgPool) for layer in layers[_last(layers) :])
+
+    def put_aside(self, y: Tensor) -> Kept | Tensor:
+        """``y`` itself, detached, where it may have more levels, or a type that rounds c."""
+        y, c = y.detach(), self.factor
+        if c is None or (c != 1 and y.dtype not in (torch.float32, torch.float64)):
+            return y
+        floats = (y if c == 1 else y / c).to(torch.float8_e4m3fn)
+        first, second = _halves(floats.view(torch.uint8).as_strided((y.numel(),), (1,)))
+        kept = first.bitwise_right_shift(2)
+        kept[: len(second)] |= second.bitwise_left_shift_(2)
+        return Kept(kept, c, y.shape, floats.stride(), y.dtype)
+
+    def forward(self, kept: Kept | Tensor) -> Tensor:
+        if isinstance(kept, Tensor):
+            return kept
+        floats = torch.empty_strided(kept.shape, kept.stride, dtype=torch.float8_e4m3fn, device=kept.halves.device)
+        values = floats.view(torch.uint8).as_strided((floats.numel(),), (1,))
+        first, second = _halves(values)
+        torch.bitwise_left_shift(kept.halves, 2, out=first)
+        torch.bitwise_right_shift(kept.halves[: len(second)], 2, out=second)
+        values &= MIDDLE
+        y = floats.to(kept.dtype)
+        return y if kept.factor == 1 else y.mul_(kept.factor)
+
+
+def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The second one is a value shorter where their number is odd."""
+    middle = (len(values) + 1) // 2
+    return values[:middle], values[middle:]
+
+
+def factor_of(layers: Sequence[nn.Module]) -> float | None:
+    """The c of their output; None if that is more: thinned by dropout, a sum, or pooled otherwise."""
+    last = _last(layers)
+    if last < 0:
         return None
     behind = layers[last + 1 :]
     pools = [layer for layer in behind if isinstance(layer, m.AvgPool)]
     scales = [layer.factor for layer in behind if isinstance(layer, m.Scaled)]
     if len(pools) + len(scales) < len(behind) or len(pools) > 1 or not all(pool.kernel == 2 and pool.apart for pool in pools):
         return None
-    c = prod(scales)
-    return c if c == 1 or dtype in (torch.float32, torch.float64) else None
+    return prod(scales)
 
 
-def put_aside(y: Tensor, c: float) -> Tensor:
-    y = y.detach()
-    return (y if c == 1 else y / c).to(BYTE)
-
-
-def taken_back(kept: Tensor, c: float, dtype: torch.dtype) -> Tensor:
-    y = kept.to(dtype)
-    return y if c == 1 else y.mul_(c)
+def _last(layers: Sequence[nn.Module]) -> int:
+    """Where the last neurons without dropout stand; -1 if there are none."""
+    return max((i for i, layer in enumerate(layers) if isinstance(layer, m.Neurons) and layer.dropout == 0), default=-1)

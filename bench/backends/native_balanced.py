@@ -1,5 +1,5 @@
 """As native_fast, but spikes are kept at one bit, and the first layers, which have most neurons and fewest inputs, run again
-in the backward pass, for at most 10 % more multiply-accumulates.
+in the backward pass, for at most a seventh more multiply-accumulates.
 
 networks/recomputed.py.
 """
@@ -16,7 +16,7 @@ __all__ = ["arranged", "kernel", "layerwise", "name", "neurons", "usable"]
 
 name = "native-balanced"
 layerwise = True
-SHARE = 0.1  # of a BPTT step's multiply-accumulates
+SHARE = 1 / 7  # of a BPTT step's multiply-accumulates
 
 
 def arranged(net: Network) -> Network:

@@ -24,12 +24,20 @@ class _BitConv(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         bits, weight = ctx.saved_tensors
-        s = unpack(bits, ctx.shape.numel(), ctx.type).as_strided(ctx.shape, ctx.strides)
         stride, padding = [ctx.stride] * 2, [ctx.padding] * 2
-        wanted = list(ctx.needs_input_grad[:3])
-        g_s, g_w, g_b = torch.ops.aten.convolution_backward(
-            g, s, weight, ctx.bias_sizes, stride, padding, [1, 1], False, [0, 0], 1, wanted
-        )
+
+        def back(s: Tensor, *wanted: bool) -> Any:
+            return torch.ops.aten.convolution_backward(
+                g, s, weight, ctx.bias_sizes, stride, padding, [1, 1], False, [0, 0], 1, wanted
+            )
+
+        def spikes() -> Tensor:
+            return unpack(bits, ctx.shape.numel(), ctx.type).as_strided(ctx.shape, ctx.strides)
+
+        wants_s, wants_w, wants_b = ctx.needs_input_grad[:3]
+        # The spikes are gone before their gradient, which does not read them, is made.
+        g_w, g_b = back(spikes(), False, wants_w, wants_b)[1:] if wants_w or wants_b else (None, None)
+        g_s = back(g.new_empty(()).expand(ctx.shape), True, False, False)[0] if wants_s else None
         return g_s, g_w, g_b, None, None
 
 

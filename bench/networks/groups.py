@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -51,7 +52,8 @@ def _fan_in(synapse: Any) -> int:
 def narrowing(layers: Sequence[nn.Module], found: Sequence[Size]) -> list[Cut]:
     """Groups that end where at most half as many neurons are left as the group's largest layer has, and at residual blocks.
 
-    What crosses from one group to the next is whole, what lies inside is in pieces. The layers after the last neurons stay apart.
+    What crosses from one group to the next is whole, what lies inside is in pieces. The last has the pool behind it too; the
+    readout stays apart.
     """
     cuts: list[Cut] = []
     begin, largest, last = 0, 0, max((i for i, layer in enumerate(layers) if _ends(layer)), default=-1)
@@ -60,17 +62,26 @@ def narrowing(layers: Sequence[nn.Module], found: Sequence[Size]) -> list[Cut]:
         if _ends(layers[i]) and (i == last or isinstance(layers[i], m.ResidualBlock) or 2 * found[i].neurons <= largest):
             cuts.append((begin, i + 1))
             begin, largest = i + 1, 0
-    return cuts
+    end = next((i for i in range(last + 1, len(layers)) if not isinstance(layers[i], m.Weightless)), len(layers))
+    return [*cuts[:-1], (cuts[-1][0], end)] if cuts else []
 
 
 def cheap_start(layers: Sequence[nn.Module], found: Sequence[Size], share: float) -> list[Cut]:
-    """The longest run of first layers, as one group, that takes at most ``share`` of the multiply-accumulates of a BPTT step.
+    """The longest run of first layers that takes at most ``share`` of the multiply-accumulates of a BPTT step.
 
-    First layers have most neurons and fewest inputs: they free most memory for least.
+    First layers have most neurons and fewest inputs: they free most memory for least. One group, of whose graph one piece exists
+    at a time; with batch norm, which cannot be in pieces, as many groups as there can be.
     """
     macs = [size.macs for size in found]
-    fitting = [i + 1 for i, layer in enumerate(layers) if _ends(layer) and sum(macs[: i + 1]) <= share * 3 * sum(macs)]
-    return [(0, max(fitting))] if fitting else []
+    ends = [i + 1 for i, layer in enumerate(layers) if _ends(layer) and sum(macs[: i + 1]) <= share * 3 * sum(macs)]
+    if not any(normalises(layer) for layer in layers[: max(ends, default=0)]):
+        ends = ends[-1:]
+    return list(pairwise([0, *ends]))
+
+
+def normalises(layer: nn.Module) -> bool:
+    """Whether there is batch norm in it, which ties the samples of a batch together."""
+    return any(isinstance(part, m.StepwiseBatchNorm) for part in layer.modules())
 
 
 def _ends(layer: nn.Module) -> bool:

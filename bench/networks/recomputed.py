@@ -25,7 +25,7 @@ from bench.kernels.bit_conv import bit_conv
 from bench.kernels.fused import pack, unpack
 from bench.networks import modules as m
 from bench.networks.build import Network
-from bench.networks.groups import Cut
+from bench.networks.groups import Cut, normalises
 
 PIECES = 8
 SMALLEST_PIECE = 8  # samples; convolutions of fewer waste their time
@@ -53,7 +53,7 @@ class RecomputingChain(m.Chain):
                 x, after = layers[begin](x, entries[0])
                 after = [after]
             else:
-                x, after = group(x, entries, layers[begin:end])
+                x, after = group(x, entries, layers[begin:end], self.forgets)
             if not self.forgets:
                 states[begin:end] = after
             del entries, after
@@ -76,12 +76,12 @@ class Group(nn.Module):
         self.reads_spikes = _spikes_reach(layers, cut[0])
         self.emits_spikes = isinstance(inside[-1], m.Neurons)
         parts = [part for layer in inside for part in layer.modules()]
-        self.whole = any(isinstance(part, m.StepwiseBatchNorm) for part in parts)
+        self.whole = any(map(normalises, inside))
         self.draws = any(isinstance(part, m.Neurons) and part.dropout > 0 for part in parts)
 
-    def forward(self, x: Tensor, states: m.State, layers: list[nn.Module]) -> tuple[Tensor, m.State]:
+    def forward(self, x: Tensor, states: m.State, layers: list[nn.Module], forgets: bool) -> tuple[Tensor, m.State]:
         given = list(m.state_tensors(states))
-        run = _Run(self, nn.ModuleList(layers), _emptied(states))
+        run = _Run(self, nn.ModuleList(layers), _emptied(states), forgets)
         anchor = torch.empty(0, device=x.device, requires_grad=True)  # what leaves must have a gradient though x may have none
         y, *after = _Recomputed.apply(run, anchor, x, *given)
         return y, _filled(run.after, after)
@@ -98,12 +98,17 @@ class _Run:
     group: Group
     layers: nn.ModuleList
     before: m.State
+    forgets: bool
     after: m.State = None
 
     def __call__(self, x: Tensor, states: m.State) -> tuple[Tensor, m.State]:
         entries = list(states)
         for i, layer in enumerate(self.layers):
-            x, entries[i] = layer(x, entries[i])
+            entry, entries[i] = entries[i], None
+            x, after = layer(x, entry)
+            if not self.forgets:
+                entries[i] = after
+            del entry, after
         return x, entries
 
 

@@ -26,7 +26,6 @@ NETWORKS = (
 FIRST = NETWORKS[0]
 LENGTHS = {10: (1, 2, 5, 10), 20: (1, 2, 5, 10, 20)}  # T: K
 BLOCKS = (1, 2, 3, 4, 7)  # layers of neurons; 7 is the AlexNet's all
-CLASSIFIERS = ("dense", "pooled", "conv", "fixed")
 SEEDS = range(3)
 
 Options = tuple[tuple[str, Any], ...]
@@ -83,15 +82,17 @@ def cases(has: Callable[[str], bool]) -> list[Case]:
 
 
 def _costs() -> Iterator[Case]:
+    """Every form with the lightest and the heaviest classifiers; the other choices on the first."""
     for network in NETWORKS:
         for T, lengths in LENGTHS.items():
             yield _cost(network, T, "bptt", ())
             for K in lengths:
                 for b in BLOCKS:
                     yield _cost(network, T, "ttl-bptt", (("K", K), ("b", b)))
-                    if K < T:
+                    yield _cost(network, T, "ttl-bptt", (("K", K), ("b", b), ("classifier", "dense")))
+                    if network == FIRST and K < T:
                         yield _cost(network, T, "ttl-bptt", (("K", K), ("b", b), ("update", "end")))
-    for classifier in CLASSIFIERS[1:]:
+    for classifier in ("conv", "fixed"):
         for K in LENGTHS[10]:
             for b in BLOCKS:
                 yield _cost(FIRST, 10, "ttl-bptt", (("K", K), ("b", b), ("classifier", classifier)))

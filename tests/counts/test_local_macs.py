@@ -46,12 +46,12 @@ def test_error_transport_by_hand(height: int, end_to_end: int, local: int) -> No
     assert sum(products[1:]) == end_to_end
     assert 10 * sum(outputs(height)) == local
     assert macs(network, "bptt").dense["error to input"] == T * BATCH * end_to_end
-    assert macs(network, "local", b=1).dense["error to input"] == T * BATCH * local
+    assert macs(network, "local", b=1, classifier="dense").dense["error to input"] == T * BATCH * local
     between_blocks = {4: [4], 3: [3, 6], 2: [2, 4, 6]}
     for b, firsts in between_blocks.items():
         heads = sum(10 * outputs(height)[i - 1] for i in firsts)
         wanted = end_to_end - sum(products[i] for i in firsts) + heads
-        assert macs(network, "local", b=b).dense["error to input"] == T * BATCH * wanted
+        assert macs(network, "local", b=b, classifier="dense").dense["error to input"] == T * BATCH * wanted
 
 
 @pytest.mark.parametrize("backend", ["native", "spikingjelly", "spikingjelly-multistep", "snntorch"])
@@ -81,7 +81,7 @@ def test_classifiers_count_as_parameters_with_gradient_and_optimizer_state() -> 
         return cost_of(step, *batch_for(step, T, BATCH, "meta")).memory.by_category
 
     heads = 4 * (10 * sum(outputs(42)[:-1]))
-    plain, dense, fixed = categories(b=7), categories(b=1), categories(b=1, classifier="fixed")
+    plain, dense, fixed = categories(b=7), categories(b=1, classifier="dense"), categories(b=1, classifier="fixed")
     assert dense["parameters"] - plain["parameters"] == heads + 4 * 6 * 10  # six biases of ten
     assert dense["optimizer state"] - plain["optimizer state"] == heads + 4 * 6 * 10
     assert fixed["parameters"] - plain["parameters"] == heads

@@ -15,9 +15,10 @@ from torch import Tensor
 from bench import algorithms, backends, networks
 from bench.algorithms.blocks import CLASSIFIERS as CLASSIFIERS_OF
 from bench.algorithms.blocks import neuron_layers, parts
-from bench.algorithms.waiting import factor_of, put_aside, taken_back
+from bench.algorithms.waiting import Kept, Waiting, factor_of
 from bench.backends import native
 from bench.losses import InstantaneousLoss
+from bench.networks import modules as m
 from bench.networks.build import _chain
 from bench.networks.modules import map_state
 from bench.spec import (
@@ -296,33 +297,44 @@ def test_what_waited_is_the_blocks_output_to_the_bit(made: Any, name: str, backe
     step = made(NETWORKS[name], "local", backend)
     net, (y, _) = step.net, data()
     factors = []
-    for i, part in enumerate(net.parts[:-1]):
+    for i in range(len(net.parts) - 1):
         y, _ = net.window_of(i, y.detach(), None)
         assert float(y.detach().abs().mean()) > 0
-        c = factor_of(list(net.body.layers)[slice(*part)], y.dtype)
-        if c is not None:
-            kept = put_aside(y, c)
-            assert kept.untyped_storage().nbytes() == y.numel()
-            back = taken_back(kept, c, y.dtype)
-            assert torch.equal(back, y)
-            assert not back.requires_grad
-        factors.append(c)
+        waiting = net.waiting[i]
+        kept = waiting.put_aside(y)
+        back = waiting(kept)
+        assert torch.equal(back, y)
+        assert back.stride() == y.stride()
+        assert not back.requires_grad
+        assert isinstance(kept, Kept) == (waiting.factor is not None)
+        if isinstance(kept, Kept):
+            assert kept.halves.untyped_storage().nbytes() == ceil(y.numel() / 2)
+        factors.append(waiting.factor)
     wanted = {"plain": [1, 2.74], "dropout": [None], "batch norm": [1], "residual": [1, 1], "dense": [1]}
     assert factors[: len(wanted[name])] == wanted[name]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("c", [1.0, 2.74, 0.3, 1 / 3])
-def test_all_levels_survive_one_byte(c: float, dtype: torch.dtype) -> None:
-    scaled = list(_chain((Spike(NEURON), Scale(c)), (3, 8, 8), "analog", native)[0].layers)
-    assert factor_of(scaled, torch.float32) == c
+def test_all_levels_survive_half_a_byte(c: float, dtype: torch.dtype) -> None:
     s = torch.tensor([[int(bit) for bit in f"{n:04b}"] for n in range(16)], dtype=dtype).view(16, 1, 2, 2)
-    for y in (s, s * c, F.avg_pool2d(s * c, 2), F.avg_pool2d(s, 2) * c):
-        factor = 1.0 if y is s else c
-        if dtype == torch.bfloat16 and factor != 1:
-            assert factor_of(scaled, dtype) is None
-            continue
-        assert torch.equal(taken_back(put_aside(y, factor), factor, dtype), y)
+    means = F.avg_pool2d(s, 2)
+    innermost = s.expand(16, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    plain = (s, s[1:, :, 1:, 1:], means, innermost, s[:0])
+    for y, factor in [*((y, 1.0) for y in plain), (s * c, c), (means * c, c)]:
+        waiting = Waiting(list(_chain((Spike(NEURON), Scale(factor)), (3, 8, 8), "analog", native)[0].layers))
+        kept = waiting.put_aside(y)
+        assert isinstance(kept, Tensor) == (dtype == torch.bfloat16 and factor != 1)  # which rounds 2.74 itself
+        back = waiting(kept)
+        assert torch.equal(back, y)
+        assert back.dtype == dtype
+
+
+@pytest.mark.parametrize("pool", [(), (AvgPool(2, 2),)])
+def test_what_comes_back_counts_as_spikes_unless_it_was_pooled(pool: tuple[Layer, ...]) -> None:
+    layers = list(_chain((Spike(NEURON), Scale(2.0), *pool), (3, 8, 8), "analog", native)[0].layers)
+    assert Waiting(layers).emits_spikes == (not pool)
+    assert not Waiting([*layers, m.Rectified()]).emits_spikes
 
 
 @pytest.mark.parametrize(
@@ -340,7 +352,7 @@ def test_all_levels_survive_one_byte(c: float, dtype: torch.dtype) -> None:
     ],
 )
 def test_outputs_of_more_levels_wait_whole(layers: tuple[Layer, ...], c: float | None) -> None:
-    assert factor_of(list(_chain(layers, (3, 8, 8), "analog", native)[0].layers), torch.float32) == c
+    assert factor_of(list(_chain(layers, (3, 8, 8), "analog", native)[0].layers)) == c
 
 
 # --------------------------------------------------------------------------- updates
