@@ -225,7 +225,9 @@ def train(
         steps_left -= y.shape[0]
         with net.leaving_states(wanted=steps_left > 0):
             for block in range(len(states)):
-                y, states[block] = train_block(net, block, y, states[block], loss)
+                y, after = train_block(net, block, y, states.pop(0), loss)  # nobody else holds the state any more
+                states.append(after)
+                del after
                 if update == "block":
                     apply()
         total = y.sum(0) if total is None else total + y.sum(0)

@@ -36,15 +36,17 @@ def train_step(
 ) -> Tensor:
     if not 1 <= K <= x.shape[0]:
         raise UserError(f"tbptt: K = {K} of T = {x.shape[0]} steps; use 1 <= K <= T")
-    state = net.initial_state(x.shape[1])
-    total = x.new_zeros(())
+    state, steps_left = net.initial_state(x.shape[1]), x.shape[0]
+    total: Tensor | None = None
     for window in x.split(K):
-        outs, state = net.window(window, state)
+        steps_left -= window.shape[0]
+        outs, state = net.window(window, state) if steps_left else (net.last_window(window, state), None)
         loss(outs).backward()
         state = map_state(torch.Tensor.detach, state)
-        total = total + outs.detach().sum(0)
+        total = outs.detach().sum(0) if total is None else total + outs.detach().sum(0)
         if update == "window":
             apply()
+    assert total is not None, "a sequence of no steps"
     if update == "end":
         apply()
     return total

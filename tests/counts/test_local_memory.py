@@ -319,9 +319,11 @@ def test_classifiers_can_outweigh_the_graph_that_they_save() -> None:
 
 @pytest.mark.parametrize("network", [SMALL, ALEXNET, RESIDUAL])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_one_block_over_the_whole_sequence_needs_what_bptt_needs(backend: str, network: str) -> None:
+def test_one_block_needs_what_the_algorithm_without_blocks_needs(backend: str, network: str) -> None:
     at = partial(peak, network, T=6, batch=4, backend=backend)
-    assert at("ttl-bptt", K=6, b=99) == at("local", b=99) == at("bptt")
+    assert at("bptt") == at("local", b=99) == at("ttl-bptt", K=6, b=99) == at("tbptt", K=6)
+    for update in ("end", "window"):
+        assert at("ttl-bptt", K=4, b=99, update=update) == at("tbptt", K=4, update=update)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
