@@ -82,7 +82,7 @@ def cases(has: Callable[[str], bool]) -> list[Case]:
 
 
 def _costs() -> Iterator[Case]:
-    """Every form with the lightest and the heaviest classifiers; the other choices on the first."""
+    """Every form with light and with heavy classifiers, light ones with both updates; the other choices on the first."""
     for network in NETWORKS:
         for T, lengths in LENGTHS.items():
             yield _cost(network, T, "bptt", ())
@@ -90,7 +90,7 @@ def _costs() -> Iterator[Case]:
                 for b in BLOCKS:
                     yield _cost(network, T, "ttl-bptt", (("K", K), ("b", b)))
                     yield _cost(network, T, "ttl-bptt", (("K", K), ("b", b), ("classifier", "dense")))
-                    if network == FIRST and K < T:
+                    if K < T:
                         yield _cost(network, T, "ttl-bptt", (("K", K), ("b", b), ("update", "end")))
     for classifier in ("conv", "fixed"):
         for K in LENGTHS[10]:
