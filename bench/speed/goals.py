@@ -12,13 +12,24 @@ EXACT = "bptt"  # frameworks' rows with BPTT's exact gradient
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """A ratio of two rows, and the quartiles of its repeats."""
+
+    value: float
+    low: float
+    high: float
+    ours: str
+    against: str
+
+
+@dataclass(frozen=True)
 class Goal:
-    """``value(run)``: (ratio, lower and upper quartile, what stands below the line), None where the run lacks a row."""
+    """``ratio(run)`` is None where the run lacks a row."""
 
     title: str
     cpu: float
     gpu: float
-    value: Callable[[Run], tuple[float, float, float, str] | None]
+    ratio: Callable[[Run], Ratio | None]
 
 
 def _least(run: Run, algorithm: str, native: bool, by: Callable[[Timed], float], backend: str | None = None) -> Timed | None:
@@ -41,15 +52,15 @@ def _bytes(timed: Timed) -> float:
     return timed.peak_bytes
 
 
-def _of_time(run: Run, mine: Timed | None, other: Timed | None) -> tuple[float, float, float, str] | None:
-    return None if mine is None or other is None else (*run.ratio(mine, other), str(other.row))
+def _of_time(run: Run, mine: Timed | None, other: Timed | None) -> Ratio | None:
+    return None if mine is None or other is None else Ratio(*run.ratio(mine, other), str(mine.row), str(other.row))
 
 
-def _of_bytes(mine: Timed | None, other: Timed | None) -> tuple[float, float, float, str] | None:
+def _of_bytes(mine: Timed | None, other: Timed | None) -> Ratio | None:
     if mine is None or other is None:
         return None
     ratio = _bytes(mine) / _bytes(other)
-    return ratio, ratio, ratio, str(other.row)
+    return Ratio(ratio, ratio, ratio, str(mine.row), str(other.row))
 
 
 FAST, BALANCED, OWN = "native-fast", "native-balanced", "spikingjelly-shipped"
@@ -79,19 +90,19 @@ GOALS = (
 
 def table(runs: Sequence[Run]) -> str:
     """The goals as a Markdown table, a line for each goal and workload; columns for the CPU and the GPU."""
-    lines = ["| goal | workload | CPU | at most | GPU | at most | against |", "|---|---|---|---|---|---|---|"]
+    lines = ["| goal | workload | CPU | at most | GPU | at most | ours | against |", "|---|---|---|---|---|---|---|---|"]
     for goal in GOALS:
         for run in runs:
-            found = goal.value(run)
+            found = goal.ratio(run)
             if found is None:
                 continue
-            ratio, low, high, other = found
             on_cpu = run.device == "cpu"
-            limit = goal.cpu if on_cpu else goal.gpu
-            noise = f" ({low:.2f} to {high:.2f})" if low != high else ""
-            shown = f"{'**' if ratio <= limit else ''}{ratio:.2f}{'**' if ratio <= limit else ''}{noise}"
+            bold = "**" if found.value <= (goal.cpu if on_cpu else goal.gpu) else ""
+            noise = f" ({found.low:.2f} to {found.high:.2f})" if found.low != found.high else ""
+            shown = f"{bold}{found.value:.2f}{bold}{noise}"
             cpu, gpu = (shown, "not measured") if on_cpu else ("not measured", shown)
-            lines.append(f"| {goal.title} | {run.workload} | {cpu} | {goal.cpu} | {gpu} | {goal.gpu} | {other} |")
+            cells = (goal.title, run.workload, cpu, goal.cpu, gpu, goal.gpu, found.ours, found.against)
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 
@@ -99,9 +110,9 @@ def standing(runs: Sequence[Run]) -> str:
     """One line a goal: on how many workloads it is met."""
     lines = []
     for goal in GOALS:
-        found = [(run, value) for run in runs if (value := goal.value(run)) is not None]
-        met = [value for run, value in found if value[0] <= (goal.cpu if run.device == "cpu" else goal.gpu)]
+        found = [(run, ratio.value) for run in runs if (ratio := goal.ratio(run)) is not None]
+        met = [value for run, value in found if value <= (goal.cpu if run.device == "cpu" else goal.gpu)]
         if found:
-            least, most = min(value[0] for _, value in found), max(value[0] for _, value in found)
-            lines.append(f"{goal.title}: met on {len(met)} of {len(found)} workloads, {least:.2f} to {most:.2f}")
+            values = [value for _, value in found]
+            lines.append(f"{goal.title}: met on {len(met)} of {len(found)} workloads, {min(values):.2f} to {max(values):.2f}")
     return "\n".join(lines) + "\n"
