@@ -9,7 +9,7 @@ one piece exists at a time; batch norm, whose samples depend on one another, is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
@@ -73,7 +73,7 @@ class Group(nn.Module):
         super().__init__()
         self.cut = cut
         inside = list(layers[slice(*cut)])
-        self.reads_spikes = _spikes_reach(layers, cut[0])
+        self.reads_spikes = _fires(layers[: cut[0]])
         self.emits_spikes = isinstance(inside[-1], m.Neurons)
         parts = [part for layer in inside for part in layer.modules()]
         self.whole = any(map(normalises, inside))
@@ -206,26 +206,44 @@ def _filled(states: m.State, tensors: Sequence[Tensor]) -> m.State:
     return m.map_state(lambda _: next(left), states)
 
 
-def _spikes_reach(layers: Sequence[nn.Module], i: int) -> bool:
-    """Whether layer ``i`` reads spikes just as neurons fire them: no dropout, no pooling, no factor between."""
-    before = next((layer for layer in reversed(layers[:i]) if not (isinstance(layer, m.Scaled) and layer.factor == 1)), None)
-    return isinstance(before, m.Neurons) and before.dropout == 0
+def _fires(before: Sequence[nn.Module]) -> bool:
+    """Whether what leaves these layers are spikes just as neurons fire them: no dropout, no pooling, no factor behind."""
+    last = next((layer for layer in reversed(before) if not (isinstance(layer, m.Scaled) and layer.factor == 1)), None)
+    return isinstance(last, m.Neurons) and last.dropout == 0
 
 
-def _keeping_bits(layers: Sequence[nn.Module], i: int) -> Callable[..., Tensor]:
-    """``bit_conv`` for as long as layer ``i`` reads spikes: a factor may be put back before it (``folded.restored``)."""
-    return lambda *arguments: (bit_conv if _spikes_reach(layers, i) else F.conv2d)(*arguments)
+def _convolutions(
+    before: Sequence[nn.Module], layers: Sequence[nn.Module]
+) -> Iterator[tuple[Sequence[nn.Module], m.ConvSynapse]]:
+    """The convolutions among ``layers``, also those of residual blocks, each behind all that it reads through."""
+    for i, layer in enumerate(layers):
+        there = [*before, *layers[:i]]
+        match layer:
+            case m.ConvSynapse():
+                yield there, layer
+            case m.ResidualBlock(pre=pre, body=body, shortcut=shortcut):
+                yield from _convolutions(there, list(pre.layers))
+                for branch in (body, shortcut):
+                    yield from _convolutions([*there, *pre.layers], list(branch.layers) if branch is not None else [])
+
+
+def _keeping_bits(before: Sequence[nn.Module]) -> Callable[..., Tensor]:
+    """``bit_conv`` for as long as spikes arrive: a factor may be put back before it (``folded.restored``)."""
+    return lambda *arguments: (bit_conv if torch.is_grad_enabled() and _fires(before) else F.conv2d)(*arguments)
 
 
 def recomputing(net: Network, cuts: Sequence[Cut]) -> Network:
-    """Let the layers of ``cuts`` run again in the backward pass, and convolutions outside keep spikes at one bit.
+    """Let the layers of ``cuts`` run again in the backward pass, and convolutions keep spikes at one bit, but for those that
+    run again in pieces.
 
     Changes ``net`` in place and returns it.
     """
     layers = list(net.body.layers)
-    inside = {i for cut in cuts for i in range(*cut)}
+    chain = RecomputingChain(layers, cuts)
+    in_pieces = {i for group in chain.groups if not group.whole for i in range(*group.cut)}
     for i, layer in enumerate(layers):
-        if i not in inside and isinstance(layer, m.ConvSynapse) and _spikes_reach(layers, i):
-            layer.convolve = _keeping_bits(layers, i)
-    net.body = RecomputingChain(layers, cuts)
+        if i not in in_pieces:
+            for before, convolution in _convolutions(layers[:i], [layer]):
+                convolution.convolve = _keeping_bits(before)
+    net.body = chain
     return net
