@@ -93,7 +93,8 @@ def formula(network: str, algorithm: str, batch: int, options: Mapping[str, Any]
             return lambda T: peaks.replay(T, min(K, T))
         case "skipper":
             return _skipper(network, batch, peaks, options)
-    points = [(T, counted(network, algorithm, T, batch, options).memory.total) for T in (20, 40)]
+    few = max(20, 3 * options.get("K", 1))  # the first window finds no state and the last leaves none: one more, at least
+    points = [(T, counted(network, algorithm, T, batch, options).memory.total) for T in (few, 2 * few)]
     return through(points)
 
 
