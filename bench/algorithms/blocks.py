@@ -93,20 +93,18 @@ class BlockNetwork(Network):
         whole, self.block = self.body, block
         self.body = chain(whole, self.parts[block])
         try:
-            y, state = self.window(x, state)
+            return (self.last_window(x, state), None) if self.forgets else self.window(x, state)
         finally:
             self.body = whole
-        return y, None if self.forgets else state
 
     @contextmanager
     def leaving_states(self, *, wanted: bool) -> Iterator[None]:
-        """Unless they are wanted, the states after a window are thrown away inside: as soon as a layer has run, where layers run
-        one after the other."""
-        self.forgets, self.body.forgets = not wanted, self.layerwise and not wanted
+        """Inside, ``window_of`` leaves no state unless it is wanted."""
+        self.forgets = not wanted
         try:
             yield
         finally:
-            self.forgets = self.body.forgets = False
+            self.forgets = False
 
     def scores(self, block: int, y: Tensor) -> Tensor:
         """What a block's loss is taken of: y [K, B, ...] -> [K, B, C]."""
@@ -117,9 +115,7 @@ class BlockNetwork(Network):
 
 
 def chain(body: m.Chain, part: Part) -> m.Chain:
-    some = m.Chain(list(body.layers)[slice(*part)])
-    some.forgets = body.forgets
-    return some
+    return m.Chain(list(body.layers)[slice(*part)])
 
 
 def prepare(net: Network, b: int, classifier: str) -> BlockNetwork:

@@ -31,12 +31,10 @@ class _BitConv(torch.autograd.Function):
                 g, s, weight, ctx.bias_sizes, stride, padding, [1, 1], False, [0, 0], 1, wanted
             )
 
-        def spikes() -> Tensor:
-            return unpack(bits, ctx.shape.numel(), ctx.type).as_strided(ctx.shape, ctx.strides)
-
         wants_s, wants_w, wants_b = ctx.needs_input_grad[:3]
-        # The spikes are gone before their gradient, which does not read them, is made.
-        g_w, g_b = back(spikes(), False, wants_w, wants_b)[1:] if wants_w or wants_b else (None, None)
+        s = unpack(bits, ctx.shape.numel(), ctx.type).as_strided(ctx.shape, ctx.strides)
+        _, g_w, g_b = back(s, False, wants_w, wants_b)
+        del s  # its gradient, which does not read it, takes its place
         g_s = back(g.new_empty(()).expand(ctx.shape), True, False, False)[0] if wants_s else None
         return g_s, g_w, g_b, None, None
 

@@ -81,7 +81,9 @@ class Group(nn.Module):
 
     def forward(self, x: Tensor, states: m.State, layers: list[nn.Module], forgets: bool) -> tuple[Tensor, m.State]:
         given = list(m.state_tensors(states))
-        run = _Run(self, nn.ModuleList(layers), _emptied(states), forgets)
+        chain = m.Chain(layers)
+        chain.forgets = forgets
+        run = _Run(self, chain, _emptied(states))
         anchor = torch.empty(0, device=x.device, requires_grad=True)  # what leaves must have a gradient though x may have none
         y, *after = _Recomputed.apply(run, anchor, x, *given)
         return y, _filled(run.after, after)
@@ -96,20 +98,9 @@ class _Run:
     """One window through one group; ``before`` and ``after`` are its states with ... in the place of tensors."""
 
     group: Group
-    layers: nn.ModuleList
+    layers: m.Chain
     before: m.State
-    forgets: bool
     after: m.State = None
-
-    def __call__(self, x: Tensor, states: m.State) -> tuple[Tensor, m.State]:
-        entries = list(states)
-        for i, layer in enumerate(self.layers):
-            entry, entries[i] = entries[i], None
-            x, after = layer(x, entry)
-            if not self.forgets:
-                entries[i] = after
-            del entry, after
-        return x, entries
 
 
 class _Recomputed(torch.autograd.Function):
@@ -127,7 +118,7 @@ class _Recomputed(torch.autograd.Function):
                 if run.group.reads_spikes:
                     ctx.strides.append((part.shape, part.stride()))
                     kept.append(pack(part))
-                out, end = run(part, _filled(run.before, [v[piece] for v in given]))
+                out, end = run.layers(part, _filled(run.before, [v[piece] for v in given]))
                 del part
                 if len(pieces) == 1:
                     y = out
@@ -167,7 +158,7 @@ class _Recomputed(torch.autograd.Function):
                     part = (kept[0] if len(pieces) == 1 else kept[0][:, piece]).detach()
                 part.requires_grad_(wants_x)
                 starts = [v[piece].detach().requires_grad_(v.is_floating_point()) for v in given]
-                out, end = run(part, _filled(run.before, starts))
+                out, end = run.layers(part, _filled(run.before, starts))
                 ends = [out, *m.state_tensors(end)]
                 back = [None if g is None else (g[:, piece] if j == 0 else g[piece]) for j, g in enumerate((g_y, *g_after))]
                 pairs = [(e, g) for e, g in zip(ends, back, strict=True) if g is not None and e.requires_grad]
