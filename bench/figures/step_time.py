@@ -34,7 +34,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
         "title": "Time of one training step",
         "subtitle": (
             f"Time ratios on a CPU ({machine}), batch {batch}, T = {T}, {network}: step over native BPTT's step, "
-            "timed in turns. Dots: ratio of medians; lines: quartiles of the ratios turn by turn."
+            "timed in turns. Dots: median of the ratios turn by turn; lines: their quartiles."
             + (" Hollow: what the multiply-accumulates alone would predict." if predicted else "")
         ),
         "origin": origin(paper, timed, f"median of {' or '.join(map(str, turns))} steps"),

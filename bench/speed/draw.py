@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.figures import rows, style
+from bench.probes.clock import ratio_in_turns
 from bench.speed.rows import FLOOR
 from bench.speed.turns import PAPER_BATCH, Run, Timed
 
@@ -15,16 +16,15 @@ SHOWN_T = 10
 def data(runs: Sequence[Run], machine: str, commit: str) -> dict[str, Any]:
     """What is plotted, as JSON has it: the workloads of T = 10, their rows from the fastest to the slowest."""
     shown = [run for run in runs if run.workload.T == SHOWN_T] or list(runs)
-    repeats = len(shown[0].timed[0].seconds)
     return {
         "title": "Time of one training step over the convolutions alone",
         "subtitle": (
             f"On a {shown[0].device.upper()} ({machine}). Every row in a process of its own, timed in turns; the convolutions "
-            "alone (forward and both gradients, in the better layout) are 1. Dots: ratio of medians; lines: quartiles of the "
-            f"ratios turn by turn. At the right: that ratio, and peak live bytes at batch {PAPER_BATCH}, exact."
+            "alone (forward and both gradients, in the better layout) are 1. Dots: median of the ratios turn by turn; "
+            f"lines: their quartiles. At the right: that median, and peak live bytes at batch {PAPER_BATCH}, exact."
         ),
-        "origin": {"caption": f"machine {machine} · commit {commit[:10]} · median of {repeats} steps"},
-        "groups": [{"heading": str(run.workload), "rows": _rows(run)} for run in shown],
+        "origin": {"caption": f"machine {machine} · commit {commit[:10]}"},
+        "groups": [{"heading": f"{run.workload}: {len(run.timed[0].seconds)} turns", "rows": _rows(run)} for run in shown],
     }
 
 
@@ -35,7 +35,7 @@ def _rows(run: Run) -> list[dict[str, Any]]:
 
 
 def _row(run: Run, timed: Timed, floor: Timed) -> dict[str, Any]:
-    ratio, low, high = run.ratio(timed, floor)
+    low, ratio, high = ratio_in_turns(timed.seconds, floor.seconds)
     options = ", ".join(f"{name} = {value}" for name, value in timed.row.options)
     title = f"{style.algorithm(timed.row.algorithm).title}{f' ({options})' if options else ''}, "
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench.probes.clock import ratio_in_turns
 from bench.speed.rows import FLOOR
 from bench.speed.turns import Run, Timed
 
@@ -13,13 +14,14 @@ EXACT = "bptt"  # frameworks' rows with BPTT's exact gradient
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of two rows, and the quartiles of its repeats."""
+    """A ratio of two rows: of times, the median of ``turns`` ratios turn by turn and their quartiles; of bytes, exact."""
 
     value: float
     low: float
     high: float
     ours: str
     against: str
+    turns: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,11 @@ def _bytes(timed: Timed) -> float:
     return timed.peak_bytes
 
 
-def _of_time(run: Run, mine: Timed | None, other: Timed | None) -> Ratio | None:
-    return None if mine is None or other is None else Ratio(*run.ratio(mine, other), str(mine.row), str(other.row))
+def _of_time(mine: Timed | None, other: Timed | None) -> Ratio | None:
+    if mine is None or other is None:
+        return None
+    low, median, high = ratio_in_turns(mine.seconds, other.seconds)
+    return Ratio(median, low, high, str(mine.row), str(other.row), len(mine.seconds))
 
 
 def _of_bytes(mine: Timed | None, other: Timed | None) -> Ratio | None:
@@ -67,15 +72,15 @@ FAST, BALANCED, OWN = "native-fast", "native-balanced", "spikingjelly-shipped"
 GOALS = (
     Goal(
         "BPTT step, native fast / best framework", 0.65, 0.6,
-        lambda run: _of_time(run, _least(run, EXACT, True, _seconds, FAST), _least(run, EXACT, False, _seconds)),
+        lambda run: _of_time(_least(run, EXACT, True, _seconds, FAST), _least(run, EXACT, False, _seconds)),
     ),
     Goal(
         "BPTT step, native fast / convolutions alone", 1.3, 1.3,
-        lambda run: _of_time(run, _least(run, EXACT, True, _seconds, FAST), _least(run, FLOOR, False, _seconds)),
+        lambda run: _of_time(_least(run, EXACT, True, _seconds, FAST), _least(run, FLOOR, False, _seconds)),
     ),
     Goal(
         "OTTT-A step, native / SpikingJelly's own", 0.6, 0.5,
-        lambda run: _of_time(run, _least(run, "ottt-a", True, _seconds), _least(run, "ottt-a", False, _seconds, OWN)),
+        lambda run: _of_time(_least(run, "ottt-a", True, _seconds), _least(run, "ottt-a", False, _seconds, OWN)),
     ),
     Goal(
         "peak bytes of BPTT, native balanced / best framework", 0.35, 0.35,
@@ -98,7 +103,7 @@ def table(runs: Sequence[Run]) -> str:
                 continue
             on_cpu = run.device == "cpu"
             bold = "**" if found.value <= (goal.cpu if on_cpu else goal.gpu) else ""
-            noise = f" ({found.low:.2f} to {found.high:.2f})" if found.low != found.high else ""
+            noise = f" ({found.low:.2f} to {found.high:.2f}, n = {found.turns})" if found.turns else ""
             shown = f"{bold}{found.value:.2f}{bold}{noise}"
             cpu, gpu = (shown, "not measured") if on_cpu else ("not measured", shown)
             cells = (goal.title, run.workload, cpu, goal.cpu, gpu, goal.gpu, found.ours, found.against)

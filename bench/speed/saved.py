@@ -14,10 +14,10 @@ from bench.speed.turns import Run
 
 ABOUT = """# Goals of the native backend
 
-Ratios in one run, medians of interleaved repeats, each row in a process of its own; in brackets the quartiles of the ratios turn
-by turn. Bold: the goal is met. Bytes are counted exactly, at batch 128. What was not measured is filled by `make benchmark` on a
-machine that can. The last columns name the rows divided: ours is the fastest, or where bytes are counted the smallest, of those
-that the goal speaks of.
+Ratios in one run, each row in a process of its own, all rows in turns: the median of the ratios turn by turn, in
+brackets their quartiles and how many turns. Bold: the goal is met. Bytes are counted exactly, at batch 128. What was
+not measured is filled by `make benchmark` on a machine that can. The last columns name the rows divided: ours is the
+fastest, or where bytes are counted the smallest, of those that the goal speaks of.
 
 """
 

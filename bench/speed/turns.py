@@ -16,7 +16,9 @@ from bench.spec import YES, Support, UserError, no
 from bench.speed.rows import FLOOR, Row, Workload, rows
 from bench.training_step import support, training_step
 
-REPEATS, WARM_UP = 5, 2
+WARM_UP = 2
+LEAST, MOST = 5, 25  # turns: as many as fit into ENOUGH, so that short steps, which noise reaches most, are timed most often
+ENOUGH = 60.0  # seconds of timed steps, all rows together
 PAPER_BATCH = 128  # bytes are counted at this size, whatever the size timed
 
 
@@ -42,12 +44,6 @@ class Run:
     timed: tuple[Timed, ...]
     refused: Mapping[str, str] = field(default_factory=dict)  # row: why it cannot run here
 
-    def ratio(self, mine: Timed, other: Timed) -> tuple[float, float, float]:
-        """(ratio of medians, lower and upper quartile of the ratios turn by turn): the noise stands beside the number."""
-        turn_by_turn = [a / b for a, b in zip(mine.seconds, other.seconds, strict=True)]
-        low, _, high = statistics.quantiles(turn_by_turn, n=4)
-        return mine.median / other.median, low, high
-
 
 def able(workload: Workload, row: Row) -> Support:
     if row.algorithm == FLOOR:
@@ -61,11 +57,10 @@ def able(workload: Workload, row: Row) -> Support:
     return answer
 
 
-def run(workload: Workload, device: str, wanted: Iterable[Row] | None = None, repeats: int = REPEATS) -> Run:
-    """Time every row (of those wanted) that can run, ``repeats`` times, one after the other in every turn, after a warm-up."""
+def run(workload: Workload, device: str, wanted: Iterable[Row] | None = None) -> Run:
+    """Time every row (of those wanted) that can run, one after the other in every turn, after a warm-up."""
     asked = list(rows(workload) if wanted is None else wanted)
     refused = {str(row): answer.reason for row in asked if not (answer := able(workload, row))}
-    seconds: dict[Row, list[float]] = {}
     kernels: dict[Row, str] = {}
     with ExitStack() as stack:
         workers: dict[Row, subprocess.Popen[str]] = {}
@@ -74,18 +69,15 @@ def run(workload: Workload, device: str, wanted: Iterable[Row] | None = None, re
                 workers[row] = stack.enter_context(_started(workload, row, device))
         for row, worker in workers.items():
             kernels[row] = _said(worker, row).removeprefix("ready ")
-        for turn in range(WARM_UP + repeats):
-            for row, worker in workers.items():
-                assert worker.stdin is not None
-                worker.stdin.write("step\n")
-                worker.stdin.flush()
-                took = float(_said(worker, row))
-                if turn >= WARM_UP:
-                    seconds.setdefault(row, []).append(took)
+        for _ in range(WARM_UP):
+            _turn(workers)
+        turns: list[dict[Row, float]] = []
+        while len(turns) < LEAST or (len(turns) < MOST and sum(sum(turn.values()) for turn in turns) < ENOUGH):
+            turns.append(_turn(workers))
         for worker in workers.values():
             assert worker.stdin is not None
             worker.stdin.close()
-    timed = [Timed(row, kernels[row], tuple(seconds[row]), *_counted(workload, row)) for row in workers]
+    timed = [Timed(row, kernels[row], tuple(turn[row] for turn in turns), *_counted(workload, row)) for row in workers]
     return Run(workload, device, tuple(timed), refused)
 
 
@@ -94,6 +86,17 @@ def _started(workload: Workload, row: Row, device: str) -> subprocess.Popen[str]
     asked["row"] = [row.algorithm, row.backend, dict(row.options)]
     command = [sys.executable, "-W", "ignore", "-m", "bench.speed.worker", json.dumps(asked)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _turn(workers: Mapping[Row, subprocess.Popen[str]]) -> dict[Row, float]:
+    """Seconds of one step of every row, one after the other."""
+    seconds = {}
+    for row, worker in workers.items():
+        assert worker.stdin is not None
+        worker.stdin.write("step\n")
+        worker.stdin.flush()
+        seconds[row] = float(_said(worker, row))
+    return seconds
 
 
 def _said(worker: subprocess.Popen[str], row: Row) -> str:
