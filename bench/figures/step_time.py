@@ -37,7 +37,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
             "timed in turns. Dots: median of the ratios turn by turn; lines: their quartiles."
             + (" Hollow: what the multiply-accumulates alone would predict." if predicted else "")
         ),
-        "origin": origin(paper, timed, f"median of {' or '.join(map(str, turns))} steps"),
+        "origin": origin(paper, timed, f"median of {' or '.join(map(str, turns))} turns"),
         "machine": machine,
         "network": network,
         "T": T,

@@ -207,9 +207,11 @@ def test_the_table_tells_what_is_met_and_what_was_not_measured() -> None:
 
 
 def test_the_floor_is_less_work_than_a_step() -> None:
-    run = turns.run(TINY, "cpu", TINY_ROWS[:2], repeats=2)
+    run = turns.run(TINY, "cpu", TINY_ROWS[:2])
     assert [timed.row for timed in run.timed] == list(TINY_ROWS[:2])
-    assert all(len(timed.seconds) == 2 and min(timed.seconds) > 0 for timed in run.timed)
+    (n,) = {len(timed.seconds) for timed in run.timed}
+    assert n == turns.MOST  # a tiny step never takes long enough to be timed less often
+    assert all(min(timed.seconds) > 0 for timed in run.timed)
     floor = min(timed.median for timed in run.timed if timed.row.algorithm == FLOOR)
     assert floor < min(timed.median for timed in run.timed if timed.row.algorithm != FLOOR)
     assert turns.run(TINY, "cpu", TINY_ROWS[-1:]).refused.keys() == {"ottt-a on spikingjelly-shipped"}

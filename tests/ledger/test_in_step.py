@@ -64,42 +64,53 @@ def test_every_generated_file_of_the_repository_is_in_step_with_its_results() ->
 def test_writing_again_changes_nothing(written: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*") if path.is_file()}
     assert report.write(written, trusting) == []
-    assert report.check(written, trusting) == []
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
-        ("README.md", "| reproduced | The VGG (sWS) for CIFAR-10 ", "| not reproduced | The VGG (sWS) for CIFAR-10 "),
-        ("README.md", "9,228,362", "9,228,363"),
-        ("reproductions/ottt/README.md", "not attempted |", "reproduced |"),
-        ("results/ledger.csv", ",reproduced,", ",partly,"),
-        ("results/cost.csv", "bptt", "sltt"),
-        ("plots/index.html", "9,228,362", "9,228,363"),
-        ("plots/ottt/memory_against_T.svg", "<path", "<path "),
-        ("plots/ottt/memory_against_T.json", "1", "2"),
-    ],
-)
-def test_a_file_that_was_changed_by_hand_is_named(copy: Path, file: str, old: str, new: str) -> None:
-    replaced(copy / file, old, new)
-    assert report.check(copy, trusting) == [file]
+def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
+    """Exit status and lines of ``python -m bench report --check`` in ``root``."""
+    monkeypatch.setattr(cli, "ROOT", root)
+    monkeypatch.setattr(cli, "fresh", trusting)
+    ended = CliRunner().invoke(cli.main, ["report", "--check"])
+    return ended.exit_code, ended.output.splitlines()
+
+
+def test_prose_around_the_generated_blocks_is_free(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced(copy / "README.md", "# spikecost", "# spikecost, by another name")
+    assert told(copy, monkeypatch) == (0, ["every generated file is in step with results/"])
 
 
 def test_a_verdict_changed_by_hand_fails_the_command(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "ROOT", copy)
-    monkeypatch.setattr(cli, "fresh", trusting)
-    in_step = CliRunner().invoke(cli.main, ["report", "--check"])
-    assert (in_step.exit_code, in_step.output) == (0, "every generated file is in step with results/\n")
     replaced(copy / "README.md", "| reproduced | The VGG (sWS)", "| partly | The VGG (sWS)")
-    out_of_step = CliRunner().invoke(cli.main, ["report", "--check"])
-    assert out_of_step.exit_code == 1
-    assert out_of_step.output.splitlines() == ["README.md", f"Error: {OUT_OF_STEP}"]
+    assert told(copy, monkeypatch) == (1, ["README.md", f"Error: {OUT_OF_STEP}"])
 
 
-def test_prose_around_the_generated_blocks_is_free(copy: Path) -> None:
-    replaced(copy / "README.md", "# spikecost", "# spikecost, by another name")
-    assert report.check(copy, trusting) == []
+CHANGED_BY_HAND = {  # file: what somebody put in the place of what
+    "README.md": ("9,228,362", "9,228,363"),
+    "reproductions/ottt/README.md": ("not attempted |", "reproduced |"),
+    "reproductions/skipper/README.md": ("not attempted |", "reproduced |"),
+    "results/ledger.csv": (",reproduced,", ",partly,"),
+    "results/cost.csv": ("bptt", "sltt"),
+    "plots/index.html": ("9,228,362", "9,228,363"),
+    "plots/ottt/memory_against_T.svg": ("<path", "<path "),
+    "plots/ottt/memory_against_T.json": ("1", "2"),
+}
+GONE = ("plots/ottt/step_macs.svg", "plots/skipper/step_macs.json")
+STRAY = "plots/ottt/once_upon_a_time.svg"  # a figure that nothing made
+
+
+def test_files_changed_gone_or_stray_are_each_named_and_put_right(written: Path, copy: Path) -> None:
+    for file, (old, new) in CHANGED_BY_HAND.items():
+        replaced(copy / file, old, new)
+    for file in GONE:
+        (copy / file).unlink()
+    (copy / STRAY).write_text("<svg/>")
+    assert sorted(report.check(copy, trusting)) == sorted([*CHANGED_BY_HAND, *GONE, STRAY])
+    changed = report.write(copy, trusting)
+    assert sorted(changed) == sorted(copy / file for file in (*CHANGED_BY_HAND, *GONE))
+    assert not (copy / STRAY).exists()
+    for file in (*CHANGED_BY_HAND, *GONE):
+        assert (copy / file).read_bytes() == (written / file).read_bytes()
 
 
 def test_a_record_that_was_removed_puts_the_ledger_out_of_step(copy: Path) -> None:
@@ -109,28 +120,11 @@ def test_a_record_that_was_removed_puts_the_ledger_out_of_step(copy: Path) -> No
         kept = [line for line in lines if not _is_parameters_of(line, "vgg-sws/cifar10")]
         assert len(kept) < len(lines)
         path.write_text("".join(kept), encoding="utf-8")
-    wrong = report.check(copy, trusting)
-    assert {"results/ledger.csv", "README.md", "reproductions/ottt/README.md", "plots/index.html"} <= set(wrong)
-    report.write(copy, trusting)
+    changed = report.write(copy, trusting)
+    wrong = ("results/ledger.csv", "README.md", "reproductions/ottt/README.md", "plots/index.html")
+    assert {copy / file for file in wrong} <= set(changed)
     (claim,) = [row for row in _csv(copy / "results" / "ledger.csv") if row["claim"] == "parameters-vgg-cifar10"]
     assert claim["verdict"] == "not attempted"
-
-
-def test_a_figure_that_nothing_made_is_named_and_taken_away(copy: Path) -> None:
-    stray = copy / "plots" / "ottt" / "once_upon_a_time.svg"
-    stray.write_text("<svg/>")
-    assert report.check(copy, trusting) == ["plots/ottt/once_upon_a_time.svg"]
-    assert report.write(copy, trusting) == []
-    assert not stray.exists()
-
-
-def test_a_file_that_is_gone_is_named_and_made_again(copy: Path) -> None:
-    gone = copy / "plots" / "index.html"
-    before = gone.read_bytes()
-    gone.unlink()
-    assert report.check(copy, trusting) == ["plots/index.html"]
-    assert report.write(copy, trusting) == [gone]
-    assert gone.read_bytes() == before
 
 
 def _is_parameters_of(line: str, network: str) -> bool:

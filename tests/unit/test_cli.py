@@ -240,13 +240,14 @@ def seconds(*arguments: str) -> float:
     return time.perf_counter() - began
 
 
-@pytest.mark.parametrize(
-    "arguments", [["-m", "bench", "list"], ["-m", "bench", "plan"], ["-c", "import bench.cli, bench.report"]]
-)
-def test_looking_takes_less_time_than_importing_torch_would(arguments: list[str]) -> None:
-    turns = [(seconds(*arguments), seconds("-c", "import torch")) for _ in range(3)]
-    looking, torch = map(min, zip(*turns, strict=True))
-    assert looking < torch
+LOOKING = (("-m", "bench", "list"), ("-m", "bench", "plan"), ("-c", "import bench.cli, bench.report"))
+
+
+def test_looking_takes_less_time_than_importing_torch_would() -> None:
+    """The least of some turns: what else the machine does only ever adds."""
+    turns = [[seconds(*command) for command in (*LOOKING, ("-c", "import torch"))] for _ in range(3)]
+    *looking, torch = map(min, zip(*turns, strict=True))
+    assert max(looking) < torch, looking
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["plan"]])
