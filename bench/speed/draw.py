@@ -24,14 +24,14 @@ def data(runs: Sequence[Run], machine: str, commit: str) -> dict[str, Any]:
             f"lines: their quartiles. At the right: that median, and peak live bytes at batch {PAPER_BATCH}, exact."
         ),
         "origin": {"caption": f"machine {machine} · commit {commit[:10]}"},
-        "groups": [{"heading": f"{run.workload}: {len(run.timed[0].seconds)} turns", "rows": _rows(run)} for run in shown],
+        "groups": [{"heading": f"{run.workload} ({len(run.timed[0].seconds)} turns)", "rows": _rows(run)} for run in shown],
     }
 
 
 def _rows(run: Run) -> list[dict[str, Any]]:
     floor = min((timed for timed in run.timed if timed.row.algorithm == FLOOR), key=lambda timed: timed.median)
-    others = sorted((timed for timed in run.timed if timed.row.algorithm != FLOOR), key=lambda timed: timed.median)
-    return [_row(run, timed, floor) for timed in others]
+    others = [_row(run, timed, floor) for timed in run.timed if timed.row.algorithm != FLOOR]
+    return sorted(others, key=lambda row: float(row["ratio"]))
 
 
 def _row(run: Run, timed: Timed, floor: Timed) -> dict[str, Any]:
