@@ -45,9 +45,11 @@ from bench.spec import (
     NetworkSpec,
     Residual,
     Scale,
+    ShortcutOf,
     Spike,
     Support,
     UserError,
+    every_layer,
     no,
 )
 
@@ -63,17 +65,10 @@ def kernel() -> str:
 def ships(spec: NetworkSpec, algorithm: str) -> Support:
     if algorithm != "bptt":
         return no(f"SpikingJelly's memory optimiser keeps BPTT's gradient: it has no {algorithm}")
-    for part in _flat(spec.layers):
+    for part in every_layer(spec.layers):
         if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten, Residual)):
             return no(f"no SpikingJelly layer in multi-step mode stands for {type(part).__name__}")
     return YES
-
-
-def _flat(layers: Sequence[Layer]) -> Iterator[Layer]:
-    for part in layers:
-        yield part
-        if isinstance(part, Residual):
-            yield from _flat((*part.pre, *part.body, *part.shortcut))
 
 
 class Arriving(nn.Identity):
@@ -94,15 +89,16 @@ class Unit(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """a = pre(x);  y = body(a) + (shortcut(a) if there is one, else x)."""
+    """a = pre(x);  y = body(a) + shortcut(x or a), the identity where it has no layers."""
 
-    def __init__(self, pre: nn.Module, body: nn.Module, shortcut: nn.Module | None) -> None:
+    def __init__(self, pre: nn.Module, body: nn.Module, shortcut: nn.Module, shortcut_of: ShortcutOf) -> None:
         super().__init__()
         self.pre, self.body, self.shortcut = pre, body, shortcut
+        self.shortcut_of = shortcut_of
 
     def forward(self, x: Tensor) -> Tensor:
         a = self.pre(x)
-        y: Tensor = self.body(a) + (x if self.shortcut is None else self.shortcut(a))
+        y: Tensor = self.body(a) + self.shortcut(a if self.shortcut_of == "activated" else x)
         return y
 
 
@@ -194,11 +190,11 @@ def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module,
             return kind(next(inputs), out, kernel, stride, padding, bias=bias, step_mode="m"), out
         case Dense(out, bias):
             return layer.Linear(next(inputs), out, bias=bias, step_mode="m"), out
-        case Residual(pre, body, shortcut):
+        case Residual(pre, body, shortcut, shortcut_of):
             first, inner = _chain(_parts(pre), channels, inputs)
             main, out = _chain(_parts(body), inner, inputs)
-            side, _ = _chain(_parts(shortcut), inner, inputs)
-            return ResidualBlock(nn.Sequential(*first), nn.Sequential(*main), nn.Sequential(*side) if side else None), out
+            side, _ = _chain(_parts(shortcut), inner if shortcut_of == "activated" else channels, inputs)
+            return ResidualBlock(nn.Sequential(*first), nn.Sequential(*main), nn.Sequential(*side), shortcut_of), out
         case BatchNorm():
             module = layer.BatchNorm2d(channels, step_mode="m")
         case Spike(spec):

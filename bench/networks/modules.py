@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bench.spec import Conv, Dense, NeuronSpec
+from bench.spec import Conv, Dense, NeuronSpec, ShortcutOf
 
 State = Any  # Tensor | None | list[State]; recursive, which no type checker follows through nn.Module
 Presynaptic = Literal["spikes", "analog"]
@@ -150,12 +150,13 @@ class DenseSynapse(Synapse):
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         bound = self.weight.shape[1] ** -0.5
-        if self.spec.init == "zero":
-            nn.init.zeros_(self.weight)
-        elif self.spec.init == "normal_0.01":
-            nn.init.normal_(self.weight, 0.0, 0.01, generator=generator)
-        else:
-            nn.init.uniform_(self.weight, -bound, bound, generator=generator)
+        match self.spec.init:
+            case "zero":
+                nn.init.zeros_(self.weight)
+            case "normal_0.01":
+                nn.init.normal_(self.weight, 0.0, 0.01, generator=generator)
+            case "default" | "default, zero bias":
+                nn.init.uniform_(self.weight, -bound, bound, generator=generator)
         if self.bias is not None:
             if self.spec.init == "default":
                 nn.init.uniform_(self.bias, -bound, bound, generator=generator)
@@ -308,18 +309,21 @@ class Chain(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """a = pre(x);  y = body(a) + (shortcut(a) if there is one, else x)."""
+    """a = pre(x);  y = body(a) + shortcut(x or a), the identity where there is none; ``shortcut_of`` says which it reads."""
 
-    def __init__(self, pre: Chain, body: Chain, shortcut: Chain | None) -> None:
+    def __init__(self, pre: Chain, body: Chain, shortcut: Chain | None, shortcut_of: ShortcutOf) -> None:
         super().__init__()
         self.pre, self.body, self.shortcut = pre, body, shortcut
+        self.shortcut_of = shortcut_of
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         pre, body, shortcut = state or (None, None, None)
         del state
         a, pre = self.pre(x, pre)
+        if self.shortcut_of == "activated":
+            x = a
         if self.shortcut is not None:
-            x, shortcut = self.shortcut(a, shortcut)
+            x, shortcut = self.shortcut(x, shortcut)
         y, body = self.body(a, body)
         return y + x, [pre, body, shortcut]
 

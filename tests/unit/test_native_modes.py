@@ -66,7 +66,7 @@ SPECS = {
         spec_of(
             "residual",
             *(Conv(4, bias=False), BatchNorm(), Spike(NEURON), Scale(1.5)),
-            Residual(FIRE, (Conv(6, stride=2), *FIRE, Conv(6)), (Conv(6, 1, 2, 0),)),
+            Residual(FIRE, (Conv(6, stride=2), *FIRE, Conv(6)), (Conv(6, 1, 2, 0),), "activated"),
             Residual((Spike(NEURON), Scale(2.0)), (Conv(6), Spike(NEURON), Conv(6), Gain(1.0, 0.5))),
             *FIRE,
             parameters=1426,
