@@ -30,7 +30,7 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from bench.backends.twin import draw_weights, fan_in
+from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.kernels.surrogate import derivative_
 from bench.spec import (
     YES,
@@ -47,6 +47,7 @@ from bench.spec import (
     Support,
     Surrogate,
     UserError,
+    choose,
     no,
 )
 
@@ -56,7 +57,7 @@ with warnings.catch_warnings():
 
 name = "snntorch-shipped"
 layerwise = False
-options: dict[str, object] = {"K": 1}
+options: dict[str, object] = {"K": 1, "init": "native"}
 
 
 def kernel() -> str:
@@ -100,7 +101,7 @@ class Times(nn.Module):
 class Shipped(nn.Sequential):
     """snnTorch's network of one NetworkSpec; a call is one time step and gives (spikes, potentials) of the readout."""
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: NetworkSpec, init: str) -> None:
         layers: list[nn.Module] = [Frames()]
         inputs, channels = fan_in(spec), spec.input[0]
         for part in spec.layers:
@@ -125,7 +126,7 @@ class Shipped(nn.Sequential):
                 case _:
                     raise TypeError(f"no snnTorch layer for {part}")
         super().__init__(*layers, _readout())
-        self.spec = spec
+        self.spec, self.init = spec, init
 
     def rewind(self) -> None:
         """The next call is given the first time step."""
@@ -146,7 +147,7 @@ class Shipped(nn.Sequential):
         return (module.mem for module in self.leaky())
 
     def reset_parameters(self, seed: int) -> None:
-        draw_weights(self, self.spec, seed)
+        draw_weights(self, self.spec, seed, self.init)
 
 
 def _leaky(spec: NeuronSpec) -> nn.Module:
@@ -202,10 +203,13 @@ class _Update:
         """Gradients are cleared by the update itself."""
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, K: int = 1) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(
+    spec: NetworkSpec, algorithm: str, device: str, K: int = 1, init: str = "native"
+) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has. The weights change every K steps."""
+    choose("initial weights", init, INITS)
     with torch.device(device):
-        net = Shipped(spec).to(device)
+        net = Shipped(spec, init).to(device)
 
     def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
         if not 1 <= K <= len(x):

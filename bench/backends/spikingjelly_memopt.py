@@ -32,7 +32,7 @@ from spikingjelly.activation_based.memopt import BitSpikeCompressor, checkpoint_
 from torch import Tensor, nn
 
 from bench.backends.spikingjelly import node
-from bench.backends.twin import draw_weights, fan_in
+from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -49,13 +49,14 @@ from bench.spec import (
     Spike,
     Support,
     UserError,
+    choose,
     every_layer,
     no,
 )
 
 name = "spikingjelly-memopt"
 layerwise = True
-options: dict[str, object] = {"level": 1}
+options: dict[str, object] = {"level": 1, "init": "native"}
 
 
 def kernel() -> str:
@@ -114,9 +115,9 @@ class Times(nn.Module):
 class Shipped(nn.Module):
     """SpikingJelly's network of one NetworkSpec: ``forward(x[T, B, ...]) -> [T, B, C]``; state lives in its nodes."""
 
-    def __init__(self, spec: NetworkSpec, level: int) -> None:
+    def __init__(self, spec: NetworkSpec, level: int, init: str) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.init = spec, init
         inputs = fan_in(spec)
         units: list[nn.Module] = []
         channels, spikes = spec.input[0], False
@@ -141,7 +142,7 @@ class Shipped(nn.Module):
         return (value for value in base.memories(self) if isinstance(value, Tensor))
 
     def reset_parameters(self, seed: int) -> None:
-        draw_weights(self, self.spec, seed)
+        draw_weights(self, self.spec, seed, self.init)
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,9 @@ def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module,
     return module, channels
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, level: int = 1) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(
+    spec: NetworkSpec, algorithm: str, device: str, level: int = 1, init: str = "native"
+) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has."""
     if level in (2, 3, 4):
         raise UserError(
@@ -222,8 +225,9 @@ def shipped(spec: NetworkSpec, algorithm: str, device: str, level: int = 1) -> t
         )
     if level not in (0, 1):
         raise UserError(f"{name}: level = {level!r}; use 0 (nothing) or 1 (checkpoints and spikes as bits)")
+    choose("initial weights", init, INITS)
     with torch.device(device):
-        net = Shipped(spec, level)
+        net = Shipped(spec, level, init)
 
     def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
         functional.reset_net(net)

@@ -15,7 +15,7 @@ from spikingjelly.activation_based import base, functional, layer, neuron, surro
 from spikingjelly.activation_based.learning.online_learning import ottt_online_training
 from torch import Tensor, nn
 
-from bench.backends.twin import fan_in
+from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -29,12 +29,13 @@ from bench.spec import (
     Scale,
     Spike,
     Support,
+    choose,
     no,
 )
 
 name = "spikingjelly-shipped"
 layerwise = False
-options: dict[str, object] = {}
+options: dict[str, object] = {"init": "native"}
 _NODES = {"ottt-a": neuron.OTTTLIFNode, "ottt-o": neuron.OTTTLIFNode, "sltt": neuron.SLTTLIFNode}
 
 
@@ -56,9 +57,9 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
 class Shipped(nn.Module):
     """SpikingJelly's network of one NetworkSpec; ``forward`` is one time step, state lives in its nodes."""
 
-    def __init__(self, spec: NetworkSpec, algorithm: str) -> None:
+    def __init__(self, spec: NetworkSpec, algorithm: str, init: str) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.init = spec, init
         layers: list[nn.Module] = []
         inputs = fan_in(spec)
         for part in spec.layers:
@@ -80,15 +81,7 @@ class Shipped(nn.Module):
                 yield from (value for value in module.memories() if isinstance(value, Tensor))
 
     def reset_parameters(self, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                if isinstance(module, nn.Conv2d):
-                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-                else:
-                    nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        draw_weights(self, self.spec, seed, self.init)
 
 
 class _Times(nn.Module):
@@ -143,10 +136,11 @@ class _Update:
         """Gradients are cleared by the update itself."""
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, init: str = "native") -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has."""
+    choose("initial weights", init, INITS)
     with torch.device(device):
-        net = Shipped(spec, algorithm)
+        net = Shipped(spec, algorithm, init)
 
     def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
         functional.reset_net(net)

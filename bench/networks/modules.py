@@ -43,6 +43,12 @@ def state_tensors(state: State) -> Iterator[Tensor]:
         yield state
 
 
+def aligned(net: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """Parameters, each with what it is ("weight", "gain" or "bias"), in an order that is the same for every implementation."""
+    found = ((name, getattr(module, name, None)) for module in net.modules() for name in ("weight", "gain", "bias"))
+    return [(name, parameter) for name, parameter in found if isinstance(parameter, nn.Parameter)]
+
+
 class Synapse(nn.Module):
     """Weights between two layers. ``presynaptic`` says whether its input is a linear image of spikes."""
 

@@ -24,7 +24,7 @@ from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
 from bench.networks.build import build
-from bench.networks.modules import Neurons
+from bench.networks.modules import Neurons, aligned
 from bench.probes.tape import tensors
 from bench.spec import Case, Measurement, NetworkSpec, NeuronSpec, seed_of
 from bench.training_step import training_step
@@ -104,8 +104,7 @@ def compare(reference: Response, other: Response) -> Comparison:
 
 def aligned_parameters(net: nn.Module) -> list[nn.Parameter]:
     """Parameters in an order that is the same for every implementation of one network."""
-    found = (getattr(module, name, None) for module in net.modules() for name in ("weight", "gain", "bias"))
-    return [parameter for parameter in found if isinstance(parameter, nn.Parameter)]
+    return [parameter for _, parameter in aligned(net)]
 
 
 def _batch(spec: NetworkSpec, case: Case) -> tuple[Tensor, Tensor]:
@@ -144,19 +143,18 @@ def _respond(case: Case, backend: str, x: Tensor, target: Tensor) -> Response:
 
 
 def draw(net: nn.Module, case: Case) -> None:
-    """The gate's weights: none is left at zero, where a difference could hide behind a factor of nothing.
+    """The gate's weights, whatever was there before: none is zero, where a difference could hide behind a factor of nothing.
 
     Neuron dropout is off, for every framework draws its masks in an order of its own.
     """
     generator = torch.Generator().manual_seed(seed_of("equivalence weights", case.network, case.seed))
     with torch.no_grad():
-        for parameter in aligned_parameters(net):
-            fan_in = parameter.shape[1:].numel() if parameter.dim() > 1 else 1
+        for name, parameter in aligned(net):
             noise = torch.randn(parameter.shape, generator=generator)
-            if fan_in > 1:
-                parameter.copy_(2 * noise * fan_in**-0.5)  # enough for the last layer of a deep network to fire
-            else:
-                parameter.add_(0.1 * noise)
+            if name == "weight" and parameter.dim() > 1:
+                parameter.copy_(2 * noise * parameter[0].numel() ** -0.5)  # enough for the last layer of a deep network to fire
+            else:  # biases are small; gains, and the weights of batch norm, near one
+                parameter.copy_(0.1 * noise + (name != "bias"))
     for module in net.modules():
         if isinstance(module, Neurons) or type(module).__name__ == "Dropout":
             module.training = False
