@@ -55,6 +55,9 @@ def support(network: str, algorithm: str, backend: str) -> Support:
     usable: Support = module.usable() if hasattr(module, "usable") else YES
     if not usable:
         return usable
+    has = backends.supports(module, networks.spec(network))
+    if not has:
+        return has
     if hasattr(module, "shipped"):
         answer: Support = module.ships(networks.spec(network), algorithm)
         return answer

@@ -6,7 +6,8 @@ A backend is a module with
     layerwise   whether a window of time steps runs layer by layer (True) or step by step (False)
     version()   of the framework
     kernel()    the kernel that runs on this machine, named in every record
-    neurons(spec) -> module (x[K, B, ...], v | None) -> (s[K, B, ...], v)
+    has(neuron) -> Support      whether it has just these neurons, surrogate and all; it never takes others in their place
+    neurons(neuron) -> module (x[K, B, ...], v | None) -> (s[K, B, ...], v)
     usable() -> Support         if it needs more than its framework
     arranged(net) -> net        if it runs a network in a way of its own
 
@@ -24,7 +25,7 @@ import importlib.metadata
 import importlib.util
 from types import ModuleType
 
-from bench.spec import YES, Support, UserError, choose, no
+from bench.spec import YES, NetworkSpec, Spike, Support, UserError, choose, every_layer, no
 
 _MODULES = {
     "native": ("bench.backends.native", "torch"),
@@ -70,6 +71,13 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(module_name(name))
     except ImportError as error:
         raise UserError(f"backend {name}: {framework(name)} is installed but cannot be imported: {error}") from error
+
+
+def supports(module: ModuleType, spec: NetworkSpec) -> Support:
+    """Whether a loaded backend has all neurons of a network."""
+    neurons = dict.fromkeys(layer.neuron for layer in every_layer(spec.layers) if isinstance(layer, Spike))
+    answers: list[Support] = [module.has(neuron) for neuron in neurons]
+    return next((answer for answer in answers if not answer), YES)
 
 
 def version(name: str) -> str:

@@ -57,7 +57,7 @@ with warnings.catch_warnings():
 
 name = "snntorch-shipped"
 layerwise = False
-options: dict[str, object] = {"K": 1, "init": "native"}
+options: dict[str, object] = {"K": 2, "init": "native"}  # K as algorithms/tbptt.py has it; snnTorch's own default is 1
 
 
 def kernel() -> str:
@@ -72,8 +72,14 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
             return no(f"snnTorch's TBPTT sees the neurons of a chain of layers alone: it has no {type(part).__name__}")
         if isinstance(part, Conv) and part.standardised:
             return no("snnTorch has no convolution with standardised weights")
-        if isinstance(part, Spike) and not part.neuron.detach_reset:
-            return no("snnTorch's reset is always detached; this network's neurons pass the gradient through it")
+        if isinstance(part, Spike) and not (able := has(part.neuron)):
+            return able
+    return YES
+
+
+def has(spec: NeuronSpec) -> Support:
+    if not spec.detach_reset:
+        return no("snnTorch's reset is always detached; this network's neurons pass the gradient through it")
     return YES
 
 
@@ -150,14 +156,16 @@ class Shipped(nn.Sequential):
         draw_weights(self, self.spec, seed, self.init)
 
 
+_RESET = {"soft": "subtract", "hard": "zero"}
+
+
 def _leaky(spec: NeuronSpec) -> nn.Module:
-    reset = "subtract" if spec.reset == "soft" else "zero"
     with torch.device("cpu"):  # its constructor reads values, which device 'meta' has none of
         leaky: nn.Module = snntorch.Leaky(
             beta=spec.decay,
             threshold=spec.threshold,
             spike_grad=_surrogate(spec.surrogate),
-            reset_mechanism=reset,
+            reset_mechanism=_RESET[spec.reset],
             init_hidden=True,
         )
     return leaky
@@ -175,7 +183,7 @@ def _surrogate(spec: Surrogate) -> Callable[[Tensor], Tensor]:
         own: Callable[[Tensor], Tensor] = surrogate.sigmoid(spec.alpha)
     else:
         own = surrogate.custom_surrogate(lambda x, grad, spikes: derivative_(x.clone(), spec).mul_(grad))
-    return own
+    return lambda x: own(x).to(x.dtype)  # its spikes are float32 whatever the potentials are
 
 
 class _Criterion:
@@ -204,7 +212,7 @@ class _Update:
 
 
 def shipped(
-    spec: NetworkSpec, algorithm: str, device: str, K: int = 1, init: str = "native"
+    spec: NetworkSpec, algorithm: str, device: str, K: int = 2, init: str = "native"
 ) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has. The weights change every K steps."""
     choose("initial weights", init, INITS)

@@ -31,7 +31,7 @@ from spikingjelly.activation_based import base, functional, layer, neuron
 from spikingjelly.activation_based.memopt import BitSpikeCompressor, checkpoint_module
 from torch import Tensor, nn
 
-from bench.backends.spikingjelly import node
+from bench.backends.spikingjelly import has, node
 from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.spec import (
     YES,
@@ -54,6 +54,8 @@ from bench.spec import (
     no,
 )
 
+__all__ = ["has", "kernel", "layerwise", "name", "options", "shipped", "ships"]
+
 name = "spikingjelly-memopt"
 layerwise = True
 options: dict[str, object] = {"level": 1, "init": "native"}
@@ -69,6 +71,8 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
     for part in every_layer(spec.layers):
         if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten, Residual)):
             return no(f"no SpikingJelly layer in multi-step mode stands for {type(part).__name__}")
+        if isinstance(part, Spike) and not (able := has(part.neuron)):
+            return able
     return YES
 
 

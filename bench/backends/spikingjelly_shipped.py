@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from spikingjelly.activation_based import base, functional, layer, neuron, surrogate
+from spikingjelly.activation_based import base, functional, layer, neuron
 from spikingjelly.activation_based.learning.online_learning import ottt_online_training
 from torch import Tensor, nn
 
+from bench.backends import spikingjelly
 from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.spec import (
     YES,
@@ -49,9 +50,15 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
     for part in spec.layers:
         if not isinstance(part, (Conv, Dense, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten)):
             return no(f"SpikingJelly's OTTTSequential is a chain of layers: it has no {type(part).__name__}")
-        if isinstance(part, Spike) and part.neuron.decay == 1:
-            return no("SpikingJelly's OTTT and SLTT nodes leak: decay = 1 has no tau")
+        if isinstance(part, Spike) and not (able := has(part.neuron)):
+            return able
     return YES
+
+
+def has(spec: NeuronSpec) -> Support:
+    if spec.decay == 1:
+        return no("SpikingJelly's OTTT and SLTT nodes leak: decay = 1 has no tau")
+    return spikingjelly.has(spec)
 
 
 class Shipped(nn.Module):
@@ -93,19 +100,6 @@ class _Times(nn.Module):
         return x * self.factor
 
 
-def _node(spec: NeuronSpec, algorithm: str) -> nn.Module:
-    smooth = surrogate.Sigmoid if spec.surrogate.kind == "sigmoid" else surrogate.PiecewiseQuadratic
-    node: nn.Module = _NODES[algorithm](
-        tau=1 / (1 - spec.decay),
-        decay_input=False,
-        v_threshold=spec.threshold,
-        v_reset=None if spec.reset == "soft" else 0.0,
-        surrogate_function=smooth(spec.surrogate.alpha),
-        detach_reset=spec.detach_reset,
-    )
-    return node
-
-
 def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module]:
     match part:
         case Conv(out, kernel, stride, padding, bias, standardised):
@@ -114,7 +108,7 @@ def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module
         case Dense(out, bias):
             return [layer.Linear(next(inputs), out, bias=bias)]
         case Spike(spec, dropout):
-            return [_node(spec, algorithm), *([layer.Dropout(dropout)] if dropout else [])]
+            return [_NODES[algorithm](**spikingjelly.settings(spec)), *([layer.Dropout(dropout)] if dropout else [])]
         case Scale(factor):
             return [_Times(factor)]
         case AvgPool(kernel, stride, padding):
