@@ -58,9 +58,10 @@ def test_a_framework_equals_native_at_the_papers_width():
     assert_opens(case_of("vgg-sws/cifar10", "bptt", "spikingjelly", T=2))
 
 
+@pytest.mark.parametrize("network", [SMALL, "lenet/dvs-gesture"])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_what_spikingjelly_ships_equals_native(algorithm):
-    assert_opens(case_of(SMALL, algorithm, "spikingjelly-shipped"))
+def test_what_spikingjelly_ships_equals_native(algorithm, network):
+    assert_opens(case_of(network, algorithm, "spikingjelly-shipped"))
 
 
 @pytest.mark.parametrize("network", [SMALL, "custom/n-mnist", "resnet20/cifar10"])
