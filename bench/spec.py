@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -182,6 +182,17 @@ class Loop:
 Layer = Conv | Dense | BatchNorm | Spike | Scale | Gain | AvgPool | AdaptiveAvgPool | Flatten | ReLU | Residual | Loop
 
 
+def every_layer(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """All of them, also those that residual blocks and loops are made of."""
+    for layer in layers:
+        yield layer
+        match layer:
+            case Residual(pre, body, shortcut):
+                yield from every_layer((*pre, *body, *shortcut))
+            case Loop(entry, body, feedback):
+                yield from every_layer((*entry, *body, *feedback))
+
+
 @dataclass(frozen=True)
 class NetworkSpec:
     """What is trained.
@@ -199,12 +210,17 @@ class NetworkSpec:
     source: str
     encoding: Literal["static", "frames"] = "static"
 
+    @property
+    def neuron_layers(self) -> int:
+        """The number of layers of neurons, on every backend."""
+        return sum(isinstance(layer, Spike) for layer in every_layer(self.layers))
+
 
 # --------------------------------------------------------------------------- cases
 
 PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "cuda-memory", "longest", "activity", "events")
 SCALES = ("smoke", "laptop", "full")
-PROBE_OPTIONS = ("epochs", "repeats", "test_images", "train_images")  # options of a case that are no algorithm's
+PROBE_OPTIONS = ("accumulate", "epochs", "repeats", "test_images", "train_images")  # options of a case that are no algorithm's
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import snntorch
@@ -32,6 +33,7 @@ from torch import Tensor, nn
 
 from bench.backends.twin import draw_weights, fan_in
 from bench.kernels.surrogate import derivative_
+from bench.options import Declared, whole, within
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -46,7 +48,6 @@ from bench.spec import (
     Spike,
     Support,
     Surrogate,
-    UserError,
     no,
 )
 
@@ -56,7 +57,18 @@ with warnings.catch_warnings():
 
 name = "snntorch-shipped"
 layerwise = False
-options: dict[str, object] = {"K": 1}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    K: int = whole(1, "time steps of a window, after each of which the weights change", least=1)
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        within(self.K, T, name)
+
+    @property
+    def updates_once(self) -> bool:
+        return False
 
 
 def kernel() -> str:
@@ -133,6 +145,13 @@ class Shipped(nn.Sequential):
             if isinstance(module, Frames):
                 module.t = 0
 
+    def outputs(self, x: Tensor) -> Tensor:
+        """x [T, B, ...] from the zero state -> the readout's potentials [T, B, C]."""
+        for layer in self.leaky():
+            layer.reset_mem()
+        self.rewind()
+        return torch.stack([self(x)[1] for _ in x])
+
     def leaky(self) -> list[Any]:
         return [module for module in self if isinstance(module, snntorch.Leaky)]
 
@@ -202,19 +221,20 @@ class _Update:
         """Gradients are cleared by the update itself."""
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, K: int = 1) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has. The weights change every K steps."""
     with torch.device(device):
         net = Shipped(spec).to(device)
 
-    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-        if not 1 <= K <= len(x):
-            raise UserError(f"{name}: K = {K} of T = {len(x)} steps; use 1 <= K <= T")
+    def train_step(
+        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
+    ) -> Tensor:
+        within(options.K, len(x), name)
         snntorch.SpikingNeuron.instances = net.leaky()
         net.rewind()
         criterion = _Criterion(loss)
         batches = [(x, x.new_zeros(x.shape[1]))]  # the target is in the loss
-        TBPTT(net, batches, _Update(update), criterion, num_steps=len(x), time_var=False, device=x.device, K=K)
+        TBPTT(net, batches, _Update(update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K)
         if criterion.total is None:
             raise ValueError("a sequence of no time steps has no gradient")
         return criterion.total

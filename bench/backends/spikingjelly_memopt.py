@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from spikingjelly.activation_based import base, functional, layer, neuron
@@ -33,6 +34,7 @@ from torch import Tensor, nn
 
 from bench.backends.spikingjelly import node
 from bench.backends.twin import draw_weights, fan_in
+from bench.options import Declared, checked
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -53,7 +55,20 @@ from bench.spec import (
 
 name = "spikingjelly-memopt"
 layerwise = True
-options: dict[str, object] = {"level": 1}
+
+
+def _check_level(name: str, value: Any) -> None:
+    if type(value) is int and value in (2, 3, 4):
+        raise UserError(
+            f"level = {value} needs CUDA: it searches by measuring a GPU's peak memory for one batch; use level 0 or 1"
+        )
+    if type(value) is not int or value not in (0, 1):
+        raise UserError(f"level = {value!r}; use 0 (nothing) or 1 (checkpoints and spikes as bits)")
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    level: int = checked(1, "0 or 1", "how much memory is saved", _check_level)
 
 
 def kernel() -> str:
@@ -133,6 +148,12 @@ class Shipped(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.units(x)
+        return out
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """x [T, B, ...] from the zero state -> [T, B, C]."""
+        functional.reset_net(self)
+        out: Tensor = self(x)
         return out
 
     def neurons(self) -> list[nn.Module]:
@@ -218,20 +239,15 @@ def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module,
     return module, channels
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, level: int = 1) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has."""
-    if level in (2, 3, 4):
-        raise UserError(
-            f"{name}: level = {level} needs CUDA: it searches by measuring a GPU's peak memory for one batch; use level 0 or 1"
-        )
-    if level not in (0, 1):
-        raise UserError(f"{name}: level = {level!r}; use 0 (nothing) or 1 (checkpoints and spikes as bits)")
     with torch.device(device):
-        net = Shipped(spec, level)
+        net = Shipped(spec, options.level)
 
-    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-        functional.reset_net(net)
-        outs: Tensor = net(x)
+    def train_step(
+        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
+    ) -> Tensor:
+        outs = net.outputs(x)
         loss(outs).backward()
         update()
         return outs.detach().sum(0)

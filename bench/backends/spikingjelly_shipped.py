@@ -8,6 +8,7 @@ can be expressed so; residual and feedback networks cannot.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from spikingjelly.activation_based.learning.online_learning import ottt_online_t
 from torch import Tensor, nn
 
 from bench.backends.twin import fan_in
+from bench.options import Declared
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -34,8 +36,12 @@ from bench.spec import (
 
 name = "spikingjelly-shipped"
 layerwise = False
-options: dict[str, object] = {}
 _NODES = {"ottt-a": neuron.OTTTLIFNode, "ottt-o": neuron.OTTTLIFNode, "sltt": neuron.SLTTLIFNode}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    """None."""
 
 
 def kernel() -> str:
@@ -67,6 +73,11 @@ class Shipped(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.layers(x)
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """x [T, B, ...] from the zero state -> [T, B, C]; in evaluation mode, where nodes pass on spikes without traces."""
+        functional.reset_net(self)
+        return torch.stack([self(x_t) for x_t in x])
 
     def neurons(self) -> list[nn.Module]:
         return [module for module in self.modules() if isinstance(module, neuron.LIFNode)]
@@ -143,12 +154,14 @@ class _Update:
         """Gradients are cleared by the update itself."""
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has."""
     with torch.device(device):
         net = Shipped(spec, algorithm)
 
-    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
+    def train_step(
+        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
+    ) -> Tensor:
         functional.reset_net(net)
         batch_first = x.transpose(0, 1)
         targets = torch.zeros(batch_first.shape[:2], dtype=torch.long, device=x.device)
