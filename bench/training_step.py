@@ -53,7 +53,7 @@ def recipe(algorithm: str, backend: str, told: Mapping[str, Any]) -> Recipe:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """``forward_backward(x[T, B, ...], target[B], update, weight)`` trains on one batch and returns the summed outputs [B, C].
+    """``forward_backward(x[T, B, ...], target[B], update, weight = 1)`` trains on one batch and returns the summed outputs [B, C].
 
     ``update`` is called whenever the algorithm would change the weights from the gradients in ``.grad``; the loss is multiplied
     by ``weight``.
@@ -61,18 +61,18 @@ class TrainingStep:
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
-    forward_backward: Callable[[Tensor, Tensor, Update, float], Tensor]
+    forward_backward: Callable[..., Tensor]
     kernel: str
     recipe: Recipe
 
     def run(self, x: Tensor, target: Tensor) -> Tensor:
         """Train on one batch: the weights change."""
-        return self.forward_backward(x, target, self.update, 1.0)
+        return self.forward_backward(x, target, self.update)
 
     def gradients(self, x: Tensor, target: Tensor) -> Tensor:
         """Leave the batch's gradients in ``.grad``; no weight changes (OTTT-O then gathers what OTTT-A does)."""
         self.optimizer.zero_grad(set_to_none=True)
-        return self.forward_backward(x, target, lambda: None, 1.0)
+        return self.forward_backward(x, target, lambda: None)
 
     def gather(self, x: Tensor, target: Tensor, weight: float) -> Tensor:
         """Add ``weight`` times the batch's gradients to ``.grad``; ``update`` then changes the weights. Once a batch alone."""
@@ -160,7 +160,7 @@ def training_step(
         net.reset_parameters(seed_of("weights", network, seed))
     net.train()
 
-    def forward_backward(x: Tensor, target: Tensor, update: Update, weight: float) -> Tensor:
+    def forward_backward(x: Tensor, target: Tensor, update: Update, weight: float = 1.0) -> Tensor:
         out: Tensor = train_step(net, x, InstantaneousLoss(target, x.shape[0], chosen.loss.alpha, weight), update, chosen.rule)
         return out
 

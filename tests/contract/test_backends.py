@@ -185,7 +185,7 @@ def test_what_is_shipped_starts_from_the_native_weights(name, algorithm):
 
 @pytest.mark.parametrize("name", [name for name in backends.names() if name.endswith(("-shipped", "-memopt"))])
 def test_what_is_shipped_refuses_what_it_does_not_know(name):
-    module = installed(name)
+    installed(name)
     algorithm = {"spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}.get(name, "sltt")
     network = NETWORK if algorithm == "sltt" else "custom/n-mnist"
     with pytest.raises(UserError, match=rf"{algorithm} on {name} has no option 'segments': .*it takes .*alpha, "):

@@ -186,9 +186,11 @@ def test_segments_of_any_lengths_are_bptt(monkeypatch: pytest.MonkeyPatch, lengt
     assert furthest(exact, gradients(monkeypatch, spec, "checkpointed", "native", 9, lengths=lengths)[0]) < 1e-10
 
 
-@pytest.mark.parametrize("lengths", [[3, 4], [10, -1], [0, 9]])
-def test_lengths_that_do_not_cover_the_sequence_are_refused(monkeypatch: pytest.MonkeyPatch, lengths: list[int]) -> None:
-    with pytest.raises(UserError, match=rf"add up to {sum(lengths)}, not T = 9, or one is below 1"):
+@pytest.mark.parametrize(("lengths", "reason"), [([3, 4], "add up to 7, not T = 9"), ([10, -1], ">= 1"), ([0, 9], ">= 1")])
+def test_lengths_that_do_not_cover_the_sequence_are_refused(
+    monkeypatch: pytest.MonkeyPatch, lengths: list[int], reason: str
+) -> None:
+    with pytest.raises(UserError, match=reason):
         gradients(monkeypatch, NETWORKS["plain"], "checkpointed", "native", 9, lengths=lengths)
 
 

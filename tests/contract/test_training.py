@@ -1,0 +1,170 @@
+"""What ``support`` says yes to trains, is evaluated, has firing rates and goes on from a checkpoint; all else is refused first.
+
+Walked over every algorithm, every backend and four kinds of networks; the full product behind the marker ``full``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench import algorithms, backends, networks, training
+from bench.probes.train import firing_rates
+from bench.spec import (
+    AvgPool,
+    BatchNorm,
+    Case,
+    Conv,
+    Dense,
+    Flatten,
+    Layer,
+    Loop,
+    NetworkSpec,
+    NeuronSpec,
+    Residual,
+    Spike,
+    UserError,
+)
+from bench.training_step import TrainingStep, support, training_step
+
+NEURON = NeuronSpec(decay=0.5, threshold=0.3)
+T, BATCH, CLASSES = 6, 3, 3
+HEAD: tuple[Layer, ...] = (AvgPool(2, 2), Flatten(), Dense(CLASSES, init="default"))
+
+
+def network(name: str, layers: tuple[Layer, ...], parameters: int) -> NetworkSpec:
+    return NetworkSpec(name, (2, 4, 4), CLASSES, (*layers, *HEAD), NEURON, parameters, "these tests", "frames")
+
+
+NETWORKS = {
+    spec.name: spec
+    for spec in (
+        network("chain", (Conv(4), Spike(NEURON), Conv(4), Spike(NEURON)), 275),
+        network("residual", (Conv(4), Residual((Spike(NEURON),), (Conv(4), Spike(NEURON), Conv(4))), Spike(NEURON)), 423),
+        network("batch norm", (Conv(4, bias=False), BatchNorm(), Spike(NEURON), Conv(4), Spike(NEURON)), 279),
+        network("feedback", (Loop((Conv(4),), (Spike(NEURON), Conv(4), Spike(NEURON)), (Conv(4),)),), 423),
+    )
+}
+IN_CI = {  # every algorithm and every backend at least once on every kind of network that it takes
+    (algorithm, backend, network)
+    for algorithm in algorithms.names()
+    for backend in backends.names()
+    for network in NETWORKS
+    if algorithm in ("bptt", "ottt-a", "skipper", "local")
+    or backend in ("native", "native-small")
+    or backend.endswith("-shipped")
+}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "spec", lambda name: NETWORKS[name])
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", -1.0)
+
+
+@dataclass(frozen=True)
+class Samples:
+    train_y: Tensor
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Two batches to train on and one to test on."""
+
+    seed: int = 0
+
+    @property
+    def samples(self) -> Samples:
+        return Samples(torch.arange(2 * BATCH) % CLASSES)
+
+    def batches(self, batch: int) -> int:
+        return -(-len(self.samples.train_y) // batch)
+
+    def _batch(self, i: int, steps: int, batch: int) -> tuple[Tensor, Tensor]:
+        x = torch.randn(steps, 2 * BATCH, 2, 4, 4, generator=torch.Generator().manual_seed(self.seed))
+        return x[:, i * batch : (i + 1) * batch], self.samples.train_y[i * batch : (i + 1) * batch]
+
+    def training_batches(self, epoch: int, steps: int, batch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from (self._batch(i, steps, batch) for i in range(start, self.batches(batch)))
+
+    def test_batches(self, steps: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        yield self._batch(0, steps, batch)
+        yield self._batch(1, steps, batch)
+
+
+class Killed(Exception):
+    """The training ends here."""
+
+
+def product() -> Iterator[Any]:
+    for algorithm in algorithms.names():
+        for backend in backends.names():
+            for name in NETWORKS:
+                marks = [] if (algorithm, backend, name) in IN_CI else [pytest.mark.full]
+                yield pytest.param(algorithm, backend, name, id=f"{algorithm}, {backend}, {name}", marks=marks)
+
+
+def trained(case: Case, step: TrainingStep, checkpoint: Path, **more: Any) -> list[tuple[float, float]]:
+    data: Any = Noise()
+    return [(e.train_loss, e.test_accuracy) for e in training.train(case, step, data, epochs=1, checkpoint=checkpoint, **more)]
+
+
+@pytest.mark.parametrize(("algorithm", "backend", "name"), list(product()))
+def test_what_is_supported_trains_and_resumes_and_is_evaluated(algorithm: str, backend: str, name: str, tmp_path: Path) -> None:
+    answer = support(name, algorithm, backend, T=T)
+    if not answer:
+        assert answer.reason
+        if not backends.available(backend):
+            pytest.skip(answer.reason)
+        with pytest.raises(UserError, match=".") as refused:
+            training_step(name, algorithm, backend)
+        assert answer.reason in str(refused.value)
+        return
+    case = Case("tests", "training", name, algorithm, backend, T, BATCH)
+    whole, killed, resumed = (training_step(name, algorithm, backend, optimizer="adam", lr=0.01) for _ in range(3))
+    history = trained(case, whole, tmp_path / "whole")
+
+    def kill(progress: Any) -> None:
+        if progress.done > BATCH:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(case, killed, tmp_path / "cut", report=kill)
+    assert trained(case, resumed, tmp_path / "cut") == history
+    for one, other in zip(whole.net.parameters(), resumed.net.parameters(), strict=True):
+        assert torch.equal(one, other)
+        assert bool(torch.isfinite(one).all())
+
+    data: Any = Noise()
+    rates = firing_rates(whole, data, case)
+    assert list(rates) == ["all", *(f"layer {i + 1}" for i in range(NETWORKS[name].neuron_layers))]
+    assert all(0 <= rate <= 1 for rate in rates.values())
+    assert rates["all"] > 0
+    first, second = (out for _, out in training.outputs(whole.net, data, T, BATCH))
+    [again] = [out for _, out in training.outputs(whole.net, Backwards(), T, BATCH)][1:]  # type: ignore[arg-type]
+    assert torch.equal(first, again)  # nothing is left of the batch before
+    assert not torch.equal(first, second)
+
+
+class Backwards(Noise):
+    """The test batches in the other order."""
+
+    def test_batches(self, steps: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from reversed(list(super().test_batches(steps, batch)))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("backend", backends.names())
+def test_layers_of_neurons_are_as_many_on_every_backend(backend: str, name: str) -> None:
+    algorithm = {"spikingjelly-shipped": "sltt", "snntorch-shipped": "tbptt"}.get(backend, "bptt")
+    answer = support(name, algorithm, backend)
+    if not answer:
+        pytest.skip(answer.reason)
+    net: Any = training_step(name, algorithm, backend, device="meta").net
+    assert len(net.neurons()) == NETWORKS[name].neuron_layers
