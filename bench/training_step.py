@@ -53,7 +53,7 @@ def recipe(algorithm: str, backend: str, told: Mapping[str, Any]) -> Recipe:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """``forward_backward(x[T, B, ...], target[B], update, weight = 1)`` trains on one batch and returns the summed outputs [B, C].
+    """``forward_backward(x[T, B, ...], target[B], update, weight = 1)`` trains on one batch; returns the summed outputs [B, C].
 
     ``update`` is called whenever the algorithm would change the weights from the gradients in ``.grad``; the loss is multiplied
     by ``weight``.

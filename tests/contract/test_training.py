@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ from bench.spec import (
     Spike,
     UserError,
 )
-from bench.training_step import TrainingStep, support, training_step
+from bench.training_step import TrainingStep, check, support, training_step
 
 NEURON = NeuronSpec(decay=0.5, threshold=0.3)
 T, BATCH, CLASSES = 6, 3, 3
@@ -87,8 +87,8 @@ class Noise:
         return -(-len(self.samples.train_y) // batch)
 
     def _batch(self, i: int, steps: int, batch: int) -> tuple[Tensor, Tensor]:
-        x = torch.randn(steps, 2 * BATCH, 2, 4, 4, generator=torch.Generator().manual_seed(self.seed))
-        return x[:, i * batch : (i + 1) * batch], self.samples.train_y[i * batch : (i + 1) * batch]
+        x, y = torch.randn(steps, 2 * BATCH, 2, 4, 4, generator=torch.Generator().manual_seed(self.seed)), self.samples.train_y
+        return x[:, : len(y)][:, i * batch : (i + 1) * batch], y[i * batch : (i + 1) * batch]
 
     def training_batches(self, epoch: int, steps: int, batch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         yield from (self._batch(i, steps, batch) for i in range(start, self.batches(batch)))
@@ -122,7 +122,7 @@ def test_what_is_supported_trains_and_resumes_and_is_evaluated(algorithm: str, b
         assert answer.reason
         if not backends.available(backend):
             pytest.skip(answer.reason)
-        with pytest.raises(UserError, match=".") as refused:
+        with pytest.raises(UserError, match=r".") as refused:
             training_step(name, algorithm, backend)
         assert answer.reason in str(refused.value)
         return
@@ -168,3 +168,114 @@ def test_layers_of_neurons_are_as_many_on_every_backend(backend: str, name: str)
         pytest.skip(answer.reason)
     net: Any = training_step(name, algorithm, backend, device="meta").net
     assert len(net.neurons()) == NETWORKS[name].neuron_layers
+
+
+class FiveImages(Noise):
+    """Batches of which the last is smaller."""
+
+    @property
+    def samples(self) -> Samples:
+        return Samples(torch.tensor([0, 1, 2, 1, 0]))
+
+
+@pytest.mark.parametrize("data", [Noise(), FiveImages()], ids=["6 samples", "5 samples"])
+def test_gathering_over_batches_is_training_on_larger_ones(data: Any, tmp_path: Path) -> None:
+    """Two batches of 2 are one of 4; what is left at the end of an epoch is an update of its own. Killed in between, too."""
+
+    def weights(batch: int, accumulate: int, kill_after: int = 0) -> list[Tensor]:
+        case = Case("tests", "training", "chain", "bptt", "native", T, batch)
+        checkpoint = tmp_path / f"{batch} {accumulate} {kill_after}"
+        seen: list[Any] = []
+
+        def report(progress: Any) -> None:
+            seen.append(progress)
+            if len(seen) == kill_after:
+                raise Killed
+
+        if kill_after:
+            with pytest.raises(Killed):
+                training.train(case, step_of(), data, epochs=2, checkpoint=checkpoint, accumulate=accumulate, report=report)
+        step = step_of()
+        training.train(case, step, data, epochs=2, checkpoint=checkpoint, accumulate=accumulate)
+        return list(step.net.parameters())
+
+    def step_of() -> TrainingStep:
+        step = training_step("chain", "bptt", "native", optimizer="sgd", lr=0.05)
+        step.net.double()
+        return step
+
+    data = Doubles(data)
+    for found in (weights(2, 2), weights(2, 2, kill_after=2), weights(2, 2, kill_after=4), weights(1, 4, kill_after=3)):
+        for one, other in zip(found, weights(4, 1), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+@dataclass(frozen=True)
+class Doubles:
+    """The same data in double precision."""
+
+    of: Noise
+
+    @property
+    def samples(self) -> Samples:
+        return self.of.samples
+
+    def batches(self, batch: int) -> int:
+        return self.of.batches(batch)
+
+    def training_batches(self, *about: int) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from ((x.double(), y) for x, y in self.of.training_batches(*about))
+
+    def test_batches(self, *about: int) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from ((x.double(), y) for x, y in self.of.test_batches(*about))
+
+
+def test_gathering_is_refused_where_weights_change_within_a_batch() -> None:
+    for algorithm, backend in (("ottt-o", "native"), ("ottt-o", "spikingjelly-shipped"), ("tbptt", "snntorch-shipped")):
+        case = Case("tests", "training", "chain", algorithm, backend, T, BATCH, options=(("accumulate", 2),))
+        if backends.available(backend):
+            assert "use accumulate = 1" in check(case).reason
+    assert check(Case("tests", "training", "chain", "bptt", "native", T, BATCH, options=(("accumulate", 2),)))
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "epochs", "said"),
+    [
+        ("chain", {"lr": 0.02}, 1, "lr was 0.01 and is 0.02"),
+        ("chain", {"optimizer": "adamw", "lr": 0.01}, 1, "optimizer was 'sgd' and is 'adamw'"),
+        ("residual", {}, 1, "network was 'chain' and is 'residual'"),
+        ("chain", {}, 2, "epochs was 1 and is 2"),
+    ],
+    ids=["rate", "optimizer", "network", "epochs"],
+)  # fmt: skip
+def test_a_checkpoint_of_another_training_is_refused_by_what_differs(
+    network: str, options: dict[str, Any], epochs: int, said: str, tmp_path: Path
+) -> None:
+    def train(network: str, epochs: int, **options: Any) -> None:
+        case, data = Case("tests", "training", network, "bptt", "native", T, BATCH), cast(Any, Noise())
+        step = training_step(network, "bptt", "native", **{"lr": 0.01, **options})
+        training.train(case, step, data, epochs=epochs, checkpoint=tmp_path / "c")
+
+    train("chain", 1)
+    with pytest.raises(UserError, match=f"{said}.*or remove .* to begin anew"):
+        train(network, epochs, **options)
+
+
+def test_a_checkpoint_of_other_code_or_layers_or_half_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, data = Case("tests", "training", "chain", "bptt", "native", T, BATCH), cast(Any, Noise())
+
+    def train() -> None:
+        training.train(case, training_step("chain", "bptt", "native"), data, epochs=1, checkpoint=tmp_path / "c")
+
+    train()
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "code_digest", lambda *_: "other")
+        with pytest.raises(UserError, match=r"code was '[0-9a-f]{12}' and is 'other'"):
+            train()
+    with monkeypatch.context() as patch:
+        patch.setitem(NETWORKS, "chain", network("chain", (Conv(5), Spike(NEURON)), 158))
+        with pytest.raises(UserError, match="holds the weights of other layers than chain has now"):
+            train()
+    (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:1000])
+    with pytest.raises(UserError, match="cannot be read; remove it to begin anew"):
+        train()
