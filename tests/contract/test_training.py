@@ -5,7 +5,7 @@ Walked over every algorithm, every backend and four kinds of networks; the full 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -51,15 +51,12 @@ NETWORKS = {
         network("feedback", (Loop((Conv(4),), (Spike(NEURON), Conv(4), Spike(NEURON)), (Conv(4),)),), 423),
     )
 }
-IN_CI = {  # every algorithm and every backend at least once on every kind of network that it takes
-    (algorithm, backend, network)
-    for algorithm in algorithms.names()
-    for backend in backends.names()
-    for network in NETWORKS
-    if algorithm in ("bptt", "ottt-a", "skipper", "local")
-    or backend in ("native", "native-small")
-    or backend.endswith("-shipped")
-}
+
+
+def in_ci(algorithm: str, backend: str, _: str) -> bool:
+    """Every algorithm and every backend at least once on every kind of network that it takes."""
+    whole = algorithm in ("bptt", "ottt-a", "skipper", "local") or backend in ("native", "native-small")
+    return whole or backend.endswith("-shipped")
 
 
 @pytest.fixture(autouse=True)
@@ -102,11 +99,11 @@ class Killed(Exception):
     """The training ends here."""
 
 
-def product() -> Iterator[Any]:
+def product(in_ci: Callable[[str, str, str], bool]) -> Iterator[Any]:
     for algorithm in algorithms.names():
         for backend in backends.names():
             for name in NETWORKS:
-                marks = [] if (algorithm, backend, name) in IN_CI else [pytest.mark.full]
+                marks = [] if in_ci(algorithm, backend, name) else [pytest.mark.full]
                 yield pytest.param(algorithm, backend, name, id=f"{algorithm}, {backend}, {name}", marks=marks)
 
 
@@ -115,7 +112,7 @@ def trained(case: Case, step: TrainingStep, checkpoint: Path, **more: Any) -> li
     return [(e.train_loss, e.test_accuracy) for e in training.train(case, step, data, epochs=1, checkpoint=checkpoint, **more)]
 
 
-@pytest.mark.parametrize(("algorithm", "backend", "name"), list(product()))
+@pytest.mark.parametrize(("algorithm", "backend", "name"), list(product(in_ci)))
 def test_what_is_supported_trains_and_resumes_and_is_evaluated(algorithm: str, backend: str, name: str, tmp_path: Path) -> None:
     answer = support(name, algorithm, backend, T=T)
     if not answer:
@@ -157,6 +154,39 @@ class Backwards(Noise):
 
     def test_batches(self, steps: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield from reversed(list(super().test_batches(steps, batch)))
+
+
+FUSED = ("native-fast", "native-balanced", "native-small")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("algorithm", "backend", "name"), list(product(lambda algorithm, _, name: name == "chain" or algorithm in ("bptt", "ottt-a")))
+)
+def test_gradients_under_autocast_are_those_of_single_precision_but_for_rounding(
+    algorithm: str, backend: str, name: str, dtype: torch.dtype
+) -> None:
+    """In the type of the parameters. The compiled kernels have no float16 and say so."""
+    if not support(name, algorithm, backend, T=T):
+        return
+    step = training_step(name, algorithm, backend)
+    x, y = torch.randn(T, BATCH, 2, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(BATCH)
+
+    def gradient(mixed: bool) -> Tensor:
+        torch.manual_seed(0)
+        with torch.autocast("cpu", dtype=dtype, enabled=mixed):
+            step.gradients(x, y)
+        found = [(p.grad, p.dtype) for p in step.net.parameters() if p.grad is not None]
+        assert all(g.dtype == dtype for g, dtype in found)
+        return torch.cat([g.flatten() for g, _ in found])
+
+    if backend in FUSED and dtype == torch.float16:
+        with pytest.raises(UserError, match=r"float16: the fused kernels run .* use backend native"):
+            gradient(mixed=True)
+        return
+    whole, mixed = gradient(mixed=False), gradient(mixed=True)
+    assert float(whole.norm()) > 0
+    assert float(torch.cosine_similarity(whole, mixed, 0)) > 0.9  # a potential near its threshold fires in one and not the other
 
 
 @pytest.mark.parametrize("name", NETWORKS)
