@@ -82,9 +82,9 @@ def whole(default: int | None, meaning: str, least: int, most: int | None = None
         if value is None and default is None:
             return
         if isinstance(value, bool) or not isinstance(value, int):
-            raise UserError(f"{name} = {value!r} is no whole number; use {span}")
+            raise UserError(f"{name} = {value!r} is no whole number; use {span} ({meaning})")
         if value < least or (most is not None and value > most):
-            raise UserError(f"{name} = {value}; use {span}")
+            raise UserError(f"{name} = {value}; use {span} ({meaning})")
 
     return _declared(default, meaning, span, check)
 
@@ -96,9 +96,9 @@ def number(default: float, meaning: str, least: float = 0.0, below: float = math
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"{name} = {value!r} is no number; use {span}")
+            raise UserError(f"{name} = {value!r} is no number; use {span} ({meaning})")
         if not (math.isfinite(value) and least <= value < below and value <= most):
-            raise UserError(f"{name} = {value:g}; use {span}")
+            raise UserError(f"{name} = {value:g}; use {span} ({meaning})")
 
     return _declared(default, meaning, span, check)
 
