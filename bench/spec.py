@@ -317,12 +317,17 @@ class NetworkSpec:
             raise UserError(f"neuron of network {self.name} = {self.neuron!r}: use a NeuronSpec")
         choose("encoding", self.encoding, get_args(Encoding))
 
+    @property
+    def neuron_layers(self) -> int:
+        """The number of layers of neurons, on every backend."""
+        return sum(isinstance(layer, Spike) for layer in every_layer(self.layers))
+
 
 # --------------------------------------------------------------------------- cases
 
 PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "cuda-memory", "longest", "activity", "events")
 SCALES = ("smoke", "laptop", "full")
-PROBE_OPTIONS = ("epochs", "repeats", "test_images", "train_images")  # options of a case that are no algorithm's
+PROBE_OPTIONS = ("accumulate", "epochs", "repeats", "test_images", "train_images")  # options of a case that are no algorithm's
 
 
 @dataclass(frozen=True)

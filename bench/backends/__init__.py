@@ -13,9 +13,17 @@ A backend is a module with
 
 A module of what a framework ships, network and training in one, has in place of ``neurons``
 
-    options     what can be set, with defaults
+    Options     what can be set, as an algorithm's
     ships(spec, algorithm) -> Support
-    shipped(spec, algorithm, device, **options) -> (network, train_step)
+    shipped(spec, algorithm, device, options) -> (network, train_step)
+
+Every network, built or shipped, offers
+
+    outputs(x[T, B, ...]) -> [T, B, C]      of a sequence from the zero state, in training and in evaluation mode
+    neurons() -> [module]       the layers of neurons, in order; the first output of each is spikes
+    spiking() -> [module]       the modules whose first output is binary, up to a constant factor: some may not run in evaluation
+    carried(output) -> tensors that go on to the next step
+    reset_parameters(seed)      the initial weights
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import snntorch
@@ -32,6 +33,7 @@ from torch import Tensor, nn
 
 from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.kernels.surrogate import derivative_
+from bench.options import Declared, one_of, whole, within
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -46,8 +48,6 @@ from bench.spec import (
     Spike,
     Support,
     Surrogate,
-    UserError,
-    choose,
     no,
 )
 
@@ -57,7 +57,19 @@ with warnings.catch_warnings():
 
 name = "snntorch-shipped"
 layerwise = False
-options: dict[str, object] = {"K": 2, "init": "native"}  # K as algorithms/tbptt.py has it; snnTorch's own default is 1
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    K: int = whole(2, "time steps of a window, after each of which the weights change", least=1)  # snnTorch's own default is 1
+    init: str = one_of("native", INITS, "whose initial weights it starts from")
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        within(self.K, T, name)
+
+    @property
+    def updates_once(self) -> bool:
+        return False
 
 
 def kernel() -> str:
@@ -140,6 +152,13 @@ class Shipped(nn.Sequential):
             if isinstance(module, Frames):
                 module.t = 0
 
+    def outputs(self, x: Tensor) -> Tensor:
+        """x [T, B, ...] from the zero state -> the readout's potentials [T, B, C]."""
+        for layer in self.leaky():
+            layer.reset_mem()
+        self.rewind()
+        return torch.stack([self(x)[1] for _ in x])
+
     def leaky(self) -> list[Any]:
         return [module for module in self if isinstance(module, snntorch.Leaky)]
 
@@ -211,22 +230,20 @@ class _Update:
         """Gradients are cleared by the update itself."""
 
 
-def shipped(
-    spec: NetworkSpec, algorithm: str, device: str, K: int = 2, init: str = "native"
-) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has. The weights change every K steps."""
-    choose("initial weights", init, INITS)
     with torch.device(device):
-        net = Shipped(spec, init).to(device)
+        net = Shipped(spec, options.init).to(device)
 
-    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-        if not 1 <= K <= len(x):
-            raise UserError(f"{name}: K = {K} of T = {len(x)} steps; use 1 <= K <= T")
+    def train_step(
+        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
+    ) -> Tensor:
+        within(options.K, len(x), name)
         snntorch.SpikingNeuron.instances = net.leaky()
         net.rewind()
         criterion = _Criterion(loss)
         batches = [(x, x.new_zeros(x.shape[1]))]  # the target is in the loss
-        TBPTT(net, batches, _Update(update), criterion, num_steps=len(x), time_var=False, device=x.device, K=K)
+        TBPTT(net, batches, _Update(update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K)
         if criterion.total is None:
             raise ValueError("a sequence of no time steps has no gradient")
         return criterion.total

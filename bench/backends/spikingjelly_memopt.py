@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from spikingjelly.activation_based import base, functional, layer, neuron
@@ -33,6 +34,7 @@ from torch import Tensor, nn
 
 from bench.backends.spikingjelly import has, node
 from bench.backends.twin import INITS, draw_weights, fan_in
+from bench.options import Declared, checked, one_of
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -49,16 +51,29 @@ from bench.spec import (
     Spike,
     Support,
     UserError,
-    choose,
     every_layer,
     no,
 )
 
-__all__ = ["has", "kernel", "layerwise", "name", "options", "shipped", "ships"]
+__all__ = ["Options", "has", "kernel", "layerwise", "name", "shipped", "ships"]
 
 name = "spikingjelly-memopt"
 layerwise = True
-options: dict[str, object] = {"level": 1, "init": "native"}
+
+
+def _check_level(name: str, value: Any) -> None:
+    if type(value) is int and value in (2, 3, 4):
+        raise UserError(
+            f"level = {value} needs CUDA: it searches by measuring a GPU's peak memory for one batch; use level 0 or 1"
+        )
+    if type(value) is not int or value not in (0, 1):
+        raise UserError(f"level = {value!r}; use 0 (nothing) or 1 (checkpoints and spikes as bits)")
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    level: int = checked(1, "0 or 1", "how much memory is saved", _check_level)
+    init: str = one_of("native", INITS, "whose initial weights it starts from")
 
 
 def kernel() -> str:
@@ -134,6 +149,12 @@ class Shipped(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.units(x)
+        return out
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """x [T, B, ...] from the zero state -> [T, B, C]."""
+        functional.reset_net(self)
+        out: Tensor = self(x)
         return out
 
     def neurons(self) -> list[nn.Module]:
@@ -219,23 +240,15 @@ def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module,
     return module, channels
 
 
-def shipped(
-    spec: NetworkSpec, algorithm: str, device: str, level: int = 1, init: str = "native"
-) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has."""
-    if level in (2, 3, 4):
-        raise UserError(
-            f"{name}: level = {level} needs CUDA: it searches by measuring a GPU's peak memory for one batch; use level 0 or 1"
-        )
-    if level not in (0, 1):
-        raise UserError(f"{name}: level = {level!r}; use 0 (nothing) or 1 (checkpoints and spikes as bits)")
-    choose("initial weights", init, INITS)
     with torch.device(device):
-        net = Shipped(spec, level, init)
+        net = Shipped(spec, options.level, options.init)
 
-    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-        functional.reset_net(net)
-        outs: Tensor = net(x)
+    def train_step(
+        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
+    ) -> Tensor:
+        outs = net.outputs(x)
         loss(outs).backward()
         update()
         return outs.detach().sum(0)

@@ -8,6 +8,7 @@ can be expressed so; residual and feedback networks cannot.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from bench.backends import spikingjelly
 from bench.backends.twin import INITS, draw_weights, fan_in
+from bench.options import Declared, one_of
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -30,14 +32,17 @@ from bench.spec import (
     Scale,
     Spike,
     Support,
-    choose,
     no,
 )
 
 name = "spikingjelly-shipped"
 layerwise = False
-options: dict[str, object] = {"init": "native"}
 _NODES = {"ottt-a": neuron.OTTTLIFNode, "ottt-o": neuron.OTTTLIFNode, "sltt": neuron.SLTTLIFNode}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    init: str = one_of("native", INITS, "whose initial weights it starts from")
 
 
 def kernel() -> str:
@@ -75,6 +80,11 @@ class Shipped(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.layers(x)
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """x [T, B, ...] from the zero state -> [T, B, C]; in evaluation mode, where nodes pass on spikes without traces."""
+        functional.reset_net(self)
+        return torch.stack([self(x_t) for x_t in x])
 
     def neurons(self) -> list[nn.Module]:
         return [module for module in self.modules() if isinstance(module, neuron.LIFNode)]
@@ -130,13 +140,14 @@ class _Update:
         """Gradients are cleared by the update itself."""
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, init: str = "native") -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has."""
-    choose("initial weights", init, INITS)
     with torch.device(device):
-        net = Shipped(spec, algorithm, init)
+        net = Shipped(spec, algorithm, options.init)
 
-    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
+    def train_step(
+        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
+    ) -> Tensor:
         functional.reset_net(net)
         batch_first = x.transpose(0, 1)
         targets = torch.zeros(batch_first.shape[:2], dtype=torch.long, device=x.device)

@@ -14,13 +14,12 @@ from functools import cache
 from math import ceil
 from typing import Any
 
-from bench.algorithms import replay, skipper
 from bench.algorithms.checkpointed import segments_of
 from bench.algorithms.segments import edges
 from bench.algorithms.skipper import affordable
 from bench.fit.peaks import Peaks, peaks_of, through
 from bench.probes.cost import Cost, batch_for, cost_of
-from bench.training_step import training_step
+from bench.training_step import recipe, training_step
 
 COUNTED = 128
 MOST = 10**6
@@ -85,21 +84,26 @@ def formula(network: str, algorithm: str, batch: int, options: Mapping[str, Any]
         case "bptt":
             return peaks.bptt
         case "checkpointed":
-            return lambda T: peaks.checkpointed(
-                [end - begin for begin, end in segments_of(T, graph_to_state=peaks.graph_to_state, **options)]
-            )
+            lengths = _rule("checkpointed", options)
+            return lambda T: peaks.checkpointed([end - begin for begin, end in segments_of(T, peaks.graph_to_state, lengths)])
         case "replay":
-            K = options.get("K", replay.options["K"])
+            K = _rule("replay", options).K
             return lambda T: peaks.replay(T, min(K, T))
         case "skipper":
             return _skipper(network, batch, peaks, options)
-    few = max(20, 3 * options.get("K", 1))  # the first window finds no state and the last leaves none: one more, at least
+    K = getattr(_rule(algorithm, options), "K", 1)
+    few = max(20, 3 * K)  # the first window finds no state and the last leaves none: one more, at least
     points = [(T, counted(network, algorithm, T, batch, options).memory.total) for T in (few, 2 * few)]
     return through(points)
 
 
+def _rule(algorithm: str, options: Mapping[str, Any]) -> Any:
+    """The algorithm's own options."""
+    return recipe(algorithm, "native", options).rule
+
+
 def _skipper(network: str, batch: int, peaks: Peaks, options: Mapping[str, Any]) -> Callable[[int], float]:
-    share, layers = 1 - options.get("p", skipper.options["p"]) / 100, peaks.layers
+    share, layers = 1 - _rule("skipper", options).p / 100, peaks.layers
     points = []
     for kept in (layers, 2 * layers) if layers >= 8 else (8, 16, 32):
         T = 3 * ceil(kept / share)

@@ -100,6 +100,10 @@ class Network(nn.Module):
         finally:
             self.body.forgets = False
 
+    def outputs(self, x: Tensor) -> Tensor:
+        """Of a sequence from the zero state: x [T, B, ...] -> [T, B, C]."""
+        return self.last_window(x, self.initial_state(x.shape[1]))
+
     def neurons(self) -> list[nn.Module]:
         """The layers of neurons, in order; their first output is spikes."""
         return [module for module in self.modules() if isinstance(module, m.Neurons)]

@@ -255,7 +255,7 @@ class _EachStep(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, momentum: float, eps: float
     ) -> Tensor:
         y = torch.empty_like(x)
-        means, scales = x.new_empty(x.shape[0], x.shape[2]), x.new_empty(x.shape[0], x.shape[2])
+        means, scales = (weight.new_empty(x.shape[0], x.shape[2]) for _ in range(2))  # under autocast x has half the bits
         for t in range(x.shape[0]):
             torch.ops.aten.native_batch_norm.out(
                 x[t], weight, bias, mean, var, True, momentum, eps, out=y[t], save_mean=means[t], save_invstd=scales[t]

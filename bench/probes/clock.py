@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from bench.options import of_probe
 from bench.probes.cost import batch_for
 from bench.spec import Case, Measurement
 from bench.training_step import TrainingStep, training_step
@@ -21,7 +22,7 @@ WARM_UP = 2
 
 
 def measure(case: Case, device: str = "cpu") -> list[Measurement]:
-    repeats = case.settings.get("repeats", 7)
+    repeats = of_probe(case).repeats
     mine = training_step(case.network, case.algorithm, case.backend, device=device, seed=case.seed, **case.algorithm_options)
     reference = training_step(case.network, "bptt", "native", device=device, seed=case.seed)
     seconds = in_turns({"this": _runner(mine, case, device), "native bptt": _runner(reference, case, device)}, repeats, device)

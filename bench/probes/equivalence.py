@@ -27,7 +27,7 @@ from bench.networks.build import build
 from bench.networks.modules import Neurons, aligned
 from bench.probes.tape import tensors
 from bench.spec import Case, Measurement, NetworkSpec, NeuronSpec, seed_of
-from bench.training_step import training_step
+from bench.training_step import recipe, training_step
 
 VERSION = 2
 SLACK = 10.0
@@ -220,14 +220,15 @@ def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, 
 
 def _run_broken(case: Case, x: Tensor, target: Tensor, backend: _Broken, stale: bool = False) -> Response:
     rule = algorithms.load(case.algorithm)
-    net = rule.prepare(build(networks.spec(case.network), backend), **case.settings)
+    options = recipe(case.algorithm, "native", case.settings).rule
+    net = rule.prepare(build(networks.spec(case.network), backend), options)
     net.reset_parameters(seed_of("weights", case.network, case.seed))
     draw(net, case)
     if stale:
         with torch.no_grad():
             _, left = net.window(x, None)
         net.initial_state = lambda batch: left
-    return respond(net, lambda: rule.train_step(net, x, InstantaneousLoss(target, x.shape[0]), lambda: None, **case.settings))
+    return respond(net, lambda: rule.train_step(net, x, InstantaneousLoss(target, x.shape[0]), lambda: None, options))
 
 
 CONTROLS: dict[str, Callable[[Case, Tensor, Tensor], Response]] = {

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.datasets.real import RealData
+from bench.losses import Loss
 from bench.probes.equivalence import aligned_parameters
 from bench.spec import Case, Measurement, seed_of
 from bench.training_step import training_step
@@ -46,7 +47,9 @@ def cosine(a: list[Tensor], b: list[Tensor]) -> float:
 
 
 def _gradient(case: Case, algorithm: str, x: Tensor, target: Tensor) -> tuple[list[str], list[Tensor]]:
-    settings = case.algorithm_options if algorithm == case.algorithm else {}
+    settings = case.algorithm_options
+    if algorithm != case.algorithm:  # the loss is the same for both
+        settings = {name: value for name, value in settings.items() if name in Loss.names()}
     step = training_step(case.network, algorithm, case.backend, seed=case.seed, **settings)
     torch.manual_seed(seed_of("masks", case.network, case.dataset, case.T, case.batch, case.seed))  # for all algorithms the same
     step.gradients(x, target)

@@ -109,9 +109,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _supported(case: Case) -> Support:
-    from bench.training_step import support
+    from bench.training_step import check
 
-    return support(case.network, case.algorithm, case.backend)
+    return check(case)
 
 
 def _fits(case: Case) -> Support:

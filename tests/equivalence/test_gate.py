@@ -186,7 +186,7 @@ def test_snntorch_built_in_reset_is_another_neuron(delayed):
         net.reset_parameters(seed_of("weights", SMALL, case.seed))
         equivalence.draw(net, case)
         loss = InstantaneousLoss(target, case.T)
-        return compare(reference, equivalence.respond(net, lambda: rule.train_step(net, x, loss, lambda: None)))
+        return compare(reference, equivalence.respond(net, lambda: rule.train_step(net, x, loss, lambda: None, rule.Options())))
 
     assert compared(backends.load("snntorch")).passes(noise)  # all else being equal
     assert not compared(BuiltIn(delayed)).passes(noise)

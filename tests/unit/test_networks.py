@@ -65,6 +65,7 @@ def test_every_network_builds_and_gives_one_score_a_class(name):
     outs, state = net.window(x, net.initial_state(3))
     assert outs.shape == (2, 3, spec.classes)
     assert bool(net.spiking()) is not name.startswith("vgg-sws-ann")
+    assert len(net.neurons()) == spec.neuron_layers
     net.window(x, state)
 
 
