@@ -98,5 +98,5 @@ def test_a_frameworks_own_initial_weights_are_an_option(shipped):
 
 
 def test_other_initial_weights_are_refused(shipped):
-    with pytest.raises(UserError, match="unknown initial weights 'natve': did you mean native"):
+    with pytest.raises(UserError, match="unknown init 'natve': did you mean native"):
         training_step(*shipped, init="natve")
