@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.datasets.real import RealData
+from bench.networks.normed import require_variance
 from bench.progress import Progress
 from bench.spec import Case, UserError, seed_of
 from bench.training_step import TrainingStep
@@ -68,6 +69,8 @@ def train(
     at = _resume(checkpoint, step)
     batches = data.batches(case.batch)
     images = len(data.samples.train_y)
+    spec: Any = step.net.spec
+    require_variance(spec, images % case.batch or case.batch)  # an epoch's last batch, which may be small
     saved = time.monotonic()
     while at.epoch < epochs:
         for group, rate in zip(step.optimizer.param_groups, peak_rates, strict=True):

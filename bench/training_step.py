@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bench import algorithms, backends, networks
 from bench.losses import InstantaneousLoss
 from bench.networks.build import build
+from bench.networks.normed import require_variance, single_valued
 from bench.spec import YES, NetworkSpec, Support, UserError, no, seed_of
 
 Update = Callable[[], None]
@@ -96,7 +97,10 @@ def training_step(
         net.reset_parameters(seed_of("weights", network, seed))
     net.train()
 
+    single_valued(spec)  # found now, and not while operators are watched
+
     def forward_backward(x: Tensor, target: Tensor, update: Update) -> Tensor:
+        require_variance(spec, x.shape[1])
         out: Tensor = step(net, x, InstantaneousLoss(target, x.shape[0], alpha), update)
         return out
 
