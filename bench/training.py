@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from bench import algorithms, backends, networks
 from bench.datasets.real import RealData
 from bench.digest import code_digest
+from bench.networks.normed import require_variance
 from bench.options import Part
 from bench.progress import Progress
 from bench.spec import Case, UserError, seed_of
@@ -80,6 +81,8 @@ def train(
     at = _resume(checkpoint, step, about)
     batches = data.batches(case.batch)
     images = len(data.samples.train_y)
+    spec: Any = step.net.spec
+    require_variance(spec, images % case.batch or case.batch)  # an epoch's last batch, which may be small
     saved = time.monotonic()
     while at.epoch < epochs:
         for group, rate in zip(step.optimizer.param_groups, peak_rates, strict=True):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench import algorithms, backends, networks, optimizers
 from bench.losses import InstantaneousLoss, Loss
 from bench.networks.build import build
+from bench.networks.normed import require_variance, single_valued
 from bench.options import Declared, choose_option, of_probe
 from bench.spec import YES, Case, NetworkSpec, Support, UserError, no, seed_of
 
@@ -163,7 +164,10 @@ def training_step(
         net.reset_parameters(seed_of("weights", network, seed))
     net.train()
 
+    single_valued(spec)  # found now, and not while operators are watched
+
     def forward_backward(x: Tensor, target: Tensor, update: Update, weight: float = 1.0) -> Tensor:
+        require_variance(spec, x.shape[1])
         out: Tensor = train_step(net, x, InstantaneousLoss(target, x.shape[0], chosen.loss.alpha, weight), update, chosen.rule)
         return out
 

@@ -1,4 +1,6 @@
-"""The longest sequence that trains in a given number of bytes, for any algorithm.
+"""The longest sequence whose live tensors fit in a given number of bytes, for any algorithm.
+
+How many bytes of a card are for live tensors, bench/overhead.py says.
 
 Where T is small every step of the search is counted; beyond COUNTED the formula of an algorithm is believed:
 
@@ -32,48 +34,48 @@ def counted(network: str, algorithm: str, T: int, batch: int, options: Mapping[s
     return cost_of(step, *batch_for(step, T, batch, "meta"))
 
 
-def largest(need: Callable[[int], float], budget: float, most: int = MOST) -> int:
-    """The largest n in 1..most with need(n) <= budget; 0 where there is none.
+def largest(need: Callable[[int], float], limit: float, most: int = MOST) -> int:
+    """The largest n in 1..most with need(n) <= limit; 0 where there is none.
 
     ``need`` grows but for dips, as where a longer sequence may have more segments, and teeth, where it may have one more: n is
-    looked for in steps of a tenth until four times the budget are needed, from there on in steps of 1/400, and then exactly.
+    looked for in steps of a tenth until four times the limit are needed, from there on in steps of 1/400, and then exactly.
     """
 
     def last_that_fits(n: int, step: Callable[[int], int], stop: Callable[[int, float], bool]) -> tuple[int, int]:
         low, above = 0, n
         while n <= most and not stop(n, needed := need(n)):
-            if needed <= budget:
+            if needed <= limit:
                 low, above = n, n + step(n)
             n += step(n)
         return low, above
 
-    rough, _ = last_that_fits(1, lambda n: max(1, n // 10), lambda _, needed: needed > 4 * budget)
+    rough, _ = last_that_fits(1, lambda n: max(1, n // 10), lambda _, needed: needed > 4 * limit)
     if rough == 0:
         return 0
     low, above = last_that_fits(rough, lambda _: max(1, rough // 400), lambda n, _: n > 1.25 * rough + 1)
     high = min(above, most + 1)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if need(middle) <= budget else (low, middle)
+        low, high = (middle, high) if need(middle) <= limit else (low, middle)
     return low
 
 
-def longest(network: str, algorithm: str, batch: int, budget: float, options: Mapping[str, Any]) -> tuple[int, bool]:
-    """(the largest T that trains in ``budget`` bytes, whether it was counted); 0 where not even one step fits."""
-    T = largest(_remembered(network, algorithm, batch, tuple(sorted(options.items()))), budget)
+def longest(network: str, algorithm: str, batch: int, live: float, options: Mapping[str, Any]) -> tuple[int, bool]:
+    """(largest T whose training step has at most ``live`` live bytes, whether it was counted); 0 where not even one step fits."""
+    T = largest(_remembered(network, algorithm, batch, tuple(sorted(options.items()))), live)
     if T > COUNTED or algorithm not in EXACT:
         return T, False
     need = cache(lambda T: counted(network, algorithm, T, batch, options).memory.total)
-    while T > 0 and need(T) > budget:
+    while T > 0 and need(T) > live:
         T -= 1
-    while need(T + 1) <= budget:
+    while need(T + 1) <= live:
         T += 1
     return T, True
 
 
 @cache
 def _remembered(network: str, algorithm: str, batch: int, options: tuple[tuple[str, Any], ...]) -> Callable[[int], float]:
-    """The formula with its values, which searches for several budgets share."""
+    """The formula with its values, which searches for several numbers of bytes share."""
     return cache(formula(network, algorithm, batch, dict(options)))
 
 
