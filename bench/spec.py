@@ -285,4 +285,8 @@ class Record:
     versions: Mapping[str, str]
     commit: str
     machine: str
+    device: str  # that computed it: "meta" (shapes alone), "cpu", or a GPU's name
+    threads: int  # of the CPU
+    precision: str  # of weights and activations: "float32", "float64"
+    run: str  # which call of the run command measured it
     when: str

@@ -45,6 +45,10 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
         versions=_versions(case.backend),
         commit=commit,
         machine=machine,
+        device=outcome.device,
+        threads=outcome.threads,
+        precision=outcome.precision,
+        run=run,
         when=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 

@@ -36,6 +36,10 @@ def record(metric: str = "peak", value: float | int | str | None = 1, **changes:
         versions={"torch": "2"},
         commit="none",
         machine="m",
+        device="cpu",
+        threads=1,
+        precision="float32",
+        run="r",
         when="2026-01-01T00:00:00Z",
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
