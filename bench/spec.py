@@ -19,6 +19,10 @@ class UserError(Exception):
     """A mistake of the person at the keyboard: the message names the value and the remedy; no traceback is shown."""
 
 
+class Unavailable(UserError):
+    """What is asked for is right and this machine lacks it: a GPU, a library, a file. The message names what, and the remedy."""
+
+
 @dataclass(frozen=True)
 class Support:
     """Whether something can be done here. ``reason`` is shown to people and is empty only when ``ok``."""
@@ -367,7 +371,7 @@ class Case:
         """Readable identity; the scale is left out because it says when to run, not what."""
         parts = [self.paper, self.probe, self.dataset, self.network, self.algorithm, self.backend]
         parts += [f"T{self.T}", f"b{self.batch}", f"s{self.seed}"]
-        parts += [f"{name}={json.dumps(value)}" for name, value in self.options]
+        parts += [f"{name}={json.dumps(value)}" for name, value in sorted(self.options)]
         return "/".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
@@ -408,4 +412,8 @@ class Record:
     versions: Mapping[str, str]
     commit: str
     machine: str
+    device: str  # that computed it: "meta" (shapes alone), "cpu", or a GPU's name
+    threads: int  # of the CPU
+    precision: str  # of weights and activations: "float32", "float64"
+    run: str  # which call of the run command measured it
     when: str

@@ -64,6 +64,8 @@ class Verdict:
     evidence_scale: str = ""
     machine: str = ""
     keys: tuple[str, ...] = ()
+    when: str = ""  # of the latest record that decided it
+    runs: tuple[str, ...] = ()  # the calls of the run command that measured them
 
 
 def text(value: float | int | str | None) -> str:

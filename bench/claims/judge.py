@@ -93,6 +93,8 @@ def _on_one_machine(claim: Claim, machine: str, is_fresh: bool, evidence: Eviden
             SCALES[scale],
             machine,
             tuple(sorted({record.key for record in used})),
+            when,
+            tuple(sorted({record.run for record in used})),
         ),
     )
 

@@ -29,6 +29,7 @@ def _record(value: Any = 1, **changes: Any) -> Record:
     plain = Record(
         case=case.as_dict(), key=case.key, metric="m", value=value, unit="%", version=1, detail={}, status="ok",
         reason="", kernel="plain", digest="new", versions={}, commit="c", machine="here",
+        device="cpu", threads=1, precision="float32", run="r",
         when="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     return replace(plain, **changes)

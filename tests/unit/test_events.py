@@ -68,6 +68,7 @@ def written(dataset: str, part: str) -> Record:
     case = replace(CASE, dataset=dataset)
     return Record(
         case.as_dict(), case.key, found.metric, found.value, found.unit, 1, found.detail, "ok", "", "", "d", {}, "c", "m",
+        "cpu", 1, "float32", "r",
         "2031-05-06T07:08:09Z",
     )  # fmt: skip
 

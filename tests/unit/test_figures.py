@@ -65,7 +65,7 @@ def record(
     case = Case("ottt", probe, network, algorithm, backend, T, batch, dataset, "laptop", seed, options)
     return Record(
         case.as_dict(), case.key, metric, value, "", 1, detail or {}, status, "" if status == "ok" else "why", "torch",
-        "digest", {}, "0123456789abcdef", machine, "2031-05-06T07:08:09Z",
+        "digest", {}, "0123456789abcdef", machine, "cpu", 1, "float32", "r", "2031-05-06T07:08:09Z",
     )  # fmt: skip
 
 

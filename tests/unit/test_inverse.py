@@ -26,7 +26,8 @@ def records(algorithm: str, peak: int, transport: int, T: int = 10, **options: A
     return [
         Record(
             case=case.as_dict(), key=case.key, metric=metric, value=value, unit="B", version=1, detail=detail, status="ok",
-            reason="", kernel="k", digest="d", versions={}, commit="c", machine="m", when="2026-01-01T00:00:00+00:00",
+            reason="", kernel="k", digest="d", versions={}, commit="c", machine="m",
+            device="meta", threads=1, precision="float32", run="r", when="2026-01-01T00:00:00+00:00",
         )
         for metric, (value, detail) in values.items()
     ]  # fmt: skip
