@@ -45,6 +45,11 @@ class Paper:
             by_key[record.key] = record
         return sorted(by_key.values(), key=identity)
 
+    def gradients(self) -> list[Record]:
+        """Cosines to BPTT's gradient as figures show them: on the first batch, at the initial weights of the first seed."""
+        probes = {"batches", "after_batches"}
+        return [r for r in self.counted("gradient_cosine") if r.case["seed"] == 0 and not probes & r.case["options"].keys()]
+
     def main(self, metric: str) -> list[Record]:
         """Usual counts of the network of most cases, at the T of the claims and, of its batches, that of most cases."""
         everywhere = self.counted(metric)

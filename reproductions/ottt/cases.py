@@ -86,10 +86,22 @@ def _gates() -> Iterator[Case]:
 
 
 def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:
-    """OTTT-O follows the same gradient as OTTT-A; what sets it apart is when it is applied."""
-    dataset, network, batch = ("cifar10", "vgg-sws/cifar10", 16) if has("cifar10") else ("digits", "vgg-sws-small/digits", 64)
+    """OTTT-O follows the same gradient as OTTT-A; what sets it apart is when it is applied.
+
+    First on one batch before training, as figures show it; then the sign of OTTT-A's on several batches and seeds, before and
+    after a short training: of the full network eight batches, which take their time, of the small one a hundred.
+    """
+    images = "cifar10" if has("cifar10") else "digits"
+    small = f"vgg-sws-small/{images}"
+    network, batch = ("vgg-sws/cifar10", 16) if images == "cifar10" else (small, 64)
     for algorithm in ("ottt-a", "sltt"):
-        yield Case(PAPER, "gradient", network, algorithm, "native", T=6, batch=batch, dataset=dataset)
+        yield Case(PAPER, "gradient", network, algorithm, "native", T=6, batch=batch, dataset=images)
+    signs = ((small, 4, 100), *((("vgg-sws/cifar10", 2, 8),) if images == "cifar10" else ()))
+    for network, batches, training in signs:
+        for seed in range(3):
+            for before in ((), (("after_batches", training),)):
+                options = (*before, ("batches", batches))
+                yield Case(PAPER, "gradient", network, "ottt-a", "native", 6, 16, images, seed=seed, options=options)
 
 
 def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
