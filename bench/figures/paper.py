@@ -31,7 +31,7 @@ class Paper:
     @cached_property
     def gates(self) -> dict[tuple[str, str], bool]:
         """Which (network, backend) pairs may be compared."""
-        return gates_of(self.records)
+        return gates_of(self.records, self.fresh)
 
     def measured(self, metric: str) -> list[Record]:
         """Records with a number, comparable, of every machine, in an order that does not depend on theirs."""

@@ -140,12 +140,13 @@ def _full() -> Iterator[Case]:
             yield Case(PAPER, "training", network, algorithm, "native", 10, 128, "cifar10-dvs", "full", seed, events)
         for algorithm in ("ottt-a", "bptt"):
             yield Case(PAPER, "training", "vgg-f/cifar100", algorithm, "native", 6, 128, "cifar100", "full", seed, schedule)
-    for algorithm in ("bptt", "ottt-a"):
-        gesture = (("alpha", 0.001), *schedule, ("lr", 0.001), ("optimizer", "adam"))
-        yield Case(PAPER, "training", "vgg-sws/dvs-gesture", algorithm, "native", 20, 16, "dvs-gesture", "full", 0, gesture)
-    for algorithm in ("ottt-a", "ottt-o"):
-        short = (("epochs", 20),)
-        yield Case(PAPER, "training", "vgg-sws/cifar10", algorithm, "native", 6, 128, "cifar10", "full", 0, short)
+        for algorithm in ("bptt", "ottt-a"):
+            gesture = (("alpha", 0.001), *schedule, ("lr", 0.001), ("optimizer", "adam"))
+            network = "vgg-sws/dvs-gesture"
+            yield Case(PAPER, "training", network, algorithm, "native", 20, 16, "dvs-gesture", "full", seed, gesture)
+        for algorithm in ("ottt-a", "ottt-o"):
+            short = (("epochs", 20),)
+            yield Case(PAPER, "training", "vgg-sws/cifar10", algorithm, "native", 6, 128, "cifar10", "full", seed, short)
     for algorithm, backend in _rows("vgg-sws/cifar10"):
         for T in (1, 2, 4, 6, 8, 10, 15, 20, 25, 30):
             yield Case(PAPER, "cuda-memory", "vgg-sws/cifar10", algorithm, backend, T, 128, scale="full")
