@@ -8,7 +8,10 @@ DATA_ROOT ?=
 
 BENCH = $(VENV)/bin/python -m bench
 READY = $(VENV)/.ready
-ROOT = $(if $(DATA_ROOT),--data-root $(DATA_ROOT))
+quoted = '$(subst ','\'',$(1))'
+given = $(if $(2),$(1) $(call quoted,$(2)))
+# Ctrl-C ends make without a word of its own: the run has said what is kept.
+STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; }
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce-paper test lint report benchmark clean
@@ -28,7 +31,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
-	@$(BENCH) run $(PAPER) --scale $(SCALE) $(ROOT)
+	@trap : INT; $(BENCH) run $(call given,,$(PAPER)) $(call given,--scale,$(SCALE)) $(call given,--data-root,$(DATA_ROOT)) \
+	  || $(STOPPABLE)
 
 test: $(READY) ## run the tests
 	@$(VENV)/bin/python -m pytest

@@ -1,29 +1,42 @@
-"""The command line: list, plan, run, fit, report. Only workers and ``fit`` import torch."""
+"""The command line: list, plan, run, fit, report. Only workers and ``fit`` import torch. Places: bench/places.py."""
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench import algorithms, backends, datasets, networks
-from bench.plan import ROOT, digest_of, papers, plan
-from bench.records import Store, latest
+from bench.places import CODE, Project, project_of
+from bench.plan import digest_of, papers, plan, to_make
+from bench.records import Store, latest, made
 from bench.spec import SCALES, Case, Record, UserError, choose
+
+if TYPE_CHECKING:
+    from bench.runner.worker import Outcome
+
+INTERRUPTED = 130  # as a shell says of what Ctrl-C ended
+_TOLD = 10  # damaged lines, in full; of more, the number
 
 
 class _Group(click.Group):
-    """Shows a user's mistake as one line with its remedy, and suggests close commands."""
+    """Shows a user's mistake as one line with its remedy, suggests close commands, and takes Ctrl-C for a decision."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt as stop:
+            click.echo(f"\nStopped{'; ' if str(stop) else ''}{stop}", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-"):
@@ -34,17 +47,33 @@ class _Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from bench.runner.store import commit_of, version_of
+
+        click.echo(f"spikecost {version_of('spikecost')}, code of {commit_of(CODE)}")
+        ctx.exit()
+
+
+def _place(flag: str, variable: str, what: str) -> Callable[[Any], Any]:
+    """An option that names a folder; an environment variable that is set to nothing is not set."""
+    return click.option(flag, envvar=variable, type=click.Path(path_type=Path), help=f"{what}; environment: {variable}")
+
+
 _paper = click.argument("paper", required=False)
 _scale = click.option("--scale", default="laptop", show_default=True, help=f"{', '.join(SCALES)}")
-_data_root = click.option(
-    "--data-root",
-    envvar="SPIKECOST_DATA_ROOT",
-    type=click.Path(path_type=Path),
-    help="folder with the data sets [default: a cache folder; environment: SPIKECOST_DATA_ROOT]",
+_data_root = _place("--data-root", "SPIKECOST_DATA_ROOT", "folder with the data sets, only read [default: a cache folder]")
+_cache = _place("--cache", "SPIKECOST_CACHE", "folder for what is prepared of the data sets [default: a cache folder]")
+_project = _place(
+    "--project",
+    "SPIKECOST_PROJECT",
+    "folder that holds reproductions/ and README.md [default: upwards from the current folder, else the checkout]",
 )
+_results = _place("--results", "SPIKECOST_RESULTS", "folder of what was measured [default: results/ in the project]")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show version and commit.")
 def main() -> None:
     """What a memory-saving training algorithm for spiking networks costs and gives, beside what its paper reports."""
 
@@ -70,13 +99,18 @@ def list_(data_root: Path | None) -> None:
 @_paper
 @_scale
 @_data_root
-def plan_(paper: str | None, scale: str, data_root: Path | None) -> None:
+@_project
+@_results
+def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path | None, results: Path | None) -> None:
     """Show which cases a run would measure, and which are there already."""
-    store, machine = Store(ROOT / "results"), _machine()
+    datasets.data_root(data_root)
+    store, here = Store(project_of(project, results).results), _Here()
+    for damage in store.damaged_machines():
+        _warn(damage)
     for name in _chosen(paper):
         cases = plan(name, scale, _has(data_root))
-        missing = _missing(cases, store, name, machine)
-        click.echo(_bold(f"{name}, scale {scale}: {len(cases)} cases, {len(missing)} to measure on {machine}"))
+        missing = _missing(cases, store, name, here)
+        click.echo(_bold(f"{name}, scale {scale}: {len(cases)} cases, {len(missing)} to measure on {here}"))
         for probe, count in sorted(Counter(case.probe for case in cases).items()):
             left = sum(case.probe == probe for case in missing)
             click.echo(f"  {probe:12} {count:5} cases, {left:5} to measure")
@@ -88,39 +122,67 @@ def plan_(paper: str | None, scale: str, data_root: Path | None) -> None:
 @_paper
 @_scale
 @_data_root
+@_cache
+@_project
+@_results
 @click.option("--workers", type=click.IntRange(min=1), help="processes side by side [default: one a core]")
 @click.option("--retry", is_flag=True, help="measure again what failed, was refused or ran out of memory or time")
 @click.option("--only", metavar="TEXT", help="only cases whose key contains TEXT (see plan)")
-def run(paper: str | None, scale: str, data_root: Path | None, workers: int | None, retry: bool, only: str | None) -> None:
+def run(
+    paper: str | None,
+    scale: str,
+    data_root: Path | None,
+    cache: Path | None,
+    project: Path | None,
+    results: Path | None,
+    workers: int | None,
+    retry: bool,
+    only: str | None,
+) -> None:
     """Measure what is missing of PAPER (default: every paper), judge its claims, and draw."""
-    from bench.runner.run import default_workers
+    from bench import report as reporting
+    from bench.runner.run import BROKEN, default_workers
     from bench.runner.run import run as run_cases
     from bench.runner.screen import Screen
-    from bench.runner.store import keeper
+    from bench.runner.store import keeper, new_run
 
-    store, machine = Store(ROOT / "results"), _machine()
-    has = _fetching(data_root)
-    broken: Counter[str] = Counter()
-    for name in _chosen(paper):
-        cases = [case for case in plan(name, scale, has) if only is None or only in case.key]
-        missing = _missing(cases, store, name, machine, retry=retry)
-        click.echo(_bold(f"{name}, scale {scale}: {len(cases)} cases, {len(missing)} to measure on {machine}"))
-        if not missing:
-            continue
-        for dataset in sorted({case.dataset for case in missing} - {"none"}):
-            datasets.load(dataset, data_root)  # a damaged file is told now, not after an hour
-        with store.locked(name, machine), Screen(len(missing)) as screen:
-            broken += run_cases(
-                missing,
-                keeper(store, machine, ROOT),
-                screen,
-                data_root=data_root,
-                scratch=ROOT / "results" / "scratch",
-                workers=workers or default_workers(),
-            )
-    _report(_chosen(paper))
+    datasets.data_root(data_root)
+    place = project_of(project, results)
+    for page in reporting.pages_of(place):
+        reporting.blocks_of(page)  # a page that could not be written is told now, not after an hour
+    store, here, has, mine = Store(place.results), _Here(), _fetching(data_root, cache), new_run()
+    chosen = _chosen(paper)
+    planned = {name: plan(name, scale, has) for name in chosen}
+    wanted = {name: [case for case in cases if only is None or only in case.key] for name, cases in planned.items()}
+    if only is not None and not any(wanted.values()):
+        raise UserError(_matches_nothing(only, [case.key for cases in planned.values() for case in cases]))
+    missing = {name: _missing(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
+    tally = _Tally(sum(map(len, wanted.values())), sum(map(len, missing.values())))
+    try:
+        for name in chosen:
+            click.echo(_bold(f"{name}, scale {scale}: {len(wanted[name])} cases, {len(missing[name])} to measure on {here}"))
+            if not missing[name]:
+                continue
+            for dataset in sorted({case.dataset for case in missing[name]} - {"none"}):
+                datasets.load(dataset, data_root, cache=cache)  # a damaged file is told now, not after an hour
+            side_by_side = workers or default_workers()
+            with store.locked(name, here.machine), Screen(missing[name], side_by_side) as screen:
+                run_cases(
+                    missing[name],
+                    tally.counting(keeper(store, here.machine, mine)),
+                    screen,
+                    data_root=data_root,
+                    scratch=place.results / "scratch",
+                    workers=side_by_side,
+                    cache=cache,
+                )
+        _report(place, chosen, mine)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(tally.kept()) from None
+    click.echo(tally.told(str(here)))
+    broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
     if broken:
-        told = ", ".join(f"{count} {status}" for status, count in sorted(broken.items()))
+        told = ", ".join(f"{count} {status}" for status, count in broken.items())
         raise UserError(f"of the cases run, {told}; the reasons stand above. Measure them again with --retry")
 
 
@@ -144,29 +206,106 @@ def fit(network: str, T: int, batch: int, GiB: float) -> None:
 
 
 @main.command()
+@_project
+@_results
 @click.option("--check", is_flag=True, help="write nothing; fail if a generated file is out of step with the results")
-def report(check: bool) -> None:
+def report(project: Path | None, results: Path | None, check: bool) -> None:
     """Judge every claim from what is in results/, and draw."""
-    _report(papers(), check)
+    place = project_of(project, results)
+    if check:
+        _check(place)
+    else:
+        _report(place, papers())
 
 
 # --------------------------------------------------------------------------- helpers
 
 
-def _report(shown: list[str], check: bool = False) -> None:
+@dataclass(frozen=True)
+class _Here:
+    """The machine that measures, and its GPU, if a computation would use one."""
+
+    machine: str = field(default_factory=lambda: _machine())
+    gpu: str | None = field(default_factory=lambda: _gpu())
+
+    def __str__(self) -> str:
+        return self.machine
+
+
+@dataclass
+class _Tally:
+    """Of one call of ``run``: the cases that were asked for, those that were missing, and how those measured have ended."""
+
+    wanted: int
+    missing: int
+    ended: Counter[str] = field(default_factory=Counter)
+
+    def counting(self, keep: Callable[[Case, Outcome], None]) -> Callable[[Case, Outcome], None]:
+        def kept(case: Case, outcome: Outcome) -> None:
+            keep(case, outcome)
+            self.ended[outcome.status] += 1
+
+        return kept
+
+    def kept(self) -> str:
+        done = self.wanted - self.missing + self.ended.total()
+        return f"{done} of {self.wanted} cases kept; the same command goes on from there"
+
+    def told(self, machine: str) -> str:
+        if not self.missing:
+            return f"This run measured nothing: all {self.wanted} cases were there."
+        statuses = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items()))
+        return f"This run measured {self.ended.total()} cases on {machine}: {statuses}; {self.wanted - self.missing} were there."
+
+
+def _report(place: Project, shown: list[str], run: str = "") -> None:
     from bench import report as reporting
 
-    if check:
-        stale = reporting.check(ROOT, fresh)
-        for line in stale:
-            click.echo(line)
-        if stale:
-            raise UserError("generated files are out of step with results/: run `make report`")
-        click.echo("every generated file is in step with results/")
-        return
-    written = reporting.write(ROOT, fresh)
-    click.echo(reporting.summary(ROOT, fresh, shown))
-    click.echo(f"{len(written)} files changed; open plots/index.html")
+    found = reporting.read(place, fresh)
+    written = reporting.write(found)
+    _tell(found.left_out)
+    click.echo(reporting.summary(found, shown, run))
+    if found.left_out:
+        click.echo(f"{len(found.left_out)} warnings: what stands above is judged on less than what is stored in {place.results}")
+    click.echo(f"{len(written)} files changed; open {place.name(place.plots / 'index.html')}")
+
+
+def _check(place: Project) -> None:
+    from bench import report as reporting
+
+    found = reporting.read(place, fresh)
+    stale = reporting.check(found)
+    for line in stale:
+        click.echo(line)
+    _tell(found.left_out)
+    problems = []
+    if found.left_out:
+        problems.append(f"{len(found.left_out)} lines or files of {place.results} were left out, as told above")
+    if stale:
+        problems.append("generated files are out of step with results/: run `make report`")
+    if problems:
+        raise UserError("; ".join(problems))
+    click.echo("every generated file is in step with results/")
+
+
+def _tell(damage: Sequence[object]) -> None:
+    for torn in damage[:_TOLD]:
+        _warn(torn)
+    if len(damage) > _TOLD:
+        _warn(f"{len(damage) - _TOLD} more like these")
+
+
+def _warn(what: object) -> None:
+    click.echo(f"warning: {what}", err=True)
+
+
+def _matches_nothing(only: str, keys: Sequence[str]) -> str:
+    """With the keys that come closest: those that hold a word like it, else those that look like it."""
+    words = sorted({word for key in keys for word in key.split("/")})
+    alike = difflib.get_close_matches(only.strip("/"), words, n=3, cutoff=0.6)
+    close = [next(key for key in keys if word in key.split("/")) for word in alike]
+    close = close or difflib.get_close_matches(only, keys, n=3, cutoff=0.3) or list(keys[:3])
+    return f"--only {only!r} matches none of {len(keys)} cases; cases are called {', '.join(close)} (all: see plan)"
 
 
 def fresh(record: Record) -> bool:
@@ -178,14 +317,14 @@ def fresh(record: Record) -> bool:
         return False
 
 
-def _missing(cases: list[Case], store: Store, paper: str, machine: str, *, retry: bool = False) -> list[Case]:
+def _missing(cases: list[Case], store: Store, paper: str, here: _Here, *, retry: bool = False) -> list[Case]:
     records, torn = store.load(paper)
-    for line in torn:
-        click.echo(f"warning: {line}", err=True)
-    done = store.done(paper, machine)
-    failed = [r for r in latest(records) if r.machine == machine and r.status != "ok"]
-    done -= {(r.key, r.digest) for r in failed if retry or _installed_since(r)}
-    return [case for case in cases if (case.key, digest_of(case)) not in done]
+    _tell(torn)
+    mine = [record for record in records if record.machine == here.machine]
+    failed = [record for record in latest(mine) if record.status != "ok"]
+    done = {made(record) for record in mine}
+    done -= {made(record) for record in failed if retry or _installed_since(record)}
+    return [case for case in cases if to_make(case, here.gpu) not in done]
 
 
 def _installed_since(record: Record) -> bool:
@@ -202,7 +341,7 @@ def _has(data_root: Path | None) -> Callable[[str], bool]:
     return lambda name: bool(datasets.available(name, data_root))
 
 
-def _fetching(data_root: Path | None) -> Callable[[str], bool]:
+def _fetching(data_root: Path | None, prepared: Path | None) -> Callable[[str], bool]:
     """Whether a data set can be had, downloading it if need be; says what stands in where it cannot."""
 
     @cache
@@ -211,7 +350,7 @@ def _fetching(data_root: Path | None) -> Callable[[str], bool]:
             return True
         click.echo(f"{name} is not under {datasets.data_root(data_root)}: trying to download it ...")
         try:
-            datasets.load(name, data_root)
+            datasets.load(name, data_root, cache=prepared)
         except UserError as error:
             click.echo(f"{error}\n{datasets.fallback()} stand in: no number on them counts as a result on {name}.")
             return False
@@ -224,6 +363,12 @@ def _machine() -> str:
     from bench.machine import identity, machine_id
 
     return machine_id(identity())
+
+
+def _gpu() -> str | None:
+    from bench.machine import gpu
+
+    return gpu()
 
 
 def _line(title: str, values: list[str]) -> None:

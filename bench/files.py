@@ -1,8 +1,10 @@
-"""Files that are replaced as a whole: after a crash at any moment the old one or the new one is there. Imports no torch."""
+"""Files that are replaced as a whole, so that after a crash at any moment the old one or the new one is there; and folders that
+somebody named. Imports no torch."""
 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 from pathlib import Path
 
@@ -20,3 +22,25 @@ def write_whole(path: Path, contents: bytes, remedy: str = "free some space or m
         with contextlib.suppress(OSError):
             draft.unlink()
         raise UserError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
+
+
+def existing(folder: Path, kind: str, remedy: str) -> Path:
+    """``folder``, which somebody named, if it is there. Raises UserError with close names beside it: it is never made."""
+    folder = folder.expanduser()
+    if folder.is_dir():
+        return folder
+    problem = "is no folder" if folder.exists() else "does not exist"
+    raise UserError(f"the {kind} {folder} {problem}{_close(folder)}; {remedy}")
+
+
+def _close(folder: Path) -> str:
+    """What may have been meant in place of the first part of the path that is not there."""
+    missing = folder.absolute()
+    while not missing.parent.is_dir() and missing.parent != missing:
+        missing = missing.parent
+    try:
+        beside = [path.name for path in missing.parent.iterdir() if path.is_dir()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(missing.name, beside, n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(str(missing.parent / name) for name in close)}?" if close else ""

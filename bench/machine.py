@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import platform
 import re
@@ -15,7 +16,8 @@ from typing import Any
 import psutil
 
 _NOISE = re.compile(r"\((r|tm|c)\)|@.*$|\b(cpu|processor|with|graphics|\d+-core)\b", re.IGNORECASE)
-_LASTING = ("cpu", "cores", "memory_gib", "os", "architecture", "gpus")
+_NO_GPU = re.compile(r"\b(no devices|not found|failed|error|unable|couldn't)\b", re.IGNORECASE)
+LASTING = ("cpu", "cores", "memory_gib", "os", "architecture", "gpus")
 
 
 def identity() -> dict[str, Any]:
@@ -38,7 +40,7 @@ def machine_id(identity: Mapping[str, Any]) -> str:
     >>> machine_id(known)
     'amd-epyc-2c-24g-837865'
     """
-    lasting = [identity[name] for name in _LASTING]
+    lasting = [identity[name] for name in LASTING]
     gpus = identity["gpus"]
     parts = [_slug(identity["cpu"]), f"{identity['cores']}c", f"{identity['memory_gib']}g"]
     if gpus:
@@ -63,9 +65,58 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
+def gpu() -> str | None:
+    """The GPU that a computation started here would use: the first that the driver lists and CUDA_VISIBLE_DEVICES leaves visible.
+
+    None if there is none, if all are hidden, or if the installed PyTorch is built without CUDA.
+    """
+    names = _gpus()
+    return next(iter(_visible(names)), None) if names and _torch_has_cuda() else None
+
+
+def _visible(names: list[str]) -> list[str]:
+    """Of the GPUs in the driver's order, those that CUDA_VISIBLE_DEVICES names, up to its first entry that names none."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return names
+    visible = []
+    for entry in map(str.strip, chosen.split(",")):
+        place = _place(entry, len(names))
+        if place is None:
+            break
+        visible.append(names[place])
+    return visible
+
+
+def _place(entry: str, count: int) -> int | None:
+    """Which GPU an entry of CUDA_VISIBLE_DEVICES names, by number or by (the beginning of) its unique name."""
+    if entry.isdecimal():
+        return int(entry) if int(entry) < count else None
+    if entry.startswith("MIG-"):
+        return 0  # a slice; the driver does not say in this list of which GPU
+    uuids = _listed("uuid")
+    return next((i for i, uuid in enumerate(uuids) if entry.startswith("GPU-") and uuid.startswith(entry)), None)
+
+
+def _torch_has_cuda() -> bool:
+    """Whether the PyTorch installed here is built for CUDA, read from its files: importing it takes seconds."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return False
+    version = Path(found.origin).with_name("version.py")
+    told = re.search(r"^cuda\b[^=]*=\s*(.+)$", version.read_text(), re.MULTILINE) if version.exists() else None
+    return told is None or told[1].strip() != "None"
+
+
 def _gpus() -> list[str]:
     """Names of the NVIDIA GPUs, in the driver's order; none where there is no driver."""
-    return [line.strip() for line in _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()]
+    return _listed("name")
+
+
+def _listed(what: str) -> list[str]:
+    """One answer a GPU; a driver without one says so in words."""
+    lines = [line.strip() for line in _output("nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader").splitlines()]
+    return [line for line in lines if line and not _NO_GPU.search(line)]
 
 
 def _output(*command: str) -> str:

@@ -1,36 +1,71 @@
-"""Plan: which cases a paper has at a scale, and what each depends on. Imports no torch."""
+"""Plan: which cases a paper has at a scale, what each depends on, and on what it is computed. Imports no torch."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from typing import Literal
 
 from bench import algorithms, backends, datasets, networks
 from bench.digest import code_digest
+from bench.places import CODE
+from bench.records import Made
 from bench.spec import SCALES, Case, choose
 
-ROOT = Path(__file__).resolve().parents[1]
-_PROBE_MODULES = {
-    "count": "bench.probes.count",
-    "cost": "bench.probes.cost",
-    "equivalence": "bench.probes.equivalence",
-    "gradient": "bench.probes.gradient",
-    "training": "bench.probes.train",
-    "clock": "bench.probes.clock",
-    "cuda-memory": "bench.probes.cuda_memory",
-    "longest": "bench.probes.longest",
-    "activity": "bench.probes.activity",
-    "events": "bench.probes.events",
+THREADS = 1  # of a case: the same sums in the same order on every machine size; cases run side by side instead
+_REFERENCE = ("bench.algorithms.bptt", "bench.backends.native")  # what some probes measure against
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a probe is made of and what it takes.
+
+    ``device``: "meta" (shapes alone), "cpu", "best" (a GPU if there is one, else the CPU) or "cuda" (nothing but a GPU).
+    ``precision`` is of weights and activations; ``typical_s`` the seconds that a case mostly takes on 2 cores of a laptop.
+    """
+
+    module: str
+    device: Literal["meta", "cpu", "best", "cuda"]
+    typical_s: float
+    precision: str = "float32"
+    against: tuple[str, ...] = ()
+
+
+PROBE_TABLE: Mapping[str, Probe] = {
+    "count": Probe("bench.probes.count", "cpu", 0.4),
+    "cost": Probe("bench.probes.cost", "meta", 0.6),
+    "equivalence": Probe("bench.probes.equivalence", "cpu", 16, precision="float64", against=_REFERENCE),
+    "gradient": Probe("bench.probes.gradient", "cpu", 8, against=_REFERENCE),
+    "training": Probe("bench.probes.train", "best", 50),
+    "clock": Probe("bench.probes.clock", "best", 8, against=_REFERENCE),
+    "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5),
+    "longest": Probe("bench.probes.longest", "meta", 6),
+    "activity": Probe("bench.probes.activity", "cpu", 4),
+    "events": Probe("bench.probes.events", "cpu", 16),
 }
 
-_REFERENCE = ("bench.algorithms.bptt", "bench.backends.native")  # what some probes measure against
+
+@dataclass(frozen=True)
+class Conditions:
+    """On what a case is computed; they belong to a record and to what makes its case done."""
+
+    device: str  # "meta", "cpu", or a GPU's name; "none" where there is not the GPU that it takes
+    threads: int
+    precision: str
+
+
+def conditions(case: Case, gpu: str | None) -> Conditions:
+    """On what ``case`` would be computed where ``gpu`` is the one to use (see ``bench.machine.gpu``)."""
+    probe = PROBE_TABLE[case.probe]
+    device = {"meta": "meta", "cpu": "cpu", "best": gpu or "cpu", "cuda": gpu or "none"}[probe.device]
+    return Conditions(device, THREADS, probe.precision)
 
 
 def papers() -> list[str]:
     """Names of the reproduction modules."""
-    return sorted(path.parent.name for path in (ROOT / "reproductions").glob("*/cases.py"))
+    return sorted(path.parent.name for path in (CODE / "reproductions").glob("*/cases.py"))
 
 
 def plan(paper: str, scale: str, has: Callable[[str], bool]) -> list[Case]:
@@ -48,16 +83,22 @@ def plan(paper: str, scale: str, has: Callable[[str], bool]) -> list[Case]:
 
 @cache
 def _digest(*modules: str) -> str:
-    return code_digest(modules, ROOT)
+    return code_digest(modules, CODE)
 
 
 def digest_of(case: Case) -> str:
     """Digest of the code that a result of ``case`` depends on: its probe, algorithm, backend, network and data set."""
     return _digest(
-        _PROBE_MODULES[case.probe],
-        *(_REFERENCE if case.probe in ("equivalence", "gradient", "clock") else ()),
+        PROBE_TABLE[case.probe].module,
+        *PROBE_TABLE[case.probe].against,
         *([datasets.module_name(case.dataset)] if case.dataset != "none" else []),
         algorithms.module_name(case.algorithm),
         backends.module_name(case.backend),
         networks.module_name(case.network),
     )
+
+
+def to_make(case: Case, gpu: str | None) -> Made:
+    """What a record of ``case`` must be for the case to be done where ``gpu`` is the one to use (see ``bench.records.made``)."""
+    how = conditions(case, gpu)
+    return (case.key, digest_of(case), how.device, how.threads, how.precision)

@@ -4,8 +4,10 @@
     results/runs/<machine>/<paper>.jsonl     one Record a line
 
 The records of a case are written together, in one write; each line also says of how many (``of``), so that a case whose
-write was cut short, at whatever byte, is known and measured again. A line that cannot be read stays in the file, is
-reported, and harms no other line.
+write was cut short, at whatever byte, is known and measured again. A line that cannot be read or believed stays in the file, is
+reported with what to do, and harms no other line. Not believed is a record that contradicts itself (a key that is not its
+case's), its place (another machine or paper than the file's) or nothing at all (a machine nowhere described, code nobody
+could find again).
 """
 
 from __future__ import annotations
@@ -13,26 +15,37 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from filelock import FileLock, Timeout
 
 from bench.files import write_whole
-from bench.spec import Record, UserError
+from bench.machine import LASTING
+from bench.spec import Case, Record, Status, UserError
 
 if TYPE_CHECKING:
     import pandas
 
+Made = tuple[str, str, str, int, str]
+"""What makes a case done: its key, the code's digest, and the device, threads and precision that computed it."""
+
 _FIELDS = frozenset(field.name for field in fields(Record))
+_TYPES: Mapping[str, type | tuple[type, ...]] = {  # of what JSON gives; all others are texts
+    "case": dict, "detail": dict, "versions": dict, "version": int, "threads": int, "value": (int, float, str, type(None)),
+}  # fmt: skip
+_COMMIT = re.compile(r"[0-9a-f]{7,40}\+?|tree-[0-9a-f]{12}\+")  # see bench.runner.store.commit_of
+_CONFLICT = re.compile(rb"(<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)( |\r?$)")
 
 
 @dataclass(frozen=True)
 class Torn:
-    """A line that is no record, and why; ``line`` counts from 1."""
+    """A line that is left out, why, and what to do; ``line`` counts from 1."""
 
     path: Path
     line: int
@@ -55,8 +68,15 @@ class Store:
         return sorted({path.stem for path in self.root.glob("runs/*/*.jsonl")})
 
     def machines(self) -> dict[str, dict[str, Any]]:
-        """What each machine is, by its id."""
-        return {path.stem: json.loads(path.read_bytes()) for path in sorted(self.root.glob("machines/*.json"))}
+        """What each machine is, by its id; without those whose description is damaged."""
+        return {name: found for name, found in self._described().items() if not isinstance(found, Torn)}
+
+    def damaged_machines(self) -> list[Torn]:
+        """Descriptions of machines that cannot be read."""
+        return [found for found in self._described().values() if isinstance(found, Torn)]
+
+    def _described(self) -> dict[str, dict[str, Any] | Torn]:
+        return {path.stem: _description(path) for path in sorted(self.root.glob("machines/*.json"))}
 
     def describe(self, machine: str, identity: Mapping[str, Any]) -> None:
         """Write down what the machine is, the first time it is met."""
@@ -98,31 +118,40 @@ class Store:
                 _sync_directory(path.parent)
 
     def load(self, paper: str) -> tuple[list[Record], list[Torn]]:
-        """Every good line of every machine, oldest first within a machine, and the lines that are none."""
+        """Every line of every machine that can be believed, oldest first within a machine; and those left out, with reasons."""
         records: list[Record] = []
         torn: list[Torn] = []
+        machines = self._described()
         for path in sorted(self.root.glob(f"runs/*/{paper}.jsonl")):
-            for line in _read(path):
-                if isinstance(line, Torn):
-                    torn.append(line)
-                else:
-                    records.append(line[0])
+            known = machines.get(path.parent.name, _undescribed(path, self.root))
+            if isinstance(known, Torn):
+                torn.append(known)
+                continue
+            lines: list[_Line] = []
+            for found in _read(path):
+                problem = found if isinstance(found, Torn) else _disbelief(path, found)
+                if problem:
+                    torn.append(problem)
+                elif isinstance(found, _Line):
+                    lines.append(found)
+            whole, cut = _whole(path, lines)
+            records += whole
+            torn += cut
         return records, torn
 
-    def done(self, paper: str, machine: str) -> set[tuple[str, str]]:
-        """(key, digest) of the cases on this machine whose records are all there, whatever their status."""
-        path = self.path(paper, machine)
-        metrics: dict[tuple[str, str], set[str]] = {}
-        complete: set[tuple[str, str]] = set()
-        for line in _read(path) if path.exists() else ():
-            if isinstance(line, Torn):
-                continue
-            record, of = line
-            case = (record.key, record.digest)
-            metrics.setdefault(case, set()).add(record.metric)
-            if len(metrics[case]) >= of:
-                complete.add(case)
-        return complete
+    def done(self, paper: str, machine: str) -> set[Made]:
+        """The cases on this machine whose records are all there, whatever their status."""
+        return {made(record) for record in self.load(paper)[0] if record.machine == machine}
+
+
+def made(record: Record) -> Made:
+    """What of a record makes its case done."""
+    return (record.key, record.digest, record.device, record.threads, record.precision)
+
+
+def uncommitted(record: Record) -> bool:
+    """Whether the code that made it differed from its commit, so that nobody else can have that code from there."""
+    return record.commit.endswith("+")
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
@@ -176,20 +205,113 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _read(path: Path) -> Iterator[tuple[Record, int] | Torn]:
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    record: Record
+    of: int
+
+
+def _read(path: Path) -> Iterator[_Line | Torn]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        yield Torn(path, 1, f"cannot be read ({error.strerror}): mend the permissions; all of the file is left out")
+        return
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        if _CONFLICT.match(line):
+            yield Torn(path, number, "a merge left its marker here: delete this line; the lines of both sides may stay")
+            continue
         try:
-            content = json.loads(line)
-            of = content.pop("of")
-            missing = _FIELDS - content.keys()
-            if missing:
-                raise ValueError(f"no {', '.join(sorted(missing))}")
-            yield Record(**content), int(of)
+            yield _parsed(number, line)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             start = line[:40].decode(errors="replace")
-            yield Torn(path, number, f"not a record, left out ({type(error).__name__}: {error}): {start}...")
+            yield Torn(
+                path, number,
+                f"not a record, left out ({type(error).__name__}: {error}): {start}...; delete the line and run again",
+            )  # fmt: skip
+
+
+def _parsed(number: int, line: bytes) -> _Line:
+    content = json.loads(line, parse_constant=_no_constant)
+    of = content.pop("of")
+    missing = _FIELDS - content.keys()
+    if missing:
+        raise ValueError(f"no {', '.join(sorted(missing))}")
+    for name, value in content.items():
+        if not isinstance(value, _TYPES.get(name, str)) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}")
+    if type(of) is not int or of < 1:
+        raise TypeError(f"of is {of!r}")
+    datetime.fromisoformat(content["when"])
+    return _Line(number, Record(**content), of)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _disbelief(path: Path, line: _Line) -> Torn | None:
+    """Why a record is not believed, if it is not."""
+    record = line.record
+    try:
+        case = Case(**{**record.case, "options": tuple(record.case["options"].items())})
+        key = case.key
+    except (UserError, TypeError, KeyError, AttributeError) as error:
+        return Torn(path, line.number, f"its case is none ({error}); delete the line and run again")
+    problem = ""
+    if record.key != key:
+        problem = f"its key {record.key} is not that of its case, {key}"
+    elif case.paper != path.stem:
+        problem = f"a record of paper {case.paper!r} in the file of {path.stem!r}"
+    elif record.machine != path.parent.name:
+        problem = f"a record of machine {record.machine!r} in the folder of {path.parent.name!r}"
+    elif not _COMMIT.fullmatch(record.commit):
+        problem = f"its commit {record.commit!r} names no code"
+    elif record.status not in get_args(Status):
+        problem = f"its status {record.status!r} is none"
+    return Torn(path, line.number, f"left out: {problem}; delete the line and run again") if problem else None
+
+
+def _whole(path: Path, lines: Sequence[_Line]) -> tuple[list[Record], list[Torn]]:
+    """The records of cases whose lines are all there; the others, but for those that a later run has measured whole."""
+    groups: dict[tuple[Made, str], list[_Line]] = {}
+    for line in lines:
+        groups.setdefault((made(line.record), line.record.run), []).append(line)
+    whole = {group for group, found in groups.items() if len({line.record.metric for line in found}) >= found[-1].of}
+    repaired = {made for made, _ in whole}
+    torn = [
+        Torn(
+            path, found[-1].number,
+            f"left out: {found[-1].record.key} has {len(found)} of its {found[-1].of} lines; run again to measure it anew",
+        )
+        for group, found in groups.items()
+        if group not in whole and group[0] not in repaired
+    ]  # fmt: skip
+    return [line.record for line in lines if (made(line.record), line.record.run) in whole], torn
+
+
+def _description(path: Path) -> dict[str, Any] | Torn:
+    """What a machine is, from its file; see ``bench.machine.identity``."""
+    remedy = f"take it back from git, or delete it and run again on that machine; what was measured on {path.stem} is left out"
+    try:
+        content = json.loads(path.read_bytes())
+    except json.JSONDecodeError as error:
+        return Torn(path, error.lineno, f"no description of a machine ({error.msg}): {remedy}")
+    except (OSError, ValueError) as error:
+        return Torn(path, 1, f"no description of a machine ({error}): {remedy}")
+    missing = [name for name in LASTING if name not in content] if isinstance(content, dict) else list(LASTING)
+    if missing:
+        return Torn(path, 1, f"no description of a machine (no {', '.join(missing)}): {remedy}")
+    described: dict[str, Any] = content
+    return described
+
+
+def _undescribed(path: Path, root: Path) -> Torn:
+    place = root / "machines" / f"{path.parent.name}.json"
+    return Torn(path, 1, f"left out as a whole: {place} is not there to say what machine this is; take it back from git")
 
 
 # --------------------------------------------------------------------------- bytes

@@ -17,19 +17,26 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.claims import VERDICTS, Verdict, as_csv, counts, judge, ledger_rows, load_claims
 from bench.figures import style
 from bench.figures.paper import Paper, options
 from bench.figures.words import images
 from bench.files import write_whole
-from bench.records import Store, latest
-from bench.spec import Record, UserError
+from bench.places import Project
+from bench.quantity import decimal, quantity, size
+from bench.records import Store, Torn, latest
+from bench.spec import Record, UserError, choose
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 DECIDED = ("reproduced", "partly", "not reproduced", "stale")
 _MANY = 30  # rows of a cost table for people
-_BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARKER = re.compile(r"<!--\s*(generated|end)\b")  # a line that means to be one
+_START = re.compile(r"<!-- generated: ([\w-]+) -->")
+_END = "<!-- end -->"
 _COST = {
     "peak_live_bytes": "peak live bytes",
     "step_macs": "step MACs",
@@ -71,85 +78,105 @@ class Chapter:
         return self.paper.gates
 
 
-def chapters(root: Path, fresh: Callable[[Record], bool]) -> list[Chapter]:
-    """Every paper under reproductions/, judged from results/."""
+@dataclass(frozen=True)
+class Report:
+    """All that is told of a project: its papers, its machines, and what in results/ could not be believed."""
+
+    project: Project
+    chapters: Sequence[Chapter]
+    machines: Mapping[str, Mapping[str, Any]]
+    left_out: Sequence[Torn]
+
+
+def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
+    """Every paper under reproductions/, judged from results/. ``fresh``: whether today's code would make a record so."""
     from bench.figures import FIGURES
 
-    store = Store(root / "results")
+    store = Store(project.results)
     found = []
-    for folder in sorted(path.parent for path in (root / "reproductions").glob("*/paper.toml")):
-        records = latest(store.load(folder.name)[0])
+    left_out = dict.fromkeys(store.damaged_machines())
+    for folder in sorted(path.parent for path in project.reproductions.glob("*/paper.toml")):
+        believed, torn = store.load(folder.name)
+        left_out |= dict.fromkeys(torn)
+        records = latest(believed)
         verdicts = judge(load_claims(folder), records, fresh)
         paper = Paper(folder.name, records, verdicts, _toml(folder / "context.toml"), fresh)
         drawn = {figure.name: data for figure in FIGURES if (data := figure.data(paper)) is not None}
         found.append(Chapter(paper, _toml(folder / "paper.toml"), drawn, _cost_table(paper)))
-    return found
+    return Report(project, found, store.machines(), list(left_out))
 
 
-def texts(root: Path, fresh: Callable[[Record], bool]) -> dict[Path, str]:
-    """What every generated file should hold."""
+def texts(report: Report) -> dict[Path, str]:
+    """What every generated file should hold. Raises UserError, before any is written, for a page whose markers are no pairs."""
     from bench.figures import FIGURES
 
-    found = chapters(root, fresh)
+    project, found = report.project, report.chapters
+    pages = {page: blocks_of(page) for page in pages_of(project)}
     files = {
-        root / "results" / "ledger.csv": as_csv([row for chapter in found for row in ledger_rows(chapter.verdicts)]),
-        root / "results" / "cost.csv": as_csv([row for chapter in found for row in chapter.cost]),
+        project.results / "ledger.csv": as_csv([row for chapter in found for row in ledger_rows(chapter.verdicts)]),
+        project.results / "cost.csv": as_csv([row for chapter in found for row in chapter.cost]),
     }
     for chapter in found:
         for figure in FIGURES:
             if figure.name in chapter.figures:
                 data = chapter.figures[figure.name]
-                place = root / "plots" / chapter.name / figure.name
+                place = project.plots / chapter.name / figure.name
                 files[place.with_suffix(".json")] = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
                 files[place.with_suffix(".svg")] = figure.render(data)
-    machines = Store(root / "results").machines()
-    files[root / "plots" / "index.html"] = _template("index.html.j2", chapters=found, machines=machines)
-    for readme in [root / "README.md", *sorted((root / "reproductions").glob("*/README.md"))]:
-        of_paper = next((chapter for chapter in found if chapter.name == readme.parent.name), None)
-        files[readme] = _with_blocks(readme, found, of_paper)
+    files[project.plots / "index.html"] = _template("index.html.j2", chapters=found, machines=report.machines)
+    for page, parts in pages.items():
+        of_paper = next((chapter for chapter in found if chapter.name == page.parent.name), None)
+        files[page] = _filled(parts, found, of_paper)
     return files
 
 
-def write(root: Path, fresh: Callable[[Record], bool]) -> list[Path]:
+def write(report: Report) -> list[Path]:
     """Bring every generated file up to date; those that changed. Figures with nothing left to show go."""
-    wanted = texts(root, fresh)
+    wanted = texts(report)
     changed = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in changed:
         write_whole(path, wanted[path].encode())
-    for path in _left_over(root, wanted):
+    for path in _left_over(report.project, wanted):
         path.unlink()
     return changed
 
 
-def check(root: Path, fresh: Callable[[Record], bool]) -> list[str]:
+def check(report: Report) -> list[str]:
     """Generated files that are not what results/ and the claims make them."""
-    wanted = texts(root, fresh)
+    wanted = texts(report)
     wrong = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    return [str(path.relative_to(root)) for path in (*wrong, *_left_over(root, wanted))]
+    return [report.project.name(path) for path in (*wrong, *_left_over(report.project, wanted))]
 
 
-def summary(root: Path, fresh: Callable[[Record], bool], papers: Sequence[str], width: int = 100) -> str:
-    """The decided claims and all counts of ``papers``, for a terminal."""
+def summary(report: Report, papers: Sequence[str], run: str = "", width: int = 100) -> str:
+    """The decided claims and all counts of ``papers``, for a terminal: first what ``run`` decided, then the rest."""
     import io
 
     from rich.console import Console
-    from rich.table import Table
 
     out = io.StringIO()
     console = Console(file=out, width=width, highlight=False)
-    for folder in (root / "reproductions" / name for name in papers):
-        records = latest(Store(root / "results").load(folder.name)[0])
-        verdicts = judge(load_claims(folder), records, fresh)
-        console.print(f"\n{folder.name}: {_counted(verdicts)}")
-        table = Table(box=None, pad_edge=False)
-        for column in ("verdict", "claim", "reported", "measured"):
-            table.add_column(column, overflow="fold")
-        for v in verdicts:
-            if v.verdict in DECIDED:
-                table.add_row(v.verdict, v.claim.statement, v.claim.printed, measured(v))
-        if table.rows:
-            console.print(table)
+    for chapter in (chapter for chapter in report.chapters if chapter.name in papers):
+        console.print(f"\n{chapter.name}: {_counted(chapter.verdicts)}")
+        mine = [v for v in chapter.decided if run and run in v.runs]
+        earlier = [v for v in chapter.decided if v not in mine]
+        if run:
+            console.print(f"decided by this run: {len(mine)}; by records stored before it: {len(earlier)}")
+        if chapter.decided:
+            console.print(_table([*mine, *earlier], run))
     return out.getvalue().rstrip().removeprefix("\n")
+
+
+def _table(verdicts: Sequence[Verdict], run: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("verdict", "claim", "reported", "measured", *(["by"] if run else []), "machine, day"):
+        table.add_column(column, overflow="fold")
+    for v in verdicts:
+        by = [decided_by(v, run)] if run else []
+        table.add_row(v.verdict, v.claim.statement, v.claim.printed, measured(v), *by, f"{v.machine}, {day(v)}")
+    return table
 
 
 # --------------------------------------------------------------------------- parts
@@ -157,16 +184,20 @@ def summary(root: Path, fresh: Callable[[Record], bool], papers: Sequence[str], 
 
 def measured(verdict: Verdict) -> str:
     """What was measured, in the claim's unit, as people read it."""
-    value, unit = verdict.measured, verdict.claim.unit
-    if value is None:
-        return "–"
-    if isinstance(value, str):
-        shown = value
-    elif unit.split()[0] == "B":
-        return style.size(value) + unit.removeprefix("B")
-    else:
-        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-    return shown if unit == "1" else f"{shown} {unit}"
+    value = verdict.measured
+    return "–" if value is None else quantity(value, verdict.claim.unit)
+
+
+def day(verdict: Verdict) -> str:
+    """Of the latest measurement that decided it."""
+    return verdict.when[:10]
+
+
+def decided_by(verdict: Verdict, run: str) -> str:
+    """Whether the records of ``run`` decided it."""
+    if run not in verdict.runs:
+        return "earlier run"
+    return "this run" if verdict.runs == (run,) else "this and earlier"
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
@@ -209,11 +240,11 @@ def main_costs(chapter: Chapter) -> list[dict[str, str]]:
     for row in rows:
         title = style.algorithm(row["algorithm"]).title
         row["title"] = f"{title} ({row['options']})" if row["options"] else title
-        row["peak"] = style.size(int(row["peak live bytes"]))
+        row["peak"] = size(int(row["peak live bytes"]))
         row["saved"] = f"{int(reference['peak live bytes']) / int(row['peak live bytes']):.2f}" if reference else ""
-        row["macs"] = f"{int(row['step MACs']) / 1e12:.3f}"
-        row["multiplications"] = f"{int(row['step multiplications']) / 1e12:.3f}"
-        row["traffic"] = style.size(int(row["traffic bytes"]))
+        row["macs"] = decimal(int(row["step MACs"]) / 1e12, 3)
+        row["multiplications"] = decimal(int(row["step multiplications"]) / 1e12, 3)
+        row["traffic"] = size(int(row["traffic bytes"]))
     return rows
 
 
@@ -236,17 +267,59 @@ def _plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
 
 
-def _with_blocks(path: Path, found: Sequence[Chapter], chapter: Chapter | None) -> str:
-    """A hand-written page with its generated blocks filled in."""
+def pages_of(project: Project) -> list[Path]:
+    """The hand-written pages that hold generated blocks."""
+    return [project.root / "README.md", *sorted(project.reproductions.glob("*/README.md"))]
 
-    def block(match: re.Match[str]) -> str:
-        name = f"{match['name']}.md.j2"
-        return match[1] + _template(name, chapters=found, chapter=chapter).strip() + "\n" + match[3]
 
+def blocks_of(page: Path) -> list[str]:
+    """A page in parts: text, name of a block, text, name, ..., text; the markers stay in the text.
+
+    Raises UserError by file and line for a block without an end, an end without a start, one block inside another, and a
+    name that no block has: filling it would overwrite what people wrote.
+    """
     try:
-        return _BLOCK.sub(block, path.read_text(encoding="utf-8"))
+        lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; take it back from git") from error
+        raise UserError(f"cannot read {page}: {error.strerror}; take it back from git") from error
+    parts, opened, name = [""], 0, ""
+    for number, line in enumerate(lines, start=1):
+        text = line.rstrip("\r\n")
+        start, here = _START.fullmatch(text), f"{page}, line {number}"
+        if not _MARKER.search(text):
+            parts[-1] += "" if opened else line
+        elif text == _END:
+            if not opened:
+                raise UserError(f"{here}: '{_END}' ends nothing: put '<!-- generated: NAME -->' before it, or delete it")
+            parts += [name, line]
+            opened = 0
+        elif start is None:
+            raise UserError(f"{here}: {text!r} is no marker: write '<!-- generated: NAME -->' or '{_END}', alone on its line")
+        elif opened:
+            raise UserError(f"{here}: a block starts inside the one of line {opened}: put '{_END}' between them")
+        else:
+            name, opened = start[1], number
+            try:
+                choose("generated block", name, _blocks())
+            except UserError as error:
+                raise UserError(f"{here}: {error}") from None
+            parts[-1] += line
+    if opened:
+        raise UserError(f"{page}, line {opened}: the block {name!r} has no end: put '{_END}' after it")
+    return parts
+
+
+def _blocks() -> list[str]:
+    return [path.name.removesuffix(".md.j2") for path in (Path(__file__).parent / "templates").glob("*.md.j2")]
+
+
+def _filled(parts: Sequence[str], found: Sequence[Chapter], chapter: Chapter | None) -> str:
+    """A page from its parts (see ``blocks_of``)."""
+    filled = [
+        _template(f"{part}.md.j2", chapters=found, chapter=chapter).strip() + "\n" if i % 2 else part
+        for i, part in enumerate(parts)
+    ]
+    return "".join(filled)
 
 
 def _template(name: str, **values: Any) -> str:
@@ -260,7 +333,9 @@ def _template(name: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"measured": measured, "counts": counts, "cell": lambda text: str(text).replace("|", "\\|")}
+    environment.filters |= {
+        "measured": measured, "day": day, "counts": counts, "cell": lambda text: str(text).replace("|", "\\|"),
+    }  # fmt: skip
     environment.globals |= {
         "VERDICTS": VERDICTS, "backend": style.backend, "looks": style.VERDICTS,
         "main_costs": main_costs, "event_columns": event_columns,
@@ -268,8 +343,8 @@ def _template(name: str, **values: Any) -> str:
     return environment.get_template(name).render(**values)
 
 
-def _left_over(root: Path, wanted: Mapping[Path, str]) -> list[Path]:
-    return [path for path in sorted((root / "plots").glob("*/*")) if path.suffix in (".svg", ".json") and path not in wanted]
+def _left_over(project: Project, wanted: Mapping[Path, str]) -> list[Path]:
+    return [path for path in sorted(project.plots.glob("*/*")) if path.suffix in (".svg", ".json") and path not in wanted]
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -18,6 +18,10 @@ class UserError(Exception):
     """A mistake of the person at the keyboard: the message names the value and the remedy; no traceback is shown."""
 
 
+class Unavailable(UserError):
+    """What is asked for is right and this machine lacks it: a GPU, a library, a file. The message names what, and the remedy."""
+
+
 @dataclass(frozen=True)
 class Support:
     """Whether something can be done here. ``reason`` is shown to people and is empty only when ``ok``."""
@@ -245,7 +249,7 @@ class Case:
         """Readable identity; the scale is left out because it says when to run, not what."""
         parts = [self.paper, self.probe, self.dataset, self.network, self.algorithm, self.backend]
         parts += [f"T{self.T}", f"b{self.batch}", f"s{self.seed}"]
-        parts += [f"{name}={json.dumps(value)}" for name, value in self.options]
+        parts += [f"{name}={json.dumps(value)}" for name, value in sorted(self.options)]
         return "/".join(parts)
 
     def as_dict(self) -> dict[str, Any]:

@@ -149,6 +149,8 @@ def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence
             when,
             tuple(sorted({record.run for record in used})),
             tuple(sorted({record.key for record in used})),
+            when,
+            tuple(sorted({record.run for record in used})),
         ),
     )
 

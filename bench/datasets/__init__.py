@@ -2,8 +2,8 @@
 
 A data set is a module, or a value in one, with (see ``samples.Source``)
 
-    available(root) -> Support           whether its files are there; looks, does not read
-    load(root, download) -> Samples      every file checked against its official checksum
+    available(root) -> Support               whether its files are there; looks, does not read
+    load(root, download, cache) -> Samples   every file checked against its official checksum; what is prepared goes to ``cache``
 
 | file | what |
 |---|---|
@@ -32,10 +32,10 @@ import pkgutil
 from pathlib import Path
 
 from bench.datasets.samples import Samples, Source, subset
-from bench.datasets.store import data_root
+from bench.datasets.store import cache_root, data_root
 from bench.spec import Support, choose
 
-__all__ = ["Samples", "available", "data_root", "fallback", "load", "module_name", "names", "subset"]
+__all__ = ["Samples", "available", "cache_root", "data_root", "fallback", "load", "module_name", "names", "subset"]
 
 _MODULES = {
     "cifar10": "bench.datasets.cifar:CIFAR10",
@@ -67,13 +67,13 @@ def available(name: str, root: Path | str | None = None) -> Support:
     return _source(name).available(data_root(root))
 
 
-def load(name: str, root: Path | str | None = None, download: bool = True) -> Samples:
-    """The data set ``name`` from the data root (see ``store.data_root``).
+def load(name: str, root: Path | str | None = None, download: bool = True, cache: Path | str | None = None) -> Samples:
+    """The data set ``name`` from the data root (see ``store.data_root``), what is prepared of it in ``store.cache_root``.
 
     Raises UserError for an unknown name, a file whose checksum is not the official one, and missing files that may not
     (``download=False``) or cannot be downloaded.
     """
-    return _source(name).load(data_root(root), download)
+    return _source(name).load(data_root(root), download, cache_root(cache))
 
 
 def _place(name: str) -> str:

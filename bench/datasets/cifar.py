@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100: 50,000 + 10,000 colour images of 32x32, the official python batches.
 
 Layout under the data root, as the archives unpack and as torchvision has it: ``cifar-10-batches-py/`` and
-``cifar-100-python/``; an archive that lies there unopened is unpacked. Labels of CIFAR-100 are the 100 fine ones.
+``cifar-100-python/``; an archive that lies there unopened is unpacked into the cache. Labels of CIFAR-100 are the 100 fine ones.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class Cifar:
             f"or let {self.archive} be downloaded"
         )
 
-    def load(self, root: Path, download: bool) -> Images:
-        self._unpack(root, download)
+    def load(self, root: Path, download: bool, cache: Path) -> Images:
+        folders = self._unpacked(root, download, cache)
         return Images(
             name=self.name,
             kind="real",
-            **dict(zip(("train_x", "train_y"), self.read(root, self.train), strict=True)),
-            **dict(zip(("test_x", "test_y"), self.read(root, self.test), strict=True)),
+            **dict(zip(("train_x", "train_y"), self.read(folders, self.train), strict=True)),
+            **dict(zip(("test_x", "test_y"), self.read(folders, self.test), strict=True)),
             classes=self.classes,
             preparation=preparation(),
             citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, University of Toronto",
@@ -67,12 +67,12 @@ class Cifar:
             checksum=store.identity(self.files),
         )
 
-    def read(self, root: Path, files: Mapping[str, str]) -> tuple[Tensor, Tensor]:
-        """Images uint8 [N, 3, 32, 32] and labels int64 [N] of some of the files, in their order."""
+    def read(self, folders: Mapping[str, Path], files: Mapping[str, str]) -> tuple[Tensor, Tensor]:
+        """Images uint8 [N, 3, 32, 32] and labels int64 [N] of some of the files, in their order; ``folders`` by file."""
         import numpy
         import torch
 
-        batches = [unpickled(store.checked(root / self.folder / file, md5)) for file, md5 in files.items()]
+        batches = [unpickled(store.checked(folders[file] / file, md5)) for file, md5 in files.items()]
         pixels = numpy.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
         labels = [label for batch in batches for label in batch[self.labels]]
         return torch.from_numpy(pixels), torch.tensor(labels)
@@ -80,16 +80,19 @@ class Cifar:
     def _missing(self, root: Path) -> list[str]:
         return [file for file in self.files if not (root / self.folder / file).exists()]
 
-    def _unpack(self, root: Path, download: bool) -> None:
+    def _unpacked(self, root: Path, download: bool, cache: Path) -> dict[str, Path]:
+        """The folder of each file: the data root's, or the cache's for what only the archive holds."""
         missing = self._missing(root)
-        if not missing:
-            return
-        archive = store.fetched(root / self.archive, _SITE + self.archive, self.archive_md5, download)
-        with tarfile.open(fileobj=io.BytesIO(store.checked(archive, self.archive_md5))) as members:
-            for file in missing:  # by name: no other member, and no path the archive chooses, is ever written
-                member = members.extractfile(f"{self.folder}/{file}")
-                assert member is not None, "a checked archive holds its files"
-                write_whole(root / self.folder / file, member.read(), store.ELSEWHERE)
+        folders = dict.fromkeys(self.files, root / self.folder) | dict.fromkeys(missing, cache / self.folder)
+        missing = [file for file in missing if not (folders[file] / file).exists()]
+        if missing:
+            archive = store.fetched(root / self.archive, _SITE + self.archive, self.archive_md5, download)
+            with tarfile.open(fileobj=io.BytesIO(store.checked(archive, self.archive_md5))) as members:
+                for file in missing:  # by name: no other member, and no path the archive chooses, is ever written
+                    member = members.extractfile(f"{self.folder}/{file}")
+                    assert member is not None, "a checked archive holds its files"
+                    write_whole(folders[file] / file, member.read(), store.OTHER_CACHE)
+        return folders
 
 
 def preparation() -> Preparation:

@@ -53,7 +53,7 @@ class Cifar10Dvs:
             )
         return readable()
 
-    def load(self, root: Path, download: bool) -> Events:
+    def load(self, root: Path, download: bool, cache: Path) -> Events:
         """Nothing is read but the archives' lists, and the archives once for their checksums."""
         import torch
 
@@ -62,7 +62,7 @@ class Cifar10Dvs:
             archive = _archive(root, name)
             store.verified(store.fetched(archive, _SITE + _CLASSES[name][0], md5, download), md5)
         checksum = store.identity(self.md5)
-        train, test = (self._split(root, split, checksum) for split in ("train", "test"))
+        train, test = (self._split(root, cache, split, checksum) for split in ("train", "test"))
         return Events(
             name="cifar10-dvs",
             kind="real",
@@ -77,7 +77,7 @@ class Cifar10Dvs:
             checksum=checksum,
         )
 
-    def _split(self, root: Path, split: str, checksum: str) -> Recordings:
+    def _split(self, root: Path, cache: Path, split: str, checksum: str) -> Recordings:
         import torch
 
         members = [(_archive(root, name), _members(_archive(root, name), split)) for name in self.md5]
@@ -87,7 +87,8 @@ class Cifar10Dvs:
             torch.tensor(labels),
             sensor=(128, 128),
             read=partial(_events, members),
-            folder=root / "frames",
+            folder=cache,
+            titles=tuple(f"{archive.name}/{name}" for archive, names in members for name in names),
         )
 
 

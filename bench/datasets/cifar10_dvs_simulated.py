@@ -60,7 +60,7 @@ STEP_US = 5_000  # a monitor pixel along each axis
 BLACK = 0.01  # of white
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SimulatedRecordings(Recordings):
     """Recordings that are made when they are read. ``images`` uint8 [N, 3, 32, 32], ``numbers`` [N] are theirs in CIFAR-10."""
 
@@ -87,15 +87,15 @@ def available(root: Path) -> Support:
     return CIFAR10.available(root)
 
 
-def load(root: Path, download: bool) -> SimulatedEvents:
+def load(root: Path, download: bool, cache: Path) -> SimulatedEvents:
     """Reads CIFAR-10 and simulates nothing yet."""
     import torch
 
-    source = CIFAR10.load(root, download)
+    source = CIFAR10.load(root, download, cache)
     of_class = [torch.nonzero(source.train_y == label).flatten() for label in range(source.classes)]
     places = {"train": slice(IMAGES["train"]), "test": slice(IMAGES["train"], sum(IMAGES.values()))}
     train, test = (
-        recordings(source.train_x[numbers], source.train_y[numbers], numbers, root / "frames")
+        recordings(source.train_x[numbers], source.train_y[numbers], numbers, cache)
         for numbers in (torch.cat([of[place] for of in of_class]) for place in places.values())
     )
     return _events(train, test, hashlib.sha256(f"{source.checksum} {model()}".encode()).hexdigest())
@@ -110,8 +110,8 @@ def recordings(images: Tensor, labels: Tensor, numbers: Tensor, folder: Path) ->
         camera().sensor,
         partial(_each, images, numbers),
         folder,
-        images,
-        numbers,
+        images=images,
+        numbers=numbers,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.datasets.images import Images
 from bench.datasets.samples import balanced
-from bench.spec import YES, Support, UserError, no, seed_of
+from bench.spec import YES, Support, Unavailable, no, seed_of
 
 TEST_IMAGES = 360  # 36 of each digit
 _PACKAGE_MISSING = "the digits are part of scikit-learn, which is not installed; run pip install scikit-learn"
@@ -23,7 +23,7 @@ def available(root: Path) -> Support:
     return YES if importlib.util.find_spec("sklearn") else no(_PACKAGE_MISSING)
 
 
-def load(root: Path, download: bool) -> Images:
+def load(root: Path, download: bool, cache: Path) -> Images:
     """The set has no split of its own: 36 images of each digit, chosen once by name, are the test set."""
     import torch
 
@@ -32,7 +32,7 @@ def load(root: Path, download: bool) -> Images:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise UserError(_PACKAGE_MISSING) from error
+        raise Unavailable(_PACKAGE_MISSING) from error
 
     digits = load_digits()
     y = torch.from_numpy(digits.target).long()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bench.datasets import store
 from bench.datasets.events import Events, Recordings, addresses, readable, reader, table
 from bench.datasets.frames import kept
-from bench.spec import Support, UserError, no
+from bench.spec import Support, Unavailable, no
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class DvsGesture:
             return no(f"DVS128 Gesture is not under the data root: {_BY_HAND}")
         return readable()
 
-    def load(self, root: Path, download: bool) -> Events:
+    def load(self, root: Path, download: bool, cache: Path) -> Events:
         """The labels lie inside the archive: they are read once and kept."""
         import torch
 
@@ -52,9 +52,9 @@ class DvsGesture:
         archive = root / FOLDER / ARCHIVE
         if not archive.exists():
             refused = "" if download else " and downloading was refused"
-            raise UserError(f"{archive} is missing{refused}; it cannot be downloaded unattended: {_BY_HAND}")
+            raise Unavailable(f"{archive} is missing{refused}; it cannot be downloaded unattended: {_BY_HAND}")
         checksum = store.identity({ARCHIVE: store.verified(archive, self.md5)})
-        train, test = (self._split(root, split, checksum) for split in ("train", "test"))
+        train, test = (self._split(root, cache, split, checksum) for split in ("train", "test"))
         return Events(
             name="dvs-gesture",
             kind="real",
@@ -68,24 +68,24 @@ class DvsGesture:
             checksum=checksum,
         )
 
-    def _split(self, root: Path, split: str, checksum: str) -> Recordings:
+    def _split(self, root: Path, cache: Path, split: str, checksum: str) -> Recordings:
         import torch
 
-        archive, folder, name = root / FOLDER / ARCHIVE, root / "frames", f"dvs-gesture-{checksum[:16]}-{split}"
+        archive, name = root / FOLDER / ARCHIVE, f"dvs-gesture-{checksum[:16]}-{split}"
         count = self.train if split == "train" else self.test
-        labels = kept(folder / f"{name}-labels.npy", (count,), lambda: _labels(archive, split))
-        read = partial(_events, archive, split)
-        return Recordings(name, torch.tensor(labels.tolist()), sensor=(128, 128), read=read, folder=folder)
+        labels = kept(cache / f"{name}-labels.npy", (count,), lambda: _labels(archive, split, cache))
+        read = partial(_events, archive, split, cache)
+        return Recordings(name, torch.tensor(labels.tolist()), sensor=(128, 128), read=read, folder=cache)
 
 
-def _labels(archive: Path, split: str) -> Iterator[NDArray[Any]]:
-    with _unpacked(archive, (".csv", ".txt")) as folder:
+def _labels(archive: Path, split: str, cache: Path) -> Iterator[NDArray[Any]]:
+    with _unpacked(archive, cache, (".csv", ".txt")) as folder:
         for trial in _trials(folder, split):
             yield from (row[0] - 1 for row in _intervals(trial))
 
 
-def _events(archive: Path, split: str) -> Iterator[NDArray[Any]]:
-    with _unpacked(archive, (".aedat", ".csv", ".txt")) as folder:
+def _events(archive: Path, split: str, cache: Path) -> Iterator[NDArray[Any]]:
+    with _unpacked(archive, cache, (".aedat", ".csv", ".txt")) as folder:
         for trial in _trials(folder, split):
             address, t = addresses(trial)
             events = table(t=t, x=address >> 17 & 0x1FFF, y=address >> 2 & 0x1FFF, p=address >> 1 & 1)
@@ -94,9 +94,9 @@ def _events(archive: Path, split: str) -> Iterator[NDArray[Any]]:
 
 
 @contextmanager
-def _unpacked(archive: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
-    """The folder of the archive's files that end so, for a while, beside the archive (all of them: 5 GB)."""
-    with tempfile.TemporaryDirectory(dir=archive.parent) as folder, tarfile.open(archive) as members:
+def _unpacked(archive: Path, cache: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
+    """The folder of the archive's files that end so, for a while, in the cache (all of them: 5 GB)."""
+    with tempfile.TemporaryDirectory(dir=cache) as folder, tarfile.open(archive) as members:
         members.extractall(folder, (member for member in members if member.name.endswith(kinds)), filter="data")
         yield Path(folder, _INSIDE)
 

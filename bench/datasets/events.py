@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.datasets.frames import binned, kept
-from bench.spec import YES, NetworkSpec, Support, UserError, no
+from bench.spec import YES, NetworkSpec, Support, Unavailable, UserError, no
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,13 +25,42 @@ _RULE = "equal-time"  # of frames.binned: another rule needs another name, so th
 
 @dataclass(frozen=True, eq=False)
 class Recordings:
-    """One split of a set of recordings. ``read()`` gives all of them in order, as arrays with fields t, x, y and p."""
+    """One split of a set of recordings. ``read()`` gives all of them in order, as arrays with fields t, x, y and p.
+
+    ``titles`` are the recordings' own names, for people, where they have some.
+    """
 
     name: str  # of data set, contents and split: what its frames are kept under
     labels: Tensor  # int64 [N], of all of them
     sensor: tuple[int, int]  # rows and columns
     read: Callable[[], Iterator[NDArray[Any]]]
-    folder: Path
+    folder: Path  # for what is kept of them
+    titles: tuple[str, ...] = ()
+
+    def each(self) -> Iterator[NDArray[Any]]:
+        """All of them in order, every event within its bounds. Raises UserError that names recording, event and field."""
+        for i, events in enumerate(self.read()):
+            title = self.titles[i] if i < len(self.titles) else f"number {i}"
+            yield within(events, self.sensor, f"recording {title} of {self.name}")
+
+
+LAST_US = 2**53  # times are whole microseconds, from 0 on
+
+
+def within(events: NDArray[Any], sensor: tuple[int, int], title: str) -> NDArray[Any]:
+    """``events``, each of whose fields is in range: x and y on the sensor (rows, columns), t from 0 on, p 0 or 1."""
+    import numpy
+
+    for name, end in {"x": sensor[1], "y": sensor[0], "t": LAST_US, "p": 2}.items():
+        values = events[name]
+        outside = numpy.flatnonzero((values < 0) | (values >= end))
+        if len(outside):
+            first = int(outside[0])
+            raise UserError(
+                f"{title}: event {first} has {name} = {int(values[first])}, outside 0 to {end - 1} "
+                f"({len(outside)} of {len(events)} events are); the file is damaged or of another camera"
+            )
+    return events
 
 
 @cache  # checking kept frames reads them whole
@@ -39,7 +68,7 @@ def frames_of(recordings: Recordings, T: int, size: tuple[int, int]) -> NDArray[
     """Counts [N, T, 2, H, W] of all recordings, memory-mapped (see ``frames.binned`` for the rule)."""
 
     def rows() -> Iterator[NDArray[Any]]:
-        return (binned(events, T, recordings.sensor, size) for events in recordings.read())
+        return (binned(events, T, recordings.sensor, size) for events in recordings.each())
 
     path = recordings.folder / f"{recordings.name}-{_RULE}-T{T}-{size[0]}x{size[1]}.npy"
     return kept(path, (len(recordings.labels), T, 2, *size), rows)
@@ -119,7 +148,7 @@ def reader() -> Any:
     """The library's parsers."""
     support = readable()
     if not support:
-        raise UserError(support.reason)
+        raise Unavailable(support.reason)
     return importlib.import_module(f"{READER}.io")
 
 

@@ -43,7 +43,7 @@ def available(root: Path) -> Support:
     )
 
 
-def load(root: Path, download: bool) -> Images:
+def load(root: Path, download: bool, cache: Path) -> Images:
     """Prepared without augmentation, normalised with mean and deviation of the training images.
 
     OTTT's appendix, which trains R400 on it, does not state a preparation.

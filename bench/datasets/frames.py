@@ -64,7 +64,7 @@ def kept(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Array]]
                 _write(path, shape, rows)
                 found = _believed(path, shape)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}; {store.ELSEWHERE}") from error
+        raise UserError(f"{path} cannot be written: {error.strerror or error}; {store.OTHER_CACHE}") from error
     assert found is not None, "what was just written is whole"
     return found
 

@@ -42,7 +42,7 @@ def available(root: Path) -> Support:
     return readable()
 
 
-def load(root: Path, download: bool) -> Events:
+def load(root: Path, download: bool, cache: Path) -> Events:
     """Recordings in MNIST's order; nothing is read but the archives' lists, and the archives once for their checksums."""
     import torch
 
@@ -58,7 +58,8 @@ def load(root: Path, download: bool) -> Events:
             labels=torch.tensor([label for label, _ in _members(root / FOLDER / file)]),
             sensor=(34, 34),
             read=partial(_events, root / FOLDER / file),
-            folder=root / "frames",
+            folder=cache,
+            titles=tuple(name for _, name in _members(root / FOLDER / file)),
         )
         for file in _MD5
     )

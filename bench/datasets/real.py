@@ -17,15 +17,16 @@ from bench.spec import Case, UserError
 
 @dataclass(frozen=True)
 class RealData:
-    """The data set of one case. ``root`` as given on the command line; ``train``/``test`` sizes are the case's options."""
+    """The data set of one case. ``root`` and ``cache`` as on the command line; sizes are the case's options."""
 
     case: Case
     root: Path | None
+    cache: Path | None = None
 
     @cached_property
     def samples(self) -> datasets.Samples:
         """All of the data set, or the class-balanced part of it that the case names."""
-        whole = datasets.load(self.case.dataset, self.root)
+        whole = datasets.load(self.case.dataset, self.root, cache=self.cache)
         train, test = self.case.settings.get("train_images"), self.case.settings.get("test_images")
         if train is None and test is None:
             return whole

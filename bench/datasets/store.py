@@ -9,17 +9,35 @@ from pathlib import Path
 
 import platformdirs
 
-from bench.spec import UserError
+from bench.files import existing
+from bench.spec import Unavailable, UserError
 
-VARIABLE = "SPIKECOST_DATA_ROOT"
-ELSEWHERE = f"choose another data root ({VARIABLE})"
+VARIABLE, CACHE = "SPIKECOST_DATA_ROOT", "SPIKECOST_CACHE"
+ELSEWHERE = f"choose another data root (--data-root, {VARIABLE})"
+OTHER_CACHE = f"choose another cache (--cache, {CACHE})"
 CONNECT_S, READ_S, RETRIES = 5, 30, 2
 
 
 def data_root(root: Path | str | None = None) -> Path:
-    """The folder of all data sets: ``root`` if given, else the environment variable's, else the user's cache folder."""
-    chosen = root or os.environ.get(VARIABLE) or platformdirs.user_cache_dir("spikecost", appauthor=False)
-    return Path(chosen).expanduser()
+    """The folder of all data sets: ``root`` if given, else the environment variable's, else the user's cache folder.
+
+    Raises UserError if a folder that somebody named is not there: a mistyped one is not made, and nothing stands in for its data.
+    """
+    chosen = root or os.environ.get(VARIABLE)
+    return (
+        existing(Path(chosen), "data root", f"name the folder that holds the data (--data-root, {VARIABLE})")
+        if chosen
+        else _user()
+    )
+
+
+def cache_root(cache: Path | str | None = None) -> Path:
+    """The folder for what is prepared of the data, which may themselves be read-only; made when first needed."""
+    return Path(cache or os.environ.get(CACHE) or _user() / "prepared").expanduser()
+
+
+def _user() -> Path:
+    return Path(platformdirs.user_cache_dir("spikecost", appauthor=False))
 
 
 def checked(path: Path, md5: str, *also: str) -> bytes:
@@ -48,13 +66,13 @@ def verified(path: Path, md5: str, *also: str) -> str:
 def fetched(path: Path, url: str, md5: str, download: bool) -> Path:
     """``path``, after downloading it from ``url`` if it is not there; only a complete, checked file gets that name.
 
-    Raises UserError if it is missing and ``download`` is refused, the network fails or the disk cannot take it.
+    Raises Unavailable if it is missing and ``download`` is refused or the network fails, UserError if the disk cannot take it.
     """
     if path.exists():
         return path
     by_hand = f"get it from {url} yourself, or set {VARIABLE} to the folder that holds the data"
     if not download:
-        raise UserError(f"{path} is missing and downloading was refused; {by_hand}")
+        raise Unavailable(f"{path} is missing and downloading was refused; {by_hand}")
 
     import filelock
     import pooch
@@ -69,7 +87,7 @@ def fetched(path: Path, url: str, md5: str, download: bool) -> Path:
         with filelock.FileLock(path.with_name(f".{path.name}.lock")):  # several cases may want it at once
             source.fetch(path.name, downloader=http)
     except requests.RequestException as error:
-        raise UserError(f"{path} is missing and {url} cannot be reached ({type(error).__name__}); {by_hand}") from error
+        raise Unavailable(f"{path} is missing and {url} cannot be reached ({type(error).__name__}); {by_hand}") from error
     except ValueError as error:
         raise UserError(f"{url} gave a file that is not the official one (expected md5 {md5}); {by_hand}") from error
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import Any
 from bench.figures import style
 from bench.figures.paper import Paper, most, origin
 from bench.figures.words import title
+from bench.quantity import size
 from bench.spec import Record
 
 name = "memory_against_T"
@@ -135,8 +136,7 @@ def _description(data: dict[str, Any]) -> str:
     for line in data["lines"]:
         (first, low), (last, high) = line["points"][0], line["points"][-1]
         said.append(
-            f"{line['title']} on {style.backend(line['backend']).title}: "
-            f"{style.size(low)} at T = {first}, {style.size(high)} at T = {last}"
+            f"{line['title']} on {style.backend(line['backend']).title}: {size(low)} at T = {first}, {size(high)} at T = {last}"
         )
     band = f" Grey band: {data['band']['label']}." if data["band"] else ""
     return "Lines on logarithmic axes. " + "; ".join(said) + "." + band

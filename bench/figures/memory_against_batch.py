@@ -8,6 +8,7 @@ from typing import Any
 from bench.figures import style
 from bench.figures.paper import Paper, most, origin
 from bench.figures.words import by_algorithm, title
+from bench.quantity import size
 from bench.spec import Record
 
 name = "memory_against_batch"
@@ -67,7 +68,7 @@ def render(data: dict[str, Any]) -> str:
             xs, ys = zip(*line["points"], strict=True)
             axes.plot(xs, [y / _GIB for y in ys], color=look.colour.light, lw=look.width, ls=dash)
             ends.append((ys[-1] / _GIB, line["title"], look.colour))
-            said.append(f"{line['title']}: {style.size(ys[0])} at batch {xs[0]}, {style.size(ys[-1])} at batch {xs[-1]}")
+            said.append(f"{line['title']}: {size(ys[0])} at batch {xs[0]}, {size(ys[-1])} at batch {xs[-1]}")
         style.end_labels(axes, ends, 0.075)
         return style.svg(figure, data["title"], "Lines on logarithmic axes. " + "; ".join(said) + ".")
 

@@ -7,6 +7,7 @@ from typing import Any
 from bench.figures import rows, style
 from bench.figures.paper import Paper, origin
 from bench.figures.words import by_backend, title
+from bench.quantity import size
 from bench.spec import Record
 
 name = "peak_breakdown"
@@ -53,9 +54,9 @@ def render(data: dict[str, Any]) -> str:
                 left += width
         axes.set_xlim(0, 1.02 * max(row["total"] for _, row in placed) / _GIB)
         axes.set_xlabel("GiB")
-        rows.column(axes, 0.6, "peak", placed, [style.size(row["total"]) for _, row in placed])
+        rows.column(axes, 0.6, "peak", placed, [size(row["total"]) for _, row in placed])
         style.key(figure, [style.CATEGORIES[category] for category in categories])
-        said = [f"{row['title']} on {group['heading']}: {style.size(row['total'])}" for group in groups for row in group["rows"]]
+        said = [f"{row['title']} on {group['heading']}: {size(row['total'])}" for group in groups for row in group["rows"]]
         return style.svg(figure, data["title"], "Stacked bars of bytes by category. " + "; ".join(said) + ".")
 
 

@@ -133,15 +133,6 @@ def backend_order(name: str) -> tuple[int, str]:
     return (names.index(name) if name in names else len(names), name)
 
 
-def size(n: float) -> str:
-    """Bytes in binary units, to three digits: 819 MiB, 13.1 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if n < 1000 or unit == "GiB":
-            break
-        n /= 1024
-    return f"{n:.3g} {unit}" if n < 1000 else f"{n:,.0f} {unit}"
-
-
 # --------------------------------------------------------------------------- drawing
 
 WIDTH = 7.6  # inches

@@ -11,7 +11,7 @@ import gc
 import torch
 
 from bench.probes.cost import batch_for
-from bench.spec import Case, Measurement, UserError
+from bench.spec import Case, Measurement, Unavailable
 from bench.training_step import training_step
 
 VERSION = 1
@@ -19,7 +19,7 @@ VERSION = 1
 
 def measure(case: Case) -> list[Measurement]:
     if not torch.cuda.is_available():
-        raise UserError("needs an NVIDIA GPU: CUDA's allocator has nothing to say without one")
+        raise Unavailable("needs an NVIDIA GPU: CUDA's allocator has nothing to say without one")
     step = training_step(case.network, case.algorithm, case.backend, device="cuda", **case.settings)
     x, target = batch_for(step, case.T, case.batch, "cuda")
     step.run(x, target)

@@ -20,7 +20,7 @@ def measure(case: Case, data: RealData) -> list[Measurement]:
     if not isinstance(samples, Events):
         raise UserError(f"{case.dataset} has no events to describe; use a data set of event recordings")
     chosen = set(samples.train_i.tolist())
-    found = describe((events for i, events in enumerate(samples.train.read()) if i in chosen), samples.train.sensor)
+    found = describe((events for i, events in enumerate(samples.train.each()) if i in chosen), samples.train.sensor)
     return [Measurement("event_rate", found.rate, "events/pixel/s", VERSION, {**in_words(found), **data.about})]
 
 

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +18,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.machine import gpu
+from bench.plan import conditions
 from bench.progress import Progress
 from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
-from bench.spec import Case
+from bench.spec import Case, Status
 
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
@@ -44,6 +45,7 @@ class _Running:
     channel: Connection
     deadline: float
     outcome: Outcome | None = None
+    late: bool = False
 
 
 def run(
@@ -54,20 +56,24 @@ def run(
     data_root: Path | None,
     scratch: Path,
     workers: int,
-) -> Counter[str]:
-    """Run ``cases`` on ``workers`` processes and count those that broke, by status.
+    cache: Path | None = None,
+) -> None:
+    """Run ``cases`` on ``workers`` processes.
 
     ``keep`` stores an outcome; what it raises ends the run, and nothing stored before is lost.
     """
+    os.environ.setdefault(
+        "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
+    )  # for the workers: GPUs in the driver's order, as the plan knows them
+    here = gpu()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     waiting = sorted(cases, key=lambda case: case.probe in ALONE)
     running: list[_Running] = []
-    broken: Counter[str] = Counter()
 
     def fill(leaving: int = 0) -> None:
         while waiting and _may_start(waiting[0], len(running), leaving, workers):
-            running.append(_start(context, Job(waiting.pop(0), data_root, scratch), listener))
+            running.append(_start(context, Job(waiting.pop(0), data_root, scratch, cache), listener))
 
     with _terminable():
         try:
@@ -78,17 +84,15 @@ def run(
                 fill(leaving=len(ended))  # the next ones work while these end and their results are brought to the disk
                 for done in ended:
                     _reap(done)
-                    outcome = done.outcome or _silent(done)
+                    outcome = done.outcome or _without_answer(done, here)
                     keep(done.job.case, outcome)
                     if outcome.status == "ok":  # else measuring again goes on from it
                         checkpoint_of(done.job).unlink(missing_ok=True)
                     listener.finished(done.job.case, outcome)
-                    broken.update([outcome.status] if outcome.status in BROKEN else [])
         finally:
             for left in running:
                 left.process.kill()
                 left.process.join()
-    return broken
 
 
 def _may_start(case: Case, running: int, leaving: int, workers: int) -> bool:
@@ -124,7 +128,7 @@ def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
                 continue
         if time.monotonic() > r.deadline:
             r.process.kill()
-            r.outcome = Outcome("timeout", f"not done after {TIME_LIMIT_S[r.job.case.scale]:.0f} s", (), "")
+            r.late = True
             ended.append(r)
     return ended
 
@@ -136,13 +140,21 @@ def _reap(ended: _Running) -> None:
     ended.channel.close()
 
 
-def _silent(ended: _Running) -> Outcome:
-    """A process that ended without an answer was killed, mostly by the kernel for want of memory."""
+def _without_answer(ended: _Running, gpu: str | None) -> Outcome:
+    """Of a process that took too long, or that ended by itself: it was killed, mostly by the kernel for want of memory."""
+    how = conditions(ended.job.case, gpu)
+    status, reason = _cause(ended)
+    return Outcome(status, reason, (), "", how.device, how.threads, how.precision)
+
+
+def _cause(ended: _Running) -> tuple[Status, str]:
     code = ended.process.exitcode or 0
+    if ended.late:
+        return "timeout", f"not done after {TIME_LIMIT_S[ended.job.case.scale]:.0f} s"
     if code == -signal.SIGKILL:
-        return Outcome("out of memory", "killed by signal 9, as the kernel does when memory runs out", (), "")
+        return "out of memory", "killed by signal 9, as the kernel does when memory runs out"
     cause = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
-    return Outcome("crashed", f"the process ended by {cause} without an answer", (), "")
+    return "crashed", f"the process ended by {cause} without an answer"
 
 
 @contextmanager

@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from bench.progress import Progress
+from bench.quantity import decimal, quantity
+from bench.runner.estimate import Estimate
 from bench.runner.worker import Outcome
 from bench.spec import Case
 
 
-class Screen:
-    """Listener of a run. Trainings show loss, accuracy, images per second and the time left."""
+class _Left(ProgressColumn):
+    """The time left of the whole run, on the bar of all cases."""
 
-    def __init__(self, total: int, console: Console | None = None) -> None:
+    max_refresh = 1.0
+
+    def __init__(self, estimate: Estimate) -> None:
+        super().__init__()
+        self._estimate = estimate
+
+    def render(self, task: Task) -> Text:
+        if not task.fields.get("whole"):
+            return Text("")
+        return Text(f"{timedelta(seconds=round(self._estimate.left(time.monotonic())))} left", style="progress.remaining")
+
+
+class Screen:
+    """Listener of a run of ``cases``. Trainings show loss, accuracy and images per second; the bar of all the time left."""
+
+    def __init__(self, cases: Sequence[Case], workers: int, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
+        self._estimate = Estimate(cases, workers)
         self._bars = Bars(
             TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:3.0f}%"),
-            TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+            _Left(self._estimate), TextColumn("{task.fields[note]}"),
             console=self._console, transient=True,
         )  # fmt: skip
-        self._all = self._bars.add_task("cases", total=total, note="")
+        self._all = self._bars.add_task("cases", total=len(cases), note="", whole=True)
         self._trainings: dict[str, TaskID] = {}
-        self._finished, self._total = 0, total
+        self._finished, self._total = 0, len(cases)
         self._told: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -37,20 +59,23 @@ class Screen:
         self._bars.stop()
 
     def started(self, case: Case) -> None:
+        self._estimate.started(case, time.monotonic())
         self._bars.update(self._all, note=f"{case.probe}: {case.network}, {case.algorithm} on {case.backend}, T = {case.T}")
 
     def progress(self, case: Case, progress: Progress) -> None:
+        self._estimate.progress(case, progress.done / max(progress.total, 1))
         bar = self._trainings.get(case.key)
         if bar is None:
             bar = self._bars.add_task(f"{case.algorithm} on {case.dataset}", total=progress.total, note="")
             self._trainings[case.key] = bar
         note = (
-            f"epoch {progress.epoch}/{progress.epochs}  loss {progress.loss:.3f}  accuracy {progress.accuracy:.1f} %  "
+            f"epoch {progress.epoch}/{progress.epochs}  loss {decimal(progress.loss, 3)}  accuracy {progress.accuracy:.1f} %  "
             f"{progress.images_per_second:.0f} images/s"
         )
         self._bars.update(bar, completed=progress.done, note=note)
 
     def finished(self, case: Case, outcome: Outcome) -> None:
+        self._estimate.finished(case, time.monotonic())
         self._finished += 1
         self._bars.advance(self._all)
         bar = self._trainings.pop(case.key, None)
@@ -60,11 +85,10 @@ class Screen:
             self._tell(case, f"{outcome.status}: {outcome.reason}")
         elif case.probe in ("training", "gradient", "equivalence", "clock"):
             first = next(m for m in outcome.measurements if not m.metric.startswith("epoch "))
-            value = f"{first.value:.4g}" if isinstance(first.value, float) else first.value
+            value = "none" if first.value is None else quantity(first.value, first.unit)
             self._console.print(
-                f"[{self._finished}/{self._total}] {case.key}: {first.metric} = {value} {first.unit}",
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
+                f"[{self._finished}/{self._total}] {case.key}: {first.metric} = {value}", markup=False, soft_wrap=True
+            )
         elif not self._console.is_terminal and self._finished % 50 == 0:
             self._console.print(f"[{self._finished}/{self._total}] cases", markup=False)
 

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import secrets
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import backends
+from bench.digest import LANGUAGES, PACKAGES
 from bench.machine import identity
+from bench.places import CODE
 from bench.plan import digest_of
 from bench.records import Store
 from bench.runner.worker import Outcome
 from bench.spec import Case, Measurement, Record
 
 
-def keeper(store: Store, machine: str, root: Path) -> Callable[[Case, Outcome], None]:
-    """A function that appends a case's outcome to the store: all its records in one write, or a UserError."""
+def new_run() -> str:
+    """An id for one call of the run command: when it began, and six digits that no other call has."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def keeper(store: Store, machine: str, run: str, code: Path = CODE) -> Callable[[Case, Outcome], None]:
+    """A function that appends a case's outcome to the store: all its records in one write, or a UserError.
+
+    ``run`` names the call that measures; ``code`` is the folder of the packages that do.
+    """
     store.describe(machine, identity())
-    commit = commit_of(root)
+    commit = commit_of(code)
 
     def keep(case: Case, outcome: Outcome) -> None:
         nothing = Measurement("none", None, "")
-        records = [_record(case, outcome, m, machine, commit) for m in outcome.measurements or (nothing,)]
+        records = [_record(case, outcome, m, machine, commit, run) for m in outcome.measurements or (nothing,)]
         store.append(case.paper, machine, records)
 
     return keep
 
 
-def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, commit: str) -> Record:
+def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, commit: str, run: str) -> Record:
     return Record(
         case=case.as_dict(),
         key=case.key,
@@ -66,13 +78,28 @@ def version_of(name: str) -> str:
 
 
 def commit_of(root: Path) -> str:
-    """The commit that is checked out; '+' if files that results depend on differ from it; 'unknown' outside git."""
+    """The commit that the code under ``root`` is checked out at; with '+' if the code differs from it.
+
+    Code is what a digest may see (bench/digest.py): .py, .cpp and .cu files under bench/ and reproductions/, also new ones.
+    Claims, pages, plots and results are none: a run that is taken up again has written these itself. Code outside git, an
+    installed package or an archive, has no commit: 'tree-' and a digest of all its files, always with '+'.
+    """
+    patterns = [f":(glob){package}/**/*{ending}" for package in PACKAGES for ending in (".py", *LANGUAGES)]
     try:
+        _git(root, "ls-files", "--error-unmatch", "bench/spec.py")  # else the repository is another's, that this lies in
         head = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--", "bench", "reproductions")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *patterns)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return f"tree-{_digest_of_tree(root)}+"
     return head + ("+" if changed else "")
+
+
+def _digest_of_tree(root: Path) -> str:
+    files = sorted(path for package in PACKAGES for path in (root / package).rglob("*") if path.suffix in (".py", *LANGUAGES))
+    whole = hashlib.sha256()
+    for path in files:
+        whole.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()[:12]
 
 
 def _git(root: Path, *arguments: str) -> str:

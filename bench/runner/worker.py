@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.plan import digest_of
-from bench.spec import Case, Measurement, Status, Support, UserError, no, seed_of
+from bench.plan import PROBE_TABLE, THREADS, digest_of
+from bench.spec import Case, Measurement, Status, Support, Unavailable, UserError, no, seed_of
 
 HEADROOM = 1.3  # operators' workspaces and the allocator's rounding, which the live-byte count does not see
 
@@ -31,21 +31,26 @@ PRELOAD = [
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told: the case, where data lie (None: default), and where a training may keep its place."""
+    """What a worker is told: the case, where data and what is prepared of them lie (None: default), and where a training may
+    keep its place."""
 
     case: Case
     data_root: Path | None
     scratch: Path
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker answers: measurements, or why there are none."""
+    """What a worker answers: measurements, or why there are none; by which kernel, on what."""
 
     status: Status
     reason: str
     measurements: tuple[Measurement, ...]
     kernel: str
+    device: str
+    threads: int
+    precision: str
 
 
 Message = tuple[Literal["progress"], Any] | tuple[Literal["outcome"], Outcome]
@@ -77,30 +82,38 @@ def _end_with_the_run() -> None:
 def _outcome(job: Job, channel: Connection) -> Outcome:
     import torch
 
-    torch.manual_seed(seed_of(job.case.key))
-    torch.set_num_threads(1)  # the same sums in the same order on every machine size; cases run side by side instead
-    kernel = ""
+    case, probe = job.case, PROBE_TABLE[job.case.probe]
+    torch.manual_seed(seed_of(case.key))
+    torch.set_num_threads(THREADS)
+    kernel, device = "", _device(probe.device)
+
+    def outcome(status: Status, reason: str, measurements: tuple[Measurement, ...] = ()) -> Outcome:
+        name = torch.cuda.get_device_name() if device == "cuda" else device
+        return Outcome(status, reason, measurements, kernel, name, torch.get_num_threads(), probe.precision)
+
     try:
-        able = _supported(job.case)
+        able = _supported(case)
         if not able:
-            return Outcome("unsupported", able.reason, (), kernel)
+            return outcome("unsupported", able.reason)
         from bench import backends
 
-        kernel = backends.load(job.case.backend).kernel()
-        fits = _fits(job.case)
+        kernel = backends.load(case.backend).kernel()
+        fits = _fits(case)
         if not fits:
-            return Outcome("refused", fits.reason, (), kernel)
-        return Outcome("ok", "", tuple(_measure(job, channel)), kernel)
+            return outcome("refused", fits.reason)
+        return outcome("ok", "", tuple(_measure(job, channel, device)))
+    except Unavailable as error:
+        return outcome("unsupported", str(error))
     except UserError as error:
-        return Outcome("failed", str(error), (), kernel)
+        return outcome("failed", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
-        return Outcome("out of memory", _first_line(error), (), kernel)
+        return outcome("out of memory", _first_line(error))
     except Exception as error:
         if "can't allocate memory" in str(error):  # the CPU allocator's RuntimeError
-            return Outcome("out of memory", _first_line(error), (), kernel)
+            return outcome("out of memory", _first_line(error))
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
-        return Outcome("failed", f"{type(error).__name__}: {error} ({place})", (), kernel)
+        return outcome("failed", f"{type(error).__name__}: {error} ({place})")
 
 
 def _first_line(error: Exception) -> str:
@@ -135,7 +148,7 @@ def forecast(case: Case) -> int:
     return int(HEADROOM * cost_of(step, *batch_for(step, case.T, case.batch, "meta")).memory.total)
 
 
-def _measure(job: Job, channel: Connection) -> list[Measurement]:
+def _measure(job: Job, channel: Connection, device: str) -> list[Measurement]:
     """Ask the probe that the case names; each is imported only where it is used."""
     case = job.case
     match case.probe:
@@ -154,7 +167,7 @@ def _measure(job: Job, channel: Connection) -> list[Measurement]:
         case "clock":
             from bench.probes import clock
 
-            return clock.measure(case, _device())
+            return clock.measure(case, device)
         case "cuda-memory":
             from bench.probes import cuda_memory
 
@@ -167,32 +180,37 @@ def _measure(job: Job, channel: Connection) -> list[Measurement]:
             from bench.datasets.real import RealData
             from bench.probes import gradient
 
-            return gradient.measure(case, RealData(case, job.data_root))
+            return gradient.measure(case, RealData(case, job.data_root, job.cache))
         case "activity":
             from bench.datasets.real import RealData
             from bench.probes import activity
 
-            return activity.measure(case, RealData(case, job.data_root))
+            return activity.measure(case, RealData(case, job.data_root, job.cache))
         case "events":
             from bench.datasets.real import RealData
             from bench.probes import events
 
-            return events.measure(case, RealData(case, job.data_root))
+            return events.measure(case, RealData(case, job.data_root, job.cache))
         case "training":
             from bench.datasets.real import RealData
             from bench.probes import train
 
             return train.measure(
                 case,
-                RealData(case, job.data_root),
+                RealData(case, job.data_root, job.cache),
                 checkpoint_of(job),
                 lambda p: channel.send(("progress", p)),
-                _device(),
+                device,
             )
     raise UserError(f"no probe called {case.probe!r}")
 
 
-def _device() -> str:
+def _device(wanted: str) -> str:
+    """The torch device that a probe's own wish (see ``bench.plan.Probe``) comes to here."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted in ("meta", "cpu"):
+        return wanted
+    if torch.cuda.is_available():
+        return "cuda"
+    return "cpu" if wanted == "best" else "none"

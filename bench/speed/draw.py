@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.figures import rows, style
 from bench.probes.clock import ratio_in_turns
+from bench.quantity import size
 from bench.speed.rows import FLOOR
 from bench.speed.turns import PAPER_BATCH, Run, Timed
 
@@ -70,7 +71,7 @@ def render(data: dict[str, Any]) -> str:
             axes.plot(row["quartiles"], [y, y], "|-", color=colour, lw=1.4, ms=5, mew=1.4, solid_capstyle="butt")
             axes.plot([row["ratio"]], [y], style.backend(row["backend"]).marker, ms=6, mew=0, color=colour)
         rows.column(axes, 0.35, "ratio", placed, [f"{row['ratio']:.2f}" for _, row in placed])
-        rows.column(axes, 1.05, "peak", placed, [style.size(row["peak bytes"]) for _, row in placed])
+        rows.column(axes, 1.05, "peak", placed, [size(row["peak bytes"]) for _, row in placed])
         axes.set_xlabel("time of a step / time of the convolutions alone (logarithmic)")
         said = "; ".join(f"{row['title']}: {row['ratio']:.2f}" for _, row in placed)
         return style.svg(figure, data["title"], f"Dots with quartiles; 1 is the convolutions alone. {said}.")

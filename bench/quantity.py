@@ -1,0 +1,46 @@
+"""Numbers as people read them, wherever they are shown: never a 0.000 that stands for something. Imports no torch."""
+
+from __future__ import annotations
+
+_SECONDS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
+
+
+def size(n: float) -> str:
+    """Bytes in binary units, to three digits: 819 MiB, 13.1 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n < 1000 or unit == "GiB":
+            break
+        n /= 1024
+    return f"{n:.3g} {unit}" if n < 1000 else f"{n:,.0f} {unit}"
+
+
+def seconds(n: float) -> str:
+    """Seconds to three digits, in the unit that needs no leading zeros: 1.5 s, 12 ms."""
+    unit, scale = next(((unit, scale) for unit, scale in _SECONDS if abs(n) >= scale), _SECONDS[0])
+    return f"{n / scale:.3g} {unit}"
+
+
+def decimal(value: float, digits: int) -> str:
+    """``value`` to so many digits after the point; one that these would show as zero, and is not, as 1.2e-05.
+
+    >>> decimal(0.1234, 3), decimal(0.0, 3), decimal(0.0000123, 3)
+    ('0.123', '0.000', '1.2e-05')
+    """
+    shown = f"{value:.{digits}f}"
+    return f"{value:.2g}" if value and not float(shown) else shown
+
+
+def number(value: float | int | str) -> str:
+    """Whole numbers in full, others to four digits."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def quantity(value: float | int | str, unit: str) -> str:
+    """A measured value with its unit; bytes and seconds in the unit that suits them. ``unit`` may go on in words: 'B a step'."""
+    first, _, rest = unit.partition(" ")
+    if first in ("B", "s") and not isinstance(value, str):
+        shown = size(value) if first == "B" else seconds(value)
+        return f"{shown} {rest}".rstrip()
+    return number(value) if unit in ("", "1") else f"{number(value)} {unit}"
