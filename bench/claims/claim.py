@@ -82,8 +82,6 @@ class Verdict:
     when: str = ""
     runs: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
-    when: str = ""  # of the latest record that decided it
-    runs: tuple[str, ...] = ()  # the calls of the run command that measured them
 
 
 def text(value: float | int | str | None) -> str:

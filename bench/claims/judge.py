@@ -29,7 +29,7 @@ from bench.claims.evidence import Evidence, Plan, finite, matches, rank
 from bench.claims.gates import comparable, gates_of
 from bench.claims.rules import RULES, Finding, Missing, told_part
 from bench.plan import plan
-from bench.records import latest
+from bench.records import latest, uncommitted
 from bench.spec import SCALES, Case, Record
 
 ORDER: Mapping[str, int] = {"reproduced": 2, "exceeded": 2, "partly": 1}  # how much a verdict says for the claim; others: 0
@@ -128,7 +128,7 @@ def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence
         beaten = "exceeded, but " if verdict == "exceeded" else ""
         verdict = "partly" if ORDER.get(verdict, 0) > ORDER["partly"] else verdict
         reason = f"{beaten}{', '.join(limits)}: {reason}"
-    if any(record.commit.endswith("+") for record in used):
+    if any(uncommitted(record) for record in used):
         reason += "; measured from an uncommitted tree"
     if not is_fresh:
         verdict, reason = "stale", f"the code has changed since it was measured; then: {verdict}, {reason}"
@@ -139,18 +139,16 @@ def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence
         Verdict(
             claim,
             verdict,
-            one.measured if one else "; ".join(text(f.measured) for f in findings),
+            one.measured if one else "; ".join(text(f.measured) or "–" for f in findings),
             reason,
             one.spread if one else None,
             one.n if one else sum(f.n for f in findings),
-            SCALES[scale],
-            place[0],
-            place[1],
-            when,
-            tuple(sorted({record.run for record in used})),
-            tuple(sorted({record.key for record in used})),
-            when,
-            tuple(sorted({record.run for record in used})),
+            evidence_scale=SCALES[scale],
+            machine=place[0],
+            device=place[1],
+            when=when,
+            runs=tuple(sorted({record.run for record in used})),
+            keys=tuple(sorted({record.key for record in used})),
         ),
     )
 

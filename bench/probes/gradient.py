@@ -31,7 +31,8 @@ VERSION = 2
 def measure(case: Case, data: RealData) -> list[Measurement]:
     asked, before = _whole(case, "batches", 1, least=1), _whole(case, "after_batches", 0, least=0)
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, **case.algorithm_options)
-    exact_step = training_step(case.network, "bptt", case.backend, seed=case.seed)
+    loss = {name: value for name, value in case.options if name == "alpha"}  # the same for both
+    exact_step = training_step(case.network, "bptt", case.backend, seed=case.seed, **loss)
     batches = enumerate(_batches(data, case))
     for i, (x, target) in islice(batches, before):
         _draw_masks(case, i)  # for all algorithms the same
