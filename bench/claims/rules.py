@@ -369,7 +369,8 @@ def _the_worst(findings: Sequence[Finding]) -> Finding:
     if len(findings) == 1:
         return worst
     told = "; ".join(f"{_recipe(f)}: {f.holds}, {f.reason}" for f in findings)
-    return replace(worst, reason=f"worst of {len(findings)} recipes that match: {told}")
+    used = {id(record): record for finding in findings for record in finding.records}
+    return replace(worst, reason=f"worst of {len(findings)} recipes that match: {told}", records=tuple(used.values()))
 
 
 def _capped(finding: Finding, *groups: Group) -> Finding:

@@ -396,7 +396,8 @@ def test_series_of_different_cases_do_not_mix(claim: MakeClaim, record: MakeReco
 
 @pytest.mark.parametrize(
     ("values", "holds"),
-    [((0.9, 0.8, 0.85), "yes"), ((0.9, 0.01, 0.02), "cannot tell"), ((-0.9, -0.8, -0.85), "no"), ((0.5, -0.5, 0.1), "cannot tell"),
+    [((0.9, 0.8, 0.85), "yes"), ((0.9, 0.01, 0.02), "cannot tell"), ((-0.9, -0.8, -0.85), "no"),
+     ((0.5, -0.5, 0.1), "cannot tell"),
      ((0.9,), "cannot tell"), ((0.0, 0.0, 0.0), "cannot tell")],
     ids=str,
 )  # fmt: skip
