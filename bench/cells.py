@@ -19,7 +19,7 @@ from bench.spec import choose
 
 CUTS = ("time", "layers")
 Cut = Literal["time", "layers"]
-_OF_THE_CELL = ("K", "b", "update")  # options that say which cell a case stands in
+OF_THE_CELL = ("K", "b", "update")  # options that say which cell a case stands in
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ def cell_of(case: Mapping[str, Any]) -> Cell | None:
     options, T = case["options"], case["T"]
     cell = Cell(options.get("K", T), options.get("b"))
     algorithm, own = setting(cell, T)
-    there = {name: value for name, value in options.items() if name in _OF_THE_CELL}
+    there = {name: value for name, value in options.items() if name in OF_THE_CELL}
     return cell if (case["algorithm"], there) == (algorithm, own) else None
 
 
 def beside(case: Mapping[str, Any]) -> dict[str, Any]:
     """What cells of one design space have in common: the case without its cell, seed and scale."""
     rest = {name: value for name, value in case.items() if name not in ("algorithm", "seed", "scale")}
-    return {**rest, "options": {name: value for name, value in case["options"].items() if name not in _OF_THE_CELL}}
+    return {**rest, "options": {name: value for name, value in case["options"].items() if name not in OF_THE_CELL}}

@@ -3,11 +3,13 @@
 A setting is a network, T, batch and an algorithm's options; its change in a quantity is 100 (x / x_BPTT - 1) per cent, x counted
 on the same network, T and batch. A quantity has several conventions of counting; papers seldom say which is theirs. A setting
 agrees with a report in one convention if its change lies within a tolerance of it, and with several reports at once if it does in
-some convention of each. How few settings agree says how well the report identifies them.
+some convention of each. How few settings agree says how well the report identifies them; the chance level, how many reports of
+like size would have been met as well, and so whether agreement says anything.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +31,7 @@ class Convention:
         return float(value) if isinstance(value, int | float) else None
 
 
+NEAR = 10.0  # points around a report within which its chance level is taken
 CONVENTIONS = (
     Convention("memory", "peak live bytes", "peak_live_bytes"),
     Convention("memory", "of these kept for the backward pass", "peak_live_bytes", "saved for backward"),
@@ -63,6 +66,10 @@ class Setting:
         told = ", ".join(f"{name} = {value}" for name, value in self.options)
         return f"{self.network}, T = {self.T}, {told}"
 
+    def has(self, quantity: str) -> bool:
+        """Whether ``quantity`` was counted, in any convention."""
+        return any(convention.quantity == quantity for convention in self.changes)
+
     def agrees(self, quantity: str, report: Report) -> list[Convention]:
         """The conventions of ``quantity`` in which this setting gives what is reported."""
         return [c for c, change in self.changes.items() if c.quantity == quantity and _near(change, report)]
@@ -74,6 +81,8 @@ def settings(records: Iterable[Record], algorithm: str) -> list[Setting]:
     for record in records:
         case = record.case
         if case["probe"] != "cost" or case["backend"] != "native" or case["algorithm"] not in ("bptt", algorithm):
+            continue
+        if "optimizer" in case["options"]:  # whose state would stand on one side of the change alone
             continue
         options = tuple(sorted(case["options"].items()))
         place = (case["network"], case["T"], case["batch"], case["algorithm"], options)
@@ -111,6 +120,34 @@ def distance(setting: Setting, reports: Mapping[str, Report]) -> float:
         min(abs(change - report.change) for c, change in setting.changes.items() if c.quantity == quantity)
         for quantity, report in reports.items()
     )
+
+
+def chance_level(found: Sequence[Setting], reports: Mapping[str, Report]) -> float:
+    """The share of reports, drawn uniformly within NEAR points of these and above -100 %, that some setting would meet.
+
+    Of one quantity it is exact: the length of the union of [change - tolerance, change + tolerance] over all settings and
+    conventions. Of several at once it is a bound from above: the least of the quantities' own, and no more than the settings'
+    shares added up.
+    """
+    alone = [_met(found, quantity, report) for quantity, report in reports.items()]
+    together = sum(math.prod(_met([setting], quantity, report) for quantity, report in reports.items()) for setting in found)
+    return min(*alone, together) if len(alone) > 1 else alone[0]
+
+
+def _met(found: Sequence[Setting], quantity: str, report: Report) -> float:
+    """The share of the reports of one quantity near ``report`` that some of the settings would meet."""
+    low, high = max(report.change - NEAR, -100.0), report.change + NEAR
+    ends = sorted(
+        (max(change - report.tolerance, low), min(change + report.tolerance, high))
+        for setting in found
+        for convention, change in setting.changes.items()
+        if convention.quantity == quantity
+    )
+    covered, reached = 0.0, low
+    for start, end in ends:
+        covered += max(end - max(start, reached), 0.0)
+        reached = max(reached, end)
+    return covered / (high - low)
 
 
 def _near(change: float, report: Report) -> bool:

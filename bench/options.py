@@ -147,13 +147,19 @@ class Training(Part):
 
 
 @dataclass(frozen=True)
+class Gradient(Part):
+    batches: int = whole(1, "batches on which the two gradients are compared", least=1)
+    after_batches: int = whole(0, "batches on which the algorithm trains before", least=0)
+
+
+@dataclass(frozen=True)
 class Clock(Declared):
     repeats: int = whole(7, "turns that are timed: quartiles take two at least", least=2)
 
 
 PROBES: dict[str, type[Declared]] = {
     "count": Declared, "cost": Declared, "equivalence": Declared, "cuda-memory": Declared, "longest": Declared,
-    "gradient": Part, "activity": Part, "events": Part, "training": Training, "clock": Clock,
+    "gradient": Gradient, "activity": Part, "events": Part, "training": Training, "clock": Clock,
 }  # fmt: skip
 
 

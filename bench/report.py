@@ -32,7 +32,7 @@ from bench.spec import Record, UserError, choose
 if TYPE_CHECKING:
     from rich.table import Table
 
-DECIDED = ("reproduced", "partly", "not reproduced", "stale")
+DECIDED = ("reproduced", "exceeded", "partly", "cannot tell", "not reproduced", "stale")
 _MANY = 30  # rows of a cost table for people
 _MARKER = re.compile(r"<!--\s*(generated|end)\b")  # a line that means to be one
 _START = re.compile(r"<!-- generated: ([\w-]+) -->")

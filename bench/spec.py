@@ -331,7 +331,8 @@ class NetworkSpec:
 
 PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "cuda-memory", "longest", "activity", "events")
 SCALES = ("smoke", "laptop", "full")
-PROBE_OPTIONS = ("accumulate", "epochs", "repeats", "test_images", "train_images")  # options of a case that are no algorithm's
+# options of a case that are no algorithm's
+PROBE_OPTIONS = ("accumulate", "after_batches", "batches", "epochs", "repeats", "test_images", "train_images")
 
 
 @dataclass(frozen=True)

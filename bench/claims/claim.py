@@ -8,9 +8,18 @@ from typing import Any, Literal
 
 EVIDENCE = ("abstract", "table, quoted", "code", "checked")
 NEVER_REPORTED = ("MEM", "DERIVED", "INF")  # source tags of what nobody reported: no claim may stand on them
-VERDICTS = ("reproduced", "partly", "not reproduced", "not attempted", "undecidable", "stale")
+VERDICTS = (
+    "reproduced",
+    "exceeded",
+    "partly",
+    "cannot tell",
+    "not reproduced",
+    "not attempted",
+    "undecidable",
+    "stale",
+)
 
-Judgement = Literal["reproduced", "partly", "not reproduced", "not attempted", "undecidable", "stale"]
+Judgement = Literal["reproduced", "exceeded", "partly", "cannot tell", "not reproduced", "not attempted", "undecidable", "stale"]
 Selector = Mapping[str, Any]
 
 
@@ -20,8 +29,9 @@ class Claim:
 
     ``value``, ``spread`` (standard deviation), ``best`` and ``n`` (runs) as reported, in ``unit``; ``printed`` as it
     stands in the paper. ``tolerance`` is absolute, in ``unit``; ``basis`` says why the rule's bounds are what they are.
-    ``scale`` is the least that can decide it, ``needs`` what deciding takes. ``undecidable`` holds the reason where the
-    paper does not say enough; such a claim has no rule.
+    ``scale`` is that of the planned cases which decide it, ``needs`` what deciding takes. ``assumed`` says what of the paper's
+    setting nobody told, so that ours stands in for it ("networks"): such a claim is "partly" at best. ``undecidable`` holds
+    the reason where the paper does not say enough; such a claim has no rule.
     """
 
     paper: str
@@ -36,6 +46,7 @@ class Claim:
     scale: str = "full"
     needs: str = ""
     basis: str = ""
+    assumed: str = ""
     undecidable: str = ""
     value: float | None = None
     spread: float | None = None
@@ -53,7 +64,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What our evidence says of a claim: ``measured`` in the claim's unit, ``spread`` over ``n`` runs, why in words."""
+    """What our evidence says of a claim: ``measured`` in the claim's unit, ``spread`` over ``n`` runs, why in words.
+
+    ``machine`` and ``device`` measured it, the last of its records at ``when`` (ISO 8601); ``runs`` are the calls of the run
+    command that its records come from, ``keys`` the cases.
+    """
 
     claim: Claim
     verdict: Judgement
@@ -63,9 +78,10 @@ class Verdict:
     n: int = 0
     evidence_scale: str = ""
     machine: str = ""
+    device: str = ""
+    when: str = ""
+    runs: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
-    when: str = ""  # of the latest record that decided it
-    runs: tuple[str, ...] = ()  # the calls of the run command that measured them
 
 
 def text(value: float | int | str | None) -> str:

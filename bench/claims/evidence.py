@@ -1,74 +1,150 @@
-"""Which records are evidence for a claim: those of one machine that a selector asks for, in series along one field."""
+"""Which records are evidence for a claim: those of planned cases that a selector asks for, in groups of cases that are alike.
+
+What counts is set by the paper's plan, not by what happens to be stored. A record of a case that is not planned is no evidence.
+A planned case without a finite number is a lost run: it is told, and what lacks it is decided by nobody (see rules.py). So no
+record that is lost can better a verdict.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.cells import Cell, beside, cell_of
+from bench.cells import OF_THE_CELL, beside, cell_of
 from bench.claims.claim import Selector
-from bench.spec import SCALES, Record
+from bench.spec import SCALES, Case, Record
+
+NOT_OF_A_CASE = ("metric", "detail", "device", "options", "any")  # what a selector has beside fields of a case
+DEVICES = ("gpu",)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Planned cases that are alike but for one field: their records in its order, and the keys of those without a number."""
+
+    records: tuple[Record, ...]
+    lost: tuple[str, ...]
+
+    @property
+    def told(self) -> str:
+        """ "2 of 3 planned runs", empty where none is lost."""
+        return f"{len(self.records)} of {len(self.records) + len(self.lost)} planned runs" if self.lost else ""
+
+
+@dataclass(frozen=True)
+class _Planned:
+    key: str
+    scale: int
+    case: Mapping[str, Any]  # as records hold it
+
+
+class Plan:
+    """What a paper measures: the cases that its evidence may come from."""
+
+    def __init__(self, cases: Iterable[Case]) -> None:
+        self.by_key: dict[str, _Planned] = {}
+        self.by_probe: dict[str, list[_Planned]] = {}
+        for case in cases:
+            planned = _Planned(case.key, SCALES.index(case.scale), json.loads(json.dumps(case.as_dict())))
+            self.by_key[case.key] = planned
+            self.by_probe.setdefault(case.probe, []).append(planned)
+
+    def has(self, record: Record) -> bool:
+        """Whether the record is of a planned case, and of the one whose key it bears; the scale says only when it is run."""
+        planned = self.by_key.get(record.key)
+        return planned is not None and {**record.case, "scale": ""} == {**planned.case, "scale": ""}
 
 
 class Evidence:
-    """Successful records of one machine, and the ways to select from them."""
+    """Successful records from one place (machine, device, threads, precision), and the plan that says which of them count."""
 
-    def __init__(self, records: Iterable[Record]) -> None:
-        self._by_metric: dict[str, list[Record]] = {}
-        for record in records:
-            self._by_metric.setdefault(record.metric, []).append(record)
+    def __init__(self, records: Iterable[Record], plan: Plan) -> None:
+        self._plan = plan
+        self._found = {(r.key, r.metric): r for r in records if plan.has(r)}
 
-    def all(self, selector: Selector) -> list[Record]:
-        """Every record that the selector matches; with ``detail``, as records of that entry alone."""
-        found = [r for r in self._by_metric.get(selector["metric"], []) if matches(selector, r)]
-        entry = selector.get("detail")
-        if entry is None:
-            return found
-        return [replace(r, value=r.detail[entry]) for r in found if entry in r.detail]
+    def runs(self, selector: Selector, scale: str) -> list[Group]:
+        """The runs of each recipe over its seeds; none unless a case of ``scale`` itself is among them."""
+        return self._groups(selector, scale, lambda case: _without(case, "seed"), lambda case: case["seed"])
 
-    def series(self, selector: Selector, along: str, scale: str) -> list[Record]:
-        """Records that differ in ``along`` alone, in its order: of all series that reach ``scale``, the one that goes
-        highest, then the most recent."""
+    def curves(self, selector: Selector, scale: str, first: int, last: int) -> list[Group]:
+        """Each curve over T, from T = ``first`` to ``last``."""
+        return self._groups(
+            selector, scale, lambda case: _without(case, "T"), lambda case: case["T"],
+            asked=lambda case: first <= case["T"] <= last,
+        )  # fmt: skip
 
-        def rest(record: Record) -> Mapping[str, Any]:
-            return {name: value for name, value in record.case.items() if name not in (along, "scale")}
+    def all(self, selector: Selector, scale: str, free: Collection[str] | None = ()) -> Group | None:
+        """Everything that the selector asks for as one group; ``free``: options that may vary, None for every option."""
+        found = self._groups(selector, scale, lambda case: "", lambda case: json.dumps(case, sort_keys=True), free=free)
+        return found[0] if found else None
 
-        return sorted(_best(self.all(selector), rest, scale), key=lambda record: record.case[along])
+    def grids(self, selector: Selector, scale: str) -> list[Group]:
+        """Each design space (see bench/cells.py), its cells and seeds in an order of their own."""
+        return self._groups(
+            selector, scale, beside, lambda case: json.dumps(case, sort_keys=True), free=OF_THE_CELL,
+            asked=lambda case: cell_of(case) is not None,
+        )  # fmt: skip
 
-    def grid(self, selector: Selector, scale: str) -> dict[Cell, dict[int, Record]]:
-        """Records of one design space (see bench/cells.py) by cell and seed; which one is chosen as for ``series``."""
-        found: dict[Cell, dict[int, Record]] = {}
-        inside = [record for record in self.all(selector) if cell_of(record.case)]
-        for record in _best(inside, lambda record: beside(record.case), scale):
-            cell = cell_of(record.case)
-            assert cell is not None, "others were left out"
-            found.setdefault(cell, {})[record.case["seed"]] = record
+    def _groups(
+        self,
+        selector: Selector,
+        scale: str,
+        alike: Callable[[Mapping[str, Any]], Any],
+        order: Callable[[Mapping[str, Any]], Any],
+        *,
+        free: Collection[str] | None = (),
+        asked: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+    ) -> list[Group]:
+        highest, reached = SCALES.index(scale), False
+        groups: dict[str, list[tuple[_Planned, Record | None]]] = {}
+        for planned in self._plan.by_probe.get(selector["probe"], []):
+            if planned.scale <= highest and matches(selector, planned.case, free) and asked(planned.case):
+                record = self._number(planned.key, selector)
+                reached |= record is not None and planned.scale == highest
+                groups.setdefault(json.dumps(alike(planned.case), sort_keys=True), []).append((planned, record))
+        if not reached:
+            return []
+        found = []
+        for _, members in sorted(groups.items()):
+            members.sort(key=lambda member: order(member[0].case))
+            records = tuple(record for _, record in members if record is not None)
+            found.append(Group(records, tuple(planned.key for planned, record in members if record is None)))
         return found
 
+    def _number(self, key: str, selector: Selector) -> Record | None:
+        """The record, with the entry of its detail that the selector names as its value; None where there is no finite number."""
+        record = self._found.get((key, selector["metric"]))
+        if record is None or ("device" in selector and record.device in ("cpu", "meta")):
+            return None
+        if "detail" in selector:
+            record = replace(record, value=record.detail.get(selector["detail"]))
+        return record if finite(record.value) else None
 
-def _best(records: Iterable[Record], alike: Callable[[Record], Mapping[str, Any]], scale: str) -> list[Record]:
-    """Of the groups of records that are ``alike`` and reach ``scale``, the one that goes highest, then the most recent."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(json.dumps(alike(record), sort_keys=True), []).append(record)
-    deciding = [item for item in groups.items() if rank(item[1])[0] >= SCALES.index(scale)]
-    return max(deciding, key=lambda item: (*rank(item[1]), item[0]), default=("", []))[1]
+
+def finite(value: object) -> bool:
+    """Whether it is a number: what a diverged run leaves ('nan', 'inf') is none, nor are words."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def matches(selector: Selector, record: Record) -> bool:
-    """Whether the record has all that the selector asks for."""
-    for name, wanted in selector.items():
-        if name == "metric":
-            if record.metric != wanted:
-                return False
-        elif name == "options":
-            if any(record.case["options"].get(option, "unset") != value for option, value in wanted.items()):
-                return False
-        elif name != "detail" and record.case.get(name) != wanted:
-            return False
-    return True
+def matches(selector: Selector, case: Mapping[str, Any], free: Collection[str] | None = ()) -> bool:
+    """Whether a case has every field and option that the selector asks for, and no other option.
+
+    An option that is not named must be at its default, that is, not be given; those under ``any`` and in ``free`` may be.
+    "unset" asks for the default, against what is inherited.
+    """
+    if any(case.get(name) != wanted for name, wanted in selector.items() if name not in NOT_OF_A_CASE):
+        return False
+    options, named = case["options"], selector.get("options", {})
+    if any(options.get(name, "unset") != wanted for name, wanted in named.items()):
+        return False
+    return free is None or set(options) <= {*named, *selector.get("any", ()), *free}
+
+
+def _without(case: Mapping[str, Any], field: str) -> dict[str, Hashable]:
+    return {name: value for name, value in case.items() if name not in (field, "scale")}
 
 
 def rank(records: Sequence[Record]) -> tuple[int, str]:

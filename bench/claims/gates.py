@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from bench.spec import Record
+from bench.spec import Case, Record
 
-Gates = Mapping[tuple[str, str], bool]  # (network, backend) -> every gate measured is open
+Gates = Mapping[tuple[str, str], bool]  # (network, backend) -> every gate planned and measured is open
 
 
-def gates_of(records: Iterable[Record]) -> dict[tuple[str, str], bool]:
-    """The state of every gate that was measured, on whatever machine; one closed gate closes the pair."""
+def gates_of(
+    records: Iterable[Record], fresh: Callable[[Record], bool], planned: Iterable[Case] = ()
+) -> dict[tuple[str, str], bool]:
+    """The state of every gate, measured on whatever machine; one that is closed, stale or only planned closes its pair."""
     gates: dict[tuple[str, str], bool] = {}
+    measured = set()
     for record in records:
         if record.case["probe"] == "equivalence":
+            measured.add(record.key)
             pair = (record.case["network"], record.case["backend"])
-            gates[pair] = gates.get(pair, True) and record.value == "pass"
+            gates[pair] = gates.get(pair, True) and record.status == "ok" and record.value == "pass" and fresh(record)
+    for case in planned:
+        if case.probe == "equivalence" and case.key not in measured:
+            gates[case.network, case.backend] = False
     return gates
 
 

@@ -1,8 +1,22 @@
 """One verdict a claim, computed from records.
 
-How evidence is chosen: records of different machines never meet in one number; fresh evidence (made by the code as it
+How evidence is chosen: what the paper's plan contains up to the claim's scale, from one place. A place is a machine, a device, a
+number of threads and a precision: records of different places never meet in one number. Fresh evidence (made by the code as it
 is) beats stale, then the higher scale, then the more recent. Runs that differ in more than the seed are never averaged. A
 backend's number counts only where its equivalence gate on that network is open.
+
+How parts combine: the claim is their conjunction.
+
+| parts | verdict |
+|---|---|
+| all hold | reproduced; exceeded if some are exceeded |
+| some hold, in part or in whole, others do not, cannot be told or were not measured | partly |
+| none holds and some fail | not reproduced |
+| none holds, none fails, some were measured | cannot tell |
+| none was measured | not attempted |
+
+From best to worst: reproduced and exceeded; partly; all others, which say nothing for the claim. A record that is lost never
+moves a verdict up in this order.
 """
 
 from __future__ import annotations
@@ -11,41 +25,74 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.claims.claim import Claim, Judgement, Verdict, text
-from bench.claims.evidence import Evidence, matches, rank
+from bench.claims.evidence import Evidence, Plan, finite, matches, rank
 from bench.claims.gates import comparable, gates_of
-from bench.claims.rules import RULES, Finding, Missing
-from bench.records import latest
-from bench.spec import SCALES, Record
+from bench.claims.rules import RULES, Finding, Missing, told_part
+from bench.plan import plan
+from bench.records import latest, uncommitted
+from bench.spec import SCALES, Case, Record
+
+ORDER: Mapping[str, int] = {"reproduced": 2, "exceeded": 2, "partly": 1}  # how much a verdict says for the claim; others: 0
+
+_WORDS = {
+    "yes": "holds", "exceeded": "exceeded", "partly": "holds in part", "cannot tell": "cannot tell", "undecidable": "undecidable",
+    "no": "fails",
+}  # fmt: skip
+
+Place = tuple[str, str, int, str]  # machine, device, threads, precision
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    rank: tuple[bool, int, str, str]  # fresh, scale, when, machine: the greatest is believed
+    rank: tuple[bool, int, str, str]  # fresh, scale, when, place: the greatest is believed
     verdict: Verdict
 
 
-def judge(claims: Sequence[Claim], records: Iterable[Record], fresh: Callable[[Record], bool]) -> list[Verdict]:
-    """One verdict a claim, in the order of the claims. ``fresh`` says whether today's code would make the record so."""
-    current = sorted(latest(records), key=lambda record: record.machine)  # so that no order of machines shows
-    gates = gates_of(current)
-    by_machine: dict[str, list[tuple[Record, bool]]] = {}
+def planned_by(paper: str) -> list[Case]:
+    """What a paper plans at its full scale, whatever data are at hand here."""
+    return plan(paper, SCALES[-1], lambda _: True)
+
+
+def judge(
+    claims: Sequence[Claim],
+    records: Iterable[Record],
+    fresh: Callable[[Record], bool],
+    planned: Callable[[str], Sequence[Case]] = planned_by,
+) -> list[Verdict]:
+    """One verdict a claim, in the order of the claims.
+
+    ``fresh`` says whether today's code would make the record so, ``planned`` what a paper measures: nothing else is evidence.
+    """
+    plans = {claim.paper: planned(claim.paper) for claim in claims}
+    cases = [case for of_paper in plans.values() for case in of_paper]
+    current = sorted(latest(records), key=_place)  # so that no order of machines shows
+    gates = gates_of(current, fresh, cases)
+    by_place: dict[Place, list[tuple[Record, bool]]] = {}
     for record in current:
         if record.status == "ok" and comparable(record, gates):
-            by_machine.setdefault(record.machine, []).append((record, fresh(record)))
+            by_place.setdefault(_place(record), []).append((record, fresh(record)))
     evidence = {
-        machine: (Evidence(r for r, is_fresh in known if is_fresh), Evidence(r for r, _ in known))
-        for machine, known in by_machine.items()
+        (paper, place): (Evidence((r for r, is_fresh in known if is_fresh), of_paper), Evidence((r for r, _ in known), of_paper))
+        for paper, of_paper in ((paper, Plan(cases_of)) for paper, cases_of in plans.items())
+        for place, known in by_place.items()
     }
-    return [_judge(claim, evidence, current) for claim in claims]
+    return [
+        _judge(claim, {place: pools for (paper, place), pools in evidence.items() if paper == claim.paper}, current)
+        for claim in claims
+    ]
 
 
-def _judge(claim: Claim, evidence: Mapping[str, tuple[Evidence, Evidence]], current: Sequence[Record]) -> Verdict:
+def _place(record: Record) -> Place:
+    return (record.machine, record.device, record.threads, record.precision)
+
+
+def _judge(claim: Claim, evidence: Mapping[Place, tuple[Evidence, Evidence]], current: Sequence[Record]) -> Verdict:
     if claim.undecidable:
         return Verdict(claim, "undecidable", None, claim.undecidable)
     candidates: list[_Candidate] = []
-    for machine, (new, whole) in evidence.items():
+    for place, (new, whole) in evidence.items():
         for is_fresh, pool in ((True, new), (False, whole)):
-            verdict = _on_one_machine(claim, machine, is_fresh, pool)
+            verdict = _in_one_place(claim, place, is_fresh, pool)
             if isinstance(verdict, _Candidate):
                 candidates.append(verdict)
                 break
@@ -53,63 +100,92 @@ def _judge(claim: Claim, evidence: Mapping[str, tuple[Evidence, Evidence]], curr
         return Verdict(claim, "not attempted", None, _why_not(claim, current))
     best = max(candidates, key=lambda candidate: candidate.rank)
     others = [
-        f"{c.verdict.machine}: {c.verdict.verdict}"
-        for c in sorted(candidates, key=lambda c: c.verdict.machine)
+        f"{c.verdict.machine}{_device(c.verdict, best.verdict)}: {c.verdict.verdict}"
+        for c in sorted(candidates, key=lambda c: (c.verdict.machine, c.verdict.device))
         if c.verdict.verdict != best.verdict.verdict and c.verdict.verdict != "stale"
     ]
     if not others:
         return best.verdict
-    return replace(best.verdict, reason=f"{best.verdict.reason}. On other machines: {', '.join(others)}")
+    return replace(best.verdict, reason=f"{best.verdict.reason}. Elsewhere: {', '.join(others)}")
 
 
-def _on_one_machine(claim: Claim, machine: str, is_fresh: bool, evidence: Evidence) -> _Candidate | Missing:
+def _device(other: Verdict, best: Verdict) -> str:
+    return f" ({other.device})" if other.machine == best.machine else ""
+
+
+def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence) -> _Candidate | Missing:
     found = [RULES[part["rule"]].find(claim, part, evidence) for part in claim.parts]
     findings = [f for f in found if isinstance(f, Finding)]
     missing = [f.what for f in found if isinstance(f, Missing)]
     if not findings:
         return Missing("; ".join(missing))
-    verdict: Judgement = "partly"
-    if not missing and all(f.holds == "yes" for f in findings):
-        verdict = "reproduced"
-    elif all(f.holds == "no" for f in findings):
-        verdict = "not reproduced"
-    reason = "; ".join([f.reason for f in findings] + [f"not measured: {what}" for what in missing])
+    verdict = combined(findings, len(missing))
+    told = [f.reason if len(claim.parts) == 1 else f"{_WORDS[f.holds]}: {f.reason}" for f in findings]
+    reason = "; ".join(told + [f"not measured: {what}" for what in missing])
     used = [record for finding in findings for record in finding.records]
-    if verdict == "reproduced" and any(str(r.detail.get("part", "")).startswith("simulated") for r in used):
-        verdict, reason = "partly", f"{reason}; on simulated data"
+    limits = _limits(claim, used)
+    if limits:
+        beaten = "exceeded, but " if verdict == "exceeded" else ""
+        verdict = "partly" if ORDER.get(verdict, 0) > ORDER["partly"] else verdict
+        reason = f"{beaten}{', '.join(limits)}: {reason}"
+    if any(uncommitted(record) for record in used):
+        reason += "; measured from an uncommitted tree"
     if not is_fresh:
-        verdict, reason = "stale", f"the code has changed since it was measured; then: {reason}"
+        verdict, reason = "stale", f"the code has changed since it was measured; then: {verdict}, {reason}"
     scale, when = rank(used)
     one = findings[0] if len(claim.parts) == 1 else None
     return _Candidate(
-        (is_fresh, scale, when, machine),
+        (is_fresh, scale, when, str(place)),
         Verdict(
             claim,
             verdict,
-            one.measured if one else "; ".join(text(f.measured) for f in findings),
+            one.measured if one else "; ".join(text(f.measured) or "–" for f in findings),
             reason,
             one.spread if one else None,
             one.n if one else sum(f.n for f in findings),
-            SCALES[scale],
-            machine,
-            tuple(sorted({record.key for record in used})),
-            when,
-            tuple(sorted({record.run for record in used})),
+            evidence_scale=SCALES[scale],
+            machine=place[0],
+            device=place[1],
+            when=when,
+            runs=tuple(sorted({record.run for record in used})),
+            keys=tuple(sorted({record.key for record in used})),
         ),
     )
+
+
+def combined(findings: Sequence[Finding], missing: int) -> Judgement:
+    """The verdict on the conjunction of a claim's parts, of which ``missing`` were not measured at all."""
+    holds = [finding.holds for finding in findings]
+    if not missing and all(h in ("yes", "exceeded") for h in holds):
+        return "exceeded" if "exceeded" in holds else "reproduced"
+    if any(h in ("yes", "exceeded", "partly") for h in holds):
+        return "partly"
+    if "no" in holds:
+        return "not reproduced"
+    return "undecidable" if "undecidable" in holds else "cannot tell"
+
+
+def _limits(claim: Claim, used: Sequence[Record]) -> list[str]:
+    """What keeps a claim from being more than "partly", in words."""
+    parts = sorted({part for record in used if (part := told_part(record))})
+    simulated = [part for part in parts if part.startswith("simulated")]
+    found = ["on simulated data"] if simulated else []
+    found += [f"on a part of the data ({', '.join(parts)})"] if len(parts) > len(simulated) else []
+    return found + ([f"on assumed {claim.assumed}"] if claim.assumed else [])
 
 
 def _why_not(claim: Claim, current: Sequence[Record]) -> str:
     """What stood in the way, of what was tried; what deciding takes, in any case."""
     selectors = [part[side] for part in claim.parts for side in ("select", "over") if side in part]
-    of_case = [{name: value for name, value in selector.items() if name != "metric"} for selector in selectors]
-    failed = [r for r in current if r.status != "ok" and any(matches(s, r) for s in of_case)]
+    failed = [r for r in current if r.status != "ok" and any(matches(s, r.case) for s in selectors)]
     reasons = list(dict.fromkeys(f"{r.status}: {r.reason}" for r in failed))
-    weaker = {
-        r.case["scale"] for r in current
-        if r.status == "ok" and SCALES.index(r.case["scale"]) < SCALES.index(claim.scale)
-        and any(matches(s, r) for s in selectors)
-    }  # fmt: skip
+    there = [
+        r for r in current
+        if r.status == "ok" and any(r.metric == s["metric"] and matches(s, r.case) for s in selectors)
+    ]  # fmt: skip
+    if any(not finite(r.value) and not any("detail" in s for s in selectors) for r in there):
+        reasons.append("a run gave no finite number")
+    weaker = {r.case["scale"] for r in there if SCALES.index(r.case["scale"]) < SCALES.index(claim.scale)}
     if weaker:
         reasons.append(f"what was measured at scale {max(weaker, key=SCALES.index)} cannot decide it")
     if claim.needs:

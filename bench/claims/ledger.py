@@ -40,6 +40,9 @@ def ledger_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
             "decided at": v.claim.scale,
             "measured at": v.evidence_scale,
             "machine": v.machine,
+            "device": v.device,
+            "measured on": v.when[:10],
+            "runs": " ".join(v.runs),
         }
         for v in verdicts
     ]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.claims.claim import EVIDENCE, NEVER_REPORTED, Claim
-from bench.claims.rules import RULES, printed_number
+from bench.claims.evidence import DEVICES, NOT_OF_A_CASE
+from bench.claims.rules import RULES, SIDES, printed_number
 from bench.spec import PROBES, SCALES, Case, UserError, choose
 
 _CLAIM_FIELDS = {f.name: f for f in fields(Claim) if f.name != "paper"}
@@ -106,10 +107,14 @@ def _check(claim: Claim, measure: Mapping[str, Any], wrong: Callable[[str, str],
     for side in ("select", "over"):
         selector = measure.get(side, {"probe": "count", "metric": ""})
         for name in selector:
-            if name not in _CASE_FIELDS | {"metric", "detail"}:
+            if name not in _CASE_FIELDS | {*NOT_OF_A_CASE}:
                 raise wrong(f"measure.{side}.{name}", "is no field of a case")
+        if selector.get("device", DEVICES[0]) not in DEVICES:
+            raise wrong(f"measure.{side}.device", f"is {selector['device']!r}; known are {'; '.join(DEVICES)}")
         if "metric" not in selector or selector.get("probe") not in PROBES:
             raise wrong(f"measure.{side}", f"names no metric and probe; probes are {', '.join(PROBES)}")
+    if measure.get("boasts", SIDES[0]) not in SIDES:
+        raise wrong("measure.boasts", f"is {measure['boasts']!r}; known are {'; '.join(SIDES)}")
     if measure["rule"] == "equal":
         try:
             printed_number(claim.printed)

@@ -14,7 +14,7 @@ name = "cosine_by_layer"
 
 def data(paper: Paper) -> dict[str, Any] | None:
     """Weights of the network and data set on which most algorithms were compared, in the order of their names."""
-    everywhere = [r for r in paper.usual(paper.counted("gradient_cosine")) if _weights(r)]
+    everywhere = [r for r in paper.usual(paper.gradients()) if _weights(r)]
     setting = most(everywhere, on_batch, lambda r: (r.case["algorithm"], options(r)))
     here = sorted((r for r in everywhere if on_batch(r) == setting), key=by_algorithm)
     if not here:

@@ -18,7 +18,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     Memory saved = native BPTT's peak live bytes / the algorithm's, same network, T and batch.
     """
     costs = paper.counted("peak_live_bytes")
-    pairs = [(g, *found) for g in paper.usual(paper.counted("gradient_cosine")) if (found := _memory(paper, costs, g))]
+    pairs = [(g, *found) for g in paper.usual(paper.gradients()) if (found := _memory(paper, costs, g))]
     setting = most((g for g, *_ in pairs), on_batch, lambda g: (g.case["algorithm"], g.case["backend"], options(g)))
     here = sorted((pair for pair in pairs if on_batch(pair[0]) == setting), key=lambda pair: by_algorithm(pair[0]))
     if not here:

@@ -23,7 +23,7 @@ _GRID = {"p", "segments"}
 def data(paper: Paper) -> dict[str, Any] | None:
     """A panel a network and data set with at least two shares; below it the choices, tried where most of them were."""
     by_setting: dict[tuple[Any, ...], list[Record]] = {}
-    for record in sorted(paper.counted("gradient_cosine"), key=by_algorithm):
+    for record in sorted(paper.gradients(), key=by_algorithm):
         by_setting.setdefault(on_batch(record), []).append(record)
     panels = [panel for setting, records in sorted(by_setting.items()) if (panel := _panel(setting, records))][:_PANELS]
     if not panels:

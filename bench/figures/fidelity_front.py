@@ -22,7 +22,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     """
     peaks, macs = ({_case(r): r for r in paper.counted(metric)} for metric in ("peak_live_bytes", "step_macs"))
     found: dict[tuple[Any, ...], list[tuple[Record, ...]]] = {}
-    for g in sorted(paper.usual(paper.counted("gradient_cosine")), key=by_algorithm):
+    for g in sorted(paper.usual(paper.gradients()), key=by_algorithm):
         mine, reference = _case(g), _case(g, algorithm="bptt", backend="native", options={})
         if all(case in table for case in (mine, reference) for table in (peaks, macs)):
             row = (g, peaks[mine], macs[mine], peaks[reference], macs[reference])

@@ -31,7 +31,7 @@ class Paper:
     @cached_property
     def gates(self) -> dict[tuple[str, str], bool]:
         """Which (network, backend) pairs may be compared."""
-        return gates_of(self.records)
+        return gates_of(self.records, self.fresh)
 
     def measured(self, metric: str) -> list[Record]:
         """Records with a number, comparable, of every machine, in an order that does not depend on theirs."""
@@ -44,6 +44,11 @@ class Paper:
         for record in sorted(self.measured(metric), key=lambda r: (r.when, r.machine)):
             by_key[record.key] = record
         return sorted(by_key.values(), key=identity)
+
+    def gradients(self) -> list[Record]:
+        """Cosines to BPTT's gradient as figures show them: on the first batch, at the initial weights of the first seed."""
+        probes = {"batches", "after_batches"}
+        return [r for r in self.counted("gradient_cosine") if r.case["seed"] == 0 and not probes & r.case["options"].keys()]
 
     def main(self, metric: str) -> list[Record]:
         """Usual counts of the network of most cases, at the T of the claims and, of its batches, that of most cases."""

@@ -94,7 +94,9 @@ ROLES = {
 }
 VERDICTS = {
     "reproduced": Look("reproduced", Colour("#00795b", "#3ad1a3")),
+    "exceeded": Look("exceeded", Colour("#00738b", "#4ed2e5")),
     "partly": Look("partly", Colour("#8a6e00", "#f0cd3d")),
+    "cannot tell": Look("cannot tell", Colour("#7a5230", "#d2a67d")),
     "not reproduced": Look("not reproduced", Colour("#c0392b", "#ff8b7e")),
     "stale": Look("stale", Colour("#6b5b95", "#b9a9e3")),
     "not attempted": Look("not attempted", Colour("#5a646f", "#9ba7b3")),

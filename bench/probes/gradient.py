@@ -2,34 +2,72 @@
 
 cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters of the network and for each of them. The auxiliary classifiers of training
 block by block are none of the network's: BPTT has no gradient to hold theirs against.
+
+They are compared on ``batches`` batches of the training set, one after another and at the same weights. Before these the
+algorithm itself trains on ``after_batches`` (SGD, momentum 0.9, learning rate 0.1, no decay, or what the case says), so that the
+weights are those of its own course and the compared batches are new to it. Values are means over the batches; the least and
+each batch's are in the detail.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Iterator
+from itertools import chain, count, islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.datasets.real import RealData
 from bench.losses import Loss
+from bench.options import of_probe
 from bench.probes.equivalence import aligned_parameters
 from bench.spec import Case, Measurement, seed_of
-from bench.training_step import training_step
+from bench.training_step import TrainingStep, training_step
 
-VERSION = 1
+VERSION = 2
 
 
 def measure(case: Case, data: RealData) -> list[Measurement]:
-    x, target = data.sequence(case)
-    names, exact = _gradient(case, "bptt", x, target)
-    _, mine = _gradient(case, case.algorithm, x, target)
-    by_parameter = {name: cosine([g], [e]) for name, g, e in zip(names, mine, exact, strict=True)}
-    detail = {name: round(value, 6) for name, value in by_parameter.items() if name.endswith("weight")}
+    own = of_probe(case)
+    asked, before = own.batches, own.after_batches
+    step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, **case.algorithm_options)
+    loss = {name: value for name, value in case.options if name in Loss.names()}  # the same for both
+    exact_step = training_step(case.network, "bptt", case.backend, seed=case.seed, **loss)
+    batches = enumerate(_batches(data, case))
+    for i, (x, target) in islice(batches, before):
+        _draw_masks(case, i)  # for all algorithms the same
+        step.run(x, target)
+    names = _take_over(step, exact_step)
+    cosines, lengths, by_parameter = [], [], []
+    for i, (x, target) in islice(batches, asked):
+        exact, mine = _gradient(exact_step, case, i, x, target), _gradient(step, case, i, x, target)
+        if not (math.isfinite(norm(exact)) and math.isfinite(norm(mine))):
+            raise FloatingPointError(f"a gradient is not finite after {before} batches of training; lower lr")
+        cosines.append(cosine(mine, exact))
+        lengths.append(norm(mine) / norm(exact) if norm(exact) else 0.0)
+        by_parameter.append([cosine([g], [e]) for g, e in zip(mine, exact, strict=True)])
+    weights = {
+        name: round(statistics.fmean(values), 6)
+        for name, values in zip(names, zip(*by_parameter, strict=True), strict=True)
+        if name.endswith("weight")
+    }
     return [
-        Measurement("gradient_cosine", cosine(mine, exact), "1", VERSION, {**detail, **data.about}),
-        Measurement("gradient_norm", norm(mine) / norm(exact) if norm(exact) else 0.0, "x BPTT's", VERSION, data.about),
+        Measurement("gradient_cosine", statistics.fmean(cosines), "1", VERSION, {**weights, **_spread(cosines), **data.about}),
+        Measurement("gradient_norm", statistics.fmean(lengths), "x BPTT's", VERSION, {**_spread(lengths), **data.about}),
     ]
+
+
+def _batches(data: RealData, case: Case) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of training, epoch after epoch."""
+    return chain.from_iterable(data.training_batches(epoch, case.T, case.batch) for epoch in count())
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    """The least and all; of one batch there is nothing to add."""
+    return {"least": min(values), "batches": [round(value, 6) for value in values]} if len(values) > 1 else {}
 
 
 def norm(gradient: list[Tensor]) -> float:
@@ -46,17 +84,25 @@ def cosine(a: list[Tensor], b: list[Tensor]) -> float:
     return dot / (norms[0] * norms[1]) if all(norms) else 0.0
 
 
-def _gradient(case: Case, algorithm: str, x: Tensor, target: Tensor) -> tuple[list[str], list[Tensor]]:
-    settings = case.algorithm_options
-    if algorithm != case.algorithm:  # the loss is the same for both
-        settings = {name: value for name, value in settings.items() if name in Loss.names()}
-    step = training_step(case.network, algorithm, case.backend, seed=case.seed, **settings)
-    torch.manual_seed(seed_of("masks", case.network, case.dataset, case.T, case.batch, case.seed))  # for all algorithms the same
-    step.gradients(x, target)
-    own = _own_parameters(step.net)
+def _take_over(step: TrainingStep, other: TrainingStep) -> list[str]:
+    """Give ``other`` the network's weights of ``step``; the names of the parameters, in the order of their gradients."""
+    mine, theirs = _own_parameters(step.net), _own_parameters(other.net)
+    with torch.no_grad():
+        for source, target in zip(mine, theirs, strict=True):
+            target.copy_(source)
     name_of = {id(parameter): name for name, parameter in step.net.named_parameters()}
-    names = [name_of[id(p)].removeprefix("body.layers.").replace("synapse.", "") for p in own]
-    return names, [torch.zeros_like(p) if p.grad is None else p.grad for p in own]
+    return [name_of[id(p)].removeprefix("body.layers.").replace("synapse.", "") for p in mine]
+
+
+def _gradient(step: TrainingStep, case: Case, batch: int, x: Tensor, target: Tensor) -> list[Tensor]:
+    _draw_masks(case, batch)
+    step.gradients(x, target)
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in _own_parameters(step.net)]
+
+
+def _draw_masks(case: Case, batch: int) -> None:
+    """Neuron dropout of a batch, the same for every algorithm."""
+    torch.manual_seed(seed_of("masks", case.network, case.dataset, case.T, case.batch, case.seed, batch))
 
 
 def _own_parameters(net: nn.Module) -> list[nn.Parameter]:

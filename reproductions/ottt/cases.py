@@ -87,10 +87,22 @@ def _gates() -> Iterator[Case]:
 
 
 def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:
-    """OTTT-O follows the same gradient as OTTT-A; what sets it apart is when it is applied."""
-    dataset, network, batch = ("cifar10", "vgg-sws/cifar10", 16) if has("cifar10") else ("digits", "vgg-sws-small/digits", 64)
+    """OTTT-O follows the same gradient as OTTT-A; what sets it apart is when it is applied.
+
+    First on one batch before training, as figures show it; then the sign of OTTT-A's on several batches and seeds, before and
+    after a short training: of the full network eight batches, which take their time, of the small one a hundred.
+    """
+    images = "cifar10" if has("cifar10") else "digits"
+    small = f"vgg-sws-small/{images}"
+    network, batch = ("vgg-sws/cifar10", 16) if images == "cifar10" else (small, 64)
     for algorithm in ("ottt-a", "sltt"):
-        yield Case(PAPER, "gradient", network, algorithm, "native", T=6, batch=batch, dataset=dataset)
+        yield Case(PAPER, "gradient", network, algorithm, "native", T=6, batch=batch, dataset=images)
+    signs = ((small, 4, 100), *((("vgg-sws/cifar10", 2, 8),) if images == "cifar10" else ()))
+    for network, batches, training in signs:
+        for seed in range(3):
+            for before in ((), (("after_batches", training),)):
+                options = (*before, ("batches", batches))
+                yield Case(PAPER, "gradient", network, "ottt-a", "native", 6, 16, images, seed=seed, options=options)
 
 
 def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
@@ -128,12 +140,13 @@ def _full() -> Iterator[Case]:
             yield Case(PAPER, "training", network, algorithm, "native", 10, 128, "cifar10-dvs", "full", seed, events)
         for algorithm in ("ottt-a", "bptt"):
             yield Case(PAPER, "training", "vgg-f/cifar100", algorithm, "native", 6, 128, "cifar100", "full", seed, schedule)
-    for algorithm in ("bptt", "ottt-a"):
-        gesture = (("alpha", 0.001), *schedule, ("lr", 0.001), ("optimizer", "adam"))
-        yield Case(PAPER, "training", "vgg-sws/dvs-gesture", algorithm, "native", 20, 16, "dvs-gesture", "full", 0, gesture)
-    for algorithm in ("ottt-a", "ottt-o"):
-        short = (("epochs", 20),)
-        yield Case(PAPER, "training", "vgg-sws/cifar10", algorithm, "native", 6, 128, "cifar10", "full", 0, short)
+        for algorithm in ("bptt", "ottt-a"):
+            gesture = (("alpha", 0.001), *schedule, ("lr", 0.001), ("optimizer", "adam"))
+            network = "vgg-sws/dvs-gesture"
+            yield Case(PAPER, "training", network, algorithm, "native", 20, 16, "dvs-gesture", "full", seed, gesture)
+        for algorithm in ("ottt-a", "ottt-o"):
+            short = (("epochs", 20),)
+            yield Case(PAPER, "training", "vgg-sws/cifar10", algorithm, "native", 6, 128, "cifar10", "full", seed, short)
     for algorithm, backend in _rows("vgg-sws/cifar10"):
         for T in (1, 2, 4, 6, 8, 10, 15, 20, 25, 30):
             yield Case(PAPER, "cuda-memory", "vgg-sws/cifar10", algorithm, backend, T, 128, scale="full")

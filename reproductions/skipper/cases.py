@@ -160,5 +160,10 @@ def _clocks() -> Iterator[Case]:
 def _full() -> Iterator[Case]:
     """What a GPU adds: the allocator's own peaks at the assumed sizes."""
     for network, T in WORKLOADS:
-        for row in RIVALS:
+        for row in (*RIVALS, *(("skipper", (("p", p),)) for p in SKIPPED if p != 50)):
+            yield _case("cuda-memory", network, row, T, scale="full")
+    for network, T in SHALLOW:
+        yield _case("cuda-memory", network, ("skipper", (("p", 50), ("segments", isqrt(T)))), T, scale="full")
+    for network in (FIRST, "vgg11/cifar100"):
+        for row, T in ((BPTT, 100), (SKIPPER, 1000)):
             yield _case("cuda-memory", network, row, T, scale="full")

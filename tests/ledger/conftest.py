@@ -27,7 +27,8 @@ def _record(value: Any = 1, **changes: Any) -> Record:
     if isinstance(value, float) and not math.isfinite(value):
         value = str(value)  # as the store gives it back
     plain = Record(
-        case=case.as_dict(), key=case.key, metric="m", value=value, unit="%", version=1, detail={}, status="ok",
+        case=case.as_dict(), key=case.key, metric="m", value=value, unit="%", version=1,
+        detail={"test images": 10**9}, status="ok",
         reason="", kernel="plain", digest="new", versions={}, commit="c", machine="here",
         device="cpu", threads=1, precision="float32", run="r",
         when="2026-01-01T00:00:00+00:00",
@@ -50,6 +51,7 @@ def _claim(rule: str = "", /, *, select: Any = None, over: Any = None, **changes
         "id",
         "measure",
         "paper",
+        "assumed",
     }
     of_claim = {name: value for name, value in changes.items() if name in known}
     measure = {"rule": rule, **{name: value for name, value in changes.items() if name not in known}}
@@ -61,6 +63,16 @@ def _claim(rule: str = "", /, *, select: Any = None, over: Any = None, **changes
         evidence="checked", source="NOTE", measure=measure if rule else {}, basis="hand-made",
     )  # fmt: skip
     return replace(plain, **of_claim)
+
+
+def case_of(record: Record) -> Case:
+    """The case that a record is of."""
+    return Case(**{**record.case, "options": tuple(record.case["options"].items())})
+
+
+def planned(*records: Record) -> list[Case]:
+    """A plan of the records' own cases: nothing is lost."""
+    return list({record.key: case_of(record) for record in records}.values())
 
 
 @pytest.fixture(scope="session")

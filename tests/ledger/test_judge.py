@@ -5,131 +5,189 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.claims import Claim, Verdict, judge
-from bench.spec import Record
+from bench.claims import VERDICTS, Claim, Verdict, judge
+from bench.claims.judge import ORDER, combined
+from bench.claims.rules import Finding, Holds
+from bench.spec import Case, Record
+from tests.ledger.conftest import case_of, planned
 
 MakeRecord = Callable[..., Record]
 MakeClaim = Callable[..., Claim]
 
 
-def verdict(claim: Claim, *records: Record) -> Verdict:
-    (answer,) = judge([claim], records, lambda r: r.digest == "new")
+def verdict(claim: Claim, *records: Record, lost: tuple[Record, ...] = ()) -> Verdict:
+    """``lost``: planned, and not there."""
+    plan = planned(*records, *lost)
+    (answer,) = judge([claim], records, lambda r: r.digest == "new", lambda _: plan)
     assert answer.claim == claim
     return answer
 
 
+def runs(record: MakeRecord, mean: float, **more: Any) -> list[Record]:
+    """Three seeds with an interval of +- 0.25."""
+    return [record(mean + 0.1 * (seed - 1), seed=seed, **more) for seed in range(3)]
+
+
+def accuracy(claim: MakeClaim, **more: Any) -> Claim:
+    return claim("within", **{"value": 90.0, "tolerance": 1.0, **more})
+
+
 def test_one_verdict_a_claim_in_their_order(claim: MakeClaim, record: MakeRecord) -> None:
     claims = [
-        claim("within", id="far", value=50.0, tolerance=1.0),
-        claim("within", id="near", value=90.0, tolerance=1.0),
-        claim("within", id="between", value=92.0, tolerance=1.0, partly=3.0),
+        accuracy(claim, id="far", value=50.0),
+        accuracy(claim, id="near"),
+        accuracy(claim, id="between", value=92.0, partly=3.0),
+        accuracy(claim, id="across", value=91.0),
+        accuracy(claim, id="beaten", value=80.0, boasts="more"),
         claim(id="unsaid", undecidable="the learning rate is not told"),
         claim("positive", id="other", select={"algorithm": "sltt"}),
     ]
-    answers = judge(claims, [record(90.0)], lambda _: True)
-    assert [a.claim.id for a in answers] == ["far", "near", "between", "unsaid", "other"]
-    assert [a.verdict for a in answers] == ["not reproduced", "reproduced", "partly", "undecidable", "not attempted"]
-    assert [a.measured for a in answers] == [90, 90, 90, None, None]
-    assert answers[3].reason == "the learning rate is not told"
+    known = runs(record, 90.0)
+    answers = judge(claims, known, lambda _: True, lambda _: planned(*known))
+    assert [a.claim.id for a in answers] == ["far", "near", "between", "across", "beaten", "unsaid", "other"]
+    assert [a.verdict for a in answers] == [
+        "not reproduced", "reproduced", "partly", "cannot tell", "exceeded", "undecidable", "not attempted",
+    ]  # fmt: skip
+    assert [a.measured for a in answers] == [pytest.approx(90)] * 5 + [None, None]
+    assert answers[5].reason == "the learning rate is not told"
 
 
-def test_a_verdict_says_where_it_comes_from(claim: MakeClaim, record: MakeRecord) -> None:
-    runs = [record(90.0, seed=0), record(91.0, seed=1, scale="laptop")]
-    v = verdict(claim("within", value=90.0, tolerance=1.0, scale="laptop"), *runs)
-    assert (v.machine, v.evidence_scale, v.n) == ("here", "full", 2)
-    assert v.keys == tuple(sorted(r.key for r in runs))
+def test_a_verdict_says_where_when_and_by_which_run_it_was_measured(claim: MakeClaim, record: MakeRecord) -> None:
+    known = runs(record, 90.0)
+    known[1] = replace(known[1], run="r2", when="2026-03-01T00:00:00+00:00")
+    v = verdict(accuracy(claim), *known)
+    assert (v.machine, v.device, v.evidence_scale, v.n) == ("here", "cpu", "full", 3)
+    assert (v.when, v.runs) == ("2026-03-01T00:00:00+00:00", ("r", "r2"))
+    assert v.keys == tuple(sorted(r.key for r in known))
+
+
+# --------------------------------------------------------------------------- gates
+
+
+def behind(record: MakeRecord) -> list[Record]:
+    return runs(record, 1.0, backend="snntorch")
+
+
+def gate(record: MakeRecord, state: str, **changes: Any) -> Record:
+    return record(state, metric="gate", probe="equivalence", **{"backend": "snntorch", **changes})
 
 
 def test_a_backend_counts_only_behind_an_open_gate(claim: MakeClaim, record: MakeRecord) -> None:
     asked = claim("positive", select={"backend": "snntorch"})
-    number = record(1.0, backend="snntorch")
+    numbers = behind(record)
 
-    def gate(state: str, **case: Any) -> Record:
-        return record(state, metric="gate", probe="equivalence", **{"backend": "snntorch", **case})
+    def said(*gates: Record, **more: Any) -> str:
+        return verdict(asked, *numbers, *gates, **more).verdict
 
-    assert verdict(asked, number).verdict == "not attempted"
-    assert verdict(asked, number, gate("pass")).verdict == "reproduced"
-    assert verdict(asked, number, gate("pass", network="another")).verdict == "not attempted"
-    assert verdict(asked, number, gate("pass", backend="spikingjelly")).verdict == "not attempted"
-    assert verdict(asked, number, gate("pass"), gate("fail", algorithm="sltt")).verdict == "not attempted"
-    assert verdict(claim("positive"), record(1.0), gate("fail")).verdict == "reproduced"  # native needs none
+    assert said() == "not attempted"
+    assert said(gate(record, "pass")) == "reproduced"
+    assert said(gate(record, "pass", network="another")) == "not attempted"
+    assert said(gate(record, "pass", backend="spikingjelly")) == "not attempted"
+    assert said(gate(record, "pass"), gate(record, "fail", algorithm="sltt")) == "not attempted"
+    assert said(gate(record, "pass"), lost=(gate(record, "pass", algorithm="sltt"),)) == "not attempted"
+    native = claim("positive")
+    assert verdict(native, *runs(record, 1.0), gate(record, "fail")).verdict == "reproduced"  # native needs none
 
 
-# --------------------------------------------------------------------------- machines
+def test_a_stale_gate_does_not_open(claim: MakeClaim, record: MakeRecord) -> None:
+    asked = claim("positive", select={"backend": "snntorch"})
+    numbers = behind(record)
+    assert verdict(asked, *numbers, gate(record, "pass", digest="old")).verdict == "not attempted"
+    failed = gate(record, "pass", status="failed")
+    assert verdict(asked, *numbers, failed).verdict == "not attempted"
 
 
-def test_machines_never_meet_in_one_number(claim: MakeClaim, record: MakeRecord) -> None:
-    """On either machine a ratio lacks a side; a mean over both would be within, each alone is not."""
-    ratio = claim("ratio", low=0, high=100, over={"algorithm": "sltt"})
-    v = verdict(ratio, record(2, machine="a"), record(1, machine="b", algorithm="sltt"))
+# --------------------------------------------------------------------------- places
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"machine": "there"}, {"device": "NVIDIA H100"}, {"precision": "float64"}, {"threads": 8}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_places_never_meet_in_one_number(claim: MakeClaim, record: MakeRecord, elsewhere: dict[str, Any]) -> None:
+    """In either place a side or a run is missing; together all would be there."""
+    ratio = claim("ratio", low=0, high=100, select={"probe": "cost"}, over={"algorithm": "sltt"})
+    v = verdict(ratio, record(2, probe="cost"), record(1, probe="cost", algorithm="sltt", **elsewhere))
     assert v.verdict == "not attempted"
-    mean = claim("within", value=90.0, tolerance=1.0)
-    v = verdict(mean, record(80.0, machine="a"), record(100.0, machine="b", seed=1))
-    assert (v.verdict, v.n) == ("not reproduced", 1)
+    first, second, third = runs(record, 90.0)
+    v = verdict(accuracy(claim), first, second, replace(third, **elsewhere))
+    assert v.verdict == "cannot tell"
+    assert "of 3 planned runs" in v.reason
     flat = claim("flat_in_T", from_T=1, to_T=3)
-    v = verdict(flat, *(record(1, T=T, machine=machine) for T, machine in ((1, "a"), (2, "b"), (3, "a"))))
+    v = verdict(flat, record(1, T=1), record(1, T=2, **elsewhere), record(1, T=3))
     assert v.verdict == "not attempted"
 
 
-def test_what_another_machine_says_is_told(claim: MakeClaim, record: MakeRecord) -> None:
-    c = claim("within", value=90.0, tolerance=1.0)
-    v = verdict(c, record(90.0, machine="a", when="2"), record(50.0, machine="b", when="1"))
+def test_what_another_place_says_is_told(claim: MakeClaim, record: MakeRecord) -> None:
+    v = verdict(accuracy(claim), *runs(record, 90.0, machine="a", when="2"), *runs(record, 50.0, machine="b", when="1"))
     assert (v.verdict, v.machine) == ("reproduced", "a")
-    assert v.reason.endswith("On other machines: b: not reproduced")
-    agreeing = verdict(c, record(90.0, machine="a"), record(90.5, machine="b"))
-    assert "other machines" not in agreeing.reason
+    assert v.reason.endswith("Elsewhere: b: not reproduced")
+    agreeing = verdict(accuracy(claim), *runs(record, 90.0, machine="a"), *runs(record, 90.5, machine="b"))
+    assert "Elsewhere" not in agreeing.reason
 
 
 def test_a_failure_on_one_machine_does_not_hide_success_on_another(claim: MakeClaim, record: MakeRecord) -> None:
     failed = record(None, metric="none", status="crashed", reason="signal 11", machine="a", when="9")
-    v = verdict(claim("positive"), failed, record(1, machine="b", when="1"))
+    v = verdict(claim("positive"), failed, *runs(record, 1, machine="b", when="1"))
     assert (v.verdict, v.machine) == ("reproduced", "b")
 
 
 # --------------------------------------------------------------------------- which evidence
 
 
-def test_fresh_beats_stale_whatever_its_scale_and_time(claim: MakeClaim, record: MakeRecord) -> None:
-    fresh = record(1, scale="laptop", when="1")
-    stale = record(-1, scale="full", when="9", seed=5, batch=7, digest="old")
-    assert verdict(claim("positive", scale="smoke"), fresh, stale).verdict == "reproduced"
-    elsewhere = replace(stale, machine="there")
-    assert verdict(claim("positive", scale="smoke"), fresh, elsewhere).machine == "here"
+def test_fresh_beats_stale_whatever_its_time(claim: MakeClaim, record: MakeRecord) -> None:
+    fresh, stale = runs(record, 90, when="1"), runs(record, 10, when="9", machine="there", digest="old")
+    assert verdict(accuracy(claim), *fresh, *stale).machine == "here"
 
 
 def test_without_fresh_evidence_a_verdict_is_stale_and_tells_what_was(claim: MakeClaim, record: MakeRecord) -> None:
-    v = verdict(claim("within", value=90.0, tolerance=1.0), record(90.0, digest="old"))
-    assert (v.verdict, v.measured) == ("stale", 90)
-    assert "the code has changed since" in v.reason
+    v = verdict(accuracy(claim), *runs(record, 90.0, digest="old"))
+    assert (v.verdict, v.measured) == ("stale", pytest.approx(90))
+    assert "the code has changed since it was measured; then: reproduced" in v.reason
     half = verdict(
-        claim("ratio", low=0, high=9, over={"algorithm": "sltt"}), record(2), record(1, algorithm="sltt", digest="old")
-    )
+        claim("ratio", low=0, high=9, select={"probe": "cost"}, over={"algorithm": "sltt"}),
+        record(2, probe="cost"), record(1, probe="cost", algorithm="sltt", digest="old"),
+    )  # fmt: skip
     assert half.verdict == "stale"  # one side measured again is not yet a ratio of today's code
 
 
 def test_a_stale_verdict_elsewhere_is_not_told(claim: MakeClaim, record: MakeRecord) -> None:
-    v = verdict(claim("positive"), record(1, machine="a"), record(-1, machine="b", digest="old"))
-    assert (v.verdict, v.reason) == ("reproduced", "least of 1 values: 1")
+    old = runs(record, 10.0, machine="there", digest="old")
+    v = verdict(accuracy(claim), *runs(record, 90.0), *old)
+    assert v.verdict == "reproduced"
+    assert "there" not in v.reason
 
 
-def test_the_higher_scale_is_believed_then_the_more_recent(claim: MakeClaim, record: MakeRecord) -> None:
-    c = claim("within", value=90.0, tolerance=1.0, scale="smoke")
-    low, high = record(50.0, batch=2, scale="laptop", when="9"), record(90.0, batch=1, scale="full", when="1")
-    assert verdict(c, low, high).verdict == "reproduced"
-    assert verdict(c, low, replace(high, machine="there")).machine == "there"
-    early, late = record(50.0, batch=2, when="1"), record(90.0, batch=1, when="2")
-    assert verdict(c, early, late).verdict == verdict(c, late, early).verdict == "reproduced"
-    assert verdict(c, early, replace(late, machine="there")).machine == "there"
+def test_the_more_recent_of_two_places_is_believed(claim: MakeClaim, record: MakeRecord) -> None:
+    early, late = runs(record, 50.0, machine="a", when="1"), runs(record, 90.0, machine="b", when="2")
+    assert verdict(accuracy(claim), *early, *late).machine == verdict(accuracy(claim), *late, *early).machine == "b"
 
 
 def test_a_case_measured_again_counts_once_and_as_it_is_now(claim: MakeClaim, record: MakeRecord) -> None:
-    v = verdict(claim("within", value=90.0, tolerance=1.0), record(50.0, when="1"), record(90.0, when="2"))
-    assert (v.verdict, v.n) == ("reproduced", 1)
+    v = verdict(accuracy(claim), *runs(record, 50.0, when="1"), *runs(record, 90.0, when="2"))
+    assert (v.verdict, v.n) == ("reproduced", 3)
+
+
+def test_the_scale_is_the_plans_not_the_records(claim: MakeClaim, record: MakeRecord) -> None:
+    known = runs(record, 90.0, scale="smoke")
+    boasting = [replace(r, case={**r.case, "scale": "full"}) for r in known]
+    (answer,) = judge([accuracy(claim)], boasting, lambda _: True, lambda _: [case_of(r) for r in known])
+    assert answer.verdict == "not attempted"
+
+
+def test_an_uncommitted_tree_is_told_beside_the_number(claim: MakeClaim, record: MakeRecord) -> None:
+    known = runs(record, 90.0)
+    assert "uncommitted" not in verdict(accuracy(claim), *known).reason
+    known[2] = replace(known[2], commit="c+")
+    assert verdict(accuracy(claim), *known).reason.endswith("; measured from an uncommitted tree")
 
 
 # --------------------------------------------------------------------------- parts
@@ -142,25 +200,93 @@ def parts(claim: MakeClaim, *algorithms: str) -> Claim:
 
 def test_all_parts_must_hold_and_some_make_it_partly(claim: MakeClaim, record: MakeRecord) -> None:
     both = parts(claim, "bptt", "sltt")
-    good, bad = record(2), record(-2)
-    also_good, also_bad = record(3, algorithm="sltt"), record(-3, algorithm="sltt")
-    assert verdict(both, good, also_good).verdict == "reproduced"
-    assert verdict(both, good, also_bad).verdict == "partly"
-    assert verdict(both, bad, also_bad).verdict == "not reproduced"
+    good, bad = runs(record, 2), runs(record, -2)
+    also_good, also_bad = runs(record, 3, algorithm="sltt"), runs(record, -3, algorithm="sltt")
+    assert verdict(both, *good, *also_good).verdict == "reproduced"
+    assert verdict(both, *good, *also_bad).verdict == "partly"
+    assert verdict(both, *bad, *also_bad).verdict == "not reproduced"
     assert verdict(both).verdict == "not attempted"
-    assert verdict(both, good, also_good).measured == "2; 3"
+    assert verdict(both, *good, *also_good).measured == "1.9; 2.9"
+    assert "holds: least of 3 values 1.9" in verdict(both, *good, *also_bad).reason
+    assert "fails: least of 3 values -3.1" in verdict(both, *good, *also_bad).reason
 
 
 def test_a_part_without_evidence_keeps_the_whole_from_being_reproduced(claim: MakeClaim, record: MakeRecord) -> None:
-    v = verdict(parts(claim, "bptt", "sltt"), record(2))
+    v = verdict(parts(claim, "bptt", "sltt"), *runs(record, 2))
     assert v.verdict == "partly"
     assert "not measured: m, sltt" in v.reason
 
 
-def test_simulated_data_never_reproduce(claim: MakeClaim, record: MakeRecord) -> None:
-    v = verdict(claim("positive"), record(1, detail={"part": "simulated from CIFAR-10, not recorded"}))
+HOLDS: tuple[Holds, ...] = ("no", "undecidable", "cannot tell", "partly", "yes", "exceeded")
+
+
+def on(holds: Holds) -> Finding:
+    return Finding(holds, 1, "so", ())
+
+
+@pytest.mark.parametrize(
+    ("holds", "missing", "said"),
+    [
+        (("yes", "yes"), 0, "reproduced"),
+        (("yes", "exceeded"), 0, "exceeded"),
+        (("yes",), 1, "partly"),
+        (("exceeded", "cannot tell"), 0, "partly"),
+        (("partly", "no"), 0, "partly"),
+        (("yes", "no"), 0, "partly"),
+        (("no", "cannot tell"), 0, "not reproduced"),
+        (("no",), 1, "not reproduced"),
+        (("cannot tell",), 1, "cannot tell"),
+        (("undecidable",), 0, "undecidable"),
+    ],
+    ids=str,
+)
+def test_how_parts_combine(holds: tuple[Holds, ...], missing: int, said: str) -> None:
+    assert combined([on(h) for h in holds], missing) == said
+
+
+@pytest.mark.parametrize("others", list(product(HOLDS, repeat=2)), ids=str)
+def test_losing_a_part_or_its_success_betters_no_combination(others: tuple[Holds, ...]) -> None:
+    for holds in HOLDS:
+        whole = ORDER.get(combined([on(h) for h in (*others, holds)], 0), 0)
+        assert ORDER.get(combined([on(h) for h in others], 1), 0) <= whole
+        for worse in ("no", "undecidable", "cannot tell"):
+            assert ORDER.get(combined([*(on(h) for h in others), on(worse)], 0), 0) <= whole
+
+
+def test_the_order_names_verdicts() -> None:
+    assert set(ORDER) < set(VERDICTS)
+
+
+# --------------------------------------------------------------------------- what is "partly" at best
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"detail": {"test images": 10**9, "part": "simulated from CIFAR-10, not recorded"}}, "on simulated data"),
+        ({"detail": {"test images": 10**9, "part": "part of N-MNIST"}}, "on a part of the data (part of N-MNIST)"),
+        ({"options": {"train_images": 100}}, "on a part of the data (100 train images)"),
+        ({"options": {"test_images": 9}}, "on a part of the data (9 test images)"),
+    ],
+    ids=["simulated", "part", "train_images", "test_images"],
+)
+@pytest.mark.parametrize("boasts", [None, "more"])
+def test_a_part_of_the_data_is_partly_at_best(
+    claim: MakeClaim, record: MakeRecord, changes: dict[str, Any], told: str, boasts: str | None
+) -> None:
+    select = {"options": changes.get("options", {})}
+    c = accuracy(claim, select=select, value=80.0 if boasts else 90.0, **({"boasts": boasts} if boasts else {}))
+    v = verdict(c, *runs(record, 90.0, **changes))
     assert v.verdict == "partly"
-    assert v.reason.endswith("on simulated data")
+    assert v.reason.startswith(("exceeded, but " if boasts else "") + told)
+    missed = verdict(accuracy(claim, select=select, value=10.0), *runs(record, 90.0, **changes))
+    assert missed.verdict == "not reproduced"
+
+
+def test_what_rests_on_something_assumed_is_partly_at_best(claim: MakeClaim, record: MakeRecord) -> None:
+    v = verdict(accuracy(claim, assumed="networks"), *runs(record, 90.0))
+    assert v.verdict == "partly"
+    assert v.reason.startswith("on assumed networks: ")
 
 
 # --------------------------------------------------------------------------- not attempted
@@ -170,7 +296,7 @@ def test_not_attempted_says_why(claim: MakeClaim, record: MakeRecord) -> None:
     plain = claim("positive", scale="laptop", needs="a GPU")
     assert verdict(plain).reason == "needs a GPU"
     assert verdict(replace(plain, needs="")).reason == "no record at scale laptop"
-    weak = verdict(plain, record(1, scale="smoke"))
+    weak = verdict(plain, *runs(record, 1, scale="smoke"))
     assert (weak.verdict, weak.measured) == ("not attempted", None)
     assert weak.reason == "what was measured at scale smoke cannot decide it; needs a GPU"
 
@@ -231,4 +357,45 @@ def test_the_order_in_which_machines_are_read_changes_nothing(
     def fresh(r: Record) -> bool:
         return r.digest == "new"
 
-    assert repr(judge(claims, mixed, fresh)) == repr(judge(claims, records, fresh))  # repr: nan is not equal to itself
+    def plan(_: str) -> list[Case]:
+        return sorted(planned(*(replace(r, case={**r.case, "scale": "full"}) for r in records)), key=lambda case: case.key)
+
+    assert repr(judge(claims, mixed, fresh, plan)) == repr(judge(claims, records, fresh, plan))  # repr: nan is not itself
+
+
+# --------------------------------------------------------------------------- what is lost betters nothing
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    made=st.lists(st.tuples(
+        st.sampled_from([88.0, 89.9, 90.0, 90.1, 95.0, -1.0, float("nan")]), st.sampled_from(["bptt", "sltt"]),
+        st.integers(0, 3), st.sampled_from([1, 2]),
+    ), max_size=16),
+    gone=st.sets(st.integers(0, 15)),
+    fails=st.booleans(),
+)  # fmt: skip
+def test_no_record_lost_or_failed_moves_a_verdict_up(
+    claim: MakeClaim, record: MakeRecord, made: list[tuple[Any, ...]], gone: set[int], fails: bool
+) -> None:
+    records = [record(value, algorithm=name, seed=seed, batch=batch) for value, name, seed, batch in made]
+    plan = planned(*records)
+    claims = [
+        accuracy(claim, partly=2.0, n=2),
+        accuracy(claim, value=80.0, boasts="more"),
+        accuracy(claim, select={"batch": 1}),
+        claim("ratio", low=0.9, high=1.1, boasts="more", over={"algorithm": "sltt"}),
+        claim("at_least", over={"algorithm": "sltt"}),
+        claim("positive"),
+        parts(claim, "bptt", "sltt"),
+    ]
+
+    def as_lost(r: Record) -> list[Record]:
+        return [replace(r, value=None, metric="none", status="crashed")] if fails else []
+
+    latest = list({(r.key): r for r in records}.values())
+    left = [r for i, known in enumerate(latest) for r in (as_lost(known) if i in gone else [known])]
+    before = judge(claims, latest, lambda _: True, lambda _: plan)
+    after = judge(claims, left, lambda _: True, lambda _: plan)
+    for old, new in zip(before, after, strict=True):
+        assert ORDER.get(new.verdict, 0) <= ORDER.get(old.verdict, 0), (old, new)

@@ -30,7 +30,10 @@ def verdicts(claim: MakeClaim) -> list[Verdict]:
             0.1,
             3,
             "full",
-            "here",
+            machine="here",
+            device="cpu",
+            when="2026-01-02T03:04:05+00:00",
+            runs=("r1", "r2"),
         ),
         Verdict(claim("equal", id="two", value=9.2e6, printed="9.2M"), "not reproduced", 9_228_362_123, "", n=1),
         Verdict(claim(id="three", undecidable="not told"), "undecidable", None, "not told"),
@@ -40,7 +43,8 @@ def verdicts(claim: MakeClaim) -> list[Verdict]:
 def test_counts_hold_every_verdict(verdicts: list[Verdict]) -> None:
     assert list(counts([])) == list(VERDICTS)
     assert counts(verdicts + verdicts[:1]) == {
-        "reproduced": 2, "partly": 0, "not reproduced": 1, "not attempted": 0, "undecidable": 1, "stale": 0,
+        "reproduced": 2, "exceeded": 0, "partly": 0, "cannot tell": 0, "not reproduced": 1, "not attempted": 0,
+        "undecidable": 1, "stale": 0,
     }  # fmt: skip
 
 
@@ -51,6 +55,9 @@ def test_a_row_a_claim_all_of_text(verdicts: list[Verdict]) -> None:
     assert len({tuple(row) for row in rows}) == 1
     one, two, three = rows
     assert (one["measured"], one["spread"], one["n"], one["tolerance"]) == ("90.1235", "0.1", "3", "0.5")
+    told = ("machine", "device", "measured on", "runs")
+    assert [one[name] for name in told] == ["here", "cpu", "2026-01-02", "r1 r2"]
+    assert [three[name] for name in told] == [""] * 4
     assert (two["reported"], two["measured"], two["spread"]) == ("9.2e+06", "9228362123", "")
     assert (three["measured"], three["verdict"], three["reason"]) == ("", "undecidable", "not told")
 

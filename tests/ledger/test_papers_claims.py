@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from bench import algorithms, backends, datasets, networks
-from bench.cells import cell_of
+from bench.cells import OF_THE_CELL, cell_of
 from bench.claims import Claim, load_claims
+from bench.claims.estimate import EXACT
+from bench.claims.evidence import matches
 from bench.plan import papers, plan
 from bench.spec import SCALES, Case
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIMS = [claim for paper in papers() for claim in load_claims(ROOT / "reproductions" / paper)]
 PLANNED = {paper: plan(paper, "full", lambda _: True) for paper in papers()}
-NOT_OF_A_CASE = ("metric", "detail", "options")
 
 
 def selectors(claim: Claim) -> Iterator[Mapping[str, Any]]:
@@ -41,14 +42,11 @@ def named(claims: list[Claim]) -> Any:
 
 
 def reached(paper: str, selector: Mapping[str, Any], scale: str) -> list[Case]:
-    """Planned cases up to ``scale`` with every field that the selector asks for."""
-    wanted = {name: value for name, value in selector.items() if name not in NOT_OF_A_CASE}
+    """Planned cases up to ``scale`` that the judge takes for the selector."""
     return [
         case
         for case in PLANNED[paper]
-        if SCALES.index(case.scale) <= SCALES.index(scale)
-        and all(getattr(case, name) == value for name, value in wanted.items())
-        and all(case.settings.get(name, "unset") == value for name, value in selector.get("options", {}).items())
+        if SCALES.index(case.scale) <= SCALES.index(scale) and matches(selector, case.as_dict(), free=OF_THE_CELL)
     ]
 
 
@@ -81,7 +79,8 @@ def test_a_claim_on_data_out_of_reach_says_which_and_waits_for_them(claim: Claim
 @named(REACHABLE)
 def test_a_planned_case_decides_a_claim(claim: Claim) -> None:
     for selector in selectors(claim):
-        assert reached(claim.paper, selector, claim.scale), f"no case up to scale {claim.scale} for {dict(selector)}"
+        scales = {case.scale for case in reached(claim.paper, selector, claim.scale)}
+        assert claim.scale in scales, f"no case of scale {claim.scale} itself for {dict(selector)}"
 
 
 @named([claim for claim in REACHABLE if claim.n])
@@ -89,6 +88,19 @@ def test_as_many_seeds_are_planned_as_the_paper_ran(claim: Claim) -> None:
     for selector in selectors(claim):
         seeds = {case.seed for case in reached(claim.paper, selector, claim.scale)}
         assert len(seeds) >= (claim.n or 0)
+
+
+@named([claim for claim in REACHABLE if any(s["probe"] not in (*EXACT, "clock") for s in selectors(claim))])
+def test_what_varies_with_the_seed_is_planned_at_several(claim: Claim) -> None:
+    """One run tells no spread: what cannot give a verdict is not worth the planning."""
+    for selector in selectors(claim):
+        assert len({case.seed for case in reached(claim.paper, selector, claim.scale)}) >= 3
+
+
+@named([claim for claim in REACHABLE if any(part["rule"] == "memory_ratio" for part in claim.parts)])
+def test_of_a_gpus_memory_cudas_own_peaks_are_planned(claim: Claim) -> None:
+    for selector in selectors(claim):
+        assert reached(claim.paper, {**selector, "probe": "cuda-memory"}, "full")
 
 
 @named([claim for claim in REACHABLE if any("cut" in part for part in claim.parts)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,113 +12,289 @@ import pytest
 
 from bench.cells import Cell, setting
 from bench.claims.claim import Claim
-from bench.claims.evidence import Evidence
+from bench.claims.estimate import T_95
+from bench.claims.evidence import Evidence, Plan
 from bench.claims.rules import RULES, Finding, Missing, printed_number
+from bench.overhead import OVERHEAD
 from bench.spec import Record, UserError
+from tests.ledger.conftest import planned
 
 MakeRecord = Callable[..., Record]
 MakeClaim = Callable[..., Claim]
 
 
-def find(claim: Claim, *records: Record) -> Finding | Missing:
+def find(claim: Claim, *records: Record, lost: Sequence[Record] = ()) -> Finding | Missing:
+    """``lost``: planned, and not there."""
     (measure,) = claim.parts
-    return RULES[measure["rule"]].find(claim, measure, Evidence(records))
+    return RULES[measure["rule"]].find(claim, measure, Evidence(records, Plan(planned(*records, *lost))))
 
 
-def found(claim: Claim, *records: Record) -> Finding:
-    finding = find(claim, *records)
+def found(claim: Claim, *records: Record, lost: Sequence[Record] = ()) -> Finding:
+    finding = find(claim, *records, lost=lost)
     assert isinstance(finding, Finding), finding
     return finding
+
+
+def seeds(record: MakeRecord, *values: Any, **more: Any) -> list[Record]:
+    """One record a seed."""
+    return [record(value, seed=seed, **more) for seed, value in enumerate(values)]
+
+
+def around(record: MakeRecord, mean: float, half: float, **more: Any) -> list[Record]:
+    """Three seeds whose interval is mean +- half."""
+    step = half * math.sqrt(3) / T_95[1]
+    return seeds(record, mean - step, mean, mean + step, **more)
 
 
 # --------------------------------------------------------------------------- within
 
 
 @pytest.mark.parametrize(
-    ("value", "holds"), [(90.5, "yes"), (89.5, "yes"), (90.51, "partly"), (91, "partly"), (91.01, "no"), (88.99, "no")]
-)
-def test_within(claim: MakeClaim, record: MakeRecord, value: float, holds: str) -> None:
+    ("mean", "half", "holds"),
+    [(90.3, 0.2, "yes"), (89.7, 0.2, "yes"), (90.3, 0.21, "partly"), (90.7, 0.3, "partly"), (90.7, 0.31, "cannot tell"),
+     (91.5, 0.4, "no"), (88.5, 0.4, "no"), (90.0, 5.0, "cannot tell")],
+)  # fmt: skip
+def test_within_holds_the_interval_over_seeds_against_the_bounds(
+    claim: MakeClaim, record: MakeRecord, mean: float, half: float, holds: str
+) -> None:
     c = claim("within", value=90.0, tolerance=0.5, partly=1.0, printed="90.0")
-    assert found(c, record(value)).holds == holds
+    finding = found(c, *around(record, mean, half))
+    assert (finding.holds, finding.n) == (holds, 3)
+    assert finding.measured == pytest.approx(mean)
+    assert "95 % interval" in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("boasts", "above", "below"), [("more", "exceeded", "no"), ("less", "no", "exceeded"), (None, "no", "no")]
+)
+def test_beyond_the_side_boasted_of_is_exceeded(
+    claim: MakeClaim, record: MakeRecord, boasts: str | None, above: str, below: str
+) -> None:
+    c = claim("within", value=90.0, tolerance=0.5, printed="90.0", **({"boasts": boasts} if boasts else {}))
+    assert found(c, *around(record, 92, 0.1)).holds == above
+    assert found(c, *around(record, 88, 0.1)).holds == below
 
 
 def test_within_has_no_partly_unless_told(claim: MakeClaim, record: MakeRecord) -> None:
-    assert found(claim("within", value=90.0, tolerance=0.5), record(90.51)).holds == "no"
+    assert found(claim("within", value=90.0, tolerance=0.5), *around(record, 90.8, 0.1)).holds == "no"
 
 
-def test_within_is_not_decided_by_binary_fractions(claim: MakeClaim, record: MakeRecord) -> None:
+def test_one_run_cannot_tell(claim: MakeClaim, record: MakeRecord) -> None:
+    finding = found(claim("within", value=90.0, tolerance=0.5), record(90.0))
+    assert (finding.holds, finding.n) == ("cannot tell", 1)
+    assert "one run tells no spread" in finding.reason
+
+
+def test_counts_have_no_noise_and_are_not_decided_by_binary_fractions(claim: MakeClaim, record: MakeRecord) -> None:
     """0.1 + 0.2 is a hair above 0.3: a bound that is met in decimals is met."""
-    assert found(claim("within", value=0.3, tolerance=0.0), record(0.1 + 0.2)).holds == "yes"
+    c = claim("within", value=0.3, tolerance=0.0, select={"probe": "cost"})
+    assert found(c, record(0.1 + 0.2, probe="cost")).holds == "yes"
 
 
-def test_within_takes_the_mean_over_seeds(claim: MakeClaim, record: MakeRecord) -> None:
-    c = claim("within", value=90.0, tolerance=0.5, n=3, spread=0.2, best=91.0)
-    finding = found(c, *(record(v, seed=seed) for seed, v in enumerate((89.0, 90.0, 92.0))))
+def test_within_tells_spread_and_best_run(claim: MakeClaim, record: MakeRecord) -> None:
+    c = claim("within", value=90.0, tolerance=9.5, n=3, spread=0.2, best=91.0)
+    finding = found(c, *seeds(record, 89.0, 90.0, 92.0))
     assert (finding.holds, finding.n) == ("yes", 3)
-    assert finding.measured == pytest.approx(271 / 3)
     assert finding.spread == pytest.approx(math.sqrt(7 / 3))
     assert "best run 92 against 91" in finding.reason
 
 
 def test_fewer_runs_than_reported_make_it_partly(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("within", value=90.0, tolerance=0.5, n=3)
-    two = found(c, record(90.0, seed=0), record(90.2, seed=1))
+    two = found(c, *seeds(record, 90.0, 90.01))
     assert (two.holds, two.n) == ("partly", 2)
     assert "2 of the 3 runs reported" in two.reason
-    assert found(c, record(95.0)).holds == "no"  # a miss stays a miss
-    assert found(c, *(record(90.0, seed=s) for s in range(4))).holds == "yes"  # more than reported is enough
+    assert found(c, *seeds(record, 95.0, 95.01)).holds == "no"  # a miss stays a miss
+    assert found(c, *seeds(record, 90.0, 90.01, 90.02, 90.03)).holds == "yes"  # more than reported is enough
 
 
-def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(claim: MakeClaim, record: MakeRecord) -> None:
-    c = claim("within", value=90.0, tolerance=0.5)
-    finding = found(c, record(90.0, batch=2, when="2"), record(10.0, batch=1, seed=1, when="1"))
-    assert (finding.holds, finding.n) == ("yes", 1)
+def test_a_part_of_the_test_set_has_noise_that_the_whole_shares_with_the_report(claim: MakeClaim, record: MakeRecord) -> None:
+    """100 recordings at 90 %: standard error 3 points."""
+    options = {"test_images": 100}
+    c = claim("within", value=90.0, tolerance=4.0, select={"options": options})
+    small = {"test images": 100}
+    whole = claim("within", value=90.0, tolerance=4.0)
+    assert found(whole, *around(record, 90, 0.1, detail=small)).holds == "yes"
+    assert found(c, *around(record, 90, 0.1, detail=small, options=options)).holds == "cannot tell"
+    wide = claim("within", value=90.0, tolerance=5.9, select={"options": options})
+    assert found(wide, *around(record, 90, 0.1, detail=small, options=options)).holds == "yes"
 
 
-def test_within_takes_a_difference_and_a_factor(claim: MakeClaim, record: MakeRecord) -> None:
-    bptt, other = record(3.0), record(1.0, algorithm="sltt")
-    assert found(claim("within", value=2.0, tolerance=0.0, over={"algorithm": "sltt"}), bptt, other).measured == 2
-    finding = found(claim("within", value=18.0, tolerance=0.0, factor=6), bptt)
-    assert (finding.holds, finding.measured) == ("yes", 18)
-    spread = found(claim("within", value=1.0, tolerance=0.0, factor=2), record(0.0), record(1.0, seed=1)).spread
-    assert spread == pytest.approx(math.sqrt(2))
+def test_within_takes_a_difference_seed_by_seed_and_a_factor(claim: MakeClaim, record: MakeRecord) -> None:
+    """However seeds vary, the difference of each is the same."""
+    bptt, other = seeds(record, 3.0, 9.0), seeds(record, 1.0, 7.0, algorithm="sltt")
+    difference = found(claim("within", value=2.0, tolerance=0.01, over={"algorithm": "sltt"}), *bptt, *other)
+    assert (difference.holds, difference.measured) == ("yes", 2)
+    finding = found(claim("within", value=36.0, tolerance=1.0, factor=6), *seeds(record, 6.0, 6.0))
+    assert (finding.holds, finding.measured) == ("yes", 36)
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_diverged_run_is_never_within(claim: MakeClaim, record: MakeRecord, bad: float) -> None:
+# --------------------------------------------------------------------------- what must be there
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, "many", None, True])
+def test_what_is_no_finite_number_is_a_lost_run(claim: MakeClaim, record: MakeRecord, bad: Any) -> None:
     c = claim("within", value=90.0, tolerance=1e9, partly=1e10)
-    finding = found(c, record(90.0), record(bad, seed=1))
-    assert finding.holds == "no"
-    assert finding.spread is None
-    assert "nan" in finding.reason
+    finding = found(c, *seeds(record, 90.0, 90.0, bad))
+    assert (finding.holds, finding.n) == ("cannot tell", 2)
+    assert "2 of 3 planned runs, which cannot decide it" in finding.reason
+    assert isinstance(find(c, record(bad)), Missing)
 
 
-# --------------------------------------------------------------------------- ratio, at_least
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_lost_run_of_a_seed_is_told_and_betters_nothing(claim: MakeClaim, record: MakeRecord, lost: int) -> None:
+    runs = seeds(record, 50.0, 90.0, 90.0)
+    c = claim("within", value=90.0, tolerance=0.5)
+    left = [r for i, r in enumerate(runs) if i != lost]
+    assert found(c, *left, lost=[runs[lost]]).holds in ("cannot tell", "no")
+    assert "2 of 3 planned runs" in found(c, *left, lost=[runs[lost]]).reason
 
 
-@pytest.mark.parametrize(("top", "holds"), [(20, "yes"), (30, "yes"), (19.99, "no"), (30.01, "no")])
-def test_ratio(claim: MakeClaim, record: MakeRecord, top: float, holds: str) -> None:
-    c = claim("ratio", low=2, high=3, over={"algorithm": "sltt"})
-    finding = found(c, record(top), record(10, algorithm="sltt"))
+def test_of_several_recipes_all_are_told_and_the_worst_counts(claim: MakeClaim, record: MakeRecord) -> None:
+    c = claim("within", value=90.0, tolerance=0.5)
+    good, bad = around(record, 90, 0.1, batch=2), around(record, 10, 0.1, batch=1)
+    finding = found(c, *good, *bad)
+    assert (finding.holds, finding.n) == ("no", 3)
+    assert "worst of 2 recipes" in finding.reason
+    assert "b1/" in finding.reason
+    assert "b2/" in finding.reason
+    assert found(c, *good, lost=bad).holds == "cannot tell"
+
+
+OTHER_OPTIONS = {
+    "lr": 0.5,
+    "alpha": 0.1,
+    "optimizer": "adam",
+    "weight_decay": 0.1,
+    "train_images": 100,
+    "test_images": 10,
+    "K": 2,
+}
+
+
+@pytest.mark.parametrize("option", OTHER_OPTIONS)
+def test_an_option_that_is_not_named_must_be_at_its_default(claim: MakeClaim, record: MakeRecord, option: str) -> None:
+    c = claim("within", value=90.0, tolerance=1.0, select={"options": {"epochs": 3}})
+    options = {"epochs": 3, option: OTHER_OPTIONS[option]}
+    assert isinstance(find(c, *around(record, 90, 0.1, options=options)), Missing)
+    named = claim("within", value=90.0, tolerance=1.0, select={"options": options})
+    free = claim("within", value=90.0, tolerance=1.0, select={"options": {"epochs": 3}, "any": [option]})
+    for asking in (named, free):
+        assert isinstance(find(asking, *around(record, 90, 0.1, options=options)), Finding)
+    assert isinstance(find(named, *around(record, 90, 0.1, options={"epochs": 3})), Missing)
+
+
+def test_what_is_not_planned_is_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
+    c = claim("within", value=90.0, tolerance=1.0)
+    evidence = Evidence(around(record, 90, 0.1), Plan(planned(record(1, batch=7))))
+    assert isinstance(RULES["within"].find(c, c.measure, evidence), Missing)
+
+
+def test_a_record_that_bears_the_key_of_another_case_is_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
+    runs, cases = around(record, 90, 0.1), planned(*around(record, 90, 0.1))
+    forged = [replace(r, case={**r.case, "network": "other"}) for r in runs]
+    c = claim("within", value=90.0, tolerance=1.0)
+    assert isinstance(RULES["within"].find(c, c.measure, Evidence(forged, Plan(cases))), Missing)
+
+
+# --------------------------------------------------------------------------- ratio, memory_ratio, at_least
+
+
+@pytest.mark.parametrize(("top", "holds"), [(20, "yes"), (30, "yes"), (19.99, "no"), (30.01, "exceeded")])
+def test_ratio_of_counts(claim: MakeClaim, record: MakeRecord, top: float, holds: str) -> None:
+    c = claim("ratio", low=2, high=3, boasts="more", select={"probe": "cost"}, over={"algorithm": "sltt"})
+    finding = found(c, record(top, probe="cost"), record(10, probe="cost", algorithm="sltt"))
     assert finding.holds == holds
     assert "bptt against sltt" in finding.reason
 
 
+def test_a_ratio_of_times_has_the_turns_noise(claim: MakeClaim, record: MakeRecord) -> None:
+    c = claim("ratio", low=2, high=3, select={"probe": "clock"}, over={"algorithm": "sltt"})
+    quiet, noisy = [2.5] * 7, [1.5, 2.0, 2.5, 2.5, 2.5, 3.0, 3.5]
+
+    def timed(value: float, turns: list[float], **more: Any) -> Record:
+        return record(value, probe="clock", detail={"raw": turns, "raw native bptt": [1.0] * 7}, **more)
+
+    other = timed(1.0, [1.0] * 7, algorithm="sltt")
+    assert found(c, timed(2.5, quiet), other).holds == "yes"
+    assert found(c, timed(2.5, noisy), other).holds == "cannot tell"
+
+
 @pytest.mark.parametrize(("top", "bottom"), [(1, 0), (math.nan, 1), (1, math.nan), (math.inf, 1)])
-def test_a_ratio_that_is_no_number_holds_nowhere(claim: MakeClaim, record: MakeRecord, top: float, bottom: float) -> None:
-    c = claim("ratio", low=-1e308, high=1e308, over={"algorithm": "sltt"})
-    assert found(c, record(top), record(bottom, algorithm="sltt")).holds == "no"
+@pytest.mark.parametrize("rule", ["ratio", "memory_ratio"])
+def test_a_ratio_that_is_no_number_holds_nowhere(
+    claim: MakeClaim, record: MakeRecord, rule: str, top: float, bottom: float
+) -> None:
+    c = claim(rule, low=-1e308, high=1e308, select={"probe": "cost"}, over={"algorithm": "sltt"})
+    finding = find(c, record(top, probe="cost"), record(bottom, probe="cost", algorithm="sltt"))
+    assert isinstance(finding, Missing) or finding.holds == "cannot tell"
+
+
+MIB = 2**20
+
+
+def memory(claim: MakeClaim, **bounds: Any) -> Claim:
+    select = {"probe": "cost", "metric": "peak_live_bytes"}
+    return claim("memory_ratio", scale="laptop", select=select, over={"algorithm": "sltt"}, boasts="more", **bounds)
 
 
 @pytest.mark.parametrize(
-    ("changes", "value", "holds"),
-    [({}, 70.0, "yes"), ({}, 69.99, "no"), ({"value": 1.0}, 71.0, "yes"), ({"value": 1.0}, 70.99, "no"),
-     ({"value": 1.0, "tolerance": 0.2}, 70.8, "yes"), ({"value": 1.0, "tolerance": 0.2}, 70.79, "no"),
-     ({}, math.nan, "no")],
+    ("top", "bottom", "holds"),
+    [(3000, 1000, "cannot tell"), (250_000, 100_000, "yes"), (150_000, 100_000, "no"), (400_000, 100_000, "exceeded"),
+     (3327, 1000, "cannot tell")],
 )  # fmt: skip
-def test_at_least(claim: MakeClaim, record: MakeRecord, changes: dict[str, Any], value: float, holds: str) -> None:
+def test_live_bytes_decide_a_ratio_only_where_no_overhead_changes_it(
+    claim: MakeClaim, record: MakeRecord, top: int, bottom: int, holds: str
+) -> None:
+    of = {"probe": "cost", "metric": "peak_live_bytes", "scale": "laptop", "device": "meta"}
+    finding = found(memory(claim, low=2, high=3), record(top * MIB, **of), record(bottom * MIB, algorithm="sltt", **of))
+    low, high = OVERHEAD.ratio_interval(top * MIB, bottom * MIB)
+    assert finding.holds == holds
+    assert f"{low:.3g} to {high:.3g} with what a GPU holds beside them" in finding.reason
+
+
+@pytest.mark.parametrize(("allocated", "reserved", "holds"), [(2.5, 2.9, "yes"), (2.5, 3.1, "cannot tell"), (4, 5, "exceeded")])
+def test_cudas_own_peaks_decide_where_they_are(
+    claim: MakeClaim, record: MakeRecord, allocated: float, reserved: float, holds: str
+) -> None:
+    live = {"probe": "cost", "metric": "peak_live_bytes", "scale": "laptop"}
+    records = [record(9.0, **live), record(1.0, algorithm="sltt", **live)]
+    for metric, value in (("peak_allocated_bytes", allocated), ("peak_reserved_bytes", reserved)):
+        cuda = {"probe": "cuda-memory", "metric": metric, "device": "NVIDIA"}
+        records += [record(value, **cuda), record(1.0, algorithm="sltt", **cuda)]
+    finding = found(memory(claim, low=2, high=3), *records)
+    assert (finding.holds, finding.measured) == (holds, allocated)
+    assert "CUDA allocated" in finding.reason
+
+
+def test_a_gpu_that_is_asked_for_is_no_cpu(claim: MakeClaim, record: MakeRecord) -> None:
+    c = claim("ratio", low=0, high=9, select={"probe": "cost", "device": "gpu"}, over={"algorithm": "sltt"})
+    for device, there in (("cpu", False), ("meta", False), ("NVIDIA H100", True)):
+        answer = find(c, *(record(1, probe="cost", algorithm=a, device=device) for a in ("bptt", "sltt")))
+        assert isinstance(answer, Finding) == there
+
+
+@pytest.mark.parametrize(
+    ("changes", "mean", "holds"),
+    [({}, 70.2, "yes"), ({}, 69.8, "no"), ({}, 70.1, "yes"), ({}, 70.05, "cannot tell"),
+     ({"value": 1.0}, 71.2, "yes"), ({"value": 1.0}, 70.99, "cannot tell"), ({"value": 1.0, "tolerance": 0.2}, 70.91, "yes")],
+)  # fmt: skip
+def test_at_least(claim: MakeClaim, record: MakeRecord, changes: dict[str, Any], mean: float, holds: str) -> None:
+    """The other side has no spread, so that the difference has the interval of this one: +- 0.1."""
     c = claim("at_least", over={"algorithm": "sltt"}, **changes)
-    assert found(c, record(value), record(70.0, algorithm="sltt")).holds == holds
+    assert found(c, *around(record, mean, 0.0999), *seeds(record, 70.0, 70.0, 70.0, algorithm="sltt")).holds == holds
+
+
+def test_a_difference_has_the_noise_of_both_test_sets(claim: MakeClaim, record: MakeRecord) -> None:
+    """Each side 1.96 sqrt(0.9 * 0.1 / 1000): 1.86 points; together 2.63."""
+    c = claim("at_least", over={"algorithm": "sltt"})
+    arms = [*seeds(record, 90.0, 90.0, detail={"test images": 1000})]
+    lower = [*seeds(record, 87.4, 87.4, algorithm="sltt", detail={"test images": 1000})]
+    much_lower = [*seeds(record, 87.0, 87.0, algorithm="sltt", detail={"test images": 1000})]
+    assert found(c, *arms, *lower).holds == "cannot tell"
+    assert found(c, *arms, *much_lower).holds == "yes"
+    unknown = [*seeds(record, 1.0, 1.0, algorithm="sltt", detail={})]
+    assert found(c, *arms, *unknown).holds == "cannot tell"
 
 
 # --------------------------------------------------------------------------- equal
@@ -130,14 +307,9 @@ def test_at_least(claim: MakeClaim, record: MakeRecord, changes: dict[str, Any],
      ("1.5k", 1_549, "yes"), ("0.19±0.01", 0.1949, "yes"), ("0.19", 0.1951, "no")],
 )  # fmt: skip
 def test_equal_rounds_to_what_is_printed(claim: MakeClaim, record: MakeRecord, printed: str, value: float, holds: str) -> None:
-    finding = found(claim("equal", printed=printed, value=0.0), record(value))
+    finding = found(claim("equal", printed=printed, value=0.0, select={"probe": "count"}), record(value, probe="count"))
     assert (finding.holds, finding.measured) == (holds, value)
     assert f"printed {printed}" in finding.reason
-
-
-def test_a_word_is_no_number(claim: MakeClaim, record: MakeRecord) -> None:
-    with pytest.raises(UserError, match=r"m of p/.* is 'many'"):
-        find(claim("equal", printed="9.2M", value=0.0), record("many"))
 
 
 @pytest.mark.parametrize(
@@ -200,10 +372,15 @@ def test_both_ends_and_a_point_between_are_needed(
 
 
 @pytest.mark.parametrize("rule", ["flat_in_T", "affine_in_T"])
-@pytest.mark.parametrize("bad", [math.nan, "many", None])
-def test_an_exact_rule_takes_finite_numbers_alone(claim: MakeClaim, record: MakeRecord, rule: str, bad: Any) -> None:
-    with pytest.raises(UserError, match="an exact rule takes numbers"):
-        find(claim(rule, from_T=1, to_T=3), record(1, T=1), record(bad, T=2), record(1, T=3))
+@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("bad", [math.nan, "many", None], ids=str)
+def test_a_point_without_a_number_leaves_a_curve_undecided(
+    claim: MakeClaim, record: MakeRecord, rule: str, at: int, bad: Any
+) -> None:
+    points = over_T(record, {T: 5 * T if rule == "affine_in_T" else 5 for T in (1, 2, 3, 4)} | {at: bad})
+    finding = find(claim(rule, from_T=1, to_T=4), *points)
+    assert isinstance(finding, Missing) or finding.holds == "cannot tell"
+    assert find(claim(rule, from_T=1, to_T=4), *points, record(1, T=9)) == finding
 
 
 def test_series_of_different_cases_do_not_mix(claim: MakeClaim, record: MakeRecord) -> None:
@@ -217,19 +394,32 @@ def test_series_of_different_cases_do_not_mix(claim: MakeClaim, record: MakeReco
 # --------------------------------------------------------------------------- positive
 
 
-@pytest.mark.parametrize(("least", "holds"), [(1e-12, "yes"), (0, "no"), (-1e-12, "no"), (math.nan, "no"), (math.inf, "yes")])
-@pytest.mark.parametrize("place", [0, 1])
-def test_positive(claim: MakeClaim, record: MakeRecord, least: float, holds: str, place: int) -> None:
-    values = [0.9, 0.9]
-    values[place] = least
-    finding = found(claim("positive"), *(record(v, seed=i) for i, v in enumerate(values)))
-    assert (finding.holds, finding.n) == (holds, 2)
+@pytest.mark.parametrize(
+    ("values", "holds"),
+    [((0.9, 0.8, 0.85), "yes"), ((0.9, 0.01, 0.02), "cannot tell"), ((-0.9, -0.8, -0.85), "no"),
+     ((0.5, -0.5, 0.1), "cannot tell"),
+     ((0.9,), "cannot tell"), ((0.0, 0.0, 0.0), "cannot tell")],
+    ids=str,
+)  # fmt: skip
+def test_positive_asks_the_interval_over_seeds(
+    claim: MakeClaim, record: MakeRecord, values: tuple[float, ...], holds: str
+) -> None:
+    finding = found(claim("positive"), *seeds(record, *values))
+    assert (finding.holds, finding.measured, finding.n) == (holds, min(values), len(values))
+
+
+def test_of_a_seed_the_least_counts_and_one_that_is_not_positive_is_told(claim: MakeClaim, record: MakeRecord) -> None:
+    """Of six seeds one goes below zero once: positive in the mean, not every time."""
+    early, late = seeds(record, *[0.9] * 6), seeds(record, *[0.8] * 5, -0.01, batch=2)
+    assert found(claim("positive"), *early, *late).holds == "partly"
+    assert found(claim("positive"), *early, *late[:5]).holds == "yes"
+    assert found(claim("positive"), *early, *late[:5], lost=late[5:]).holds == "cannot tell"
 
 
 # --------------------------------------------------------------------------- evidence
 
 
-@pytest.mark.parametrize("rule", ["within", "ratio", "at_least"])
+@pytest.mark.parametrize("rule", ["within", "ratio", "at_least", "memory_ratio"])
 def test_a_missing_side_is_named(claim: MakeClaim, record: MakeRecord, rule: str) -> None:
     c = claim(rule, value=1.0, tolerance=1.0, low=0, high=9, over={"algorithm": "sltt"})
     left, right = find(c, record(1, algorithm="sltt")), find(c, record(1))
@@ -240,18 +430,19 @@ def test_a_missing_side_is_named(claim: MakeClaim, record: MakeRecord, rule: str
 
 
 @pytest.mark.parametrize("rule", ["within", "equal", "positive", "flat_in_T"])
-def test_evidence_below_the_claims_scale_decides_nothing(claim: MakeClaim, record: MakeRecord, rule: str) -> None:
+@pytest.mark.parametrize(("scale", "there"), [("smoke", False), ("laptop", True), ("full", False)])
+def test_cases_up_to_the_claims_scale_decide_it_and_one_of_that_scale_must_be_there(
+    claim: MakeClaim, record: MakeRecord, rule: str, scale: str, there: bool
+) -> None:
     c = claim(rule, value=1.0, tolerance=1.0, from_T=1, to_T=3, scale="laptop")
-    assert isinstance(find(c, *(record(1, T=T, scale="smoke") for T in (1, 2, 3))), Missing)
-    assert isinstance(find(c, *(record(1, T=T, scale="laptop") for T in (1, 2, 3))), Finding)
+    asked = find(c, *(record(1, T=T, scale=scale) for T in (1, 2, 3)))
+    assert isinstance(asked, Finding) == there
 
 
-def test_a_selector_asks_for_options_and_for_an_entry_of_the_detail(claim: MakeClaim, record: MakeRecord) -> None:
-    c = claim("within", value=58.9, tolerance=0.0, select={"detail": "1", "options": {"epochs": 100}})
-    right = record(0, options={"epochs": 100, "lr": 1}, detail={"1": 58.9, "2": 0.0})
-    assert found(c, right).holds == "yes"
-    assert isinstance(find(c, record(58.9, options={"epochs": 20}, detail={"1": 58.9})), Missing)
-    assert isinstance(find(c, record(58.9, options={"epochs": 100}, detail={"2": 58.9})), Missing)
+def test_a_selector_takes_an_entry_of_the_detail(claim: MakeClaim, record: MakeRecord) -> None:
+    c = claim("within", value=58.9, tolerance=0.01, select={"detail": "1"})
+    assert found(c, *seeds(record, 0, 0, detail={"1": 58.9, "2": 0.0})).holds == "yes"
+    assert isinstance(find(c, *seeds(record, 58.9, 58.9, detail={"2": 58.9})), Missing)
 
 
 def test_another_metric_probe_or_network_is_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
@@ -269,13 +460,13 @@ def runs(record: MakeRecord, accuracies: Mapping[Cell, Sequence[float]], **more:
     found = []
     for cell, values in accuracies.items():
         algorithm, own = setting(cell, 10)
-        here = {"algorithm": algorithm, "options": {**own, "lr": 0.1}, "T": 10, **more}
+        here = {"algorithm": algorithm, "T": 10, **more, "options": {**own, **more.get("options", {"lr": 0.1})}}
         found += [record(value, seed=seed, **here) for seed, value in enumerate(values)]
     return found
 
 
 def cut(claim: MakeClaim, rule: str = "raised_by", cut: str = "time") -> Claim:
-    c = claim(rule, cut=cut, select={"T": 10})
+    c = claim(rule, cut=cut, select={"T": 10, "options": {"lr": 0.1}})
     del c.measure["select"]["algorithm"]  # type: ignore[attr-defined]
     return c
 
@@ -284,10 +475,10 @@ def cut(claim: MakeClaim, rule: str = "raised_by", cut: str = "time") -> Claim:
     ("changes", "raised", "lowered"),
     [
         ((1.0, 1.1, 0.9), "yes", "no"),
-        ((3.0, -1.0, 0.5), "partly", "no"),
+        ((3.0, -1.0, 0.5), "cannot tell", "cannot tell"),
         ((-1.0, -1.1, -0.9), "no", "yes"),
-        ((-3.0, 1.0, -0.5), "no", "partly"),
-        ((0.0, 0.0), "no", "no"),
+        ((-3.0, 1.0, -0.5), "cannot tell", "cannot tell"),
+        ((0.0, 0.0), "cannot tell", "cannot tell"),
         ((2.0, 2.0), "yes", "no"),
     ],
 )
@@ -304,7 +495,8 @@ def test_a_change_is_to_one_side_and_needs_an_interval_without_zero(
 def test_the_interval_is_students_of_the_changes_seed_by_seed(claim: MakeClaim, record: MakeRecord) -> None:
     """Changes 1, 2, 6: mean 3, s = sqrt(7), t(2) = 4.303: 3 +- 6.573; the spread between seeds plays no part."""
     finding = found(cut(claim), *runs(record, {CUT: [10.0, 52.0, 96.0], WHOLE: [9.0, 50.0, 90.0]}))
-    assert "+3.00, 95 % interval -3.57 to 9.57, n = 3 seeds, 1 pairs of cells each, effect size 1.13" in finding.reason
+    assert "+3.00, 95 % interval -3.57 to 9.57" in finding.reason
+    assert "n = 3 seeds, 1 pairs of cells each, effect size 1.13" in finding.reason
 
 
 def test_a_seed_counts_once_by_the_mean_over_all_pairs_that_differ_in_the_cut_alone(claim: MakeClaim, record: MakeRecord) -> None:
@@ -320,10 +512,22 @@ def test_a_seed_counts_once_by_the_mean_over_all_pairs_that_differ_in_the_cut_al
     assert len(across.records) == 8
 
 
-def test_pairs_that_some_seed_lacks_are_left_out(claim: MakeClaim, record: MakeRecord) -> None:
-    records = runs(record, {Cell(10): [50, 50, 50], Cell(5): [60, 60, 60], Cell(2): [90, 90]})
-    assert found(cut(claim), *records).measured == 10
-    assert isinstance(find(cut(claim), *runs(record, {Cell(10): [50, 50], Cell(5): [60]})), Missing)
+def test_a_grid_that_lacks_a_run_decides_nothing(claim: MakeClaim, record: MakeRecord) -> None:
+    grid = runs(record, {Cell(10): [50, 50, 50], Cell(5): [60, 60, 60], Cell(2): [90, 90, 90]})
+    assert found(cut(claim), *grid).holds == "yes"
+    for i in range(len(grid)):
+        finding = find(cut(claim), *grid[:i], *grid[i + 1 :], lost=[grid[i]])
+        assert isinstance(finding, Missing) or finding.holds == "cannot tell"
+
+
+def test_the_test_sets_noise_is_lowered_by_no_number_of_seeds_and_pairs(claim: MakeClaim, record: MakeRecord) -> None:
+    """1.96 sqrt(2 * 0.25 / 100) of a gap in points, whose share is not known: 13.9 points."""
+    few = {"detail": {"test images": 100}, "unit": "points"}
+    grid = {Cell(10): [5.0] * 9, Cell(5): [18.5] * 9, Cell(2): [18.5] * 9}
+    finding = found(cut(claim), *runs(record, grid, **few))
+    assert finding.holds == "cannot tell"
+    assert "of it 13.86 to either side by the test set's size" in finding.reason
+    assert found(cut(claim), *runs(record, grid)).holds == "yes"
 
 
 def test_one_seed_or_no_pair_is_missing(claim: MakeClaim, record: MakeRecord) -> None:
@@ -335,8 +539,10 @@ def test_one_seed_or_no_pair_is_missing(claim: MakeClaim, record: MakeRecord) ->
 def test_other_recipes_and_lower_scales_are_other_spaces(claim: MakeClaim, record: MakeRecord) -> None:
     small = runs(record, {WHOLE: [50, 50], CUT: [60, 60]}, scale="laptop")
     assert isinstance(find(cut(claim), *small), Missing)  # the claim asks for full
-    large = runs(record, {WHOLE: [70, 70], CUT: [71, 71]}, batch=4)
-    assert found(cut(claim), *small, *large).measured == 1
+    large = runs(record, {WHOLE: [70, 70], CUT: [69, 69]}, batch=4)
+    assert found(cut(claim), *small, *large).measured == -1  # the worse of two spaces
+    other = runs(record, {WHOLE: [70, 70], CUT: [71, 71]}, options={"lr": 0.5})
+    assert isinstance(find(cut(claim), *other), Missing)
 
 
 def test_an_unknown_cut_is_told(claim: MakeClaim, record: MakeRecord) -> None:
@@ -365,9 +571,20 @@ def test_some_setting_takes_any_convention_of_each_quantity(claim: MakeClaim, re
     finding = found(c, *known, *fits, *misses)
     assert (finding.holds, finding.measured, finding.n) == ("partly", 1, 2)  # possible, not identified
     assert {r.case["options"]["b"] for r in finding.records} == {1}
-    assert found(c, *known, *misses).holds == "no"
+    assert found(c, *known, *misses).holds == "cannot tell"  # of settings not searched that says nothing
     assert "0 of 1 settings" in found(c, *known, *misses).reason
     assert "0.1 points off" in found(c, *known, *misses).reason
+    lacking = found(c, *known, *fits, lost=misses)
+    assert (lacking.holds, lacking.n) == ("cannot tell", 1)
+
+
+def test_a_search_that_most_reports_would_pass_is_undecidable(claim: MakeClaim, record: MakeRecord) -> None:
+    """Peaks in steps of 1 %: every report from -100 to -80 % is met within half a point."""
+    c = claim("some_setting", algorithm="ttl-bptt", reports={"memory": [-90, 0.5]})
+    many = [r for b in range(1, 21) for r in costs(record, "ttl-bptt", 10 * b, 4, options={"b": b})]
+    finding = found(c, *costs(record, "bptt", 1000, 1000), *many)
+    assert finding.holds == "undecidable"
+    assert "98 % would be met" in finding.reason
 
 
 def test_some_setting_compares_within_one_network_and_T(claim: MakeClaim, record: MakeRecord) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.datasets.real import RealData
 from bench.probes import gradient
-from bench.spec import Case, Measurement
+from bench.spec import Case, Measurement, UserError
 
 T = 4
 WEIGHTS = ["0.weight", "3.weight", "6.weight", "10.weight", "12.weight"]
@@ -40,3 +40,32 @@ def test_one_block_is_truncated_bptt() -> None:
     one, other = measured("ttl-bptt", K=2, b=4, update="end"), measured("tbptt", K=2)
     assert one["gradient_cosine"].value == pytest.approx(other["gradient_cosine"].value, abs=1e-9)
     assert one["gradient_cosine"].value != pytest.approx(1, abs=1e-4)
+
+
+def test_several_batches_are_averaged_and_each_is_told() -> None:
+    one, several = measured("tbptt", K=2), measured("tbptt", K=2, batches=3)
+    first, *others = several["gradient_cosine"].detail["batches"]
+    assert first == pytest.approx(one["gradient_cosine"].value, abs=1e-6)
+    assert len(set(others)) == 2
+    assert several["gradient_cosine"].value == pytest.approx((first + sum(others)) / 3, abs=1e-6)
+    assert several["gradient_cosine"].detail["least"] == pytest.approx(min(first, *others), abs=1e-6)
+    assert several["gradient_norm"].detail["least"] <= several["gradient_norm"].value  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("algorithm", ["bptt", "replay"])
+def test_after_training_both_gradients_are_taken_at_the_trained_weights(algorithm: str) -> None:
+    """What is exact stays so; had BPTT's gradient been left at the initial weights, it would not."""
+    assert measured(algorithm, after_batches=2)["gradient_cosine"].value == pytest.approx(1, abs=1e-6)
+
+
+def test_training_changes_the_gradients_and_goes_before_the_batches_compared() -> None:
+    before, after = measured("tbptt", K=2, batches=2), measured("tbptt", K=2, after_batches=1)
+    assert after["gradient_cosine"].value != pytest.approx(before["gradient_cosine"].value, abs=1e-6)
+    unmoved = measured("tbptt", K=2, after_batches=1, lr=0.0)
+    assert unmoved["gradient_cosine"].value == pytest.approx(before["gradient_cosine"].detail["batches"][1], abs=1e-6)
+
+
+@pytest.mark.parametrize(("option", "value"), [("batches", 0), ("batches", 1.5), ("after_batches", -1), ("after_batches", "all")])
+def test_what_is_no_number_of_batches_is_refused(option: str, value: Any) -> None:
+    with pytest.raises(UserError, match=f"{option} = {value!r}: a whole number"):
+        measured("tbptt", K=2, **{option: value})

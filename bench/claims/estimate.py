@@ -1,0 +1,120 @@
+"""An estimate with its interval: what repeated measurements of one number say, at 95 per cent.
+
+| measured by | interval |
+|---|---|
+| a count (parameters, bytes, MACs, longest T) or CUDA's peak | the number itself: it has no noise |
+| a clock | least to largest ratio over the turns: it holds the median of n turns with probability 1 - 2 / 2^n, 98.4 % of 7 |
+| runs over seeds | mean +- t(n - 1) s / sqrt(n), Student's; of one run alone nothing is known |
+
+The test set is a sample too. An accuracy p on N samples has the variance p (1 - p) / N, which no number of seeds lowers, for all
+runs see the same samples; it is added to the seeds' variance of the mean, as squares of half widths are. A difference of two
+accuracies has that of both, as if their errors were independent: those of one image by image are not known.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.claims.evidence import finite
+from bench.spec import Record
+
+# Two-sided 95 % points of Student's t for 1, 2, ... degrees of freedom; beyond, the last is a little too careful.
+T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+Z_95 = 1.96
+EXACT = ("count", "cost", "longest", "cuda-memory")
+_SHARES = ("%", "points")  # units of what is counted on the samples of a test set
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``value`` with the ends of its interval; ``spread`` is the standard deviation over seeds where there are several."""
+
+    value: float
+    low: float
+    high: float
+    spread: float | None = None
+
+    @property
+    def told(self) -> str:
+        """The interval in words, where there is one."""
+        if self.low == self.high:
+            return ""
+        if math.isinf(self.low) or math.isinf(self.high):
+            return "no interval: one run tells no spread, or the size of the test set is not known"
+        return f"95 % interval {self.low:.6g} to {self.high:.6g}"
+
+    def scaled(self, factor: float) -> Estimate:
+        low, high = sorted((factor * self.low, factor * self.high))
+        return Estimate(factor * self.value, low, high, None if self.spread is None else abs(factor) * self.spread)
+
+
+def of_runs(records: Sequence[Record], sampled: bool) -> Estimate:
+    """Of the runs of one recipe; ``sampled``: the noise of the test set counts."""
+    values = [_number(record) for record in records]
+    probe = records[0].case["probe"]
+    if probe in EXACT:
+        return Estimate(statistics.fmean(values), min(values), max(values))
+    if probe == "clock":
+        ratios = [ratio for record in records for ratio in _turns(record)]
+        return Estimate(statistics.fmean(values), min(ratios, default=-math.inf), max(ratios, default=math.inf))
+    return of_seeds(values, sampling_noise(records) if sampled else 0.0)
+
+
+def of_seeds(values: Sequence[float], noise: float = 0.0) -> Estimate:
+    """Mean and Student's interval, widened by noise that all values share (a half width at 95 %)."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return Estimate(mean, -math.inf, math.inf)
+    spread = statistics.stdev(values)
+    half = math.hypot(T_95[min(len(values) - 2, len(T_95) - 1)] * spread / math.sqrt(len(values)), noise)
+    return Estimate(mean, mean - half, mean + half, spread)
+
+
+def of_differences(left: Sequence[Record], right: Sequence[Record]) -> Estimate:
+    """left - right, seed by seed: runs of one seed share initial weights and the order of samples."""
+    others = {record.case["seed"]: _number(record) for record in right}
+    pairs = [(_number(record), others[record.case["seed"]]) for record in left if record.case["seed"] in others]
+    if not pairs:
+        return Estimate(of_runs(left, False).value - of_runs(right, False).value, -math.inf, math.inf)
+    if left[0].case["probe"] in EXACT:
+        exact = [a - b for a, b in pairs]
+        return Estimate(statistics.fmean(exact), min(exact), max(exact))
+    return of_seeds([a - b for a, b in pairs], math.hypot(sampling_noise(left), sampling_noise(right)))
+
+
+def quotient(top: Estimate, bottom: Estimate) -> Estimate:
+    """top / bottom, the ends from the ends of both; unbounded where the lower may be 0 or less."""
+    if bottom.low <= 0 or not math.isfinite(bottom.value):
+        return Estimate(top.value / bottom.value if bottom.value else math.inf, -math.inf, math.inf)
+    ends = [a / b for a in (top.low, top.high) for b in (bottom.low, bottom.high) if not (math.isinf(a) and math.isinf(b))]
+    return Estimate(top.value / bottom.value, min(ends), max(ends))
+
+
+def sampling_noise(records: Sequence[Record]) -> float:
+    """Half width at 95 % of what the test set's size leaves open, in points; 0 for what is no share of its samples.
+
+    A metric that is no accuracy itself ("points") is given the largest variance that a share has, 1 / 4.
+    """
+    half = 0.0
+    for record in records:
+        if record.unit not in _SHARES or record.case["probe"] != "training":
+            continue
+        size = record.detail.get("test images")
+        if not isinstance(size, int) or size < 1:
+            return math.inf
+        share = min(max(_number(record) / 100, 0.0), 1.0) if record.unit == "%" else 0.5
+        share = min(max(share, 1 / size), 1 - 1 / size) if size > 1 else 0.5  # none wrong of N does not mean none ever
+        half = max(half, 100 * Z_95 * math.sqrt(share * (1 - share) / size))
+    return half
+
+
+def _turns(record: Record) -> list[float]:
+    mine, other = record.detail.get("raw", []), record.detail.get("raw native bptt", [])
+    return [a / b for a, b in zip(mine, other, strict=False) if finite(a) and finite(b) and b > 0]
+
+
+def _number(record: Record) -> float:
+    return float(record.value)  # type: ignore[arg-type]  # Evidence gives finite numbers alone
