@@ -11,7 +11,7 @@ READY = $(VENV)/.ready
 ROOT = $(if $(DATA_ROOT),--data-root $(DATA_ROOT))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-paper test lint report benchmark clean
+.PHONY: help setup reproduce-paper test test-full lint report benchmark clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
 
 test: $(READY) ## run the tests
 	@$(VENV)/bin/python -m pytest
+
+test-full: $(READY) ## run the whole products too: every algorithm, backend and network with every other (hours)
+	@$(VENV)/bin/python -m pytest -m full
 
 lint: $(READY) ## lint, formatting and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
