@@ -31,7 +31,7 @@ reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
 	@$(BENCH) run $(PAPER) --scale $(SCALE) $(ROOT)
 
 test: $(READY) ## run the tests
-	@$(VENV)/bin/python -m pytest
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 test-full: $(READY) ## run the whole products too: every algorithm, backend and network with every other (hours)
 	@$(VENV)/bin/python -m pytest -m full
