@@ -119,7 +119,7 @@ class Times(nn.Module):
 class Shipped(nn.Sequential):
     """snnTorch's network of one NetworkSpec; a call is one time step and gives (spikes, potentials) of the readout."""
 
-    def __init__(self, spec: NetworkSpec, init: str) -> None:
+    def __init__(self, spec: NetworkSpec, init: str = "native") -> None:
         layers: list[nn.Module] = [Frames()]
         inputs, channels = fan_in(spec), spec.input[0]
         for part in spec.layers:

@@ -134,7 +134,7 @@ class Times(nn.Module):
 class Shipped(nn.Module):
     """SpikingJelly's network of one NetworkSpec: ``forward(x[T, B, ...]) -> [T, B, C]``; state lives in its nodes."""
 
-    def __init__(self, spec: NetworkSpec, level: int, init: str) -> None:
+    def __init__(self, spec: NetworkSpec, level: int, init: str = "native") -> None:
         super().__init__()
         self.spec, self.init = spec, init
         inputs = fan_in(spec)

@@ -69,7 +69,7 @@ def has(spec: NeuronSpec) -> Support:
 class Shipped(nn.Module):
     """SpikingJelly's network of one NetworkSpec; ``forward`` is one time step, state lives in its nodes."""
 
-    def __init__(self, spec: NetworkSpec, algorithm: str, init: str) -> None:
+    def __init__(self, spec: NetworkSpec, algorithm: str, init: str = "native") -> None:
         super().__init__()
         self.spec, self.init = spec, init
         layers: list[nn.Module] = []
