@@ -354,6 +354,9 @@ class Case:
     def __post_init__(self) -> None:
         choose("probe", self.probe, PROBES)
         choose("scale", self.scale, SCALES)
+        for name in ("T", "batch", "seed"):
+            if type(getattr(self, name)) is not int:
+                raise UserError(f"{name} = {getattr(self, name)!r} is no whole number; use one, as {name} = 1")
         if self.T < 1:
             raise UserError(f"T = {self.T}: a sample has at least one time step; use T >= 1")
         if self.batch < 1:

@@ -20,14 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import algorithms, backends, networks
+from bench import algorithms, backends, datasets, networks
 from bench.datasets.real import RealData
 from bench.digest import code_digest
 from bench.networks.normed import require_variance
-from bench.options import Part
+from bench.options import Part, Training
 from bench.progress import Progress
 from bench.spec import Case, UserError, seed_of
-from bench.training_step import TrainingStep
+from bench.training_step import WITHIN_A_BATCH, TrainingStep
 
 CHECKPOINT_EVERY_S = 15.0
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,6 +75,9 @@ def train(
     Returns the record of every epoch. ``checkpoint`` is removed by the caller once the results are safe. UserError where it
     belongs to another training.
     """
+    Training(epochs=epochs, accumulate=accumulate)
+    if accumulate > 1 and not step.recipe.updates_once:
+        raise UserError(WITHIN_A_BATCH)
     about = _about(case, step, epochs, accumulate)
     device = next(step.net.parameters()).device
     peak_rates = [group["lr"] for group in step.optimizer.param_groups]
@@ -174,7 +177,8 @@ def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict
         __name__,
         algorithms.module_name(case.algorithm),
         backends.module_name(case.backend),
-        *([networks.module_name(case.network)] if case.network in networks.names() else []),
+        *([networks.module_name(case.network)] if case.network in networks.names() else []),  # a user's own has none
+        *([datasets.module_name(case.dataset)] if case.dataset in datasets.names() else []),
     )
     names = ("network", "algorithm", "backend", "dataset", "T", "batch", "seed")
     part = {name: case.settings.get(name) for name in Part.names()}

@@ -64,8 +64,10 @@ def firing_rates(step: TrainingStep, data: RealData, case: Case) -> dict[str, fl
 
     layers = net.neurons()
     hooks = [module.register_forward_hook(note) for module in layers]
-    outputs(net, data, case.T, case.batch)
-    for hook in hooks:
-        hook.remove()
+    try:
+        outputs(net, data, case.T, case.batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
     by_layer = {f"layer {i}": spikes[id(m)] / sites[id(m)] for i, m in enumerate(layers, 1)}
     return {"all": sum(spikes.values()) / max(sum(sites.values()), 1), **by_layer}

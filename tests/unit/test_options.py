@@ -148,6 +148,15 @@ def test_options_of_a_probe_are_checked_before_anything_is_spent(probe: str, opt
         check(Case("p", probe, SMALL, "bptt", "native", 4, 2, options=tuple(options.items())))
 
 
+@pytest.mark.parametrize("wrong", [{"T": 2.5}, {"T": True}, {"batch": "8"}, {"seed": None}], ids=str)
+def test_a_case_is_counted_in_whole_numbers(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="is no whole number"):
+        Case(
+            **{"paper": "p", "probe": "cost", "network": SMALL, "algorithm": "bptt", "backend": "native", "T": 2, "batch": 2}
+            | wrong
+        )
+
+
 @pytest.mark.parametrize("paper", papers())
 def test_every_planned_case_passes_the_check(paper: str) -> None:
     cases = plan(paper, "full", lambda _: True)
