@@ -77,7 +77,7 @@ _NEEDS: dict[str, Callable[[], Support]] = dict.fromkeys(("native-fast", "native
 def available(name: str) -> Support:
     """Whether a backend's framework is here, in a version that it is written for, and what it needs besides. Imports none."""
     package = framework(name)
-    remedy = f"pip install '.[frameworks]' installs {_range(package)}"
+    remedy = "pip install '.[frameworks]'"
     if importlib.util.find_spec(package) is None:
         return no(f"{package} is not installed: {remedy}")
     try:
@@ -110,7 +110,7 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(module_name(name))
     except (ImportError, AttributeError) as error:
         about = f"{framework(name)} {version(name)}"
-        raise UserError(f"backend {name}: {about} is installed, but what is needed of it cannot be imported: {error}") from error
+        raise UserError(f"backend {name}: {about} is installed but cannot be imported: {error}") from error
 
 
 def version(name: str) -> str:
