@@ -12,6 +12,12 @@ from torch import Tensor
 from bench.spec import NetworkSpec
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Times are taken in turns by one process: workers side by side would time each other."""
+    if config.getoption("benchmark_only", default=False) and config.getoption("dist", default="no") != "no":
+        raise pytest.UsageError("benchmarks are timed alone on the machine: leave out -n (pytest-xdist)")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Under --benchmark-only leave the other tests out, so that the table is not buried under a thousand skips."""
     if config.getoption("benchmark_only", default=False):

@@ -31,8 +31,13 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import os
+import re
+from collections.abc import Callable
 from types import ModuleType
 
+from bench.kernels import compiled
+from bench.machine import identity
 from bench.spec import YES, NetworkSpec, Spike, Support, UserError, choose, every_layer, no
 
 _MODULES = {
@@ -62,23 +67,59 @@ def framework(name: str) -> str:
     return _MODULES[choose("backend", name, _MODULES)][1]
 
 
-def available(name: str) -> Support:
-    """Whether the framework is installed. Imports nothing."""
-    package = framework(name)
-    if importlib.util.find_spec(package) is None:
-        return no(f"{package} is not installed: pip install '.[frameworks]'")
+# Versions whose interfaces the backends are written against: from the first on, and below the second. pyproject.toml asks for
+# versions of these ranges (tests/unit/test_availability.py).
+RANGES: dict[str, tuple[str, str | None]] = {"torch": ("2.9", None), "spikingjelly": ("2.0", "2.1"), "snntorch": ("1.0", "1.1")}
+
+
+def _compiles() -> Support:
+    """Whether the fused kernels can run: those of a C++ compiler, or Triton's on a GPU that is visible."""
+    answer = compiled.available()
+    if answer or os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1") or not identity()["gpus"]:
+        return answer
     return YES
 
 
+_NEEDS: dict[str, Callable[[], Support]] = dict.fromkeys(("native-fast", "native-balanced", "native-small"), _compiles)
+
+
+def available(name: str) -> Support:
+    """Whether a backend's framework is here, in a version that it is written for, and what it needs besides. Imports none."""
+    package = framework(name)
+    remedy = "pip install '.[frameworks]'"
+    if importlib.util.find_spec(package) is None:
+        return no(f"{package} is not installed: {remedy}")
+    try:
+        found = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return no(f"{package} is there, but not which version of it: {remedy}")
+    least, below = RANGES[package]
+    if _release(found) < _release(least) or (below is not None and _release(found) >= _release(below)):
+        return no(f"{package} is installed in version {found}, and this backend is written for {_range(package)}: {remedy}")
+    return _NEEDS[name]() if name in _NEEDS else YES
+
+
+def _range(package: str) -> str:
+    least, below = RANGES[package]
+    return f"{package} >= {least}" + (f", < {below}" if below else "")
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """2.11.0+cpu -> (2, 11, 0); what follows the numbers does not count."""
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(n) for n in numbers[0].split(".")) if numbers else ()
+
+
 def load(name: str) -> ModuleType:
-    """Import a backend; UserError with the reason if its framework cannot be used here."""
+    """Import a backend; UserError with the reason if its framework cannot be used here, or lacks what the backend takes of it."""
     support = available(name)
     if not support:
         raise UserError(f"backend {name}: {support.reason}")
     try:
         return importlib.import_module(module_name(name))
-    except ImportError as error:
-        raise UserError(f"backend {name}: {framework(name)} is installed but cannot be imported: {error}") from error
+    except (ImportError, AttributeError) as error:
+        about = f"{framework(name)} {version(name)}"
+        raise UserError(f"backend {name}: {about} is installed but cannot be imported: {error}") from error
 
 
 def supports(module: ModuleType, spec: NetworkSpec) -> Support:

@@ -35,9 +35,7 @@ def measure(case: Case, device: str = "cpu") -> list[Measurement]:
 def require_turns(repeats: int) -> None:
     """UserError where there would be no quartiles."""
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < LEAST:
-        raise UserError(
-            f"repeats = {repeats!r}: the quartiles of a step's time take whole turns, {LEAST} at least; use repeats >= 2"
-        )
+        raise UserError(f"repeats = {repeats!r}: quartiles take whole turns, {LEAST} at least; use repeats >= {LEAST}")
 
 
 def in_turns(steps: Mapping[str, Callable[[], object]], repeats: int, device: str = "cpu") -> dict[str, list[float]]:

@@ -6,10 +6,14 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import filelock
+import platformdirs
 
 from bench.probes.cost import batch_for, cost_of
 from bench.spec import YES, Support, UserError, no
@@ -57,12 +61,30 @@ def able(workload: Workload, row: Row) -> Support:
     return answer
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """While inside, no other process of this user times a workload: one that comes waits for its turn, and says so."""
+    path = Path(platformdirs.user_cache_dir("spikecost")) / "timing.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        print("another process times a workload on this machine: waiting until it is done", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def run(workload: Workload, device: str, wanted: Iterable[Row] | None = None) -> Run:
     """Time every row (of those wanted) that can run, one after the other in every turn, after a warm-up."""
     asked = list(rows(workload) if wanted is None else wanted)
     refused = {str(row): answer.reason for row in asked if not (answer := able(workload, row))}
     kernels: dict[Row, str] = {}
     with ExitStack() as stack:
+        stack.enter_context(alone())
         workers: dict[Row, subprocess.Popen[str]] = {}
         for row in asked:
             if str(row) not in refused:

@@ -16,6 +16,7 @@ from bench.speed.turns import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = pytest.StashKey[list[Run]]()
+FOREIGN = pytest.StashKey[list[str]]()  # in what the machines of saved runs differ from this one
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,8 +31,21 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     machine_info["spikecost"] = identity()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_compare_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+) -> None:
+    """Note a saved run of another machine: its seconds stand beside these, and no ratio of them says anything."""
+    saved = compared_benchmark.get("machine_info", {}).get("spikecost", {})
+    here = machine_info["spikecost"]
+    other = {name: saved.get(name, "not told") for name in here if saved.get(name) != here[name]}
+    if other:
+        config.stash[FOREIGN].append(", ".join(f"{name}: {there} there, {here[name]} here" for name, there in other.items()))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUNS] = []
+    config.stash[FOREIGN] = []
 
 
 def keep(config: pytest.Config, run: Run) -> None:
@@ -51,6 +65,9 @@ def keep(config: pytest.Config, run: Run) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for differences in config.stash[FOREIGN]:
+        terminalreporter.section("compared with a run of another machine")
+        terminalreporter.write_line(f"No ratio of the times below says anything of the code: {differences}")
     runs = config.stash[RUNS]
     if not runs:
         return

@@ -10,10 +10,13 @@ shows and saves of a row are the seconds that its process told.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from functools import cache
 from pathlib import Path
@@ -114,15 +117,21 @@ def about(run: Run, timed: Timed) -> dict[str, object]:
 # --------------------------------------------------------------------------- what is saved
 
 
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment)
+
+
 def _pytest(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/benchmarks/test_training_step.py", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    return _run(command)
 
 
 def test_a_saved_benchmark_names_its_machine_and_its_cost(tmp_path: Path) -> None:
     saved = tmp_path / "saved.json"
     ran = _pytest("--benchmark-only", f"--benchmark-json={saved}", "-k", "test_training_step and r400")
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "another machine" not in ran.stdout
     assert "OTTTSequential is a chain of layers" in ran.stdout  # why the shipped one is skipped
     content = json.loads(saved.read_text())
     assert content["machine_info"]["spikecost"] == identity()
@@ -138,6 +147,60 @@ def test_a_saved_benchmark_names_its_machine_and_its_cost(tmp_path: Path) -> Non
     counted = {m.metric: m.value for m in measured}
     assert info[f"peak live bytes at batch {PAPER_BATCH}"] == counted["peak_live_bytes"]
     assert info[f"MACs at batch {PAPER_BATCH}"] == counted["step_macs"]
+
+
+def _tiny(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A benchmark of nothing, under this project's settings and this folder's hooks."""
+    test = folder / "test_tiny.py"
+    test.write_text("def test_nothing(benchmark):\n    benchmark.pedantic(lambda: None, rounds=2)\n")
+    ours = ("-c", str(REPOSITORY / "pyproject.toml"), "-p", "no:cacheprovider", "-p", "tests.benchmarks.conftest")
+    return _run([sys.executable, "-m", "pytest", *ours, "--rootdir", str(folder), "--benchmark-only", *arguments, str(test)])
+
+
+def test_a_run_is_compared_with_a_saved_one_and_told_if_that_is_of_another_machine(tmp_path: Path) -> None:
+    path = tmp_path / "0001_saved.json"
+    ran = _tiny(tmp_path, f"--benchmark-json={path}", "--benchmark-compare=9999")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Can't compare. No benchmark files" in ran.stdout + ran.stderr
+
+    assert "another machine" not in ran.stdout
+
+    content = json.loads(path.read_text())
+    content["machine_info"]["spikecost"]["cpu"] = "an abacus"
+    content["machine_info"]["python_version"] = "2.7"
+    path.write_text(json.dumps(content))
+    ran = _tiny(tmp_path, f"--benchmark-compare={path}")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "INTERNALERROR" not in ran.stdout + ran.stderr
+    assert "No ratio of the times below says anything of the code: cpu: an abacus there" in ran.stdout
+    assert "test_nothing (NOW)" in ran.stdout
+
+
+@pytest.mark.skipif(importlib.util.find_spec("xdist") is None, reason="pytest-xdist is not installed")
+def test_workers_side_by_side_are_refused() -> None:
+    ran = _pytest("--benchmark-only", "-n", "2")
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "benchmarks are timed alone on the machine: leave out -n" in ran.stdout + ran.stderr
+
+
+def test_workloads_of_two_processes_are_timed_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(turns.platformdirs, "user_cache_dir", lambda _: str(tmp_path))
+    order = []
+
+    def other() -> None:
+        with turns.alone():
+            order.append("other")
+
+    with turns.alone():
+        waiting = threading.Thread(target=other)
+        waiting.start()
+        waiting.join(0.3)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", "other"]
+    assert "another process times a workload on this machine: waiting" in capfd.readouterr().err
 
 
 def test_plain_pytest_times_nothing() -> None:

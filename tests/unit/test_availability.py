@@ -1,0 +1,132 @@
+"""What is available was tried: versions, what a backend takes of its framework, and a compiler where kernels are compiled."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bench import backends
+from bench.cli import main
+from bench.spec import UserError
+
+REPOSITORY = Path(__file__).parents[2]
+COMPILED = ("native-fast", "native-balanced", "native-small")
+OTHERS = {"torch": ("2.1.0", "2.8.9+cpu"), "spikingjelly": ("0.0.0.0.14", "1.9", "2.1.0", "3.0"), "snntorch": ("0.9.4", "1.1")}
+FITTING = {"torch": ("2.9.0", "2.11.0+cpu", "2.10.0a0"), "spikingjelly": ("2.0.0", "2.0.1"), "snntorch": ("1.0.0", "1.0.0.post1")}
+
+
+def installed_as(package: str, version: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder stands first where Python looks, with the papers of another version in it."""
+    about = folder / f"{package}-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def of(package: str) -> list[str]:
+    return [name for name in backends.names() if backends.framework(name) == package]
+
+
+def needs(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
+@pytest.mark.parametrize(("package", "version"), [(p, v) for p, versions in OTHERS.items() for v in versions])
+def test_a_framework_of_another_version_is_not_available_and_its_version_is_told(
+    package: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(package)
+    installed_as(package, version, tmp_path, monkeypatch)
+    for name in of(package):
+        answer = backends.available(name)
+        assert not answer
+        assert f"{package} is installed in version {version}" in answer.reason
+        assert f"{package} >= {backends.RANGES[package][0]}" in answer.reason
+        with pytest.raises(UserError, match=re.escape(version)):
+            backends.load(name)
+    listed = CliRunner().invoke(main, ["list"])
+    assert listed.exit_code == 0
+    assert f"  {of(package)[0]}  - {package} is installed in version {version}" in listed.output
+
+
+@pytest.mark.parametrize(("package", "version"), [(p, v) for p, versions in FITTING.items() for v in versions])
+def test_a_framework_of_the_range_is_available(
+    package: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(package)
+    installed_as(package, version, tmp_path, monkeypatch)
+    assert all(backends.available(name) for name in of(package) if name not in COMPILED)
+
+
+def test_what_is_asked_for_is_what_is_accepted() -> None:
+    """pyproject.toml and constraints.txt name versions of the ranges, of every framework."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    asked = "\n".join([*project["dependencies"], *project["optional-dependencies"]["frameworks"]])
+    pinned = (REPOSITORY / "constraints.txt").read_text()
+    assert {backends.framework(name) for name in backends.names()} == set(backends.RANGES)
+    for package, (least, below) in backends.RANGES.items():
+        for text in (asked, pinned):
+            found = re.search(rf"^{package}[=>]=([\d.]+)", text, re.MULTILINE)
+            assert found is not None, package
+            version = backends._release(found[1])
+            assert version >= backends._release(least)
+            assert below is None or version < backends._release(below)
+
+
+def test_a_framework_that_cannot_tell_its_version_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> str:
+        raise importlib.metadata.PackageNotFoundError
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert all("not which version" in backends.available(name).reason for name in of("torch"))
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("no name LIFNode"), AttributeError("no attribute LIFNode")], ids=["import", "attribute"]
+)
+def test_a_framework_that_lacks_what_is_needed_is_told_with_its_version(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: str) -> Any:
+        raise error
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(UserError, match=r"backend native: torch [\d.]+.* is installed but cannot be imported: no LIFNode"):
+        backends.load("native")
+
+
+@pytest.mark.parametrize("variables", [{"PATH": ""}, {"CXX": "no-such-compiler"}], ids=["none on the PATH", "none of that name"])
+@pytest.mark.parametrize("gpu", ["none", "hidden", "visible"])
+def test_without_a_compiler_the_compiled_modes_are_listed_as_missing_unless_a_gpu_runs_them(
+    gpu: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if gpu == "hidden":
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(backends, "identity", lambda: {"gpus": [] if gpu == "none" else ["a GPU"]})
+    listed = CliRunner().invoke(main, ["list"]).output
+    for name in COMPILED:
+        assert bool(backends.available(name)) is (gpu == "visible")
+        assert (f"  {name}  - the compiled kernels need a C++ compiler: install g++" in listed) is (gpu != "visible")
+    assert backends.available("native")
+
+
+def test_looking_at_what_there_is_imports_no_framework() -> None:
+    code = (
+        "import sys; from bench.cli import main; main(['list'], standalone_mode=False)\n"
+        "sys.exit(' '.join({'torch', 'spikingjelly', 'snntorch'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert ran.stderr.strip() == ""  # an exit status in words goes there
