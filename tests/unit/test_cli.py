@@ -283,6 +283,37 @@ def test_a_run_counts_its_own_apart_from_what_was_there(invoke: Invoke, root: Pa
     assert len(runs) == 2  # the third measured nothing
 
 
+def test_what_a_cpu_computed_while_the_gpu_was_hidden_is_not_done_for_the_gpu(
+    invoke: Invoke, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "driver" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H200'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
+    monkeypatch.setattr("bench.machine._torch_has_cuda", lambda: True)
+    monkeypatch.setattr("bench.runner.run.run", quick)
+    monkeypatch.setattr("bench.figures.FIGURES", ())
+
+    def to_measure() -> set[str]:
+        told = invoke("plan", "ottt", "--scale", "smoke").output
+        assert "nvidia-h200" in told  # the machine has it, seen or not
+        return {line.split("/")[1] for line in told.splitlines() if line.startswith("    ottt/")}
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "training" in to_measure()
+    for probe in ("training", "count"):
+        assert invoke("run", "ottt", "--scale", "smoke", "--only", f"/{probe}/").exit_code == 0
+    assert {record.device for record in Store(root / "results").load("ottt")[0]} == {"cpu"}
+    assert not {"training", "count"} & to_measure()
+    for hidden in ("-1", "7"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert "training" not in to_measure()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert "training" in to_measure()
+    assert "count" not in to_measure()  # is counted on a CPU wherever it is
+
+
 @pytest.mark.parametrize(
     ("only", "named"),
     [("nonsense", ""), ("traning", "/training/"), ("vgg-sws/cifar01", "vgg-sws/cifar10"), ("/ottt/count/vgg", "ottt/count/")],
