@@ -44,18 +44,6 @@ def check(root: Path) -> list[str]:
     return report.check(read(root))
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what people wrote and machines measured, with everything else generated anew."""
-    root = tmp_path_factory.mktemp("written")
-    shutil.copy(ROOT / "README.md", root)
-    shutil.copytree(ROOT / "reproductions", root / "reproductions", ignore=shutil.ignore_patterns("__pycache__"))
-    for folder in ("runs", "machines"):
-        shutil.copytree(ROOT / "results" / folder, root / "results" / folder, ignore=shutil.ignore_patterns("*.lock"))
-    assert write(root)
-    return root
-
-
 _DRAWN: dict[str, str] = {}  # by figure and data
 
 
@@ -69,6 +57,20 @@ def drawn_once(figure: ModuleType) -> SimpleNamespace:
         return _DRAWN[known]
 
     return SimpleNamespace(name=figure.name, data=figure.data, render=render)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what people wrote and machines measured, with everything else generated anew."""
+    root = tmp_path_factory.mktemp("written")
+    shutil.copy(ROOT / "README.md", root)
+    shutil.copytree(ROOT / "reproductions", root / "reproductions", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("runs", "machines"):
+        shutil.copytree(ROOT / "results" / folder, root / "results" / folder, ignore=shutil.ignore_patterns("*.lock"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "FIGURES", tuple(map(drawn_once, figures.FIGURES)))
+        assert write(root)
+    return root
 
 
 @pytest.fixture
@@ -170,6 +172,18 @@ def _is_parameters_of(line: str, network: str) -> bool:
 # --------------------------------------------------------------------------- less than what is stored
 
 
+@pytest.fixture
+def few(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``copy`` with the parameter counts of one paper alone, and nothing drawn: quickly read."""
+    monkeypatch.setattr(figures, "FIGURES", ())
+    for paper in (copy / "reproductions").glob("*/paper.toml"):
+        if paper.parent.name != "ottt":
+            shutil.rmtree(paper.parent)
+    lines = first(copy).read_text(encoding="utf-8").splitlines(keepends=True)
+    first(copy).write_text("".join(line for line in lines if '"probe":"count"' in line), encoding="utf-8")
+    return copy
+
+
 def first(root: Path) -> Path:
     return next((root / "results" / "runs").glob("*/ottt.jsonl"))
 
@@ -203,18 +217,17 @@ def machine_cut(root: Path) -> tuple[Path, int]:
 
 @pytest.mark.parametrize("damage", [conflict, cut, forged, machine_cut], ids=lambda damage: damage.__name__)
 def test_damage_is_told_by_file_and_line_and_fails_the_check(
-    copy: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], tuple[Path, int]]
+    few: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], tuple[Path, int]]
 ) -> None:
-    monkeypatch.setattr("bench.figures.FIGURES", ())  # drawing takes its time
-    path, line = damage(copy)
-    code, lines = told(copy, monkeypatch)
+    path, line = damage(few)
+    code, lines = told(few, monkeypatch)
     assert code == 1
     assert any(said.startswith(f"warning: {path}, line {line}") for said in lines), lines
     assert "were left out, as told above" in lines[-1]
-    ended = CliRunner().invoke(cli.main, ["report", "--project", str(copy)])
+    ended = CliRunner().invoke(cli.main, ["report", "--project", str(few)])
     assert ended.exit_code == 0
     assert re.search(r"\d+ warnings: what stands above is judged on less than what is stored", ended.output)
-    planned = CliRunner().invoke(cli.main, ["plan", "ottt", "--scale", "smoke", "--project", str(copy)])
+    planned = CliRunner().invoke(cli.main, ["plan", "ottt", "--scale", "smoke", "--project", str(few)])
     assert f"warning: {path}, line {line}" in planned.output
 
 
