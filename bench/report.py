@@ -161,21 +161,34 @@ def summary(report: Report, papers: Sequence[str], run: str = "", width: int = 1
         mine = [v for v in chapter.decided if run and run in v.runs]
         earlier = [v for v in chapter.decided if v not in mine]
         if run:
-            console.print(f"decided by this run: {len(mine)}; by records stored before it: {len(earlier)}")
-        if chapter.decided:
-            console.print(_table([*mine, *earlier], run))
+            console.print(f"claims decided by this run: {len(mine)}; by records stored before it: {len(earlier)}")
+        by_origin: dict[str, list[Verdict]] = {}
+        for verdict in (*mine, *earlier):
+            by_origin.setdefault(_origin(verdict, run), []).append(verdict)
+        for origin, verdicts in by_origin.items():
+            console.print(f"{origin}:")
+            console.print(_table(verdicts))
     return out.getvalue().rstrip().removeprefix("\n")
 
 
-def _table(verdicts: Sequence[Verdict], run: str) -> Table:
+def _origin(verdict: Verdict, run: str) -> str:
+    """Who decided it, where and when."""
+    place = f"on {verdict.machine}, {day(verdict)}"
+    if not run:
+        return place
+    if run not in verdict.runs:
+        return f"decided before this run, {place}"
+    return "decided by this run" if verdict.runs == (run,) else "decided by this run with records of earlier ones"
+
+
+def _table(verdicts: Sequence[Verdict]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for column in ("verdict", "claim", "reported", "measured", *(["by"] if run else []), "machine, day"):
+    for column in ("verdict", "claim", "reported", "measured"):
         table.add_column(column, overflow="fold")
     for v in verdicts:
-        by = [decided_by(v, run)] if run else []
-        table.add_row(v.verdict, v.claim.statement, v.claim.printed, measured(v), *by, f"{v.machine}, {day(v)}")
+        table.add_row(v.verdict, v.claim.statement, v.claim.printed, measured(v))
     return table
 
 
@@ -191,13 +204,6 @@ def measured(verdict: Verdict) -> str:
 def day(verdict: Verdict) -> str:
     """Of the latest measurement that decided it."""
     return verdict.when[:10]
-
-
-def decided_by(verdict: Verdict, run: str) -> str:
-    """Whether the records of ``run`` decided it."""
-    if run not in verdict.runs:
-        return "earlier run"
-    return "this run" if verdict.runs == (run,) else "this and earlier"
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:

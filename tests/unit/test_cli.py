@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import pickle
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,7 +28,8 @@ import bench.cli as cli
 from bench import algorithms, backends
 from bench.datasets import cifar
 from bench.records import Store
-from bench.spec import Case, UserError
+from bench.runner.worker import Outcome
+from bench.spec import Case, Measurement, UserError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -44,7 +48,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def invoke(root: Path) -> Invoke:
     """``invoke("plan", "ottt", ...)`` with a data root where nothing is."""
-    (root / "no data").mkdir()
+    (root / "no data" / ".cifar-10-python.tar.gz.lock").mkdir(parents=True)  # where a download would put its lock
 
     def call(*arguments: str, data_root: Path = root / "no data") -> Result:
         return CliRunner().invoke(cli.main, list(arguments), env={"SPIKECOST_DATA_ROOT": str(data_root)}, prog_name="bench")
@@ -228,6 +232,169 @@ def test_a_truncated_file_stops_a_run_before_anything_is_measured(
     assert "delete it" in told
     assert measured == []
     assert Store(root / "results").load("ottt") == ([], [])
+
+
+# --------------------------------------------------------------------------- runs, from start to end
+
+COUNTS = ("run", "ottt", "--scale", "smoke", "--only", "/count/")
+
+
+def quick(cases: list[Case], keep: Callable[[Case, Outcome], None], listener: Any, **_: Any) -> None:
+    """In the place of workers: every case gives its T at once."""
+    for case in cases:
+        listener.started(case)
+        outcome = Outcome("ok", "", (Measurement("parameters", 9_228_362, "1"),), "plain", "cpu", 1, "float32")
+        keep(case, outcome)
+        listener.finished(case, outcome)
+
+
+def test_ctrl_c_tells_what_is_kept_and_ends_as_shells_expect(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(cases: list[Case], *rest: Any, **more: Any) -> None:
+        quick(cases[:3], *rest, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.runner.run.run", stopped)
+    ended = invoke(*COUNTS)
+    assert ended.exit_code == 130
+    assert ended.output.endswith("\nStopped; 3 of 7 cases kept; the same command goes on from there\n")
+    assert "Abort" not in ended.output
+    again = invoke(*COUNTS)
+    assert "7 cases, 4 to measure" in again.output
+    assert again.output.endswith("\nStopped; 6 of 7 cases kept; the same command goes on from there\n")
+
+
+def test_ctrl_c_while_something_else_is_done_is_no_mistake(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "papers", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    ended = invoke("report")
+    assert ended.exit_code == 130
+    assert ended.output.endswith("Stopped\n")
+
+
+def test_a_run_counts_its_own_apart_from_what_was_there(invoke: Invoke, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.runner.run.run", quick)
+    monkeypatch.setattr("bench.figures.FIGURES", ())
+    first = invoke(*COUNTS[:-1], "/vgg-sws/cifar10/")
+    assert "decided by this run: 1; by records stored before it: 0" in first.output
+    assert re.search(r"This run measured \d+ cases on \S+: \d+ ok; 0 were there", first.output)
+    second = invoke(*COUNTS)
+    assert re.search(r"decided by this run: [1-9]; by records stored before it: 1\n", second.output)
+    assert "6 ok; 1 were there" in second.output
+    third = invoke(*COUNTS)
+    assert "This run measured nothing: all 7 cases were there." in third.output
+    runs = {record.run for record in Store(root / "results").load("ottt")[0]}
+    assert len(runs) == 2  # the third measured nothing
+
+
+def test_what_a_cpu_computed_while_the_gpu_was_hidden_is_not_done_for_the_gpu(
+    invoke: Invoke, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "driver" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H200'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
+    monkeypatch.setattr("bench.machine._torch_has_cuda", lambda: True)
+    monkeypatch.setattr("bench.runner.run.run", quick)
+    monkeypatch.setattr("bench.figures.FIGURES", ())
+
+    def to_measure() -> set[str]:
+        told = invoke("plan", "ottt", "--scale", "smoke").output
+        assert "nvidia-h200" in told  # the machine has it, seen or not
+        return {line.split("/")[1] for line in told.splitlines() if line.startswith("    ottt/")}
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "training" in to_measure()
+    for probe in ("training", "count"):
+        assert invoke("run", "ottt", "--scale", "smoke", "--only", f"/{probe}/").exit_code == 0
+    assert {record.device for record in Store(root / "results").load("ottt")[0]} == {"cpu"}
+    assert not {"training", "count"} & to_measure()
+    for hidden in ("-1", "7"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert "training" not in to_measure()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert "training" in to_measure()
+    assert "count" not in to_measure()  # is counted on a CPU wherever it is
+
+
+@pytest.mark.parametrize(
+    ("only", "named"),
+    [("nonsense", ""), ("traning", "/training/"), ("vgg-sws/cifar01", "vgg-sws/cifar10"), ("/ottt/count/vgg", "ottt/count/")],
+)
+def test_only_what_matches_nothing_is_an_error_that_names_cases(
+    invoke: Invoke, measured: list[str], only: str, named: str
+) -> None:
+    told = complaint(invoke("run", "ottt", "--scale", "smoke", "--only", only))
+    assert told.startswith(f"--only {only!r} matches none of ")
+    assert re.search(r"cases are called ottt/\S+", told)
+    assert named in told
+    assert measured == []
+
+
+def test_a_page_that_could_not_be_written_stops_a_run_before_anything_is_measured(
+    invoke: Invoke, root: Path, measured: list[str]
+) -> None:
+    page = root / "README.md"
+    text = page.read_text(encoding="utf-8").replace("<!-- end -->\n", "", 1)
+    page.write_text(text, encoding="utf-8")
+    assert "README.md, line" in complaint(invoke(*COUNTS))
+    assert measured == []
+    assert page.read_text(encoding="utf-8") == text
+
+
+def test_the_version_names_the_code(invoke: Invoke) -> None:
+    assert re.fullmatch(r"spikecost \S+, code of [0-9a-f]{12}\+?\n", invoke("--version").output)
+
+
+# --------------------------------------------------------------------------- make
+
+PRETENDED = """#!/bin/sh
+for given; do printf '<%s>' "$given"; done
+echo
+trap 'echo Stopped; exit 130' INT
+echo $$
+sleep 20 >/dev/null 2>&1 & wait
+"""
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """``made("TARGET", ...)``: make in a copy of the Makefile, whose Python says what it was given and waits for Ctrl-C."""
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("there is no make")
+    for file in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(REPOSITORY / file, tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(PRETENDED)
+    python.chmod(0o755)
+    (tmp_path / ".venv" / ".ready").touch()
+    return lambda *arguments: subprocess.Popen(
+        [make, *arguments], cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def until_started(process: subprocess.Popen[str]) -> tuple[str, int]:
+    """What the run was given, and its process id."""
+    assert process.stdout
+    return process.stdout.readline(), int(process.stdout.readline())
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["in a terminal", "the run alone"])
+def test_make_hands_on_what_it_is_given_and_is_silent_after_ctrl_c(
+    made: Callable[..., subprocess.Popen[str]], whole_group: bool
+) -> None:
+    process = made("reproduce-paper", "PAPER=ottt", "SCALE=smoke", "DATA_ROOT=/with blanks/and 'quotes'")
+    try:
+        given, run = until_started(process)
+        os.killpg(process.pid, signal.SIGINT) if whole_group else os.kill(run, signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert given == "<-m><bench><run><ottt><--scale><smoke><--data-root></with blanks/and 'quotes'>\n"
+    assert said == "Stopped\n"
+    assert process.returncode == -signal.SIGINT
 
 
 # --------------------------------------------------------------------------- looking is quick
