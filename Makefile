@@ -14,7 +14,7 @@ given = $(if $(2),$(1) $(call quoted,$(2)))
 STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-paper test lint report benchmark clean
+.PHONY: help setup reproduce-paper test test-full lint report benchmark clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
 	  || $(STOPPABLE)
 
 test: $(READY) ## run the tests
-	@$(VENV)/bin/python -m pytest
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+
+test-full: $(READY) ## run the whole products too: every algorithm, backend and network with every other (hours)
+	@$(VENV)/bin/python -m pytest -m full
 
 lint: $(READY) ## lint, formatting and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench import algorithms, backends, datasets, networks
+from bench.overhead import HEADROOM, usable
 from bench.places import CODE, Project, project_of
 from bench.plan import digest_of, papers, plan, to_make
 from bench.records import Store, latest, made
@@ -190,17 +191,26 @@ def run(
 @click.argument("network")
 @click.option("--T", "T", type=click.IntRange(min=1), required=True, help="time steps")
 @click.option("--batch", type=click.IntRange(min=1), required=True)
-@click.option("--budget", "GiB", type=click.FloatRange(min=0, min_open=True), required=True, help="memory, in GiB")
-def fit(network: str, T: int, batch: int, GiB: float) -> None:
-    """Find the cheapest exact training step of NETWORK that fits a memory budget. Counted, without a GPU and without data."""
+@click.option("--budget", "GiB", type=float, required=True, help="the card's memory, in GiB")
+@click.option(
+    "--headroom",
+    type=float,
+    default=HEADROOM / 2**30,
+    show_default=True,
+    help="GiB of it that are not for live tensors: CUDA's context and workspaces",
+)
+def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
+    """Find the cheapest exact training step of NETWORK that fits a card's memory. Counted, without a GPU and without data."""
     choose("network", network, networks.names())
+    live = usable(GiB * 2**30, headroom * 2**30)
     from bench.fit.plan import cheapest
 
-    plan = cheapest(network, T, batch, int(GiB * 2**30))
+    plan = cheapest(network, T, batch, GiB * 2**30, headroom * 2**30)
     algorithm, options, again = plan.schedule.algorithm, plan.schedule.options, plan.schedule.again
     told = "".join(f", {name}={value!r}" for name, value in options.items())
     click.echo(_bold(algorithms.load(algorithm).title) + told)
-    click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {GiB:g} GiB allowed")
+    allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
+    click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
     click.echo(f"  forward  {again} of {T} steps run twice: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
     click.echo(f'  Python   training_step("{network}", "{algorithm}", "native"{told})')
 

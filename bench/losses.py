@@ -12,23 +12,32 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.options import Declared, number
+
+
+@dataclass(frozen=True)
+class Loss(Declared):
+    alpha: float = number(0.05, "weight of the squared error in the loss", most=1)
+
 
 @dataclass(frozen=True)
 class InstantaneousLoss:
     """``loss(outs[K, B, C]) -> scalar``: the share of K time steps in the loss of a sequence of T steps.
 
-    ``target`` [B] class indices; ``T`` time steps of the whole sequence; ``alpha`` weight of the squared error.
+    ``target`` [B] class indices; ``T`` time steps of the whole sequence; ``alpha`` weight of the squared error;
+    ``weight`` of the batch among those whose gradients are gathered.
     """
 
     target: Tensor
     T: int
     alpha: float = 0.05
+    weight: float = 1.0
 
     def __call__(self, outs: Tensor) -> Tensor:
         steps, batch, classes = outs.shape
         target = self.target.repeat(steps) if steps > 1 else self.target
         flat = outs.reshape(steps * batch, classes)
-        share = steps / self.T  # both terms below are means over the K steps
+        share = self.weight * steps / self.T  # both terms below are means over the K steps
         loss = F.cross_entropy(flat, target) * ((1 - self.alpha) * share)
         if self.alpha > 0:
             onehot = F.one_hot(target, classes).to(flat.dtype)

@@ -23,7 +23,8 @@ class Probe:
     """What a probe is made of and what it takes.
 
     ``device``: "meta" (shapes alone), "cpu", "best" (a GPU if there is one, else the CPU) or "cuda" (nothing but a GPU).
-    ``precision`` is of weights and activations; ``typical_s`` the seconds that a case mostly takes on 2 cores of a laptop.
+    ``precision`` is of weights and activations; ``typical_s`` the seconds that a case mostly takes on 2 cores of a laptop;
+    ``alone``: no other case may run beside it.
     """
 
     module: str
@@ -31,6 +32,7 @@ class Probe:
     typical_s: float
     precision: str = "float32"
     against: tuple[str, ...] = ()
+    alone: bool = False
 
 
 PROBE_TABLE: Mapping[str, Probe] = {
@@ -39,7 +41,7 @@ PROBE_TABLE: Mapping[str, Probe] = {
     "equivalence": Probe("bench.probes.equivalence", "cpu", 16, precision="float64", against=_REFERENCE),
     "gradient": Probe("bench.probes.gradient", "cpu", 8, against=_REFERENCE),
     "training": Probe("bench.probes.train", "best", 50),
-    "clock": Probe("bench.probes.clock", "best", 8, against=_REFERENCE),
+    "clock": Probe("bench.probes.clock", "best", 8, against=_REFERENCE, alone=True),
     "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5),
     "longest": Probe("bench.probes.longest", "meta", 6),
     "activity": Probe("bench.probes.activity", "cpu", 4),

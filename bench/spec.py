@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 
 class UserError(Exception):
@@ -45,7 +46,7 @@ def choose(kind: str, value: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if value in names:
         return value
-    close = difflib.get_close_matches(value.lower(), names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(str(value).lower(), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
     raise UserError(f"unknown {kind} {value!r}: {hint}")
 
@@ -54,6 +55,35 @@ def seed_of(*names: object) -> int:
     """A 63-bit seed from names alone, so that a run's randomness is told by what it is, not by when it ran."""
     digest = hashlib.sha256("/".join(str(name) for name in names).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+# --------------------------------------------------------------------------- checks of single values
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise UserError(f"{name} = {value!r}: use a whole number >= {least}")
+
+
+def _real(name: str, value: object, allowed: str = "a finite number", *, within: tuple[float, float] | None = None) -> None:
+    """A finite number, and in the closed interval ``within``; ``allowed`` tells people which."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or (within and not within[0] <= value <= within[1]):  # type: ignore[operator]
+        raise UserError(f"{name} = {value!r}: use {allowed}")
+
+
+def _positive(name: str, value: object) -> None:
+    _real(name, value, "a finite number > 0", within=(math.ulp(0.0), math.inf))
+
+
+def _flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise UserError(f"{name} = {value!r}: use True or False")
+
+
+def _layers(name: str, value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(layer, Layer) for layer in value):
+        raise UserError(f"{name}: use a tuple of layers, not {value!r}")
 
 
 # --------------------------------------------------------------------------- neurons
@@ -72,6 +102,13 @@ class Surrogate:
     kind: SurrogateKind = "sigmoid"
     alpha: float = 4.0
 
+    def __post_init__(self) -> None:
+        choose("surrogate", self.kind, get_args(SurrogateKind))
+        _positive("alpha of a surrogate", self.alpha)
+
+
+Reset = Literal["soft", "hard"]
+
 
 @dataclass(frozen=True)
 class NeuronSpec:
@@ -84,12 +121,24 @@ class NeuronSpec:
 
     decay: float = 0.5
     threshold: float = 1.0
-    reset: Literal["soft", "hard"] = "soft"
+    reset: Reset = "soft"
     detach_reset: bool = True
     surrogate: Surrogate = Surrogate()
 
+    def __post_init__(self) -> None:
+        _real("decay of a neuron", self.decay, "0 <= decay <= 1", within=(0.0, 1.0))
+        _positive("threshold of a neuron", self.threshold)
+        choose("reset of a neuron", self.reset, get_args(Reset))
+        _flag("detach_reset of a neuron", self.detach_reset)
+        if not isinstance(self.surrogate, Surrogate):
+            raise UserError(f"surrogate of a neuron = {self.surrogate!r}: use a Surrogate")
+
 
 # --------------------------------------------------------------------------- layers as data
+
+
+ConvInit = Literal["kaiming", "zero"]
+DenseInit = Literal["normal_0.01", "zero", "default", "default, zero bias"]
 
 
 @dataclass(frozen=True)
@@ -102,16 +151,28 @@ class Conv:
     padding: int = 1
     bias: bool = True
     standardised: bool = False
-    init: Literal["kaiming", "zero"] = "kaiming"
+    init: ConvInit = "kaiming"
+
+    def __post_init__(self) -> None:
+        for name, least in (("channels", 1), ("kernel", 1), ("stride", 1), ("padding", 0)):
+            _whole(f"{name} of a convolution", getattr(self, name), least)
+        for name in ("bias", "standardised"):
+            _flag(f"{name} of a convolution", getattr(self, name))
+        choose("initial weights of a convolution", self.init, get_args(ConvInit))
 
 
 @dataclass(frozen=True)
 class Dense:
-    """Fully connected layer; ``init`` names its weight's initial distribution."""
+    """Fully connected layer; ``init`` names its weight's initial distribution. The bias is 0, but with "default" drawn too."""
 
     features: int
     bias: bool = True
-    init: Literal["normal_0.01", "zero", "default"] = "normal_0.01"
+    init: DenseInit = "normal_0.01"
+
+    def __post_init__(self) -> None:
+        _whole("features of a dense layer", self.features, 1)
+        _flag("bias of a dense layer", self.bias)
+        choose("initial weights of a dense layer", self.init, get_args(DenseInit))
 
 
 @dataclass(frozen=True)
@@ -126,12 +187,20 @@ class Spike:
     neuron: NeuronSpec
     dropout: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.neuron, NeuronSpec):
+            raise UserError(f"neurons of a layer = {self.neuron!r}: use a NeuronSpec")
+        _real("dropout", self.dropout, "0 <= dropout < 1", within=(0.0, math.nextafter(1.0, 0.0)))
+
 
 @dataclass(frozen=True)
 class Scale:
     """Multiply by a constant."""
 
     factor: float
+
+    def __post_init__(self) -> None:
+        _real("factor of a scale", self.factor)
 
 
 @dataclass(frozen=True)
@@ -141,6 +210,10 @@ class Gain:
     factor: float
     init: float = 0.0
 
+    def __post_init__(self) -> None:
+        _real("factor of a gain", self.factor)
+        _real("initial value of a gain", self.init)
+
 
 @dataclass(frozen=True)
 class AvgPool:
@@ -148,10 +221,17 @@ class AvgPool:
     stride: int
     padding: int = 0
 
+    def __post_init__(self) -> None:
+        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0)):
+            _whole(f"{name} of a pool", getattr(self, name), least)
+
 
 @dataclass(frozen=True)
 class AdaptiveAvgPool:
     size: int
+
+    def __post_init__(self) -> None:
+        _whole("size of an adaptive pool", self.size, 1)
 
 
 @dataclass(frozen=True)
@@ -164,13 +244,26 @@ class ReLU:
     """Rectifier of the non-spiking (ANN) counterpart of a network."""
 
 
+ShortcutOf = Literal["input", "activated"]
+
+
 @dataclass(frozen=True)
 class Residual:
-    """a = pre(x);  y = body(a) + (shortcut(a) if there is one, else x)."""
+    """a = pre(x);  y = body(a) + shortcut(x or a).
+
+    A shortcut of no layers is the identity. ``shortcut_of`` says what it reads, identity or not: the block's "input" x, or a,
+    which is the input "activated".
+    """
 
     pre: tuple[Layer, ...]
     body: tuple[Layer, ...]
     shortcut: tuple[Layer, ...] = ()
+    shortcut_of: ShortcutOf = "input"
+
+    def __post_init__(self) -> None:
+        for name in ("pre", "body", "shortcut"):
+            _layers(f"{name} of a residual block", getattr(self, name))
+        choose("shortcut_of of a residual block", self.shortcut_of, get_args(ShortcutOf))
 
 
 @dataclass(frozen=True)
@@ -182,8 +275,25 @@ class Loop:
     feedback: tuple[Layer, ...]
     upsample: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("entry", "body", "feedback"):
+            _layers(f"{name} of a loop", getattr(self, name))
+        _whole("upsample of a loop", self.upsample, 1)
+
 
 Layer = Conv | Dense | BatchNorm | Spike | Scale | Gain | AvgPool | AdaptiveAvgPool | Flatten | ReLU | Residual | Loop
+Encoding = Literal["static", "frames"]
+
+
+def every_layer(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """The layers, those that hold others each before what it holds."""
+    for layer in layers:
+        yield layer
+        match layer:
+            case Residual(pre, body, shortcut):
+                yield from every_layer((*pre, *body, *shortcut))
+            case Loop(entry, body, feedback):
+                yield from every_layer((*entry, *body, *feedback))
 
 
 @dataclass(frozen=True)
@@ -201,7 +311,20 @@ class NetworkSpec:
     neuron: NeuronSpec
     parameters: int
     source: str
-    encoding: Literal["static", "frames"] = "static"
+    encoding: Encoding = "static"
+
+    def __post_init__(self) -> None:
+        for size in (*self.input, self.classes):
+            _whole(f"size of network {self.name}", size, 1)
+        _layers(f"layers of network {self.name}", self.layers)
+        if not isinstance(self.neuron, NeuronSpec):
+            raise UserError(f"neuron of network {self.name} = {self.neuron!r}: use a NeuronSpec")
+        choose("encoding", self.encoding, get_args(Encoding))
+
+    @property
+    def neuron_layers(self) -> int:
+        """The number of layers of neurons, on every backend."""
+        return sum(isinstance(layer, Spike) for layer in every_layer(self.layers))
 
 
 # --------------------------------------------------------------------------- cases
@@ -209,7 +332,7 @@ class NetworkSpec:
 PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "cuda-memory", "longest", "activity", "events")
 SCALES = ("smoke", "laptop", "full")
 # options of a case that are no algorithm's
-PROBE_OPTIONS = ("after_batches", "batches", "epochs", "repeats", "test_images", "train_images")
+PROBE_OPTIONS = ("accumulate", "after_batches", "batches", "epochs", "repeats", "test_images", "train_images")
 
 
 @dataclass(frozen=True)
@@ -231,6 +354,9 @@ class Case:
     def __post_init__(self) -> None:
         choose("probe", self.probe, PROBES)
         choose("scale", self.scale, SCALES)
+        for name in ("T", "batch", "seed"):
+            if type(getattr(self, name)) is not int:
+                raise UserError(f"{name} = {getattr(self, name)!r} is no whole number; use one, as {name} = 1")
         if self.T < 1:
             raise UserError(f"T = {self.T}: a sample has at least one time step; use T >= 1")
         if self.batch < 1:

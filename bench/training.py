@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench import algorithms, backends, datasets, networks
 from bench.datasets.real import RealData
+from bench.digest import code_digest
+from bench.networks.normed import require_variance
+from bench.options import Part, Training
 from bench.progress import Progress
 from bench.spec import Case, UserError, seed_of
-from bench.training_step import TrainingStep
+from bench.training_step import WITHIN_A_BATCH, TrainingStep
 
 CHECKPOINT_EVERY_S = 15.0
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -57,17 +65,27 @@ def train(
     *,
     epochs: int,
     checkpoint: Path,
+    accumulate: int = 1,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[Epoch, ...]:
     """Train for ``epochs`` epochs with cosine annealing per epoch (lr -> 0), continuing from ``checkpoint`` if it is there.
 
-    Returns the record of every epoch. ``checkpoint`` is removed by the caller once the results are safe.
+    The weights change after every ``accumulate`` batches, from the gradient of the mean loss over all their samples: without
+    batch statistics or dropout that of one batch as large as they are together.
+    Returns the record of every epoch. ``checkpoint`` is removed by the caller once the results are safe. UserError where it
+    belongs to another training.
     """
+    Training(epochs=epochs, accumulate=accumulate)
+    if accumulate > 1 and not step.recipe.updates_once:
+        raise UserError(WITHIN_A_BATCH)
+    about = _about(case, step, epochs, accumulate)
     device = next(step.net.parameters()).device
     peak_rates = [group["lr"] for group in step.optimizer.param_groups]
-    at = _resume(checkpoint, step)
+    at = _resume(checkpoint, step, about)
     batches = data.batches(case.batch)
     images = len(data.samples.train_y)
+    spec: Any = step.net.spec
+    require_variance(spec, images % case.batch or case.batch)  # an epoch's last batch, which may be small
     saved = time.monotonic()
     while at.epoch < epochs:
         for group, rate in zip(step.optimizer.param_groups, peak_rates, strict=True):
@@ -75,7 +93,11 @@ def train(
         for x, y in data.training_batches(at.epoch, case.T, case.batch, at.batch):
             began = time.monotonic()
             torch.manual_seed(seed_of("masks", case.key, at.epoch, at.batch))
-            out = step.run(x.to(device), y.to(device)) / case.T
+            together = accumulate * case.batch
+            gathered = min(together, images - at.images // together * together)  # samples of this update
+            whole = len(y) == gathered
+            train_on = step.run if whole else partial(step.gather, weight=len(y) / gathered)
+            out = train_on(x.to(device), y.to(device)) / case.T
             loss = float(nn.functional.cross_entropy(out, y.to(device)))
             if not math.isfinite(loss):
                 raise FloatingPointError(f"loss is {loss} in epoch {at.epoch + 1}: training diverged; lower lr")
@@ -87,14 +109,17 @@ def train(
                 correct=at.correct + int((out.argmax(1).cpu() == y).sum()),
                 seconds=at.seconds + time.monotonic() - began,
             )
+            moved = whole or at.images % together == 0 or at.images == images
+            if moved and not whole:
+                step.update()
             report(_progress(at, epochs, images))
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S and at.batch < batches:
-                _save(checkpoint, step, at)
+            if time.monotonic() - saved > CHECKPOINT_EVERY_S and at.batch < batches and moved:  # gradients are not kept
+                _save(checkpoint, step, at, about)
                 saved = time.monotonic()
         accuracy = evaluate(step.net, data, case.T, case.batch)
         done = Epoch(at.epoch + 1, at.images, at.loss / at.images, 100 * at.correct / at.images, accuracy, round(at.seconds, 2))
         at = Position(epoch=at.epoch + 1, history=(*at.history, done))
-        _save(checkpoint, step, at)
+        _save(checkpoint, step, at, about)
     return at.history
 
 
@@ -111,13 +136,12 @@ def evaluate(net: nn.Module, data: RealData, T: int, batch: int) -> float:
 @torch.no_grad()
 def outputs(net: nn.Module, data: RealData, T: int, batch: int) -> list[tuple[Tensor, Tensor]]:
     """Targets and summed outputs of every test batch."""
-    spiking_net: Any = net
+    evaluated: Any = net
     device = next(net.parameters()).device
     net.eval()
     results = []
     for x, y in data.test_batches(T, batch):
-        outs, _ = spiking_net.window(x.to(device), spiking_net.initial_state(len(y)))
-        results.append((y, outs.sum(0).cpu()))
+        results.append((y, evaluated.outputs(x.to(device)).sum(0).cpu()))
     net.train()
     return results
 
@@ -130,14 +154,15 @@ def _progress(at: Position, epochs: int, images: int) -> Progress:
     )  # fmt: skip
 
 
-def _save(path: Path, step: TrainingStep, at: Position) -> None:
+def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, Any]) -> None:
     """Write beside, then rename: a kill at any moment leaves the former checkpoint whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
     try:
         with beside.open("wb") as file:
             position = {**asdict(at), "history": [asdict(epoch) for epoch in at.history]}
-            torch.save({"weights": step.net.state_dict(), "optimizer": step.optimizer.state_dict(), "position": position}, file)
+            kept = {"weights": step.net.state_dict(), "optimizer": step.optimizer.state_dict(), "position": position}
+            torch.save({**kept, "about": dict(about)}, file)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -146,10 +171,38 @@ def _save(path: Path, step: TrainingStep, at: Position) -> None:
     beside.replace(path)
 
 
-def _resume(path: Path, step: TrainingStep) -> Position:
+def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict[str, Any]:
+    """What a training is, in plain values: another one does not go on where it left off."""
+    modules = (
+        __name__,
+        algorithms.module_name(case.algorithm),
+        backends.module_name(case.backend),
+        *([networks.module_name(case.network)] if case.network in networks.names() else []),  # a user's own has none
+        *([datasets.module_name(case.dataset)] if case.dataset in datasets.names() else []),
+    )
+    names = ("network", "algorithm", "backend", "dataset", "T", "batch", "seed")
+    part = {name: case.settings.get(name) for name in Part.names()}
+    told = {name: list(value) if isinstance(value, tuple) else value for name, value in step.recipe.as_dict().items()}
+    own = {"epochs": epochs, "accumulate": accumulate, "code": code_digest(modules, ROOT)}
+    return {**{name: getattr(case, name) for name in names}, **part, **told, **own}
+
+
+def _resume(path: Path, step: TrainingStep, about: Mapping[str, Any]) -> Position:
     if not path.exists():
         return Position()
-    saved = torch.load(path, weights_only=True)
+    remedy = f"go on as it began, or remove {path} to begin anew"
+    try:
+        saved = torch.load(path, weights_only=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise UserError(f"checkpoint {path} cannot be read; remove it to begin anew") from error
+    left = saved.get("about", {})
+    differing = [name for name in {**left, **about} if left.get(name) != about.get(name)]
+    if differing:
+        said = ", ".join(f"{name} was {left.get(name)!r} and is {about.get(name)!r}" for name in differing)
+        raise UserError(f"checkpoint {path} is another training's: {said}; {remedy}")
+    shapes = {name: tuple(tensor.shape) for name, tensor in step.net.state_dict().items()}
+    if shapes != {name: tuple(tensor.shape) for name, tensor in saved["weights"].items()}:
+        raise UserError(f"checkpoint {path} holds the weights of other layers than {about['network']} has now; {remedy}")
     step.net.load_state_dict(saved["weights"])
     step.optimizer.load_state_dict(saved["optimizer"])
     position = saved["position"]

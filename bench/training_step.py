@@ -4,116 +4,171 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench import algorithms, backends, networks
-from bench.losses import InstantaneousLoss
+from bench import algorithms, backends, networks, optimizers
+from bench.losses import InstantaneousLoss, Loss
 from bench.networks.build import build
-from bench.spec import YES, NetworkSpec, Support, UserError, no, seed_of
+from bench.networks.normed import require_variance, single_valued
+from bench.options import Declared, choose_option, of_probe
+from bench.spec import YES, Case, NetworkSpec, Support, UserError, no, seed_of
 
 Update = Callable[[], None]
+WITHIN_A_BATCH = "gradients of several batches: this algorithm changes the weights within a batch; use accumulate = 1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that can be set of a training step, checked: of the algorithm or of what a framework ships, the loss, the optimizer."""
+
+    rule: Declared
+    loss: Loss
+    optimizer: optimizers.Optimizer
+    updates_once: bool  # whether the weights change once a batch, at its end
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every option with its value, those at their defaults too."""
+        name = next(name for name, kind in optimizers.KINDS.items() if type(self.optimizer) is kind)
+        return {**self.rule.as_dict(), **self.loss.as_dict(), "optimizer": name, **self.optimizer.as_dict()}
+
+
+def recipe(algorithm: str, backend: str, told: Mapping[str, Any]) -> Recipe:
+    """From options by name; UserError for an unknown one, with close matches, and for a value that may not be."""
+    module, rule = backends.load(backend), algorithms.load(algorithm)
+    shipped = hasattr(module, "shipped")
+    own: type[Declared] = module.Options if shipped else rule.Options
+    optimizer = optimizers.kind(told.get("optimizer", "sgd"))
+    kinds: tuple[type[Declared], ...] = (own, Loss, optimizer)
+    for name in told:
+        choose_option(f"{algorithm} on {backend}", name, ["optimizer", *(name for kind in kinds for name in kind.names())])
+    mine, loss, by = (kind(**{name: told[name] for name in kind.names() if name in told}) for kind in kinds)
+    once = mine.updates_once and (not shipped or rule.Options().updates_once)
+    assert isinstance(loss, Loss)
+    assert isinstance(by, optimizers.Optimizer)
+    return Recipe(mine, loss, by, once)
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """``forward_backward(x[T, B, ...], target[B], update)`` trains on one batch and returns the summed outputs [B, C].
+    """``forward_backward(x[T, B, ...], target[B], update, weight = 1)`` trains on one batch; returns the summed outputs [B, C].
 
-    ``update`` is called whenever the algorithm would change the weights from the gradients in ``.grad``.
+    ``update`` is called whenever the algorithm would change the weights from the gradients in ``.grad``; the loss is multiplied
+    by ``weight``.
     """
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
-    forward_backward: Callable[[Tensor, Tensor, Update], Tensor]
+    forward_backward: Callable[..., Tensor]
     kernel: str
+    recipe: Recipe
 
     def run(self, x: Tensor, target: Tensor) -> Tensor:
         """Train on one batch: the weights change."""
-        return self.forward_backward(x, target, self._update)
+        return self.forward_backward(x, target, self.update)
 
     def gradients(self, x: Tensor, target: Tensor) -> Tensor:
         """Leave the batch's gradients in ``.grad``; no weight changes (OTTT-O then gathers what OTTT-A does)."""
         self.optimizer.zero_grad(set_to_none=True)
         return self.forward_backward(x, target, lambda: None)
 
-    def _update(self) -> None:
+    def gather(self, x: Tensor, target: Tensor, weight: float) -> Tensor:
+        """Add ``weight`` times the batch's gradients to ``.grad``; ``update`` then changes the weights. Once a batch alone."""
+        if not self.recipe.updates_once:
+            raise UserError(WITHIN_A_BATCH)
+        return self.forward_backward(x, target, lambda: None, weight)
+
+    def update(self) -> None:
+        """Change the weights from the gradients in ``.grad``, and clear these."""
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
 
-def support(network: str, algorithm: str, backend: str) -> Support:
-    """Whether this combination exists. Imports the backend's framework if it is installed."""
+def support(
+    network: str, algorithm: str, backend: str, *, T: int | None = None, options: Mapping[str, Any] | None = None
+) -> Support:
+    """Whether this combination exists, with these options and on sequences of T steps where they are told.
+
+    Imports the backend's framework if it is installed. UserError for an unknown option, and for a value that may not be.
+    """
     available = backends.available(backend)
     if not available:
         return available
-    module = backends.load(backend)
-    rule = algorithms.load(algorithm)
+    spec = networks.spec(network)
+    module, rule = backends.load(backend), algorithms.load(algorithm)
     usable: Support = module.usable() if hasattr(module, "usable") else YES
     if not usable:
         return usable
-    if hasattr(module, "shipped"):
-        answer: Support = module.ships(networks.spec(network), algorithm)
+    has = backends.supports(module, spec)
+    if not has:
+        return has
+    exists = module.ships(spec, algorithm) if hasattr(module, "shipped") else _trains(spec, algorithm, rule, module)
+    if not exists:
+        return no(exists.reason)
+    chosen = recipe(algorithm, backend, options or {})
+    if T is not None:
+        chosen.rule.suits(spec, T)
+    if hasattr(rule, "runs_on") and not hasattr(module, "shipped"):
+        answer: Support = rule.runs_on(module, spec, chosen.rule)
         return answer
-    if backend == "spikingjelly-multistep" and not rule.in_windows:
+    return YES
+
+
+def _trains(spec: NetworkSpec, algorithm: str, rule: ModuleType, backend: ModuleType) -> Support:
+    """Whether an algorithm of this suite can train the network with the neurons of a backend."""
+    if backend.name == "spikingjelly-multistep" and not rule.in_windows:
         return no(f"{algorithm} goes one time step at a time: multi-step mode has nothing to fold (see 'spikingjelly')")
-    if backend != getattr(rule, "only_on", backend):
+    if backend.name != getattr(rule, "only_on", backend.name):
         return no(f"{algorithm} needs the neurons of the {rule.only_on} backend")
-    answer = rule.supports(networks.spec(network))
+    answer: Support = rule.supports(spec)
     return answer
 
 
+# What these probes ask depends on no sequence of the case's own length.
+_WITHOUT_T = ("count", "longest", "events")
+
+
+def check(case: Case) -> Support:
+    """Whether a case can be measured, told before anything is spent; UserError where one of its options is wrong."""
+    own = of_probe(case)
+    T = None if case.probe in _WITHOUT_T else case.T
+    able = support(case.network, case.algorithm, case.backend, T=T, options=case.algorithm_options)
+    if able and getattr(own, "accumulate", 1) > 1:
+        able = YES if recipe(case.algorithm, case.backend, case.algorithm_options).updates_once else no(WITHIN_A_BATCH)
+    return able
+
+
 def training_step(
-    network: str,
-    algorithm: str,
-    backend: str,
-    *,
-    device: str = "cpu",
-    seed: int = 0,
-    alpha: float = 0.05,
-    optimizer: str = "sgd",
-    lr: float = 0.1,
-    weight_decay: float = 0.0,
-    **options: Any,
+    network: str, algorithm: str, backend: str, *, device: str = "cpu", seed: int = 0, **options: Any
 ) -> TrainingStep:
     """Build everything; weights are drawn from names and ``seed`` (on device 'meta' there are none to draw).
 
-    ``alpha`` is the loss's; ``options`` are the algorithm's own, or those of what a framework ships.
+    ``options`` are the algorithm's own, or those of what a framework ships; the loss's ``alpha``; ``optimizer`` and what can be
+    set of it (bench/optimizers.py). UserError with the reason for what does not exist (``support``).
     """
     spec = networks.spec(network)
     module = backends.load(backend)
+    able = support(network, algorithm, backend, options=options)
+    if not able:
+        raise UserError(f"{algorithm} on backend {backend}, network {network}: {able.reason}")
+    chosen = recipe(algorithm, backend, options)
     if hasattr(module, "shipped"):
-        _require_shipped(module, spec, algorithm, options)
-        net, step = module.shipped(spec, algorithm, device, **options)
+        net, train_step = module.shipped(spec, algorithm, device, chosen.rule)
     else:
         rule = algorithms.load(algorithm)
-        net = rule.prepare(build(spec, module, device), **options)
-        step = partial(rule.train_step, **options)
+        net, train_step = rule.prepare(build(spec, module, device), chosen.rule), rule.train_step
     if device != "meta":
         net.reset_parameters(seed_of("weights", network, seed))
     net.train()
 
-    def forward_backward(x: Tensor, target: Tensor, update: Update) -> Tensor:
-        out: Tensor = step(net, x, InstantaneousLoss(target, x.shape[0], alpha), update)
+    single_valued(spec)  # found now, and not while operators are watched
+
+    def forward_backward(x: Tensor, target: Tensor, update: Update, weight: float = 1.0) -> Tensor:
+        require_variance(spec, x.shape[1])
+        out: Tensor = train_step(net, x, InstantaneousLoss(target, x.shape[0], chosen.loss.alpha, weight), update, chosen.rule)
         return out
 
-    chosen = _optimizer(net, optimizer, lr, weight_decay)
-    return TrainingStep(net, chosen, forward_backward, module.kernel())
-
-
-def _require_shipped(module: ModuleType, spec: NetworkSpec, algorithm: str, options: Mapping[str, Any]) -> None:
-    able = module.ships(spec, algorithm)
-    if not able:
-        raise UserError(f"backend {module.name}, network {spec.name}: {able.reason}")
-    for option in options:
-        if option not in module.options:
-            raise UserError(f"backend {module.name} has no option {option!r}; it takes {', '.join(module.options) or 'none'}")
-
-
-def _optimizer(net: nn.Module, name: str, lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    if name == "adam":
-        return torch.optim.Adam(net.parameters(), lr=lr, weight_decay=weight_decay)
-    return torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=weight_decay)
+    return TrainingStep(net, chosen.optimizer.of(net.parameters()), forward_backward, module.kernel(), chosen)

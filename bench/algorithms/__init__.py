@@ -3,11 +3,12 @@
 An algorithm is a module with
 
     title                        for people
-    options                      {name: default} of what can be set
+    Options                      what can be set: a frozen dataclass of bench/options.py that checks its values
     in_windows                   whether it runs windows of several time steps, which a layer-by-layer backend needs
     supports(spec) -> Support    whether the network can be trained so, with the reason if not
-    prepare(net, **options)      the network made ready (most return it as it is)
-    train_step(net, x, loss, update, **options) -> out
+    runs_on(backend, spec, options) -> Support      if that too can be refused
+    prepare(net, options)        the network made ready (most return it as it is)
+    train_step(net, x, loss, update, options) -> out
 
 ``train_step`` runs one batch: x [T, B, ...]; ``loss(outs[K, B, C])`` gives the share of K steps in the loss of the
 sequence; ``update()`` applies the gradients gathered in ``.grad`` and clears them, and is called when the algorithm says

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, pairwise
 from math import ceil, prod
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -38,29 +38,47 @@ from bench.algorithms.waiting import Waiting
 from bench.networks import modules as m
 from bench.networks.build import Network, Shape
 from bench.networks.folded import restored
-from bench.spec import YES, Conv, Dense, Flatten, Layer, Loop, NetworkSpec, Residual, Spike, Support, UserError, choose, no
+from bench.options import one_of, whole
+from bench.spec import (
+    YES,
+    Conv,
+    Dense,
+    Flatten,
+    Layer,
+    Loop,
+    NetworkSpec,
+    Residual,
+    Spike,
+    Support,
+    UserError,
+    choose,
+    every_layer,
+    no,
+)
 
 Part = tuple[int, int]  # a half-open range of a network's top-level layers
 
 POOLED = 2048  # values that a pooled classifier reads at most
 
 
+def size_of_blocks() -> Any:
+    return whole(1, "layers of neurons of a block; one block where it is their number or more", least=1)
+
+
+def auxiliary_classifier() -> Any:
+    return one_of("pooled", ("pooled", "dense", "conv", "fixed"), "what a block's loss is taken of")
+
+
 def supports(spec: NetworkSpec) -> Support:
     if any(isinstance(layer, Loop) for layer in spec.layers):
         return no("a loop's feedback joins its last layer to its first: it cannot be cut into blocks; use truncated BPTT")
-    if not any(map(neuron_layers, spec.layers)):
+    if not spec.neuron_layers:
         return no("blocks are counted in layers of neurons, and this network has none")
     return YES
 
 
 def neuron_layers(layer: Layer) -> int:
-    match layer:
-        case Spike():
-            return 1
-        case Residual(pre, body, shortcut):
-            return sum(map(neuron_layers, (*pre, *body, *shortcut)))
-        case _:
-            return 0
+    return sum(isinstance(part, Spike) for part in every_layer([layer]))
 
 
 def parts(layers: Sequence[Layer], b: int) -> list[Part]:

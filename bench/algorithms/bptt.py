@@ -9,14 +9,22 @@ The graph of all T steps is kept until the backward pass: memory grows with T.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from bench.networks.build import Network
+from bench.options import Declared
 from bench.spec import YES, NetworkSpec, Support
 
 title = "BPTT"
-options: dict[str, object] = {}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    """None."""
+
+
 in_windows = True
 
 
@@ -24,11 +32,11 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network) -> Network:
+def prepare(net: Network, options: Options) -> Network:
     return net
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
     outs = net.last_window(x, net.initial_state(x.shape[1]))
     loss(outs).backward()
     update()

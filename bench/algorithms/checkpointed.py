@@ -12,9 +12,11 @@ from the same random state. Batch norm uses each step's own batch both times; it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,47 +33,60 @@ from bench.algorithms.segments import (
 )
 from bench.networks.build import Network
 from bench.networks.modules import State
+from bench.options import Declared, checked, whole
 from bench.spec import YES, NetworkSpec, Support, UserError, choose
 
 title = "checkpointed BPTT"
-options: dict[str, object] = {"segments": 0, "lengths": "even"}  # segments 0: the number that needs the least memory
-Lengths = str | list[int]
+Lengths = str | Sequence[int]
 in_windows = True
+
+
+def _check_lengths(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        choose(name, value, ("even", "falling"))
+    elif not isinstance(value, list | tuple) or not all(type(length) is int and length >= 1 for length in value):
+        raise UserError(f"{name} = {value!r}; use even, falling, or a list of whole numbers >= 1 that add up to T")
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    segments: int = whole(0, "number of segments; 0: the one that needs the least memory", least=0)
+    lengths: Lengths = checked("even", "even, falling or a list", "steps of the segments", _check_lengths)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.segments and self.lengths != "even":
+            raise UserError(
+                f"checkpointed: segments = {self.segments} with lengths = {self.lengths}, which tell the number; leave it 0"
+            )
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        segments_of(T, 1.0, self)
 
 
 def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network, segments: int = 0, lengths: Lengths = "even") -> Network:
-    if isinstance(lengths, str):
-        choose("lengths", lengths, ("even", "falling"))
-    if segments and lengths != "even":
-        raise UserError(f"checkpointed: segments = {segments} with lengths = {lengths}, which tell the number; leave it 0")
+def prepare(net: Network, options: Options) -> Network:
     net.graph_to_state = graph_to_state(net)
     return net
 
 
-def segments_of(steps: int, graph_to_state: float, segments: int = 0, lengths: Lengths = "even") -> list[tuple[int, int]]:
-    """The half-open ranges of time steps that the options name."""
+def segments_of(steps: int, graph_to_state: float, options: Options) -> list[tuple[int, int]]:
+    """The half-open ranges of time steps that the options name; UserError where they do not fit so many."""
+    lengths = options.lengths
     if lengths == "falling":
         return falling_edges(steps, graph_to_state)
     if isinstance(lengths, str):
-        return edges(steps, segments or best_segments(steps, graph_to_state))
-    if sum(lengths) != steps or min(lengths) < 1:
-        raise UserError(f"checkpointed: lengths = {lengths} add up to {sum(lengths)}, not T = {steps}, or one is below 1")
+        return edges(steps, options.segments or best_segments(steps, graph_to_state))
+    if sum(lengths) != steps:
+        raise UserError(f"checkpointed: lengths = {list(lengths)} add up to {sum(lengths)}, not T = {steps}")
     return list(pairwise(accumulate(lengths, initial=0)))
 
 
-def train_step(
-    net: Network,
-    x: Tensor,
-    loss: Callable[[Tensor], Tensor],
-    update: Callable[[], None],
-    segments: int = 0,
-    lengths: Lengths = "even",
-) -> Tensor:
-    parts = segments_of(x.shape[0], net.graph_to_state, segments, lengths)
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+    parts = segments_of(x.shape[0], net.graph_to_state, options)
     starts: list[State] = [net.initial_state(x.shape[1])]
     random = [Randomness(x.device)]
     with torch.no_grad():

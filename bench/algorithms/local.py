@@ -10,16 +10,25 @@ Memory: the graph of T steps of one block, and its input and output spikes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 from torch import Tensor
 
 from bench.algorithms import blocks
 from bench.networks.build import Network
+from bench.options import Declared
 from bench.spec import NetworkSpec, Support
 
 title = "local"
-options: dict[str, object] = {"b": 1, "classifier": "pooled"}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    b: int = blocks.size_of_blocks()
+    classifier: str = blocks.auxiliary_classifier()
+
+
 in_windows = True
 
 
@@ -27,16 +36,9 @@ def supports(spec: NetworkSpec) -> Support:
     return blocks.supports(spec)
 
 
-def prepare(net: Network, b: int = 1, classifier: str = "pooled") -> Network:
-    return blocks.prepare(net, b, classifier)
+def prepare(net: Network, options: Options) -> Network:
+    return blocks.prepare(net, options.b, options.classifier)
 
 
-def train_step(
-    net: Network,
-    x: Tensor,
-    loss: Callable[[Tensor], Tensor],
-    update: Callable[[], None],
-    b: int = 1,
-    classifier: str = "pooled",
-) -> Tensor:
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
     return blocks.train(cast(blocks.BlockNetwork, net), x, loss, update, K=x.shape[0], update="end")

@@ -10,17 +10,27 @@ layer by layer: the same gradient, for K times the memory.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench.algorithms.sltt import in_space, in_windows_of
+from bench.algorithms.sltt import in_space, in_windows_of, runs_on
 from bench.algorithms.traces import with_traces
 from bench.networks.build import Network
 from bench.networks.modules import holding_weights
+from bench.options import Declared, whole
 from bench.spec import YES, NetworkSpec, Support
 
+__all__ = ["Options", "in_windows", "prepare", "runs_on", "supports", "title", "train_step"]
+
 title = "OTTT-A"
-options: dict[str, object] = {"K": 1}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    K: int = whole(1, "time steps that run as one window", least=1)
+
+
 in_windows = False
 
 
@@ -28,12 +38,12 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network, K: int = 1) -> Network:
-    return with_traces(in_space(net, K), net.spec.neuron.decay)
+def prepare(net: Network, options: Options) -> Network:
+    return with_traces(in_space(net, options.K), net.spec.neuron.decay)
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], K: int = 1) -> Tensor:
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
     with holding_weights(net):
-        total = in_windows_of(net, x, loss, K)
+        total = in_windows_of(net, x, loss, options.K)
     update()
     return total

@@ -9,16 +9,28 @@ of the weights.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from bench.algorithms.sltt import in_windows_of
 from bench.algorithms.traces import with_traces
 from bench.networks.build import Network
+from bench.options import Declared
 from bench.spec import YES, NetworkSpec, Support
 
 title = "OTTT-O"
-options: dict[str, object] = {}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    """None."""
+
+    @property
+    def updates_once(self) -> bool:
+        return False
+
+
 in_windows = False
 
 
@@ -26,9 +38,9 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network) -> Network:
+def prepare(net: Network, options: Options) -> Network:
     return with_traces(net, net.spec.neuron.decay)
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
     return in_windows_of(net, x, loss, after_window=update)

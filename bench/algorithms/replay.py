@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -29,17 +30,27 @@ from bench.kernels.bits import pack
 from bench.kernels.reversed_lif import Backwards, reversed_lif
 from bench.networks.build import Network
 from bench.networks.modules import State
-from bench.spec import YES, Layer, Loop, NetworkSpec, NeuronSpec, Residual, Spike, Support, UserError, no
+from bench.options import Declared, whole, within
+from bench.spec import YES, Loop, NetworkSpec, NeuronSpec, Spike, Support, every_layer, no
 
 title = "one-bit replay"
-options: dict[str, object] = {"K": 1}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    K: int = whole(1, "time steps of a window", least=1)
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        within(self.K, T, "replay")
+
+
 in_windows = True
 only_on = "native"  # its neurons' kernel is what runs backwards
 GROWTH = 16.0
 
 
 def supports(spec: NetworkSpec) -> Support:
-    for layer in _layers(spec.layers):
+    for layer in every_layer(spec.layers):
         if isinstance(layer, Loop):
             return no("one-bit replay runs time backwards, which a loop over time steps cannot")
         if isinstance(layer, Spike) and layer.neuron.reset != "soft":
@@ -49,14 +60,7 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def _layers(layers: tuple[Layer, ...]) -> Iterator[Layer]:
-    for layer in layers:
-        yield layer
-        if isinstance(layer, Residual):
-            yield from _layers((*layer.pre, *layer.body, *layer.shortcut))
-
-
-def prepare(net: Network, K: int = 1) -> Network:
+def prepare(net: Network, options: Options) -> Network:
     return net
 
 
@@ -66,12 +70,12 @@ def steps_back(net: Network) -> float:
     return math.inf if decay >= 1 else max(1, math.floor(math.log(GROWTH) / -math.log(decay)))
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], K: int = 1) -> Tensor:
-    if not 1 <= K <= x.shape[0]:
-        raise UserError(f"replay: K = {K} of T = {x.shape[0]} steps; use 1 <= K <= T")
-    within = steps_back(net)
-    parts = windows(x.shape[0], K, within)
-    kept = set(anchored(parts, within))
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+    K = options.K
+    within(K, x.shape[0], "replay")
+    reach = steps_back(net)
+    parts = windows(x.shape[0], K, reach)
+    kept = set(anchored(parts, reach))
     state = net.initial_state(x.shape[1])
     anchors: dict[int, State] = {}  # by the window that they come after; that after the last one below is at hand anyway
     total = x.new_zeros(())

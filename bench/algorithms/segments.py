@@ -78,11 +78,12 @@ def graph_to_state(net: Network) -> float:
 def graph_and_state(net: Network) -> tuple[int, int]:
     """(A, S) for one sample: bytes that autograd keeps of one time step, and bytes of the state between two.
 
-    Found on a copy without storage (device 'meta'): what a batch of 2 keeps more than a batch of 1.
+    Found on a copy without storage (device 'meta'): what a batch of 3 keeps more than a batch of 2
+    (one sample alone may have no statistics for batch norm).
     """
     twin = copy.deepcopy(net).to("meta").train(net.training)
-    (graph_1, state_1), (graph_2, state_2) = _one_step(twin, 1), _one_step(twin, 2)
-    return graph_2 - graph_1, state_2 - state_1
+    (graph_2, state_2), (graph_3, state_3) = _one_step(twin, 2), _one_step(twin, 3)
+    return graph_3 - graph_2, state_3 - state_2
 
 
 def _one_step(net: Network, batch: int) -> tuple[int, int]:

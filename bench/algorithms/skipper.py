@@ -7,8 +7,8 @@ Only the paper's abstract is certain. This is the definition reconstructed from 
     second pass, i = C-1..0:  the kept steps alone, with a graph, from v[i];
                               backward of (loss of the kept steps) + <end state, dL/d(end state)>
 
-p = 0 is checkpointing. A segment must keep as many steps as there are spiking layers
-L_n, which a spike needs to pass them all:  p <= 100 (1 - L_n / min K).
+p = 0 is checkpointing. A segment must keep as many steps as there are layers of
+neurons L_n, which a spike needs to pass them all:  p <= 100 (1 - L_n / min K).
 
     per       "segment": the least active p % of each segment are skipped;  "sequence": of them all, but L_n a segment stay
     loss      "kept": the kept steps' own share;  "rescaled": times T / kept, so that it weighs as much as the whole
@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -38,53 +39,38 @@ from bench.algorithms.segments import (
 )
 from bench.networks.build import Network
 from bench.networks.modules import State, leak
-from bench.spec import YES, NetworkSpec, Support, UserError, choose
+from bench.options import Declared, number, one_of, whole
+from bench.spec import YES, NetworkSpec, Support, UserError
 
 title = "Skipper"
-options: dict[str, object] = {
-    "segments": 0, "p": 50, "per": "segment", "loss": "kept", "skipped": "frozen", "last": "skippable"
-}  # fmt: skip
 in_windows = True
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    segments: int = whole(0, "number of segments; 0: the one that needs the least memory", least=0)
+    p: float = number(50, "per cent of the steps that are skipped", below=100)
+    per: str = one_of("segment", ("segment", "sequence"), "among which steps the least active are looked for")
+    loss: str = one_of("kept", ("kept", "rescaled"), "what the loss of the kept steps weighs")
+    skipped: str = one_of("frozen", ("frozen", "leak"), "what the state does in skipped steps")
+    last: str = one_of("skippable", ("skippable", "kept"), "whether a segment's last step may be skipped")
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        _check_bound(edges(T, self.segments or 1), spec.neuron_layers, self.p)  # one segment has the most room
 
 
 def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(
-    net: Network,
-    segments: int = 0,
-    p: float = 50,
-    per: str = "segment",
-    loss: str = "kept",
-    skipped: str = "frozen",
-    last: str = "skippable",
-) -> Network:
-    choose("per", per, ("segment", "sequence"))
-    choose("loss", loss, ("kept", "rescaled"))
-    choose("skipped", skipped, ("frozen", "leak"))
-    choose("last", last, ("skippable", "kept"))
-    if not 0 <= p < 100:
-        raise UserError(f"skipper: p = {p} per cent of the steps; use 0 <= p < 100")
+def prepare(net: Network, options: Options) -> Network:
     net.graph_to_state = graph_to_state(net)
     return net
 
 
-def train_step(
-    net: Network,
-    x: Tensor,
-    criterion: Callable[[Tensor], Tensor],
-    update: Callable[[], None],
-    segments: int = 0,
-    p: float = 50,
-    per: str = "segment",
-    loss: str = "kept",
-    skipped: str = "frozen",
-    last: str = "skippable",
-) -> Tensor:
-    steps, layers = x.shape[0], len(net.spiking())
-    parts = edges(steps, segments or affordable(steps, layers, p, net.graph_to_state))
-    _check_bound(parts, layers, p)
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+    steps, p = x.shape[0], options.p
+    parts = segments_of(net, steps, options)
     starts: list[State] = [net.initial_state(x.shape[1])]
     random: list[Randomness] = []
     outs: list[Tensor] = []
@@ -97,15 +83,23 @@ def train_step(
                 outs.append(out.sum(0))
             starts.append(state)
     del out, state, starts[-1]  # nothing comes after the last segment
-    kept = kept_steps(spikes(), parts, layers, p, per, last)
-    weight = steps / sum(map(len, kept)) if loss == "rescaled" else 1.0
+    kept = kept_steps(spikes(), parts, len(net.neurons()), options)
+    weight = steps / sum(map(len, kept)) if options.loss == "rescaled" else 1.0
     gradient: list[Tensor | None] = []
     for i in reversed(range(len(parts))):
-        run = partial(_run_kept, net, x, parts[i], kept[i], skipped)
+        run = partial(_run_kept, net, x, parts[i], kept[i], options.skipped)
         with random[i].again(), second_pass(net):
-            _, gradient = backward_through(run, starts.pop(), lambda out: weight * criterion(out), gradient)
+            _, gradient = backward_through(run, starts.pop(), lambda out: weight * loss(out), gradient)
     update()
     return torch.stack(outs).sum(0)
+
+
+def segments_of(net: Network, steps: int, options: Options) -> list[tuple[int, int]]:
+    """The half-open ranges of time steps that a sequence is cut into; UserError where p is over their bound."""
+    layers = len(net.neurons())
+    parts = edges(steps, options.segments or affordable(steps, layers, options.p, net.graph_to_state))
+    _check_bound(parts, layers, options.p)
+    return parts
 
 
 def _run_kept(
@@ -141,16 +135,15 @@ def activity(net: Network) -> Iterator[Callable[[], Tensor]]:
             hook.remove()
 
 
-def kept_steps(
-    spikes: Tensor, parts: list[tuple[int, int]], layers: int, p: float, per: str = "segment", last: str = "skippable"
-) -> list[list[int]]:
+def kept_steps(spikes: Tensor, parts: list[tuple[int, int]], layers: int, options: Options) -> list[list[int]]:
     """Time steps that every segment keeps, ascending. ``spikes`` [T]; on device 'meta', which has no values, the first ones."""
+    p = options.p
     counts = [math.ceil((1 - p / 100) * (end - begin)) for begin, end in parts]
     if spikes.device.type == "meta":
         return [list(range(begin, begin + count)) for (begin, _), count in zip(parts, counts, strict=True)]
-    always = {end - 1 for _, end in parts} if last == "kept" else set()
+    always = {end - 1 for _, end in parts} if options.last == "kept" else set()
     ranked = sorted(range(len(spikes)), key=lambda t: (t not in always, -float(spikes[t]), t))
-    if per == "sequence":
+    if options.per == "sequence":
         most = set(ranked[: math.ceil((1 - p / 100) * len(ranked))])
         counts = [max(layers, sum(t in most for t in range(*part))) for part in parts]
     by_segment = [[t for t in ranked if begin <= t < end] for begin, end in parts]
@@ -162,8 +155,8 @@ def _check_bound(parts: list[tuple[int, int]], layers: int, p: float) -> None:
     bound = 100 * (1 - layers / shortest)
     if p > 0 and p > bound:
         raise UserError(
-            f"skipper: p = {p:g} is over the bound {max(bound, 0):.4g} = 100 (1 - {layers} spiking layers / {shortest} steps of "
-            f"the shortest of {len(parts)} segments): lower p or take fewer segments"
+            f"skipper: p = {p:g} is over the bound {max(bound, 0):.4g} = 100 (1 - {layers} layers of neurons / {shortest} steps "
+            f"of the shortest of {len(parts)} segments): lower p or take fewer segments"
         )
 
 

@@ -9,16 +9,26 @@ same gradient, from fewer and larger operators, for K times the memory.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.networks.build import Network
-from bench.networks.modules import FeedbackLoop, holding_weights, map_state
-from bench.spec import YES, NetworkSpec, Support, UserError
+from bench.networks.modules import holding_weights, map_state
+from bench.options import Declared, whole
+from bench.spec import YES, Loop, NetworkSpec, Support, every_layer, no
 
 title = "SLTT"
-options: dict[str, object] = {"K": 1}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    K: int = whole(1, "time steps that run as one window", least=1)
+
+
 in_windows = False
 
 
@@ -26,30 +36,34 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network, K: int = 1) -> Network:
-    return in_space(net, K)
+def runs_on(backend: ModuleType, spec: NetworkSpec, options: Options) -> Support:
+    """Whether a window of K steps can be kept from carrying the gradient through time."""
+    if options.K == 1:
+        return YES
+    if any(isinstance(layer, Loop) for layer in every_layer(spec.layers)):
+        return no(f"K = {options.K}: a loop carries its gradient through time inside a window; use K = 1")
+    if not hasattr(backend.neurons(spec.neuron), "in_space"):
+        return no(f"K = {options.K}: these neurons carry the gradient through time; use K = 1, or a native backend")
+    return YES
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], K: int = 1) -> Tensor:
+def prepare(net: Network, options: Options) -> Network:
+    return in_space(net, options.K)
+
+
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
     with holding_weights(net):
-        total = in_windows_of(net, x, loss, K)
+        total = in_windows_of(net, x, loss, options.K)
     update()
     return total
 
 
 def in_space(net: Network, K: int) -> Network:
-    """Make sure that no gradient goes through time inside a window of K steps. UserError where it cannot be kept out."""
-    if K < 1:
-        raise UserError(f"K = {K} steps a window; use K >= 1")
-    if K == 1:
-        return net
-    if any(isinstance(module, FeedbackLoop) for module in net.modules()):
-        raise UserError(f"K = {K}: a loop carries its gradient through time inside a window; use K = 1")
-    for layer in net.neurons():
-        keep_in_space = getattr(layer.neurons, "in_space", None)
-        if keep_in_space is None:
-            raise UserError(f"K = {K}: these neurons carry the gradient through time; use K = 1, or a native backend")
-        keep_in_space()
+    """Make sure that no gradient goes through time inside a window of K steps, where it can (``runs_on``)."""
+    if K > 1:
+        for layer in net.neurons():
+            neurons: Any = layer.neurons
+            neurons.in_space()
     return net
 
 

@@ -9,16 +9,27 @@ dropout) the gradient is k/T of SLTT's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bench.networks.build import Network
 from bench.networks.modules import holding_weights, map_state
+from bench.options import Declared, whole
 from bench.spec import YES, NetworkSpec, Support, UserError
 
 title = "SLTT-k"
-options: dict[str, object] = {"k": 2}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    k: int = whole(2, "time steps that are drawn", least=1)
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        _check(self.k, T)
+
+
 in_windows = False
 
 
@@ -26,14 +37,18 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network, k: int = 2) -> Network:
+def _check(k: int, steps: int) -> None:
+    if not 1 <= k <= steps:
+        raise UserError(f"sltt-k: k = {k} of T = {steps} steps; use 1 <= k <= T")
+
+
+def prepare(net: Network, options: Options) -> Network:
     return net
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], k: int = 2) -> Tensor:
-    steps = x.shape[0]
-    if not 1 <= k <= steps:
-        raise UserError(f"sltt-k: k = {k} of T = {steps} steps; use 1 <= k <= T")
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+    steps, k = x.shape[0], options.k
+    _check(k, steps)
     drawn = set(torch.randperm(steps)[:k].tolist())
     state = net.initial_state(x.shape[1])
     total = x.new_zeros(())

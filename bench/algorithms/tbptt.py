@@ -9,16 +9,32 @@ Memory: the graph of K steps.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bench.networks.build import Network
 from bench.networks.modules import map_state
-from bench.spec import YES, NetworkSpec, Support, UserError, choose
+from bench.options import Declared, one_of, whole, within
+from bench.spec import YES, NetworkSpec, Support
 
 title = "truncated BPTT"
-options: dict[str, object] = {"K": 2, "update": "end"}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    K: int = whole(2, "time steps of a window", least=1)
+    update: str = one_of("end", ("end", "window"), "when weights change: after the sequence, or after every window")
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        within(self.K, T, "tbptt")
+
+    @property
+    def updates_once(self) -> bool:
+        return self.update == "end"
+
+
 in_windows = True
 
 
@@ -26,27 +42,23 @@ def supports(spec: NetworkSpec) -> Support:
     return YES
 
 
-def prepare(net: Network, K: int = 2, update: str = "end") -> Network:
-    choose("update", update, ("end", "window"))
+def prepare(net: Network, options: Options) -> Network:
     return net
 
 
-def train_step(
-    net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], apply: Callable[[], None], K: int = 2, update: str = "end"
-) -> Tensor:
-    if not 1 <= K <= x.shape[0]:
-        raise UserError(f"tbptt: K = {K} of T = {x.shape[0]} steps; use 1 <= K <= T")
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+    within(options.K, x.shape[0], "tbptt")
     state, steps_left = net.initial_state(x.shape[1]), x.shape[0]
     total: Tensor | None = None
-    for window in x.split(K):
+    for window in x.split(options.K):
         steps_left -= window.shape[0]
         outs, state = net.window(window, state) if steps_left else (net.last_window(window, state), None)
         loss(outs).backward()
         state = map_state(torch.Tensor.detach, state)
         total = outs.detach().sum(0) if total is None else total + outs.detach().sum(0)
-        if update == "window":
-            apply()
+        if options.update == "window":
+            update()
     assert total is not None, "a sequence of no steps"
-    if update == "end":
-        apply()
+    if options.update == "end":
+        update()
     return total

@@ -34,7 +34,7 @@ class _TracedConv(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None, None, None]:
-        trace, weight = ctx.saved_tensors
+        trace, weight = (tensor.to(g.dtype) for tensor in ctx.saved_tensors)  # under autocast g is of another type
         wanted = [ctx.needs_input_grad[0], True, ctx.bias_sizes is not None]
         stride, padding = [ctx.stride] * 2, [ctx.padding] * 2
         g_x, g_w, g_b = torch.ops.aten.convolution_backward(
@@ -53,7 +53,7 @@ class _TracedDense(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
-        trace, weight = ctx.saved_tensors
+        trace, weight = (tensor.to(g.dtype) for tensor in ctx.saved_tensors)
         g_x = g @ weight if ctx.needs_input_grad[0] else None
         return g_x, g.t() @ trace, g.sum(0) if ctx.bias else None, None
 

@@ -17,16 +17,34 @@ K = T is local training; one block is truncated BPTT. Memory: the graph of K ste
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 from torch import Tensor
 
 from bench.algorithms import blocks
 from bench.networks.build import Network
-from bench.spec import NetworkSpec, Support, UserError, choose
+from bench.options import Declared, one_of, whole, within
+from bench.spec import NetworkSpec, Support
 
 title = "TTL-BPTT"
-options: dict[str, object] = {"K": 2, "b": 1, "classifier": "pooled", "update": "window"}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    K: int = whole(2, "time steps of a window", least=1)
+    b: int = blocks.size_of_blocks()
+    classifier: str = blocks.auxiliary_classifier()
+    update: str = one_of("window", ("block", "window", "end"), "when weights change: after every block, every window, or once")
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        within(self.K, T, "ttl-bptt")
+
+    @property
+    def updates_once(self) -> bool:
+        return self.update == "end"
+
+
 in_windows = True
 
 
@@ -34,21 +52,10 @@ def supports(spec: NetworkSpec) -> Support:
     return blocks.supports(spec)
 
 
-def prepare(net: Network, K: int = 2, b: int = 1, classifier: str = "pooled", update: str = "window") -> Network:
-    choose("update", update, ("block", "window", "end"))
-    return blocks.prepare(net, b, classifier)
+def prepare(net: Network, options: Options) -> Network:
+    return blocks.prepare(net, options.b, options.classifier)
 
 
-def train_step(
-    net: Network,
-    x: Tensor,
-    loss: Callable[[Tensor], Tensor],
-    apply: Callable[[], None],
-    K: int = 2,
-    b: int = 1,
-    classifier: str = "pooled",
-    update: str = "window",
-) -> Tensor:
-    if not 1 <= K <= x.shape[0]:
-        raise UserError(f"ttl-bptt: K = {K} of T = {x.shape[0]} steps; use 1 <= K <= T")
-    return blocks.train(cast(blocks.BlockNetwork, net), x, loss, apply, K, update)
+def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+    within(options.K, x.shape[0], "ttl-bptt")
+    return blocks.train(cast(blocks.BlockNetwork, net), x, loss, update, options.K, options.update)

@@ -6,15 +6,24 @@ A backend is a module with
     layerwise   whether a window of time steps runs layer by layer (True) or step by step (False)
     version()   of the framework
     kernel()    the kernel that runs on this machine, named in every record
-    neurons(spec) -> module (x[K, B, ...], v | None) -> (s[K, B, ...], v)
+    has(neuron) -> Support      whether it has just these neurons, surrogate and all; it never takes others in their place
+    neurons(neuron) -> module (x[K, B, ...], v | None) -> (s[K, B, ...], v)
     usable() -> Support         if it needs more than its framework
     arranged(net) -> net        if it runs a network in a way of its own
 
 A module of what a framework ships, network and training in one, has in place of ``neurons``
 
-    options     what can be set, with defaults
+    Options     what can be set, as an algorithm's
     ships(spec, algorithm) -> Support
-    shipped(spec, algorithm, device, **options) -> (network, train_step)
+    shipped(spec, algorithm, device, options) -> (network, train_step)
+
+Every network, built or shipped, offers
+
+    outputs(x[T, B, ...]) -> [T, B, C]      of a sequence from the zero state, in training and in evaluation mode
+    neurons() -> [module]       the layers of neurons, in order; the first output of each is spikes
+    spiking() -> [module]       the modules whose first output is binary, up to a constant factor: some may not run in evaluation
+    carried(output) -> tensors that go on to the next step
+    reset_parameters(seed)      the initial weights
 """
 
 from __future__ import annotations
@@ -24,7 +33,7 @@ import importlib.metadata
 import importlib.util
 from types import ModuleType
 
-from bench.spec import YES, Support, UserError, choose, no
+from bench.spec import YES, NetworkSpec, Spike, Support, UserError, choose, every_layer, no
 
 _MODULES = {
     "native": ("bench.backends.native", "torch"),
@@ -70,6 +79,13 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(module_name(name))
     except ImportError as error:
         raise UserError(f"backend {name}: {framework(name)} is installed but cannot be imported: {error}") from error
+
+
+def supports(module: ModuleType, spec: NetworkSpec) -> Support:
+    """Whether a loaded backend has all neurons of a network."""
+    neurons = dict.fromkeys(layer.neuron for layer in every_layer(spec.layers) if isinstance(layer, Spike))
+    answers: list[Support] = [module.has(neuron) for neuron in neurons]
+    return next((answer for answer in answers if not answer), YES)
 
 
 def version(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from bench.kernels.lif import lif, lif_in_space
-from bench.spec import NeuronSpec
+from bench.spec import YES, NeuronSpec, Support
 
 name = "native"
 layerwise = True
@@ -29,6 +29,10 @@ class NativeLIF(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
         return self.run(x, v, self.spec)
+
+
+def has(spec: NeuronSpec) -> Support:
+    return YES
 
 
 def neurons(spec: NeuronSpec) -> nn.Module:

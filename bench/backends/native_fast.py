@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.backends.native import has
 from bench.kernels import compiled, fused, meta_layout
 from bench.networks import modules as m
 from bench.networks.arranged import channels_innermost, pools_lightened, weights_standardised_at_once
@@ -17,7 +18,7 @@ from bench.networks.build import Network
 from bench.networks.folded import scales_folded
 from bench.spec import YES, NeuronSpec, Support, UserError
 
-__all__ = ["FusedLIF", "arranged", "kernel", "layerwise", "meta_layout", "name", "neurons", "usable"]
+__all__ = ["FusedLIF", "arranged", "has", "kernel", "layerwise", "meta_layout", "name", "neurons", "usable"]
 
 name = "native-fast"
 layerwise = True

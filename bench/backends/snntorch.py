@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.kernels.surrogate import fire
-from bench.spec import NeuronSpec
+from bench.spec import YES, NeuronSpec, Support
 
 name = "snntorch"
 layerwise = False
@@ -41,6 +41,10 @@ class LeakyLIF(nn.Module):
         gate = s.detach() if self.spec.detach_reset else s
         after = u - self.spec.threshold * gate if self.spec.reset == "soft" else u * (1 - gate)
         return s.unsqueeze(0), after
+
+
+def has(spec: NeuronSpec) -> Support:
+    return YES
 
 
 def neurons(spec: NeuronSpec) -> nn.Module:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import snntorch
@@ -30,8 +31,9 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from bench.backends.twin import draw_weights, fan_in
+from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.kernels.surrogate import derivative_
+from bench.options import Declared, one_of, whole, within
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -46,7 +48,6 @@ from bench.spec import (
     Spike,
     Support,
     Surrogate,
-    UserError,
     no,
 )
 
@@ -56,7 +57,19 @@ with warnings.catch_warnings():
 
 name = "snntorch-shipped"
 layerwise = False
-options: dict[str, object] = {"K": 1}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    K: int = whole(2, "time steps of a window, after each of which the weights change", least=1)  # snnTorch's own default is 1
+    init: str = one_of("native", INITS, "whose initial weights it starts from")
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        within(self.K, T, name)
+
+    @property
+    def updates_once(self) -> bool:
+        return False
 
 
 def kernel() -> str:
@@ -71,8 +84,14 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
             return no(f"snnTorch's TBPTT sees the neurons of a chain of layers alone: it has no {type(part).__name__}")
         if isinstance(part, Conv) and part.standardised:
             return no("snnTorch has no convolution with standardised weights")
-        if isinstance(part, Spike) and not part.neuron.detach_reset:
-            return no("snnTorch's reset is always detached; this network's neurons pass the gradient through it")
+        if isinstance(part, Spike) and not (able := has(part.neuron)):
+            return able
+    return YES
+
+
+def has(spec: NeuronSpec) -> Support:
+    if not spec.detach_reset:
+        return no("snnTorch's reset is always detached; this network's neurons pass the gradient through it")
     return YES
 
 
@@ -100,7 +119,7 @@ class Times(nn.Module):
 class Shipped(nn.Sequential):
     """snnTorch's network of one NetworkSpec; a call is one time step and gives (spikes, potentials) of the readout."""
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: NetworkSpec, init: str = "native") -> None:
         layers: list[nn.Module] = [Frames()]
         inputs, channels = fan_in(spec), spec.input[0]
         for part in spec.layers:
@@ -125,13 +144,20 @@ class Shipped(nn.Sequential):
                 case _:
                     raise TypeError(f"no snnTorch layer for {part}")
         super().__init__(*layers, _readout())
-        self.spec = spec
+        self.spec, self.init = spec, init
 
     def rewind(self) -> None:
         """The next call is given the first time step."""
         for module in self:
             if isinstance(module, Frames):
                 module.t = 0
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """x [T, B, ...] from the zero state -> the readout's potentials [T, B, C]."""
+        for layer in self.leaky():
+            layer.reset_mem()
+        self.rewind()
+        return torch.stack([self(x)[1] for _ in x])
 
     def leaky(self) -> list[Any]:
         return [module for module in self if isinstance(module, snntorch.Leaky)]
@@ -146,17 +172,19 @@ class Shipped(nn.Sequential):
         return (module.mem for module in self.leaky())
 
     def reset_parameters(self, seed: int) -> None:
-        draw_weights(self, self.spec, seed)
+        draw_weights(self, self.spec, seed, self.init)
+
+
+_RESET = {"soft": "subtract", "hard": "zero"}
 
 
 def _leaky(spec: NeuronSpec) -> nn.Module:
-    reset = "subtract" if spec.reset == "soft" else "zero"
     with torch.device("cpu"):  # its constructor reads values, which device 'meta' has none of
         leaky: nn.Module = snntorch.Leaky(
             beta=spec.decay,
             threshold=spec.threshold,
             spike_grad=_surrogate(spec.surrogate),
-            reset_mechanism=reset,
+            reset_mechanism=_RESET[spec.reset],
             init_hidden=True,
         )
     return leaky
@@ -174,7 +202,7 @@ def _surrogate(spec: Surrogate) -> Callable[[Tensor], Tensor]:
         own: Callable[[Tensor], Tensor] = surrogate.sigmoid(spec.alpha)
     else:
         own = surrogate.custom_surrogate(lambda x, grad, spikes: derivative_(x.clone(), spec).mul_(grad))
-    return own
+    return lambda x: own(x).to(x.dtype)  # its spikes are float32 whatever the potentials are
 
 
 class _Criterion:
@@ -202,19 +230,20 @@ class _Update:
         """Gradients are cleared by the update itself."""
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, K: int = 1) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has. The weights change every K steps."""
     with torch.device(device):
-        net = Shipped(spec).to(device)
+        net = Shipped(spec, options.init).to(device)
 
-    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-        if not 1 <= K <= len(x):
-            raise UserError(f"{name}: K = {K} of T = {len(x)} steps; use 1 <= K <= T")
+    def train_step(
+        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
+    ) -> Tensor:
+        within(options.K, len(x), name)
         snntorch.SpikingNeuron.instances = net.leaky()
         net.rewind()
         criterion = _Criterion(loss)
         batches = [(x, x.new_zeros(x.shape[1]))]  # the target is in the loss
-        TBPTT(net, batches, _Update(update), criterion, num_steps=len(x), time_var=False, device=x.device, K=K)
+        TBPTT(net, batches, _Update(update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K)
         if criterion.total is None:
             raise ValueError("a sequence of no time steps has no gradient")
         return criterion.total

@@ -1,6 +1,7 @@
 """SpikingJelly's LIFNode, or IFNode where nothing leaks, in single-step mode, its membrane potential lifted out of the module.
 
-Its defaults (input divided by tau, hard reset) are replaced by explicit settings. The decay is told as tau = 1/(1 - decay).
+Its defaults (input divided by tau, hard reset) are replaced by explicit settings. The decay is told as tau = 1/(1 - decay), which
+must be more than 1.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
-from bench.spec import NeuronSpec
+from bench.spec import YES, NeuronSpec, Support, Surrogate, UserError, no
 
 name = "spikingjelly"
 layerwise = False
@@ -21,18 +22,55 @@ def kernel() -> str:
     return "sj_lif, single-step"
 
 
-def node(spec: NeuronSpec, step_mode: Literal["s", "m"]) -> neuron.BaseNode:
-    smooth = surrogate.Sigmoid if spec.surrogate.kind == "sigmoid" else surrogate.PiecewiseQuadratic
-    settings: dict[str, Any] = {
-        "v_threshold": spec.threshold,
-        "v_reset": None if spec.reset == "soft" else 0.0,
-        "surrogate_function": smooth(spec.surrogate.alpha),
+# Those of its surrogates that are kernels/surrogate.py's, in formula and steepness.
+_SMOOTH = {
+    "sigmoid": surrogate.Sigmoid,
+    "triangle": surrogate.PiecewiseQuadratic,
+    "rectangle": surrogate.Rect,
+    "arctangent": surrogate.ATan,
+}
+_RESET = {"soft": None, "hard": 0.0}
+
+
+def has(spec: NeuronSpec) -> Support:
+    if spec.surrogate.kind not in _SMOOTH:
+        return no(
+            "SpikingJelly has no surrogate 1 / (1 + alpha |x|)^2 (fast sigmoid): its SoftSign is alpha / 2 of it, its SuperSpike "
+            "alpha / (1 + |x|)^2; use backend native or snntorch"
+        )
+    if spec.decay < 1 and not _tau(spec) > 1:
+        return no(
+            f"SpikingJelly's LIFNode wants tau = 1 / (1 - decay) > 1, so no decay = {spec.decay}; use backend native or snntorch"
+        )
+    return YES
+
+
+def _tau(spec: NeuronSpec) -> float:
+    return 1 / (1 - spec.decay)
+
+
+def smooth(spec: Surrogate) -> surrogate.SurrogateFunctionBase:
+    return _SMOOTH[spec.kind](float(spec.alpha))
+
+
+def settings(spec: NeuronSpec) -> dict[str, Any]:
+    """The arguments of SpikingJelly's neurons, leak and all; UserError if it has none such."""
+    able = has(spec)
+    if not able:
+        raise UserError(f"SpikingJelly's neurons: {able.reason}")
+    leak = {} if spec.decay == 1 else {"tau": _tau(spec), "decay_input": False}
+    return {
+        "v_threshold": float(spec.threshold),
+        "v_reset": _RESET[spec.reset],
+        "surrogate_function": smooth(spec.surrogate),
         "detach_reset": spec.detach_reset,
-        "step_mode": step_mode,
+        **leak,
     }
-    if spec.decay == 1:
-        return neuron.IFNode(**settings)
-    return neuron.LIFNode(tau=1 / (1 - spec.decay), decay_input=False, **settings)
+
+
+def node(spec: NeuronSpec, step_mode: Literal["s", "m"]) -> neuron.BaseNode:
+    kind = neuron.IFNode if spec.decay == 1 else neuron.LIFNode
+    return kind(**settings(spec), step_mode=step_mode)
 
 
 class SingleStepLIF(nn.Module):

@@ -25,14 +25,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from spikingjelly.activation_based import base, functional, layer, neuron
 from spikingjelly.activation_based.memopt import BitSpikeCompressor, checkpoint_module
 from torch import Tensor, nn
 
-from bench.backends.spikingjelly import node
-from bench.backends.twin import draw_weights, fan_in
+from bench.backends.spikingjelly import has, node
+from bench.backends.twin import INITS, draw_weights, fan_in
+from bench.options import Declared, checked, one_of
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -45,15 +47,33 @@ from bench.spec import (
     NetworkSpec,
     Residual,
     Scale,
+    ShortcutOf,
     Spike,
     Support,
     UserError,
+    every_layer,
     no,
 )
 
+__all__ = ["Options", "has", "kernel", "layerwise", "name", "shipped", "ships"]
+
 name = "spikingjelly-memopt"
 layerwise = True
-options: dict[str, object] = {"level": 1}
+
+
+def _check_level(name: str, value: Any) -> None:
+    if type(value) is int and value in (2, 3, 4):
+        raise UserError(
+            f"level = {value} needs CUDA: it searches by measuring a GPU's peak memory for one batch; use level 0 or 1"
+        )
+    if type(value) is not int or value not in (0, 1):
+        raise UserError(f"level = {value!r}; use 0 (nothing) or 1 (checkpoints and spikes as bits)")
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    level: int = checked(1, "0 or 1", "how much memory is saved", _check_level)
+    init: str = one_of("native", INITS, "whose initial weights it starts from")
 
 
 def kernel() -> str:
@@ -63,17 +83,12 @@ def kernel() -> str:
 def ships(spec: NetworkSpec, algorithm: str) -> Support:
     if algorithm != "bptt":
         return no(f"SpikingJelly's memory optimiser keeps BPTT's gradient: it has no {algorithm}")
-    for part in _flat(spec.layers):
+    for part in every_layer(spec.layers):
         if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten, Residual)):
             return no(f"no SpikingJelly layer in multi-step mode stands for {type(part).__name__}")
+        if isinstance(part, Spike) and not (able := has(part.neuron)):
+            return able
     return YES
-
-
-def _flat(layers: Sequence[Layer]) -> Iterator[Layer]:
-    for part in layers:
-        yield part
-        if isinstance(part, Residual):
-            yield from _flat((*part.pre, *part.body, *part.shortcut))
 
 
 class Arriving(nn.Identity):
@@ -94,15 +109,16 @@ class Unit(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """a = pre(x);  y = body(a) + (shortcut(a) if there is one, else x)."""
+    """a = pre(x);  y = body(a) + shortcut(x or a), the identity where it has no layers."""
 
-    def __init__(self, pre: nn.Module, body: nn.Module, shortcut: nn.Module | None) -> None:
+    def __init__(self, pre: nn.Module, body: nn.Module, shortcut: nn.Module, shortcut_of: ShortcutOf) -> None:
         super().__init__()
         self.pre, self.body, self.shortcut = pre, body, shortcut
+        self.shortcut_of = shortcut_of
 
     def forward(self, x: Tensor) -> Tensor:
         a = self.pre(x)
-        y: Tensor = self.body(a) + (x if self.shortcut is None else self.shortcut(a))
+        y: Tensor = self.body(a) + self.shortcut(a if self.shortcut_of == "activated" else x)
         return y
 
 
@@ -118,9 +134,9 @@ class Times(nn.Module):
 class Shipped(nn.Module):
     """SpikingJelly's network of one NetworkSpec: ``forward(x[T, B, ...]) -> [T, B, C]``; state lives in its nodes."""
 
-    def __init__(self, spec: NetworkSpec, level: int) -> None:
+    def __init__(self, spec: NetworkSpec, level: int, init: str = "native") -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.init = spec, init
         inputs = fan_in(spec)
         units: list[nn.Module] = []
         channels, spikes = spec.input[0], False
@@ -135,6 +151,12 @@ class Shipped(nn.Module):
         out: Tensor = self.units(x)
         return out
 
+    def outputs(self, x: Tensor) -> Tensor:
+        """x [T, B, ...] from the zero state -> [T, B, C]."""
+        functional.reset_net(self)
+        out: Tensor = self(x)
+        return out
+
     def neurons(self) -> list[nn.Module]:
         return [module for module in self.modules() if isinstance(module, neuron.BaseNode)]
 
@@ -145,7 +167,7 @@ class Shipped(nn.Module):
         return (value for value in base.memories(self) if isinstance(value, Tensor))
 
     def reset_parameters(self, seed: int) -> None:
-        draw_weights(self, self.spec, seed)
+        draw_weights(self, self.spec, seed, self.init)
 
 
 @dataclass(frozen=True)
@@ -194,11 +216,11 @@ def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module,
             return kind(next(inputs), out, kernel, stride, padding, bias=bias, step_mode="m"), out
         case Dense(out, bias):
             return layer.Linear(next(inputs), out, bias=bias, step_mode="m"), out
-        case Residual(pre, body, shortcut):
+        case Residual(pre, body, shortcut, shortcut_of):
             first, inner = _chain(_parts(pre), channels, inputs)
             main, out = _chain(_parts(body), inner, inputs)
-            side, _ = _chain(_parts(shortcut), inner, inputs)
-            return ResidualBlock(nn.Sequential(*first), nn.Sequential(*main), nn.Sequential(*side) if side else None), out
+            side, _ = _chain(_parts(shortcut), inner if shortcut_of == "activated" else channels, inputs)
+            return ResidualBlock(nn.Sequential(*first), nn.Sequential(*main), nn.Sequential(*side), shortcut_of), out
         case BatchNorm():
             module = layer.BatchNorm2d(channels, step_mode="m")
         case Spike(spec):
@@ -218,20 +240,15 @@ def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module,
     return module, channels
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, level: int = 1) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has."""
-    if level in (2, 3, 4):
-        raise UserError(
-            f"{name}: level = {level} needs CUDA: it searches by measuring a GPU's peak memory for one batch; use level 0 or 1"
-        )
-    if level not in (0, 1):
-        raise UserError(f"{name}: level = {level!r}; use 0 (nothing) or 1 (checkpoints and spikes as bits)")
     with torch.device(device):
-        net = Shipped(spec, level)
+        net = Shipped(spec, options.level, options.init)
 
-    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
-        functional.reset_net(net)
-        outs: Tensor = net(x)
+    def train_step(
+        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
+    ) -> Tensor:
+        outs = net.outputs(x)
         loss(outs).backward()
         update()
         return outs.detach().sum(0)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.backends.spikingjelly import node
+from bench.backends.spikingjelly import has, node
 from bench.spec import NeuronSpec
+
+__all__ = ["has", "kernel", "layerwise", "name", "neurons"]
 
 name = "spikingjelly-multistep"
 layerwise = True

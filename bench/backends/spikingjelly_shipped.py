@@ -8,14 +8,17 @@ can be expressed so; residual and feedback networks cannot.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from spikingjelly.activation_based import base, functional, layer, neuron, surrogate
+from spikingjelly.activation_based import base, functional, layer, neuron
 from spikingjelly.activation_based.learning.online_learning import ottt_online_training
 from torch import Tensor, nn
 
-from bench.backends.twin import fan_in
+from bench.backends import spikingjelly
+from bench.backends.twin import INITS, draw_weights, fan_in
+from bench.options import Declared, one_of
 from bench.spec import (
     YES,
     AdaptiveAvgPool,
@@ -34,8 +37,12 @@ from bench.spec import (
 
 name = "spikingjelly-shipped"
 layerwise = False
-options: dict[str, object] = {}
 _NODES = {"ottt-a": neuron.OTTTLIFNode, "ottt-o": neuron.OTTTLIFNode, "sltt": neuron.SLTTLIFNode}
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    init: str = one_of("native", INITS, "whose initial weights it starts from")
 
 
 def kernel() -> str:
@@ -48,17 +55,23 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
     for part in spec.layers:
         if not isinstance(part, (Conv, Dense, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten)):
             return no(f"SpikingJelly's OTTTSequential is a chain of layers: it has no {type(part).__name__}")
-        if isinstance(part, Spike) and part.neuron.decay == 1:
-            return no("SpikingJelly's OTTT and SLTT nodes leak: decay = 1 has no tau")
+        if isinstance(part, Spike) and not (able := has(part.neuron)):
+            return able
     return YES
+
+
+def has(spec: NeuronSpec) -> Support:
+    if spec.decay == 1:
+        return no("SpikingJelly's OTTT and SLTT nodes leak: decay = 1 has no tau")
+    return spikingjelly.has(spec)
 
 
 class Shipped(nn.Module):
     """SpikingJelly's network of one NetworkSpec; ``forward`` is one time step, state lives in its nodes."""
 
-    def __init__(self, spec: NetworkSpec, algorithm: str) -> None:
+    def __init__(self, spec: NetworkSpec, algorithm: str, init: str = "native") -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.init = spec, init
         layers: list[nn.Module] = []
         inputs = fan_in(spec)
         for part in spec.layers:
@@ -67,6 +80,11 @@ class Shipped(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.layers(x)
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """x [T, B, ...] from the zero state -> [T, B, C]; in evaluation mode, where nodes pass on spikes without traces."""
+        functional.reset_net(self)
+        return torch.stack([self(x_t) for x_t in x])
 
     def neurons(self) -> list[nn.Module]:
         return [module for module in self.modules() if isinstance(module, neuron.LIFNode)]
@@ -80,15 +98,7 @@ class Shipped(nn.Module):
                 yield from (value for value in module.memories() if isinstance(value, Tensor))
 
     def reset_parameters(self, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                if isinstance(module, nn.Conv2d):
-                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-                else:
-                    nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        draw_weights(self, self.spec, seed, self.init)
 
 
 class _Times(nn.Module):
@@ -100,19 +110,6 @@ class _Times(nn.Module):
         return x * self.factor
 
 
-def _node(spec: NeuronSpec, algorithm: str) -> nn.Module:
-    smooth = surrogate.Sigmoid if spec.surrogate.kind == "sigmoid" else surrogate.PiecewiseQuadratic
-    node: nn.Module = _NODES[algorithm](
-        tau=1 / (1 - spec.decay),
-        decay_input=False,
-        v_threshold=spec.threshold,
-        v_reset=None if spec.reset == "soft" else 0.0,
-        surrogate_function=smooth(spec.surrogate.alpha),
-        detach_reset=spec.detach_reset,
-    )
-    return node
-
-
 def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module]:
     match part:
         case Conv(out, kernel, stride, padding, bias, standardised):
@@ -121,7 +118,7 @@ def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module
         case Dense(out, bias):
             return [layer.Linear(next(inputs), out, bias=bias)]
         case Spike(spec, dropout):
-            return [_node(spec, algorithm), *([layer.Dropout(dropout)] if dropout else [])]
+            return [_NODES[algorithm](**spikingjelly.settings(spec)), *([layer.Dropout(dropout)] if dropout else [])]
         case Scale(factor):
             return [_Times(factor)]
         case AvgPool(kernel, stride, padding):
@@ -143,12 +140,14 @@ class _Update:
         """Gradients are cleared by the update itself."""
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
     """The network and its training step, with the signature that every algorithm has."""
     with torch.device(device):
-        net = Shipped(spec, algorithm)
+        net = Shipped(spec, algorithm, options.init)
 
-    def train_step(net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None]) -> Tensor:
+    def train_step(
+        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
+    ) -> Tensor:
         functional.reset_net(net)
         batch_first = x.transpose(0, 1)
         targets = torch.zeros(batch_first.shape[:2], dtype=torch.long, device=x.device)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench import datasets, networks
 from bench.datasets.sequences import Sequences, generator
+from bench.options import of_probe
 from bench.spec import Case, UserError
 
 
@@ -27,7 +28,8 @@ class RealData:
     def samples(self) -> datasets.Samples:
         """All of the data set, or the class-balanced part of it that the case names."""
         whole = datasets.load(self.case.dataset, self.root, cache=self.cache)
-        train, test = self.case.settings.get("train_images"), self.case.settings.get("test_images")
+        part = of_probe(self.case)
+        train, test = part.train_images, part.test_images
         if train is None and test is None:
             return whole
         return datasets.subset(whole, train, test, "subset", self.case.dataset)

@@ -8,7 +8,7 @@
 |---|---|
 | memory_against_T.py | how does memory grow with the number of time steps? |
 | memory_against_batch.py | ... and with the batch size? |
-| longest_sequence.py | how long may a sequence be in a given memory? |
+| longest_sequence.py | how long may a sequence be on a card of a given memory? |
 | peak_breakdown.py | what is the peak made of? |
 | step_macs.py | how many multiply-accumulates does a training step take, and for what? |
 | step_time.py | how long does a step take, against native BPTT in the same run? |

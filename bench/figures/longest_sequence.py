@@ -1,4 +1,4 @@
-"""The longest sequence that trains in a given memory, one panel a network."""
+"""The longest sequence that trains on a card of a given memory, one panel a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.spec import Record
 
 name = "longest_sequence"
 _COLUMNS = 3
-_METRIC = re.compile(r"longest T in \d+ GiB")
+_METRIC = re.compile(r"longest T on a \d+ GiB card")
 
 
 def data(paper: Paper) -> dict[str, Any] | None:
@@ -32,7 +32,8 @@ def data(paper: Paper) -> dict[str, Any] | None:
     return {
         "title": "The longest sequence that trains",
         "subtitle": (
-            "Most time steps T of a training step whose live tensors fit into a given memory. Filled: T and T + 1 were counted. "
+            "Most time steps T that train on a card: live tensors may take its memory less "
+            f"{found[0].detail['headroom GiB']:g} GiB for CUDA's context and workspaces. Filled: T and T + 1 were counted. "
             "Hollow: by a formula fitted to counts at small T. A line begins where one step fits. "
             f"Batch {' and '.join(map(str, batches))}."
         ),
@@ -61,7 +62,7 @@ def render(data: dict[str, Any]) -> str:
             axes.set_xlim(budgets[0] / 1.15, budgets[-1] * 1.15)
             axes.set_ylim(min(steps) / 1.4, max(steps) * 3)
             axes.tick_params(labelbottom=True)
-            axes.set_xlabel("memory, GiB")
+            axes.set_xlabel("card's memory, GiB")
             axes.plot(*_columns(panel["reported"]), color=style.MUTED.light, lw=1.4, ls=(0, (1, 1.4)))
             for line, dash in zip(panel["lines"], _dashes(panel["lines"]), strict=True):
                 _line(axes, line, dash)
@@ -152,5 +153,5 @@ def _description(panels: list[dict[str, Any]]) -> str:
     said = []
     for panel in panels:
         ends = "; ".join(f"{line['title']} T = {line['points'][-1][1]:,}" for line in panel["lines"])
-        said.append(f"{panel['network']} in {panel['lines'][0]['points'][-1][0]} GiB: {ends}")
+        said.append(f"{panel['network']} on a {panel['lines'][0]['points'][-1][0]} GiB card: {ends}")
     return "Lines on logarithmic axes, one panel a network. " + ". ".join(said) + "."

@@ -1,4 +1,6 @@
-"""The longest sequence that trains in a given number of bytes, for any algorithm.
+"""The longest sequence whose live tensors fit in a given number of bytes, for any algorithm.
+
+How many bytes of a card are for live tensors, bench/overhead.py says.
 
 Where T is small every step of the search is counted; beyond COUNTED the formula of an algorithm is believed:
 
@@ -14,13 +16,12 @@ from functools import cache
 from math import ceil
 from typing import Any
 
-from bench.algorithms import replay, skipper
 from bench.algorithms.checkpointed import segments_of
 from bench.algorithms.segments import edges
 from bench.algorithms.skipper import affordable
 from bench.fit.peaks import Peaks, peaks_of, through
 from bench.probes.cost import Cost, batch_for, cost_of
-from bench.training_step import training_step
+from bench.training_step import recipe, training_step
 
 COUNTED = 128
 MOST = 10**6
@@ -33,48 +34,48 @@ def counted(network: str, algorithm: str, T: int, batch: int, options: Mapping[s
     return cost_of(step, *batch_for(step, T, batch, "meta"))
 
 
-def largest(need: Callable[[int], float], budget: float, most: int = MOST) -> int:
-    """The largest n in 1..most with need(n) <= budget; 0 where there is none.
+def largest(need: Callable[[int], float], limit: float, most: int = MOST) -> int:
+    """The largest n in 1..most with need(n) <= limit; 0 where there is none.
 
     ``need`` grows but for dips, as where a longer sequence may have more segments, and teeth, where it may have one more: n is
-    looked for in steps of a tenth until four times the budget are needed, from there on in steps of 1/400, and then exactly.
+    looked for in steps of a tenth until four times the limit are needed, from there on in steps of 1/400, and then exactly.
     """
 
     def last_that_fits(n: int, step: Callable[[int], int], stop: Callable[[int, float], bool]) -> tuple[int, int]:
         low, above = 0, n
         while n <= most and not stop(n, needed := need(n)):
-            if needed <= budget:
+            if needed <= limit:
                 low, above = n, n + step(n)
             n += step(n)
         return low, above
 
-    rough, _ = last_that_fits(1, lambda n: max(1, n // 10), lambda _, needed: needed > 4 * budget)
+    rough, _ = last_that_fits(1, lambda n: max(1, n // 10), lambda _, needed: needed > 4 * limit)
     if rough == 0:
         return 0
     low, above = last_that_fits(rough, lambda _: max(1, rough // 400), lambda n, _: n > 1.25 * rough + 1)
     high = min(above, most + 1)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if need(middle) <= budget else (low, middle)
+        low, high = (middle, high) if need(middle) <= limit else (low, middle)
     return low
 
 
-def longest(network: str, algorithm: str, batch: int, budget: float, options: Mapping[str, Any]) -> tuple[int, bool]:
-    """(the largest T that trains in ``budget`` bytes, whether it was counted); 0 where not even one step fits."""
-    T = largest(_remembered(network, algorithm, batch, tuple(sorted(options.items()))), budget)
+def longest(network: str, algorithm: str, batch: int, live: float, options: Mapping[str, Any]) -> tuple[int, bool]:
+    """(largest T whose training step has at most ``live`` live bytes, whether it was counted); 0 where not even one step fits."""
+    T = largest(_remembered(network, algorithm, batch, tuple(sorted(options.items()))), live)
     if T > COUNTED or algorithm not in EXACT:
         return T, False
     need = cache(lambda T: counted(network, algorithm, T, batch, options).memory.total)
-    while T > 0 and need(T) > budget:
+    while T > 0 and need(T) > live:
         T -= 1
-    while need(T + 1) <= budget:
+    while need(T + 1) <= live:
         T += 1
     return T, True
 
 
 @cache
 def _remembered(network: str, algorithm: str, batch: int, options: tuple[tuple[str, Any], ...]) -> Callable[[int], float]:
-    """The formula with its values, which searches for several budgets share."""
+    """The formula with its values, which searches for several numbers of bytes share."""
     return cache(formula(network, algorithm, batch, dict(options)))
 
 
@@ -85,21 +86,26 @@ def formula(network: str, algorithm: str, batch: int, options: Mapping[str, Any]
         case "bptt":
             return peaks.bptt
         case "checkpointed":
-            return lambda T: peaks.checkpointed(
-                [end - begin for begin, end in segments_of(T, graph_to_state=peaks.graph_to_state, **options)]
-            )
+            lengths = _rule("checkpointed", options)
+            return lambda T: peaks.checkpointed([end - begin for begin, end in segments_of(T, peaks.graph_to_state, lengths)])
         case "replay":
-            K = options.get("K", replay.options["K"])
+            K = _rule("replay", options).K
             return lambda T: peaks.replay(T, min(K, T))
         case "skipper":
             return _skipper(network, batch, peaks, options)
-    few = max(20, 3 * options.get("K", 1))  # the first window finds no state and the last leaves none: one more, at least
+    K = getattr(_rule(algorithm, options), "K", 1)
+    few = max(20, 3 * K)  # the first window finds no state and the last leaves none: one more, at least
     points = [(T, counted(network, algorithm, T, batch, options).memory.total) for T in (few, 2 * few)]
     return through(points)
 
 
+def _rule(algorithm: str, options: Mapping[str, Any]) -> Any:
+    """The algorithm's own options."""
+    return recipe(algorithm, "native", options).rule
+
+
 def _skipper(network: str, batch: int, peaks: Peaks, options: Mapping[str, Any]) -> Callable[[int], float]:
-    share, layers = 1 - options.get("p", skipper.options["p"]) / 100, peaks.layers
+    share, layers = 1 - _rule("skipper", options).p / 100, peaks.layers
     points = []
     for kept in (layers, 2 * layers) if layers >= 8 else (8, 16, 32):
         T = 3 * ceil(kept / share)

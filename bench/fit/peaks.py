@@ -103,7 +103,7 @@ def peaks_of(network: str, batch: int) -> Peaks:
     graph_bytes, state_bytes = graph_and_state(net)
     state = batch * state_bytes
     known: dict[str, Any] = {"input": frame, "state": state, "spikes": state / 32, "graph_to_state": graph_bytes / state_bytes}
-    known |= {"layers": len(net.spiking()), "steps_back": steps_back(net), "replays": bool(replay.supports(net.spec))}
+    known |= {"layers": len(net.neurons()), "steps_back": steps_back(net), "replays": bool(replay.supports(net.spec))}
     empty = Peaks(graph=NOTHING, middle=NOTHING, replayed=NOTHING, **known)
     graph = [(K, peak(K, "bptt") - K * frame) for K in SHORT]
     middle = [(K, peak(2 * K + 1, "checkpointed", lengths=[K, K, 1]) - (2 * K + 1) * frame - state) for K in SHORT]

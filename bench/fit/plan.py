@@ -1,4 +1,4 @@
-"""The cheapest exact training step that fits a number of bytes.
+"""The cheapest exact training step that fits a budget: a card's memory, of which a headroom is not for live tensors.
 
 Every schedule back-propagates through all T steps once; what it costs beyond BPTT is the number of steps that run forward twice:
 
@@ -6,7 +6,8 @@ Every schedule back-propagates through all T steps once; what it costs beyond BP
     segments             T - K[C-1]     as few as cover T, each as long as fits beside the states kept then
     one-bit replay       T - K          the longest window that fits
 
-The formula of peaks.py proposes, a count of the very step decides: a plan's ``peak`` is counted, and fits.
+The formula of peaks.py proposes, a count of the very step decides: a plan's ``peak`` is counted, and at most ``live``, what
+bench/overhead.py says that live tensors may take of the budget.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from bench.fit.longest import counted, largest
 from bench.fit.peaks import Peaks, peaks_of
+from bench.overhead import HEADROOM, usable
 from bench.probes.cost import Cost
 from bench.spec import UserError
 
@@ -39,22 +41,22 @@ class Plan:
     macs_ratio: float
 
 
-def schedules(peaks: Peaks, T: int, budget: float) -> Iterator[Schedule]:
+def schedules(peaks: Peaks, T: int, live: float) -> Iterator[Schedule]:
     """What fits by the formula, at most one of each kind, what recomputes nothing backwards first."""
-    if peaks.bptt(T) <= budget:
+    if peaks.bptt(T) <= live:
         yield Schedule("bptt", {}, 0)
-    lengths = segments_within(peaks, T, budget)
+    lengths = segments_within(peaks, T, live)
     if len(lengths) > 1:
         yield Schedule("checkpointed", {"lengths": lengths}, T - lengths[-1])
     if peaks.replays:
-        K = largest(lambda K: peaks.replay(T, K), budget, T)
+        K = largest(lambda K: peaks.replay(T, K), live, T)
         if K > 0:
             yield Schedule("replay", {"K": K}, T - K)
 
 
-def segments_within(peaks: Peaks, T: int, budget: float) -> list[int]:
+def segments_within(peaks: Peaks, T: int, live: float) -> list[int]:
     """The fewest segments that cover T steps, the last one (which runs once) as long as can be; [] where none do."""
-    free = budget - T * peaks.input
+    free = live - T * peaks.input
     earlier: list[int] = []
     while True:
         last = min(T, peaks.graph.longest(free - len(earlier) * peaks.state))
@@ -74,27 +76,32 @@ def segments_within(peaks: Peaks, T: int, budget: float) -> list[int]:
     return [*(length for length in lengths if length), last]
 
 
-def cheapest(network: str, T: int, batch: int, budget: int) -> Plan:
-    """The plan for a budget in bytes on the native backend: the fewest steps run twice; of equals, checkpointing.
+def cheapest(network: str, T: int, batch: int, budget: float, headroom: float = HEADROOM) -> Plan:
+    """The plan for a card of ``budget`` bytes, ``headroom`` of them not for live tensors, on the native backend.
 
-    UserError with the least that is needed where nothing fits.
+    The fewest steps run twice; of equals, checkpointing. UserError with the least that is needed where nothing fits.
     """
+    live = usable(budget, headroom)
     peaks = peaks_of(network, batch)
-    asked = float(budget)
+    asked = live
     while True:
         schedule = min(schedules(peaks, T, asked), key=lambda schedule: schedule.again, default=None)
         if schedule is None:
             raise UserError(
-                f"{network} with T = {T}, batch {batch} does not fit in {budget / 2**20:,.0f} MiB with exact gradients: about "
-                f"{least(peaks, T) / 2**20:,.0f} MiB are needed. Raise the budget, lower T or the batch, or take an "
-                "approximation (truncated BPTT, SLTT)"
+                f"{network} with T = {T}, batch {batch} does not fit with exact gradients: about {_mib(least(peaks, T))} of live "
+                f"tensors are needed, and a budget of {_mib(budget)} less {_mib(headroom)} of headroom leaves {_mib(live)}. "
+                "Raise the budget, lower the headroom, T or the batch, or take an approximation (truncated BPTT, SLTT)"
             )
         cost = counted(network, schedule.algorithm, T, batch, schedule.options)
-        if cost.memory.total <= budget:
+        if cost.memory.total <= live:
             first, second = (_products(counted(network, "bptt", steps, batch, {})) for steps in (1, 2))
             bptt = first + (T - 1) * (second - first)  # every step but the first takes the same
             return Plan(schedule, cost.memory.total, _products(cost) / bptt)
-        asked *= min(budget / cost.memory.total, 0.999)  # the formula was a little low: ask for less
+        asked *= min(live / cost.memory.total, 0.999)  # the formula was a little low: ask for less
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:,.0f} MiB"
 
 
 def _products(cost: Cost) -> int:

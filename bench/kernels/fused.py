@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.autograd.graph import increment_version
 
-from bench.spec import NeuronSpec, SurrogateKind
+from bench.spec import NeuronSpec, SurrogateKind, UserError
 
 KINDS = get_args(SurrogateKind)  # numbered as in cpu.cpp
 TYPES = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32}  # currents: potentials
@@ -93,7 +93,7 @@ def _settings(neuron: NeuronSpec, in_space: bool) -> tuple[float, float, int, bo
 
 def _require(dtype: torch.dtype) -> None:
     if dtype not in TYPES:
-        raise TypeError(f"{dtype}: the fused kernels run {', '.join(map(str, TYPES))}; convert, or use backend native")
+        raise UserError(f"{dtype}: the fused kernels run {', '.join(map(str, TYPES))}; convert, or use backend native")
 
 
 def _time_major(x: Tensor) -> Tensor:

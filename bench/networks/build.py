@@ -100,6 +100,10 @@ class Network(nn.Module):
         finally:
             self.body.forgets = False
 
+    def outputs(self, x: Tensor) -> Tensor:
+        """Of a sequence from the zero state: x [T, B, ...] -> [T, B, C]."""
+        return self.last_window(x, self.initial_state(x.shape[1]))
+
     def neurons(self) -> list[nn.Module]:
         """The layers of neurons, in order; their first output is spikes."""
         return [module for module in self.modules() if isinstance(module, m.Neurons)]
@@ -184,11 +188,14 @@ def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neur
             return m.Weightless(lambda x: x.flatten(1)), (prod(shape),), presynaptic
         case ReLU():
             return m.Rectified(), shape, "analog"
-        case Residual(pre, body, shortcut):
+        case Residual(pre, body, shortcut, shortcut_of):
             entry, inner, activated = _chain(pre, shape, presynaptic, backend)
             main, out, _ = _chain(body, inner, activated, backend)
-            side = _chain(shortcut, inner, activated, backend)[0] if shortcut else None
-            return m.ResidualBlock(entry, main, side), out, "analog"
+            read = (inner, activated) if shortcut_of == "activated" else (shape, presynaptic)
+            side, beside, _ = _chain(shortcut, *read, backend)
+            if beside != out:
+                raise ValueError(f"shortcut ends in shape {beside}, body in {out}")
+            return m.ResidualBlock(entry, main, side if shortcut else None, shortcut_of), out, "analog"
         case Loop(entry, body, feedback, upsample):
             first, inner, _ = _chain(entry, shape, presynaptic, backend)
             main, out, emitted = _chain(body, inner, "analog", backend)

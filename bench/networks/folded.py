@@ -21,8 +21,10 @@ def scales_folded(net: Network) -> Network:
                 for i, layer in enumerate(module.layers):
                     _fold(layer, [_reader(module, i + 1)])
             case m.ResidualBlock() if len(module.pre.layers):
-                branches = [branch for branch in (module.body, module.shortcut) if branch is not None]
-                _fold(module.pre.layers[-1], [_reader(branch, 0) for branch in branches])
+                readers = [_reader(module.body, 0)]
+                if module.shortcut_of == "activated":
+                    readers.append(None if module.shortcut is None else _reader(module.shortcut, 0))
+                _fold(module.pre.layers[-1], readers)
     return net
 
 

@@ -28,6 +28,7 @@ class Size:
 def sizes(net: Network) -> list[Size]:
     """Of the network's top-level layers, in order; counted on a copy without storage (device 'meta')."""
     body = copy.deepcopy(net.body, {id(tensor): tensor.to("meta") for tensor in (*net.parameters(), *net.buffers())})
+    body.eval()  # one sample has no statistics
     found = []
     x = torch.empty(1, 1, *net.spec.input, device="meta")
     for layer in body.layers:

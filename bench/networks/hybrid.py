@@ -3,7 +3,8 @@
 That Skipper (Singh et al. 2022) trained these is assumed: its abstract names no network. Convolutions are 3x3 without bias,
 pooling is 2x2 average, neurons are integrate-and-fire (no leak) with threshold 1 and soft reset; dropout 0.3 after convolutions
 and 0.5 after dense layers, one mask a sequence, but none where a pool follows. Here a spike reaches the next layer in its own
-time step; in that code one step later. The input is a train of Poisson spikes, a frame a step.
+time step, in that code one step later; the surrogate is a triangle of height 1, there of 0.3. The input is a train of Poisson
+spikes, a frame a step.
 """
 
 from __future__ import annotations

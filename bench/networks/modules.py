@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bench.spec import Conv, Dense, NeuronSpec
+from bench.spec import Conv, Dense, NeuronSpec, ShortcutOf
 
 State = Any  # Tensor | None | list[State]; recursive, which no type checker follows through nn.Module
 Presynaptic = Literal["spikes", "analog"]
@@ -41,6 +41,12 @@ def state_tensors(state: State) -> Iterator[Tensor]:
             yield from state_tensors(entry)
     elif state is not None:
         yield state
+
+
+def aligned(net: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """Parameters, each with what it is ("weight", "gain" or "bias"), in an order that is the same for every implementation."""
+    found = ((name, getattr(module, name, None)) for module in net.modules() for name in ("weight", "gain", "bias"))
+    return [(name, parameter) for name, parameter in found if isinstance(parameter, nn.Parameter)]
 
 
 class Synapse(nn.Module):
@@ -150,12 +156,13 @@ class DenseSynapse(Synapse):
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         bound = self.weight.shape[1] ** -0.5
-        if self.spec.init == "zero":
-            nn.init.zeros_(self.weight)
-        elif self.spec.init == "normal_0.01":
-            nn.init.normal_(self.weight, 0.0, 0.01, generator=generator)
-        else:
-            nn.init.uniform_(self.weight, -bound, bound, generator=generator)
+        match self.spec.init:
+            case "zero":
+                nn.init.zeros_(self.weight)
+            case "normal_0.01":
+                nn.init.normal_(self.weight, 0.0, 0.01, generator=generator)
+            case "default" | "default, zero bias":
+                nn.init.uniform_(self.weight, -bound, bound, generator=generator)
         if self.bias is not None:
             if self.spec.init == "default":
                 nn.init.uniform_(self.bias, -bound, bound, generator=generator)
@@ -248,7 +255,7 @@ class _EachStep(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, momentum: float, eps: float
     ) -> Tensor:
         y = torch.empty_like(x)
-        means, scales = x.new_empty(x.shape[0], x.shape[2]), x.new_empty(x.shape[0], x.shape[2])
+        means, scales = (weight.new_empty(x.shape[0], x.shape[2]) for _ in range(2))  # under autocast x has half the bits
         for t in range(x.shape[0]):
             torch.ops.aten.native_batch_norm.out(
                 x[t], weight, bias, mean, var, True, momentum, eps, out=y[t], save_mean=means[t], save_invstd=scales[t]
@@ -308,18 +315,21 @@ class Chain(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """a = pre(x);  y = body(a) + (shortcut(a) if there is one, else x)."""
+    """a = pre(x);  y = body(a) + shortcut(x or a), the identity where there is none; ``shortcut_of`` says which it reads."""
 
-    def __init__(self, pre: Chain, body: Chain, shortcut: Chain | None) -> None:
+    def __init__(self, pre: Chain, body: Chain, shortcut: Chain | None, shortcut_of: ShortcutOf) -> None:
         super().__init__()
         self.pre, self.body, self.shortcut = pre, body, shortcut
+        self.shortcut_of = shortcut_of
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         pre, body, shortcut = state or (None, None, None)
         del state
         a, pre = self.pre(x, pre)
+        if self.shortcut_of == "activated":
+            x = a
         if self.shortcut is not None:
-            x, shortcut = self.shortcut(a, shortcut)
+            x, shortcut = self.shortcut(x, shortcut)
         y, body = self.body(a, body)
         return y + x, [pre, body, shortcut]
 

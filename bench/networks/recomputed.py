@@ -212,10 +212,12 @@ def _convolutions(
         match layer:
             case m.ConvSynapse():
                 yield there, layer
-            case m.ResidualBlock(pre=pre, body=body, shortcut=shortcut):
+            case m.ResidualBlock(pre=pre, body=body, shortcut=shortcut, shortcut_of=shortcut_of):
+                activated = [*there, *pre.layers]
                 yield from _convolutions(there, list(pre.layers))
-                for branch in (body, shortcut):
-                    yield from _convolutions([*there, *pre.layers], list(branch.layers) if branch is not None else [])
+                yield from _convolutions(activated, list(body.layers))
+                if shortcut is not None:
+                    yield from _convolutions(activated if shortcut_of == "activated" else there, list(shortcut.layers))
 
 
 def _keeping_bits(before: Sequence[nn.Module]) -> Callable[..., Tensor]:

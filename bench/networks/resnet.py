@@ -7,7 +7,11 @@ NF-ResNet-34 (OTTT, ImageNet): normaliser-free, pre-activation, sWS convolutions
 with alpha = 0.2, a learnable scalar gain that starts at 0, and beta = sqrt of the expected variance of x, which grows by
 alpha^2 a block and starts again at 1 + alpha^2 after a transition.
 
-ResNet-18 (SLTT, CIFAR): pre-activation with batch norm; the transition's convolution also follows the first BN and LIF.
+ResNet-18 (SLTT, CIFAR): pre-activation with batch norm. A block is
+
+    a = LIF(BN(x)),   y = conv(LIF(BN(conv(a)))) + (conv1x1(a) at a transition, else a)
+
+so that identity shortcuts, too, carry the spikes after the first BN and LIF.
 """
 
 from __future__ import annotations
@@ -51,6 +55,7 @@ def nf_resnet34() -> NetworkSpec:
                     pre=_fire(variance**0.5),
                     body=(_sws(channels, stride=stride), *_fire(1.0)[1:], _sws(channels), Gain(ALPHA)),
                     shortcut=(_sws(channels, kernel=1, stride=stride),) if transition else (),
+                    shortcut_of="activated" if transition else "input",
                 )
             )
             variance = 1 + ALPHA**2 if transition else variance + ALPHA**2
@@ -72,10 +77,11 @@ def resnet18(dataset: str, classes: int, parameters: int) -> NetworkSpec:
                     pre=fire,
                     body=(Conv(channels, stride=stride), *fire, Conv(channels)),
                     shortcut=(Conv(channels, 1, stride, 0),) if transition else (),
+                    shortcut_of="activated",
                 )
             )
             channels_in = channels
-    layers += [*fire, AvgPool(4, 4), Flatten(), Dense(classes)]
+    layers += [*fire, AvgPool(4, 4), Flatten(), Dense(classes, init="default, zero bias")]
     source = "SLTT, Meng et al. 2023, and its public code"
     return NetworkSpec(f"resnet18/{dataset}", (3, 32, 32), classes, tuple(layers), SLTT_NEURON, parameters, source)
 

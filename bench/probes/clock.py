@@ -12,16 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from bench.options import of_probe
 from bench.probes.cost import batch_for
-from bench.spec import Case, Measurement
+from bench.spec import Case, Measurement, UserError
 from bench.training_step import TrainingStep, training_step
 
 VERSION = 2  # 1: the ratio of medians, which a slow spell that falls on few turns moves more
 WARM_UP = 2
+LEAST = 2  # turns that quartiles take
 
 
 def measure(case: Case, device: str = "cpu") -> list[Measurement]:
-    repeats = case.settings.get("repeats", 7)
+    repeats = of_probe(case).repeats
     mine = training_step(case.network, case.algorithm, case.backend, device=device, seed=case.seed, **case.algorithm_options)
     reference = training_step(case.network, "bptt", "native", device=device, seed=case.seed)
     seconds = in_turns({"this": _runner(mine, case, device), "native bptt": _runner(reference, case, device)}, repeats, device)
@@ -30,8 +32,17 @@ def measure(case: Case, device: str = "cpu") -> list[Measurement]:
     return [Measurement("step_time_ratio", ratio, "x native BPTT", VERSION, detail)]
 
 
+def require_turns(repeats: int) -> None:
+    """UserError where there would be no quartiles."""
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < LEAST:
+        raise UserError(
+            f"repeats = {repeats!r}: the quartiles of a step's time take whole turns, {LEAST} at least; use repeats >= 2"
+        )
+
+
 def in_turns(steps: Mapping[str, Callable[[], object]], repeats: int, device: str = "cpu") -> dict[str, list[float]]:
     """Time each step ``repeats`` times, one after the other in every turn, after a warm-up; clocks read synchronised."""
+    require_turns(repeats)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(WARM_UP + repeats):
         for name, step in steps.items():

@@ -4,8 +4,9 @@ All of it in double precision: a potential that lies within rounding of its thre
 another, and what follows from one such spike says nothing of the implementations.
 
 Spikes must be equal, every one. Gradients may differ by at most ``SLACK`` times the noise floor: how far the native backend's
-own gradient moves when the batch is summed in another order. So that the gate is known to close, three broken neurons must
-fail it: a wrong decay, a reset one step late, and a membrane not reset between batches.
+own gradient moves when the batch is summed in another order. So that the gate is known to close, broken neurons must fail it:
+a wrong threshold, a wrong surrogate, a wrong decay, a reset one step late, and a membrane not reset between batches. Which of
+them cannot differ at a case's T or with its neurons is said in the detail; the first two always can.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ import torch
 from torch import Tensor, nn
 
 from bench import algorithms, networks
+from bench.backends import native
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
 from bench.networks.build import build
-from bench.networks.modules import Neurons
+from bench.networks.modules import Neurons, aligned
 from bench.probes.tape import tensors
 from bench.spec import Case, Measurement, NetworkSpec, NeuronSpec, seed_of
-from bench.training_step import training_step
+from bench.training_step import recipe, training_step
 
-VERSION = 2
+VERSION = 3  # 2: without a wrong threshold and a wrong surrogate, and with controls that could not differ
 SLACK = 10.0
 FLOOR = 1e-12  # relative; below this sums in double precision say nothing
 CEILING = 1e-8  # relative; a noisier gradient cannot tell two implementations apart
@@ -72,8 +74,10 @@ def measure(case: Case) -> list[Measurement]:
     turned = _respond(case, "native", x.flip(1), target.flip(0))
     noise = compare(reference, replace(turned, spikes=reference.spikes)).gradient_difference
     result = compare(reference, _respond(case, case.backend, x, target))
-    controls = {name: compare(reference, broken(case, x, target)) for name, broken in CONTROLS.items()}
-    closes = {name: not control.passes(noise) for name, control in controls.items()}
+    decays = _decays(networks.spec(case.network))
+    idle = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, decays))}
+    broken = {name: control.respond(case, x, target) for name, control in CONTROLS.items() if name not in idle}
+    closes = {name: not compare(reference, response).passes(noise) for name, response in broken.items()}
     fired = sum(float(s.sum()) for s in reference.spikes)
     opens = result.passes(noise) and all(closes.values()) and fired > 0
     detail = {
@@ -83,6 +87,7 @@ def measure(case: Case) -> list[Measurement]:
         "gradient difference": result.gradient_difference,
         "noise floor": noise,
         "broken neurons that fail": [name for name, closed in closes.items() if closed],
+        "broken neurons that cannot differ": idle,
     }
     return [Measurement("gate", "pass" if opens else "fail", "pass/fail", VERSION, detail)]
 
@@ -104,8 +109,7 @@ def compare(reference: Response, other: Response) -> Comparison:
 
 def aligned_parameters(net: nn.Module) -> list[nn.Parameter]:
     """Parameters in an order that is the same for every implementation of one network."""
-    found = (getattr(module, name, None) for module in net.modules() for name in ("weight", "gain", "bias"))
-    return [parameter for parameter in found if isinstance(parameter, nn.Parameter)]
+    return [parameter for _, parameter in aligned(net)]
 
 
 def _batch(spec: NetworkSpec, case: Case) -> tuple[Tensor, Tensor]:
@@ -144,19 +148,19 @@ def _respond(case: Case, backend: str, x: Tensor, target: Tensor) -> Response:
 
 
 def draw(net: nn.Module, case: Case) -> None:
-    """The gate's weights: none is left at zero, where a difference could hide behind a factor of nothing.
+    """The gate's weights, whatever was there before: none is zero, where a difference could hide behind a factor of nothing.
 
     Neuron dropout is off, for every framework draws its masks in an order of its own.
     """
     generator = torch.Generator().manual_seed(seed_of("equivalence weights", case.network, case.seed))
+    size = max(2, 4 / case.T)  # for the last layer of a deep network to fire, also where nothing has added up yet
     with torch.no_grad():
-        for parameter in aligned_parameters(net):
-            fan_in = parameter.shape[1:].numel() if parameter.dim() > 1 else 1
+        for name, parameter in aligned(net):
             noise = torch.randn(parameter.shape, generator=generator)
-            if fan_in > 1:
-                parameter.copy_(2 * noise * fan_in**-0.5)  # enough for the last layer of a deep network to fire
-            else:
-                parameter.add_(0.1 * noise)
+            if name == "weight" and parameter.dim() > 1:
+                parameter.copy_(size * noise * parameter[0].numel() ** -0.5)
+            else:  # biases are small; gains, and the weights of batch norm, near one
+                parameter.copy_(0.1 * noise + (name != "bias"))
     for module in net.modules():
         if isinstance(module, Neurons) or type(module).__name__ == "Dropout":
             module.training = False
@@ -205,6 +209,14 @@ def _apart(
     return torch.cat(spikes), v
 
 
+def _wrong_threshold(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
+    return lif(x, v, replace(spec, threshold=1.1 * spec.threshold))
+
+
+def _wrong_surrogate(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
+    return lif(x, v, replace(spec, surrogate=replace(spec.surrogate, alpha=1.1 * spec.surrogate.alpha)))
+
+
 def _wrong_decay(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
     return lif(x, v, replace(spec, decay=0.9 * spec.decay))
 
@@ -222,18 +234,45 @@ def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, 
 
 def _run_broken(case: Case, x: Tensor, target: Tensor, backend: _Broken, stale: bool = False) -> Response:
     rule = algorithms.load(case.algorithm)
-    net = rule.prepare(build(networks.spec(case.network), backend), **case.settings)
+    options = recipe(case.algorithm, "native", case.settings).rule
+    net = rule.prepare(build(networks.spec(case.network), backend), options)
     net.reset_parameters(seed_of("weights", case.network, case.seed))
     draw(net, case)
     if stale:
         with torch.no_grad():
             _, left = net.window(x, None)
         net.initial_state = lambda batch: left
-    return respond(net, lambda: rule.train_step(net, x, InstantaneousLoss(target, x.shape[0]), lambda: None, **case.settings))
+    return respond(net, lambda: rule.train_step(net, x, InstantaneousLoss(target, x.shape[0]), lambda: None, options))
 
 
-CONTROLS: dict[str, Callable[[Case, Tensor, Tensor], Response]] = {
-    "wrong decay": lambda case, x, target: _run_broken(case, x, target, _Broken(_wrong_decay)),
-    "late reset": lambda case, x, target: _run_broken(case, x, target, _Broken(_late_reset)),
-    "state not reset": lambda case, x, target: _run_broken(case, x, target, _Broken(lif), stale=True),
+@dataclass(frozen=True)
+class Control:
+    """A broken neuron that must fail. ``steps``: the least T at which it differs; ``remembers``: only where something is left
+    of a potential from one step to the next does it."""
+
+    respond: Callable[[Case, Tensor, Tensor], Response]
+    steps: int = 1
+    remembers: bool = False
+
+    def cannot_differ(self, T: int, decays: set[float]) -> str:
+        """The reason, or nothing."""
+        if self.steps > T:
+            return f"cannot differ at T = {T}"
+        return "cannot differ where every decay is 0" if self.remembers and decays == {0} else ""
+
+
+def _decays(spec: NetworkSpec) -> set[float]:
+    return {module.spec.decay for module in build(spec, native, "meta").modules() if isinstance(module, Neurons)}
+
+
+def _with(dynamics: Callable[[Tensor, Tensor | None, NeuronSpec], tuple[Tensor, Tensor]], **how: bool) -> Callable[..., Response]:
+    return lambda case, x, target: _run_broken(case, x, target, _Broken(dynamics), **how)
+
+
+CONTROLS: dict[str, Control] = {
+    "wrong threshold": Control(_with(_wrong_threshold)),
+    "wrong surrogate": Control(_with(_wrong_surrogate)),
+    "wrong decay": Control(_with(_wrong_decay), steps=2, remembers=True),
+    "late reset": Control(_with(_late_reset), steps=2, remembers=True),
+    "state not reset": Control(_with(lif, stale=True), remembers=True),
 }

@@ -3,10 +3,10 @@
 cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters of the network and for each of them. The auxiliary classifiers of training
 block by block are none of the network's: BPTT has no gradient to hold theirs against.
 
-Options of the probe: ``batches`` (1), on how many batches of the training set, one after another and at the same weights, the two
-gradients are compared; ``after_batches`` (0), on how many batches before these the algorithm itself trains first (SGD, momentum
-0.9, learning rate 0.1, no decay, or what the case says), so that the weights are those of its own course and the compared batches
-are new to it. Values are means over the batches; the least and each batch's are in the detail.
+They are compared on ``batches`` batches of the training set, one after another and at the same weights. Before these the
+algorithm itself trains on ``after_batches`` (SGD, momentum 0.9, learning rate 0.1, no decay, or what the case says), so that the
+weights are those of its own course and the compared batches are new to it. Values are means over the batches; the least and
+each batch's are in the detail.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ import torch
 from torch import Tensor, nn
 
 from bench.datasets.real import RealData
+from bench.losses import Loss
+from bench.options import of_probe
 from bench.probes.equivalence import aligned_parameters
-from bench.spec import Case, Measurement, UserError, seed_of
+from bench.spec import Case, Measurement, seed_of
 from bench.training_step import TrainingStep, training_step
 
 VERSION = 2
 
 
 def measure(case: Case, data: RealData) -> list[Measurement]:
-    asked, before = _whole(case, "batches", 1, least=1), _whole(case, "after_batches", 0, least=0)
+    own = of_probe(case)
+    asked, before = own.batches, own.after_batches
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, **case.algorithm_options)
-    loss = {name: value for name, value in case.options if name == "alpha"}  # the same for both
+    loss = {name: value for name, value in case.options if name in Loss.names()}  # the same for both
     exact_step = training_step(case.network, "bptt", case.backend, seed=case.seed, **loss)
     batches = enumerate(_batches(data, case))
     for i, (x, target) in islice(batches, before):
@@ -55,13 +58,6 @@ def measure(case: Case, data: RealData) -> list[Measurement]:
         Measurement("gradient_cosine", statistics.fmean(cosines), "1", VERSION, {**weights, **_spread(cosines), **data.about}),
         Measurement("gradient_norm", statistics.fmean(lengths), "x BPTT's", VERSION, {**_spread(lengths), **data.about}),
     ]
-
-
-def _whole(case: Case, option: str, default: int, least: int) -> int:
-    value = case.settings.get(option, default)
-    if not isinstance(value, int) or value < least:
-        raise UserError(f"{option} = {value!r}: a whole number of batches is asked for; use {option} >= {least}")
-    return value
 
 
 def _batches(data: RealData, case: Case) -> Iterator[tuple[Tensor, Tensor]]:

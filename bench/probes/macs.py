@@ -1,17 +1,18 @@
 """Multiply-accumulates of the operators that ran, by what they were for, in two conventions.
 
-    dense            every product of a convolution or matrix product counts
+    dense            every product of a convolution, a matrix product, an attention or a fused recurrent layer counts
     multiplications  a product in which one factor is a binary spike (up to a constant factor) is an accumulation: not counted
 
 Whether a tensor holds binary spikes is followed from the neurons through views, copies, stacking and multiplication by a
 constant. Average-pooled spikes have several levels and count as real numbers; so do traces.
-Element-wise operators count in neither convention; an operator that multiplies matrices and has no rule here raises.
+Element-wise operators count in neither convention. Operators are counted by a rule here, or stand on the reviewed lists of those
+that multiply no matrices (operators.py); any other stops the probe.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from math import prod
@@ -20,9 +21,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from bench.probes.operators import functional, multiplies_no_matrices
+
 Role = Literal["forward", "recomputation", "error to input", "error to weight"]
 ROLES: tuple[Role, ...] = ("forward", "recomputation", "error to input", "error to weight")
 aten = torch.ops.aten
+_ATTENTION = (
+    *("flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention"),
+    "fused_attention_overrideable",
+)
 
 
 @dataclass(frozen=True)
@@ -34,38 +41,191 @@ class Product:
     factors: tuple[Tensor, Tensor]
 
 
-def _convolution(args: Sequence[Any], outputs: list[Tensor]) -> list[Product]:
-    x, weight = args[0], args[1]
-    return [Product(None, outputs[0].numel() * prod(weight.shape[1:]), (x, weight))]
+Arguments = Mapping[str, Any]  # of an operator, by the names of its schema
+Rule = Callable[[Arguments, list[Tensor]], list[Product]]
 
 
-def _convolution_backward(args: Sequence[Any], outputs: list[Tensor]) -> list[Product]:
-    g, x, weight, wanted = args[0], args[1], args[2], args[-1]
-    macs = g.numel() * prod(weight.shape[1:])
+def _matrices(first: str, second: str) -> Rule:
+    """[..., n, k] x [..., k, m]: n * k * m products."""
+
+    def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+        return [Product(None, a[first].numel() * a[second].shape[-1], (a[first], a[second]))]
+
+    return rule
+
+
+def _vectors(first: str, second: str) -> Rule:
+    """A matrix or a vector times a vector: one product an element of the first."""
+
+    def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+        return [Product(None, a[first].numel(), (a[first], a[second]))]
+
+    return rule
+
+
+def _outer(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+    return [Product(None, a["vec1"].numel() * a["vec2"].numel(), (a["vec1"], a["vec2"]))]
+
+
+def _dense(x: str) -> Rule:
+    """[..., k] x weight[m, k]."""
+
+    def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+        return [Product(None, a[x].numel() * a["weight"].shape[0], (a[x], a["weight"]))]
+
+    return rule
+
+
+def _convolution(x: str, transposed: bool | None = None) -> Rule:
+    """Every element of the side without stride meets the weights of one of its channels.
+
+    weight: [out, in / groups, ...], or transposed [in, out / groups, ...]. ``transposed`` is None where an argument tells.
+    """
+
+    def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+        backwards = a["transposed"] if transposed is None else transposed
+        meets = a[x] if backwards else outputs[0]
+        return [Product(None, meets.numel() * prod(a["weight"].shape[1:]), (a[x], a["weight"]))]
+
+    return rule
+
+
+def _convolution_backward(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+    g, x, weight = a["grad_output"], a["input"], a["weight"]
+    macs = (x if a["transposed"] else g).numel() * prod(weight.shape[1:])
+    return _wanted(a["output_mask"], g, x, weight, macs)
+
+
+def _linear_backward(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+    g, x, weight = a["grad_output"], a["self"], a["weight"]
+    return _wanted(a["output_mask"], g, x, weight, g.numel() * weight.shape[1])
+
+
+def _wanted(mask: Sequence[bool], g: Tensor, x: Tensor, weight: Tensor, macs: int) -> list[Product]:
+    to_input, to_weight = Product("error to input", macs, (g, weight)), Product("error to weight", macs, (g, x))
+    return [product for product, wanted in zip((to_input, to_weight), mask, strict=False) if wanted]
+
+
+def _attention(sequence: int) -> Rule:
+    """softmax(q k') v; ``sequence`` is the dimension of positions. Every query meets every key, also under a mask."""
+
+    def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+        q, k, v = a["query"], a["key"], a["value"]
+        pairs = _pairs(a, sequence)
+        return [Product(None, pairs * q.shape[-1], (q, k)), Product(None, pairs * v.shape[-1], (outputs[0], v))]
+
+    return rule
+
+
+def _attention_backward(sequence: int) -> Rule:
+    """The scores once more, then the errors to them, to v, to q and to k."""
+
+    def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+        q, k, v = a["query"], a["key"], a["value"]
+        g = a["grad_out"] if "grad_out" in a else a["grad_out_"]
+        short, wide = (_pairs(a, sequence) * n for n in (q.shape[-1], v.shape[-1]))
+        return [
+            Product("recomputation", short, (q, k)),
+            Product("error to input", wide, (g, v)),
+            Product("error to input", wide, (g, g)),
+            Product("error to input", short, (g, k)),
+            Product("error to input", short, (g, q)),
+        ]
+
+    return rule
+
+
+def _pairs(a: Arguments, sequence: int) -> int:
+    packed = [name for name in a if name.startswith("cu") and "seq" in name and a[name] is not None]
+    if packed:
+        raise LookupError(f"attention over packed sequences ({packed[0]}) is not counted: pad them to one length")
+    q: Tensor = a["query"]
+    return q.shape[:-1].numel() * int(a["key"].shape[sequence])
+
+
+def _mkldnn_recurrent(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+    """One layer in one direction: x[T, B, I] meets the input's weights, the hidden state of each step the hidden one's."""
+    x, of_input, of_hidden = a["input"], a["weight0"], a["weight1"]
+    positions = x.shape[0] * x.shape[1]
+    hidden = outputs[0]
+    return [
+        Product(None, positions * of_input.numel(), (x, of_input)),
+        Product(None, positions * of_hidden.numel(), (hidden, of_hidden)),
+    ]
+
+
+def _mkldnn_recurrent_backward(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+    x, hidden = a["input"], a["output"]
+    positions = x.shape[0] * x.shape[1]
     products = []
-    if wanted[0]:
-        products.append(Product("error to input", macs, (g, weight)))
-    if wanted[1]:
-        products.append(Product("error to weight", macs, (g, x)))
+    for read, weight in ((x, a["weight1"]), (hidden, a["weight2"])):
+        products.append(Product("error to input", positions * weight.numel(), (hidden, weight)))
+        products.append(Product("error to weight", positions * weight.numel(), (hidden, read)))
     return products
 
 
-def _matrix_product(args: Sequence[Any], outputs: list[Tensor]) -> list[Product]:
-    a, b = args[-2], args[-1]
-    return [Product(None, outputs[0].numel() * a.shape[-1], (a, b))]
+def _cudnn_recurrent(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+    """Every weight matrix of every layer and direction at every time step; the first layer's first ones read the input."""
+    hidden = outputs[0]
+    return [Product(None, _steps(a) * weight.numel(), (read, weight)) for read, weight in _read_by(a, hidden)]
 
 
-Rule = Callable[[Sequence[Any], list[Tensor]], list[Product]]
-RULES: dict[Any, Rule] = {
-    aten.convolution: _convolution,
-    aten._convolution: _convolution,
-    aten.convolution_backward: _convolution_backward,
-    aten.mm: _matrix_product,
-    aten.bmm: _matrix_product,
-    aten.addmm: _matrix_product,
-    aten.baddbmm: _matrix_product,
+def _cudnn_recurrent_backward(a: Arguments, outputs: list[Tensor]) -> list[Product]:
+    """The errors to the input are made in any case, for the weights' need them."""
+    hidden = a["output"]
+    products = []
+    for read, weight in _read_by(a, hidden):
+        products.append(Product("error to input", _steps(a) * weight.numel(), (hidden, weight)))
+        if a["output_mask"][3]:
+            products.append(Product("error to weight", _steps(a) * weight.numel(), (hidden, read)))
+    return products
+
+
+def _steps(a: Arguments) -> int:
+    """Time steps of all samples: input is [T, B, I], or [steps, I] where sequences are packed."""
+    return int(a["input"].shape[:-1].numel())
+
+
+def _read_by(a: Arguments, hidden: Tensor) -> list[tuple[Tensor, Tensor]]:
+    first = {0, a["weight_stride0"]} if a["bidirectional"] else {0}
+    return [(a["input"] if i in first else hidden, w) for i, w in enumerate(a["weight"]) if w.dim() > 1]
+
+
+# By the name of the functional form. A dimension of positions: 2 in [B, heads, positions, features], 1 in [B, positions, ...].
+RULES: dict[str, Rule] = {
+    "aten.mm": _matrices("self", "mat2"),
+    "aten.bmm": _matrices("self", "mat2"),
+    "aten.addmm": _matrices("mat1", "mat2"),
+    "aten._addmm_activation": _matrices("mat1", "mat2"),
+    "aten.baddbmm": _matrices("batch1", "batch2"),
+    "aten.addbmm": _matrices("batch1", "batch2"),
+    "aten._int_mm": _matrices("self", "mat2"),
+    "aten._scaled_mm": _matrices("self", "mat2"),
+    "aten.mv": _vectors("self", "vec"),
+    "aten.addmv": _vectors("mat", "vec"),
+    "aten.dot": _vectors("self", "tensor"),
+    "aten.vdot": _vectors("self", "other"),
+    "aten.addr": _outer,
+    "aten.linear": _dense("input"),
+    "aten.mkldnn_linear": _dense("self"),
+    "aten.linear_backward": _linear_backward,
+    "aten.convolution": _convolution("input"),
+    "aten._convolution": _convolution("input"),
+    "aten.convolution_overrideable": _convolution("input"),
+    "aten.cudnn_convolution": _convolution("self", False),
+    "aten.cudnn_convolution_transpose": _convolution("self", True),
+    "aten.mkldnn_convolution": _convolution("self", False),
+    "aten._slow_conv2d_forward": _convolution("self", False),
+    "aten.convolution_backward": _convolution_backward,
+    "aten.mkldnn_rnn_layer": _mkldnn_recurrent,
+    "aten.mkldnn_rnn_layer_backward": _mkldnn_recurrent_backward,
+    "aten._cudnn_rnn": _cudnn_recurrent,
+    "aten._cudnn_rnn_backward": _cudnn_recurrent_backward,
+    **{f"aten._scaled_dot_product_{kind}": _attention(2) for kind in _ATTENTION},
+    **{f"aten._scaled_dot_product_{kind}_backward": _attention_backward(2) for kind in _ATTENTION},
+    **{f"aten._{kind}_attention_forward": _attention(1) for kind in ("flash", "efficient")},
+    **{f"aten._{kind}_attention_backward": _attention_backward(1) for kind in ("flash", "efficient")},
 }
-_WITHOUT_RULE = ("conv", "matmul", "mm", "mv", "dot", "linear", "attention", "einsum")
 
 # Outputs of these hold binary spikes if every tensor they read does. Views share their storage's mark.
 _KEEP_SPIKES = {
@@ -80,12 +240,34 @@ _SCALE_SPIKES = {aten.mul, aten.div, aten.mul_, aten.div_}
 
 
 @cache
-def _rule(packet: Any) -> Rule | None:
-    """How to count an operator; None for one that multiplies no matrices."""
-    rule = RULES.get(packet)
-    if rule is None and str(packet).startswith("aten.") and any(word in str(packet) for word in _WITHOUT_RULE):
-        raise LookupError(f"no counting rule for operator {packet}: add one to bench/probes/macs.py")
+def _rule(op: Any) -> Rule | None:
+    """How to count an operator; None for one that multiplies no matrices; LookupError where neither is known."""
+    rule = RULES.get(functional(str(op.overloadpacket)))
+    if rule is None and not multiplies_no_matrices(op):
+        raise LookupError(
+            f"no counting rule for operator {op.overloadpacket}: add one to bench/probes/macs.py, or, if it multiplies no "
+            "matrices, its name to bench/probes/operators.py"
+        )
     return rule
+
+
+def _named(op: Any, args: Sequence[Any]) -> Arguments:
+    """Arguments by name. Those that a caller may leave out have defaults; those by keyword alone are no tensors that multiply."""
+    schema = op._schema.arguments
+    defaults = {argument.name: argument.default_value for argument in schema[len(args) :]}
+    return {**{argument.name: value for argument, value in zip(schema, args, strict=False)}, **defaults}
+
+
+def _checked(op: Any, product: Product) -> Product:
+    """A product of sparse matrices has fewer, one of complex numbers more multiplications than are counted here."""
+    for factor in product.factors:
+        if factor.layout is torch.sparse_coo or factor.layout in _COMPRESSED or factor.is_complex():
+            kind = "complex" if factor.is_complex() else "sparse"
+            raise LookupError(f"no counting rule for operator {op.overloadpacket} on {kind} tensors (bench/probes/macs.py)")
+    return product
+
+
+_COMPRESSED = {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
 
 
 class Macs:
@@ -115,14 +297,14 @@ class Macs:
 
     def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
         packet = op.overloadpacket
-        rule = _rule(packet)
+        rule = _rule(op)
         if rule is not None:
-            for product in rule(args, outputs):
-                role = product.role or self._role(product.factors)
+            for product in rule(_named(op, args), outputs):
+                role = product.role or self._role(_checked(op, product).factors)
                 self.dense[role] += product.macs
                 if not any(self.is_spikes(factor) for factor in product.factors):
                     self.multiplications[role] += product.macs
-        elif str(packet) == _UNPACK:
+        if str(packet) == _UNPACK:
             self.mark_spikes(outputs)
         elif not self._spikes:
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -41,6 +42,9 @@ class Tape(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if _made_of_others(func):  # autograd takes these apart; in inference mode they come here whole
+            with self:
+                return func.decompose(*args, **kwargs)
         if func.is_view:  # moves, makes and multiplies nothing; what is known of a storage is known of its views
             return func(*args, **kwargs)
         result = self.call(func, args, kwargs)
@@ -48,6 +52,13 @@ class Tape(TorchDispatchMode):
         for observer in self.observers:
             observer.on_operator(func, args, reads, outputs)
         return result
+
+
+@cache
+def _made_of_others(op: Any) -> bool:
+    """Whether an operator is nothing but a sequence of others, for every device."""
+    implicit: bool = torch._C._dispatch_has_kernel_for_dispatch_key(op.name(), "CompositeImplicitAutograd")
+    return implicit
 
 
 @contextmanager

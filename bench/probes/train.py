@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from bench.datasets.real import RealData
+from bench.options import of_probe
 from bench.probes.tape import tensors
 from bench.progress import Progress
-from bench.spec import Case, Measurement, UserError
+from bench.spec import Case, Measurement
 from bench.training import outputs, train
 from bench.training_step import TrainingStep, training_step
 
@@ -27,14 +28,15 @@ VERSION = 1
 def measure(
     case: Case, data: RealData, checkpoint: Path, report: Callable[[Progress], None], device: str = "cpu"
 ) -> list[Measurement]:
-    epochs = case.settings.get("epochs", 1)
-    if epochs < 1:
-        raise UserError(f"epochs = {epochs}: training takes at least one; use epochs >= 1")
-    samples, part = data.samples, data.about
+    loop = of_probe(case)
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, device=device, **case.algorithm_options)
-    history = train(case, step, data, epochs=epochs, checkpoint=checkpoint, report=report)
+    samples, part = data.samples, data.about
+    history = train(
+        case, step, data, epochs=loop.epochs, accumulate=loop.accumulate, checkpoint=checkpoint, report=report
+    )  # fmt: skip
     about: dict[str, Any] = {
-        "train images": len(samples.train_y), "test images": len(samples.test_y), "data": samples.checksum, **part
+        "train images": len(samples.train_y), "test images": len(samples.test_y), "data": samples.checksum,
+        "recipe": {**loop.as_dict(), **step.recipe.as_dict()}, **part,
     }  # fmt: skip
     best = max(history, key=lambda epoch: epoch.test_accuracy)
     rates = firing_rates(step, data, case)
@@ -60,10 +62,12 @@ def firing_rates(step: TrainingStep, data: RealData, case: Case) -> dict[str, fl
         spikes[id(module)] = spikes.get(id(module), 0.0) + float(s.sum(dtype=torch.float64))
         sites[id(module)] = sites.get(id(module), 0) + s.numel()
 
-    layers = net.spiking()
+    layers = net.neurons()
     hooks = [module.register_forward_hook(note) for module in layers]
-    outputs(net, data, case.T, case.batch)
-    for hook in hooks:
-        hook.remove()
+    try:
+        outputs(net, data, case.T, case.batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
     by_layer = {f"layer {i}": spikes[id(m)] / sites[id(m)] for i, m in enumerate(layers, 1)}
     return {"all": sum(spikes.values()) / max(sum(sites.values()), 1), **by_layer}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench.machine import gpu
-from bench.plan import conditions
+from bench.plan import PROBE_TABLE, conditions
 from bench.progress import Progress
 from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
 from bench.spec import Case, Status
@@ -27,7 +27,6 @@ from bench.spec import Case, Status
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
 LAST_WORDS_S = 10  # for a process to end after its answer
-ALONE = ("clock",)  # a clock must not share the machine with another case
 
 
 class Listener(Protocol):
@@ -68,7 +67,7 @@ def run(
     here = gpu()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    waiting = sorted(cases, key=lambda case: case.probe in ALONE)
+    waiting = sorted(cases, key=_alone)
     running: list[_Running] = []
 
     def fill(leaving: int = 0) -> None:
@@ -97,7 +96,11 @@ def run(
 
 def _may_start(case: Case, running: int, leaving: int, workers: int) -> bool:
     """Those that must be alone come last, so none of the others waits for one of them."""
-    return running + leaving == 0 if case.probe in ALONE else running < workers
+    return running + leaving == 0 if _alone(case) else running < workers
+
+
+def _alone(case: Case) -> bool:
+    return PROBE_TABLE[case.probe].alone
 
 
 def _start(context: Any, job: Job, listener: Listener) -> _Running:

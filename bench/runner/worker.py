@@ -17,7 +17,7 @@ from typing import Any, Literal
 from bench.plan import PROBE_TABLE, THREADS, digest_of
 from bench.spec import Case, Measurement, Status, Support, Unavailable, UserError, no, seed_of
 
-HEADROOM = 1.3  # operators' workspaces and the allocator's rounding, which the live-byte count does not see
+FORECAST = 1.3  # over live bytes: operators' workspaces and the allocator's rounding, which the live-byte count does not see
 
 # Imported once by the fork server, so that a case starts in milliseconds. A missing framework is no error here.
 # The torch._... modules are those that the first optimizer and the first meta tensor would import in every case.
@@ -122,9 +122,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _supported(case: Case) -> Support:
-    from bench.training_step import support
+    from bench.training_step import check
 
-    return support(case.network, case.algorithm, case.backend)
+    return check(case)
 
 
 def _fits(case: Case) -> Support:
@@ -140,12 +140,12 @@ def _fits(case: Case) -> Support:
 
 
 def forecast(case: Case) -> int:
-    """Bytes that one training step of ``case`` will need on real tensors: the exact live bytes, times the headroom."""
+    """Bytes that one training step of ``case`` will need on real tensors: the exact live bytes, times FORECAST."""
     from bench.probes.cost import batch_for, cost_of
     from bench.training_step import training_step
 
     step = training_step(case.network, case.algorithm, case.backend, device="meta", **case.algorithm_options)
-    return int(HEADROOM * cost_of(step, *batch_for(step, case.T, case.batch, "meta")).memory.total)
+    return int(FORECAST * cost_of(step, *batch_for(step, case.T, case.batch, "meta")).memory.total)
 
 
 def _measure(job: Job, channel: Connection, device: str) -> list[Measurement]:

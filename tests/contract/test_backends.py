@@ -185,13 +185,12 @@ def test_what_is_shipped_starts_from_the_native_weights(name, algorithm):
 
 @pytest.mark.parametrize("name", [name for name in backends.names() if name.endswith(("-shipped", "-memopt"))])
 def test_what_is_shipped_refuses_what_it_does_not_know(name):
-    module = installed(name)
+    installed(name)
     algorithm = {"spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}.get(name, "sltt")
     network = NETWORK if algorithm == "sltt" else "custom/n-mnist"
-    takes = ", ".join(module.options) or "none"
-    with pytest.raises(UserError, match=f"backend {name} has no option 'segments'; it takes {takes}"):
+    with pytest.raises(UserError, match=rf"{algorithm} on {name} has no option 'segments': .*it takes .*alpha, "):
         training_step(network, algorithm, name, device="meta", segments=3)
-    with pytest.raises(UserError, match=f"backend {name}, network {network}: .*no checkpointed"):
+    with pytest.raises(UserError, match=f"checkpointed on backend {name}, network {network}: .*no checkpointed"):
         training_step(network, "checkpointed", name, device="meta")
 
 

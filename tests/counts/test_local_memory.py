@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -40,6 +40,7 @@ def made(network: str, algorithm: str, backend: str = "native", **options: Any) 
     return training_step(network, algorithm, backend, device="meta", **options)
 
 
+@cache
 def peak(network: str, algorithm: str, T: int, batch: int, backend: str = "native", **options: Any) -> int:
     step = made(network, algorithm, backend, **options)
     return cost_of(step, *batch_for(step, T, batch, "meta")).memory.total
@@ -215,11 +216,20 @@ def test_the_trace_and_the_cost_probe_see_the_same_peak(network: str, algorithm:
 
 # --------------------------------------------------------------------------- over K and b
 
-VARIANTS = [
+_VARIANTS = [
     ("alexnet/cifar10-dvs-42", 16), ("alexnet-unpooled/cifar10-dvs-48", 16), ("alexnet/cifar10-dvs-128", 16),
     ("alexnet/cifar10", 32), ("alexnet/fashion-mnist", 32), ("vgg11-bn/cifar10-dvs", 16), ("vgg-sws/cifar10-dvs", 16),
     (SMALL, 25),
 ]  # fmt: skip
+ALWAYS = (ALEXNET, "vgg11-bn/cifar10-dvs", SMALL)  # a map that narrows at once, batch norm, the smallest; the others: -m full
+
+
+def of_network(network: str, *more: Any) -> Any:
+    """A parameter set that every run takes for some networks, and a run of the whole products for all."""
+    return pytest.param(network, *more, marks=() if network in ALWAYS else pytest.mark.full)
+
+
+VARIANTS = [of_network(network, batch) for network, batch in _VARIANTS]
 
 
 def assert_falls(peaks: list[int]) -> None:
@@ -233,7 +243,7 @@ def test_the_peak_falls_with_the_window(network: str, batch: int, backend: str) 
         assert_falls([peak(network, "ttl-bptt", 8, batch, backend, K=K, b=b) for K in (8, 4, 2, 1)])
 
 
-AT_SIZE = (ALEXNET, "alexnet-unpooled/cifar10-dvs-48", "alexnet/cifar10-dvs-128", "vgg-sws/cifar10-dvs")
+AT_SIZE = [of_network(n) for n in (ALEXNET, "alexnet-unpooled/cifar10-dvs-48", "alexnet/cifar10-dvs-128", "vgg-sws/cifar10-dvs")]
 NESTED = [(1, 2, 4, 99), (1, 3, 99)]  # layers a block: each one's cuts are also cuts of the one before
 
 
@@ -271,7 +281,7 @@ def test_it_falls_with_heavier_classifiers_in_windows_that_outweigh_them(
     assert_falls_with_every_cut(network, batch, K, classifier=classifier)
 
 
-ON_A_FRAMEWORK = [(network, batch, K) for network, batch in VARIANTS for K in (8, 4, 2) if (network, K) != (SMALL, 8)]
+ON_A_FRAMEWORK = [of_network(network, batch, K) for network, batch in _VARIANTS for K in (8, 4, 2) if (network, K) != (SMALL, 8)]
 
 
 @pytest.mark.parametrize(("network", "batch", "K"), ON_A_FRAMEWORK)

@@ -18,10 +18,12 @@ from bench.networks.build import build
 from bench.probes import equivalence
 from bench.probes.equivalence import CEILING, CONTROLS, Comparison, Response, compare
 from bench.spec import Case, NeuronSpec, seed_of
-from bench.training_step import training_step
+from bench.training_step import support, training_step
 
 FRAMEWORKS = ["spikingjelly", "spikingjelly-multistep", "snntorch"]
 SMALL = "vgg-sws-small/cifar10"
+SMALLER = "ttl-small/cifar10"
+NO_MEMORY = "cannot differ where every decay is 0"
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,41 @@ def assert_opens(case: Case) -> None:
     assert gate.value == "pass", detail
     assert detail["spikes differing"] == 0
     assert 0.01 < detail["firing rate"] < 0.9
-    assert set(detail["broken neurons that fail"]) == {"wrong decay", "late reset", "state not reset"}
+    assert set(detail["broken neurons that fail"]) == set(CONTROLS) - set(detail["broken neurons that cannot differ"])
+    assert {"wrong threshold", "wrong surrogate"} <= set(detail["broken neurons that fail"])
+    assert not detail["broken neurons that cannot differ"] or case.T == 1
+
+
+TIMES = (1, 2, 3)
+KINDS = {"chain": SMALL, "residual": "resnet20/cifar10", "recurrent": "r400/fashion-mnist"}
+
+
+@pytest.mark.parametrize("T", TIMES)
+@pytest.mark.parametrize("network", KINDS.values(), ids=KINDS)
+def test_native_equals_itself_at_every_number_of_steps_and_every_control_that_applies_fails(network, T):
+    """Also at a single step, where no potential is left to decay and no reset can come late."""
+    (gate,) = equivalence.measure(case_of(network, "bptt", "native", T=T))
+    assert gate.value == "pass", gate.detail
+    idle = dict.fromkeys(("wrong decay", "late reset"), "cannot differ at T = 1") if T == 1 else {}
+    assert gate.detail["broken neurons that cannot differ"] == idle
+    assert set(gate.detail["broken neurons that fail"]) == set(CONTROLS) - set(idle)
+
+
+@pytest.mark.parametrize("algorithm", algorithms.names())
+def test_a_single_step_passes_for_every_algorithm(algorithm):
+    possible = support(SMALLER, algorithm, "native")
+    if not possible:
+        pytest.skip(possible.reason)
+    options = {"tbptt": (("K", 1),), "ttl-bptt": (("K", 1),), "sltt-k": (("k", 1),), "skipper": (("p", 0),)}.get(algorithm, ())
+    (gate,) = equivalence.measure(replace(case_of(SMALLER, algorithm, "native", T=1), options=options))
+    assert gate.value == "pass", gate.detail
+
+
+def test_controls_that_differ_by_what_is_remembered_say_so_where_nothing_is():
+    for name, control in CONTROLS.items():
+        reason = control.cannot_differ(4, {0.0})
+        assert reason == ("" if name.startswith("wrong threshold") or name == "wrong surrogate" else NO_MEMORY)
+        assert control.cannot_differ(4, {0.0, 0.5}) == control.cannot_differ(2, {0.5}) == ""
 
 
 @pytest.mark.parametrize("network", [SMALL, "r400/fashion-mnist"])
@@ -58,9 +94,10 @@ def test_a_framework_equals_native_at_the_papers_width():
     assert_opens(case_of("vgg-sws/cifar10", "bptt", "spikingjelly", T=2))
 
 
+@pytest.mark.parametrize("network", [SMALL, "lenet/dvs-gesture"])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_what_spikingjelly_ships_equals_native(algorithm):
-    assert_opens(case_of(SMALL, algorithm, "spikingjelly-shipped"))
+def test_what_spikingjelly_ships_equals_native(algorithm, network):
+    assert_opens(case_of(network, algorithm, "spikingjelly-shipped"))
 
 
 @pytest.mark.parametrize("network", [SMALL, "custom/n-mnist", "resnet20/cifar10"])
@@ -73,10 +110,11 @@ def test_a_framework_equals_native_without_a_leak():
     assert_opens(case_of("resnet20/cifar10", "bptt", "spikingjelly"))
 
 
+@pytest.mark.parametrize("T", [1, 4])
 @pytest.mark.parametrize("network", ["vgg5/cifar10", "vgg11/cifar100", "resnet20/cifar10"])
-def test_the_gate_has_something_to_compare(network):
+def test_the_gate_has_something_to_compare(network, T):
     """Every layer fires and every weight has a gradient."""
-    case = case_of(network, "bptt", "native")
+    case = case_of(network, "bptt", "native", T=T)
     x, target = equivalence._batch(networks.spec(network), case)
     response = equivalence._respond(case, "native", x, target)
     assert all(float(s.mean()) > 0.01 for s in response.spikes)
@@ -129,9 +167,9 @@ def native(case: Case) -> tuple[Tensor, Tensor, Response, float]:
 def test_a_broken_neuron_fails(control, algorithm):
     case = case_of(SMALL, algorithm, "native")
     x, target, reference, noise = native(case)
-    result = compare(reference, CONTROLS[control](case, x, target))
+    result = compare(reference, CONTROLS[control].respond(case, x, target))
     assert not result.passes(noise)
-    assert result.spikes_differing > 0
+    assert (result.spikes_differing > 0) is (control != "wrong surrogate")
 
 
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a"])
@@ -185,7 +223,7 @@ def test_snntorch_built_in_reset_is_another_neuron(delayed):
         net.reset_parameters(seed_of("weights", SMALL, case.seed))
         equivalence.draw(net, case)
         loss = InstantaneousLoss(target, case.T)
-        return compare(reference, equivalence.respond(net, lambda: rule.train_step(net, x, loss, lambda: None)))
+        return compare(reference, equivalence.respond(net, lambda: rule.train_step(net, x, loss, lambda: None, rule.Options())))
 
     assert compared(backends.load("snntorch")).passes(noise)  # all else being equal
     assert not compared(BuiltIn(delayed)).passes(noise)
@@ -206,7 +244,8 @@ def test_a_gate_whose_controls_pass_does_not_open(monkeypatch):
     """If a broken neuron got through, agreement would mean nothing."""
     case = case_of(SMALL, "bptt", "native", T=2, batch=1)
     honest = equivalence._respond
-    monkeypatch.setitem(CONTROLS, "late reset", lambda case, x, target: honest(case, "native", x, target))
+    unbroken = replace(CONTROLS["late reset"], respond=lambda case, x, target: honest(case, "native", x, target))
+    monkeypatch.setitem(CONTROLS, "late reset", unbroken)
     (gate,) = equivalence.measure(case)
     assert gate.value == "fail"
     assert "late reset" not in gate.detail["broken neurons that fail"]

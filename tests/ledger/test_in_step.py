@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from click.testing import CliRunner
 
 import bench.cli as cli
 from bench import report
-from bench.plan import ROOT
-from bench.spec import Record
+from bench.places import CODE as ROOT
+from bench.places import Project
+from bench.report import Report
+from bench.spec import Record, UserError
 
 OUT_OF_STEP = "generated files are out of step with results/: run `make report`"
 DECIDED = {"reproduced", "partly", "not reproduced", "stale"}
@@ -26,6 +30,18 @@ def trusting(_: Record) -> bool:
     return True
 
 
+def read(root: Path) -> Report:
+    return report.read(Project(root, root / "results"), trusting)
+
+
+def write(root: Path) -> list[Path]:
+    return report.write(read(root))
+
+
+def check(root: Path) -> list[str]:
+    return report.check(read(root))
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what people wrote and machines measured, with everything else generated anew."""
@@ -34,7 +50,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "reproductions", root / "reproductions", ignore=shutil.ignore_patterns("__pycache__"))
     for folder in ("runs", "machines"):
         shutil.copytree(ROOT / "results" / folder, root / "results" / folder, ignore=shutil.ignore_patterns("*.lock"))
-    assert report.write(root, trusting)
+    assert write(root)
     return root
 
 
@@ -55,7 +71,9 @@ def replaced(path: Path, old: str, new: str) -> None:
 
 
 def test_every_generated_file_of_the_repository_is_in_step_with_its_results() -> None:
-    assert report.check(ROOT, cli.fresh) == [], OUT_OF_STEP
+    found = report.read(Project(ROOT, ROOT / "results"), cli.fresh)
+    assert report.check(found) == [], OUT_OF_STEP
+    assert found.left_out == []
 
 
 # --------------------------------------------------------------------------- a copy that is put out of step
@@ -63,15 +81,14 @@ def test_every_generated_file_of_the_repository_is_in_step_with_its_results() ->
 
 def test_writing_again_changes_nothing(written: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*") if path.is_file()}
-    assert report.write(written, trusting) == []
+    assert write(written) == []
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*") if path.is_file()} == before
 
 
 def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
     """Exit status and lines of ``python -m bench report --check`` in ``root``."""
-    monkeypatch.setattr(cli, "ROOT", root)
     monkeypatch.setattr(cli, "fresh", trusting)
-    ended = CliRunner().invoke(cli.main, ["report", "--check"])
+    ended = CliRunner().invoke(cli.main, ["report", "--check", "--project", str(root)])
     return ended.exit_code, ended.output.splitlines()
 
 
@@ -105,8 +122,8 @@ def test_files_changed_gone_or_stray_are_each_named_and_put_right(written: Path,
     for file in GONE:
         (copy / file).unlink()
     (copy / STRAY).write_text("<svg/>")
-    assert sorted(report.check(copy, trusting)) == sorted([*CHANGED_BY_HAND, *GONE, STRAY])
-    changed = report.write(copy, trusting)
+    assert sorted(check(copy)) == sorted([*CHANGED_BY_HAND, *GONE, STRAY])
+    changed = write(copy)
     assert sorted(changed) == sorted(copy / file for file in (*CHANGED_BY_HAND, *GONE))
     assert not (copy / STRAY).exists()
     for file in (*CHANGED_BY_HAND, *GONE):
@@ -120,7 +137,7 @@ def test_a_record_that_was_removed_puts_the_ledger_out_of_step(copy: Path) -> No
         kept = [line for line in lines if not _is_parameters_of(line, "vgg-sws/cifar10")]
         assert len(kept) < len(lines)
         path.write_text("".join(kept), encoding="utf-8")
-    changed = report.write(copy, trusting)
+    changed = write(copy)
     wrong = ("results/ledger.csv", "README.md", "reproductions/ottt/README.md", "plots/index.html")
     assert {copy / file for file in wrong} <= set(changed)
     (claim,) = [row for row in _csv(copy / "results" / "ledger.csv") if row["claim"] == "parameters-vgg-cifar10"]
@@ -130,6 +147,126 @@ def test_a_record_that_was_removed_puts_the_ledger_out_of_step(copy: Path) -> No
 def _is_parameters_of(line: str, network: str) -> bool:
     record = json.loads(line)
     return (record["metric"], record["case"]["network"]) == ("parameters", network)
+
+
+# --------------------------------------------------------------------------- less than what is stored
+
+
+def first(root: Path) -> Path:
+    return next((root / "results" / "runs").glob("*/ottt.jsonl"))
+
+
+def conflict(root: Path) -> tuple[Path, int]:
+    path = first(root)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join([*lines[:4], "<<<<<<< HEAD\n", *lines[4:]]), encoding="utf-8")
+    return path, 5
+
+
+def cut(root: Path) -> tuple[Path, int]:
+    path = first(root)
+    contents = path.read_bytes()
+    path.write_bytes(contents[:-40])
+    return path, contents.count(b"\n")
+
+
+def forged(root: Path) -> tuple[Path, int]:
+    path = first(root)
+    replaced(path, '"key":"ottt/', '"key":"ottt/forged/')
+    return path, 1
+
+
+def machine_cut(root: Path) -> tuple[Path, int]:
+    path = root / "results" / "machines" / f"{first(root).parent.name}.json"
+    path.write_text(path.read_text(encoding="utf-8")[:-20], encoding="utf-8")
+    return path, 1
+
+
+@pytest.mark.parametrize("damage", [conflict, cut, forged, machine_cut], ids=lambda damage: damage.__name__)
+def test_damage_is_told_by_file_and_line_and_fails_the_check(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], tuple[Path, int]]
+) -> None:
+    monkeypatch.setattr("bench.figures.FIGURES", ())  # drawing takes its time
+    path, line = damage(copy)
+    code, lines = told(copy, monkeypatch)
+    assert code == 1
+    assert any(said.startswith(f"warning: {path}, line {line}") for said in lines), lines
+    assert "were left out, as told above" in lines[-1]
+    ended = CliRunner().invoke(cli.main, ["report", "--project", str(copy)])
+    assert ended.exit_code == 0
+    assert re.search(r"\d+ warnings: what stands above is judged on less than what is stored", ended.output)
+    planned = CliRunner().invoke(cli.main, ["plan", "ottt", "--scale", "smoke", "--project", str(copy)])
+    assert f"warning: {path}, line {line}" in planned.output
+
+
+# --------------------------------------------------------------------------- markers
+
+START, END = "<!-- generated: cost -->\n", "<!-- end -->\n"
+UNPAIRED = {  # what is put before the first marker of README.md, or in place of what; and what is said
+    "an end without a start": (END + START, START, "ends nothing"),
+    "a start inside a block": (START + START, START, "starts inside the one of line"),
+    "no end": ("", END, "starts inside the one of line"),
+    "an unknown name": ("<!-- generated: csot -->\n", START, "unknown generated block 'csot': did you mean cost?"),
+    "a start that is none": ("<!-- generated:cost -->\n", START, "is no marker"),
+    "an end that is none": ("<!--end-->\n", END, "is no marker"),
+}
+
+
+@pytest.mark.parametrize("spoilt", UNPAIRED)
+@pytest.mark.parametrize("page", ["README.md", "reproductions/ottt/README.md"])
+def test_markers_that_are_no_pairs_are_refused_by_file_and_line(copy: Path, page: str, spoilt: str) -> None:
+    new, old, said = UNPAIRED[spoilt]
+    replaced(copy / page, old, new)
+    with pytest.raises(UserError, match=rf"{page}, line \d+: .*{re.escape(said)}"):
+        report.blocks_of(copy / page)
+
+
+def test_a_last_block_without_an_end_keeps_what_stands_below_and_nothing_is_written(copy: Path) -> None:
+    page = copy / "README.md"
+    head, _, tail = page.read_text(encoding="utf-8").rpartition(END)
+    page.write_text(head + tail, encoding="utf-8")
+    (copy / "results" / "ledger.csv").write_text("to be written anew")
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"README\.md, line \d+: the block 'cost' has no end: put '<!-- end -->' after it"):
+        write(copy)
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_the_parts_of_a_page_are_the_page(written: Path) -> None:
+    for page in report.pages_of(Project(written, written / "results")):
+        parts = report.blocks_of(page)
+        text = page.read_text(encoding="utf-8")
+        assert len(parts) == 1 + 2 * text.count("<!-- generated: ")
+        for kept in parts[::2]:
+            assert kept in text
+
+
+# --------------------------------------------------------------------------- what this run decided
+
+
+def test_the_terminal_tells_what_this_run_decided_from_what_was_there(copy: Path) -> None:
+    found = read(copy)
+    chapter = next(chapter for chapter in found.chapters if chapter.name == "ottt")
+    ours = next(v for v in chapter.decided if v.claim.id == "parameters-vgg-cifar10")
+    mine = replace(ours, runs=("now",), when="2031-05-06T00:00:00+00:00", machine="here")
+    both = [mine if v is ours else v for v in chapter.verdicts]
+    judged = replace(chapter, paper=replace(chapter.paper, verdicts=both))
+    told = report.summary(replace(found, chapters=[judged]), ["ottt"], "now", 400)
+    decided = [line for line in told.splitlines() if line.startswith(tuple(DECIDED))]
+    assert f"decided by this run: 1; by records stored before it: {len(decided) - 1}" in told
+    assert decided[0].split(ours.claim.statement)[1].endswith("this run     here, 2031-05-06")
+    for line in decided[1:]:
+        assert "this run" not in line
+        assert re.search(r"earlier run  \S+, 20\d\d-\d\d-\d\d$", line.rstrip()), line
+
+
+def test_pages_tell_machine_and_day_of_every_verdict(written: Path) -> None:
+    for page, block in (("README.md", "verdicts"), ("reproductions/ottt/README.md", "claims")):
+        rows = [row for table in _tables(written / page, block) for row in table if row.get("verdict") in DECIDED]
+        assert rows
+        for row in rows:
+            assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["day"])
+            assert (written / "results" / "machines" / f"{row['on']}.json").exists()
 
 
 # --------------------------------------------------------------------------- the tables, read as a person reads them

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,14 +19,16 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
-from bench.plan import digest_of
+from bench.machine import gpu
+from bench.plan import PROBE_TABLE, digest_of, to_make
 from bench.records import Store
 from bench.runner import run as runner
 from bench.runner import worker
-from bench.runner.store import keeper
+from bench.runner.store import commit_of, keeper
 from bench.runner.worker import Job, Outcome, checkpoint_of
-from bench.spec import Case, Record, UserError
+from bench.spec import Case, Record, UserError, no
 
 HERE = Path(__file__).resolve().parent
 PAPER, MACHINE = "made-up", "m"
@@ -67,8 +71,8 @@ def measure(root: Path, cases: Sequence[Case], listener: Notes | None = None, wo
     """Run what is missing, as the command line does; return what that was."""
     store = Store(root / "results")
     done = store.done(PAPER, MACHINE)
-    missing = [case for case in cases if (case.key, digest_of(case)) not in done]
-    keep = keeper(store, MACHINE, root)
+    missing = [case for case in cases if to_make(case, gpu()) not in done]
+    keep = keeper(store, MACHINE, "r")
     runner.run(missing, keep, listener or Notes(), data_root=None, scratch=root / "scratch", workers=workers)
     return missing
 
@@ -92,6 +96,8 @@ def test_what_a_case_gives_is_stored_with_who_made_it(tmp_path: Path) -> None:
     assert parameters.case == SMALL.as_dict()
     assert (parameters.key, parameters.digest, parameters.machine) == (SMALL.key, digest_of(SMALL), MACHINE)
     assert parameters.versions["torch"] != "not installed"
+    assert (parameters.device, parameters.threads, parameters.precision, parameters.run) == ("cpu", 1, "float32", "r")
+    assert re.fullmatch(r"[0-9a-f]{12}\+?|tree-[0-9a-f]{12}\+", parameters.commit)
     assert parameters.kernel
     assert measure(tmp_path, [SMALL]) == []
 
@@ -138,14 +144,108 @@ def test_a_case_that_takes_too_long_is_ended(
 def test_what_cannot_be_done_is_a_row_with_its_reason(tmp_path: Path) -> None:
     unsupported = replace(SMALL, algorithm="sltt", backend="spikingjelly-multistep")
     mistaken = replace(SMALL, probe="training", dataset="digits", T=2, options=(("epochs", 0),))
+    without_files = replace(SMALL, probe="training", dataset="dvs-gesture", T=4)
     refused = replace(SMALL, probe="gradient", dataset="digits", T=3, batch=10**8)
-    measure(tmp_path, [unsupported, mistaken, refused])
+    measure(tmp_path, [unsupported, mistaken, refused, without_files])
     rows = told(tmp_path)
     assert rows[1][0] == "unsupported"
     assert rows[1][1]
     assert rows[2] == ("failed", "epochs = 0: training takes at least one; use epochs >= 1")
     assert rows[3][0] == "refused"
+    assert rows[4][0] == "unsupported"  # the machine lacks it; the case is right
+    assert "is missing; it cannot be downloaded unattended" in rows[4][1]
     assert f"forecast {worker.forecast(refused) / 2**30:.1f} GiB at T = 3, batch 100000000" in rows[3][1]
+
+
+# --------------------------------------------------------------------------- on what it was computed
+
+
+@pytest.mark.parametrize(("probe", "device", "precision"), [("cost", "meta", "float32"), ("equivalence", "cpu", "float64")])
+def test_a_record_says_on_what_it_was_computed(tmp_path: Path, probe: str, device: str, precision: str) -> None:
+    measure(tmp_path, [replace(SMALL, probe=probe)])
+    assert {(r.device, r.threads, r.precision, r.status) for r in stored(tmp_path)} == {(device, 1, precision, "ok")}
+
+
+def test_what_every_probe_tells_is_what_its_case_must_have_to_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be measured again in every run. A crash, of which no worker tells, is stored like the answer."""
+    here = gpu()
+    for probe in PROBE_TABLE:
+        case = replace(SMALL, probe=probe, dataset="digits" if probe in ("training", "gradient") else "none")
+        monkeypatch.setattr(worker, "_supported", lambda case: no("not asked"))
+        told = worker._outcome(Job(case, None, tmp_path), None)  # type: ignore[arg-type]
+        crashed = SimpleNamespace(job=Job(case, None, tmp_path), process=SimpleNamespace(exitcode=1), late=False)
+        silent = runner._without_answer(crashed, here)  # type: ignore[arg-type]
+        for outcome in (told, silent):
+            how = (outcome.device, outcome.threads, outcome.precision)
+            assert how == to_make(case, here)[2:], probe
+
+
+def test_a_training_on_the_cpu_is_not_done_for_a_run_on_the_gpu(tmp_path: Path, faulty: Callable[[str], None]) -> None:
+    faulty("quick")
+    training = replace(SMALL, probe="training")
+    measure(tmp_path, [training])
+    done = Store(tmp_path / "results").done(PAPER, MACHINE)
+    assert to_make(training, None) in done
+    assert to_make(training, "NVIDIA H200") not in done
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_memory_without_a_gpu_is_unsupported(tmp_path: Path) -> None:
+    measure(tmp_path, [replace(SMALL, probe="cuda-memory")])
+    (found,) = stored(tmp_path)
+    assert (found.status, found.device) == ("unsupported", "none")
+    assert "needs an NVIDIA GPU" in found.reason
+
+
+# --------------------------------------------------------------------------- which code
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with code, claims, pages and results, committed."""
+    root = tmp_path / "checkout"
+    for name in ("bench/spec.py", "bench/kernels/k.cpp", "reproductions/p/cases.py", "reproductions/p/README.md", "README.md",
+                 "reproductions/p/claims.toml", "results/runs/m/p.jsonl", "plots/index.html", "docs/method.md"):  # fmt: skip
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("one\n")
+    git(root, "init", "-q")
+    git(root, "add", ".")
+    git(root, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "all")
+    return root
+
+
+def git(root: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=root, check=True)
+
+
+def test_generated_files_are_no_change_of_the_code(checkout: Path) -> None:
+    clean = commit_of(checkout)
+    assert re.fullmatch(r"[0-9a-f]{12}", clean)
+    for name in ("reproductions/p/README.md", "README.md", "results/runs/m/p.jsonl", "plots/index.html", "docs/method.md"):
+        (checkout / name).write_text("two\n")
+    (checkout / "reproductions/p/claims.toml").write_text("two\n")  # decides no number
+    (checkout / "results/new.csv").write_text("new\n")
+    assert commit_of(checkout) == clean
+
+
+@pytest.mark.parametrize(
+    "name", ["bench/spec.py", "bench/kernels/k.cpp", "bench/new.py", "bench/new/deep/er.py", "reproductions/p/cases.py"]
+)
+def test_any_code_that_differs_is_told(checkout: Path, name: str) -> None:
+    clean = commit_of(checkout)
+    (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / name).write_text("two\n")
+    assert commit_of(checkout) == f"{clean}+"
+
+
+def test_code_outside_git_is_named_by_its_contents(checkout: Path) -> None:
+    installed = checkout / "venv" / "lib"  # in somebody's repository, and no part of it
+    shutil.copytree(checkout / "bench", installed / "bench")
+    found = commit_of(installed)
+    assert re.fullmatch(r"tree-[0-9a-f]{12}\+", found)
+    assert commit_of(installed) == found
+    (installed / "bench" / "spec.py").write_text("two\n")
+    assert commit_of(installed) != found
 
 
 # --------------------------------------------------------------------------- forecast

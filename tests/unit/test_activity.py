@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
+from bench import backends
+from bench.algorithms import skipper
 from bench.datasets.real import RealData
 from bench.probes import activity, gradient
-from bench.spec import Case
+from bench.spec import Case, UserError
 
 
 def case(probe: str, **options: object) -> Case:
@@ -29,6 +33,38 @@ def test_skipped_activity_is_the_share_of_the_spikes_of_the_steps_left_out(p: in
     assert found.value == pytest.approx(100 * sum(skipped) / sum(spikes))
     if segments == 1:
         assert max(skipped) <= min(spikes[t] for t in kept)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"p": 50}, {"p": 25, "segments": 2, "per": "sequence"}, {"p": 25, "segments": 2, "last": "kept"}],
+    ids=["default", "of the sequence", "last kept"],
+)
+@pytest.mark.parametrize("backend", ["native", "native-small"])
+def test_steps_kept_are_those_that_training_keeps(
+    options: dict[str, object], backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(case("activity", **options), backend=backend)
+    if not backends.available(backend):
+        pytest.skip(backends.available(backend).reason)
+    [found] = activity.measure(asked, RealData(asked, None))
+    trained: list[list[list[int]]] = []
+    chosen = skipper.kept_steps
+
+    def note(*given: Any) -> list[list[int]]:
+        trained.append(chosen(*given))
+        return trained[-1]
+
+    monkeypatch.setattr(skipper, "kept_steps", note)
+    gradient.measure(replace(asked, probe="gradient"), RealData(asked, None))
+    assert [sorted(t for steps in kept for t in steps) for kept in trained] == [found.detail["kept"]]
+    assert found.detail["segments"] == len(trained[0])
+
+
+def test_an_algorithm_that_skips_nothing_is_refused() -> None:
+    asked = replace(case("activity"), algorithm="bptt")
+    with pytest.raises(UserError, match="bptt leaves out no steps"):
+        activity.measure(asked, RealData(asked, None))
 
 
 def test_a_rescaled_loss_changes_the_length_of_the_gradient_and_not_its_direction() -> None:

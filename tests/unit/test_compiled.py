@@ -118,7 +118,7 @@ def records_of(case: Case, root: Path) -> list[Any]:
         torch.set_num_threads(threads)
     store = Store(root / "results")
     ((_, outcome),) = [message for message in channel.messages if message[0] == "outcome"]
-    keeper(store, "m", root)(case, outcome)
+    keeper(store, "m", "r")(case, outcome)
     records, torn = store.load(case.paper)
     assert torn == []
     return list(records)

@@ -34,7 +34,7 @@ def md5(contents: bytes) -> str:
 
 def test_listing_imports_no_heavy_library():
     code = (
-        "import sys; from bench import datasets; [datasets.available(n, '/nowhere') for n in datasets.names()];"
+        "import sys; from bench import datasets; [datasets.available(n, '/') for n in datasets.names()];"
         "print({'torch', 'numpy', 'sklearn', 'pooch', 'tonic', 'filelock'} & set(sys.modules))"
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -96,7 +96,7 @@ def small(tmp_path) -> tuple[Cifar, Path, np.ndarray]:
 
 def test_batches_are_joined_in_order(small):
     source, root, pixels = small
-    images = source.load(root, download=False)
+    images = source.load(root, False, root / "prepared")
     assert torch.equal(images.train_x, torch.from_numpy(pixels[:2].reshape(8, 3, 32, 32)))
     assert torch.equal(images.test_x, torch.from_numpy(pixels[2].reshape(4, 3, 32, 32)))
     assert images.train_y.tolist() == [0, 1, 2, 9, 1, 1, 2, 9]
@@ -107,7 +107,7 @@ def test_batches_are_joined_in_order(small):
 def test_checksum_names_the_contents(small):
     source, root, _ = small
     other = replace(source, test={"test_batch": "0" * 32})
-    assert source.load(root, False).checksum == source.load(root, False).checksum
+    assert source.load(root, False, root / "prepared").checksum == source.load(root, False, root / "prepared").checksum
     assert cifar.store.identity(source.files) != cifar.store.identity(other.files)
 
 
@@ -122,7 +122,7 @@ def test_damaged_file_is_named_with_both_checksums(small, damage):
         del contents[-1 if damage == "truncated" else 0 :]
     path.write_bytes(contents)
     with pytest.raises(UserError) as error:
-        source.load(root, download=False)
+        source.load(root, False, root / "prepared")
     for part in (str(path), md5(contents), source.train["data_batch_2"], "delete it", "unpack it again"):
         assert part in str(error.value)
 
@@ -138,9 +138,12 @@ def test_unopened_archive_is_unpacked_and_only_its_named_files(small, tmp_path_f
     source = replace(source, archive_md5=md5(archive.read_bytes()))
     fresh = archive.parent
     assert source.available(fresh)
-    images = source.load(fresh, download=False)
+    images = source.load(fresh, False, fresh / "prepared")
     assert torch.equal(images.test_x, torch.from_numpy(pixels[2].reshape(4, 3, 32, 32)))
-    assert sorted(p.name for p in (fresh / source.folder).iterdir()) == sorted(source.files)
+    assert sorted(p.name for p in (fresh / "prepared" / source.folder).iterdir()) == sorted(source.files)
+    assert sorted(p.name for p in fresh.iterdir()) == [source.archive, "prepared"]  # the data root is only read
+    archive.write_bytes(b"no longer needed")
+    assert source.load(fresh, False, fresh / "prepared").checksum == images.checksum
     assert not (fresh.parent / "escape").exists()
 
 
@@ -149,8 +152,8 @@ def test_damaged_archive_is_not_opened(small, tmp_path_factory):
     fresh = tmp_path_factory.mktemp("archive")
     (fresh / source.archive).write_bytes(b"half an archive")
     with pytest.raises(UserError, match=f"{source.archive} is damaged.*expected {source.archive_md5}"):
-        source.load(fresh, download=False)
-    assert not (fresh / source.folder).exists()
+        source.load(fresh, False, fresh / "prepared")
+    assert not (fresh / "prepared").exists()
 
 
 class Malicious:
@@ -193,7 +196,7 @@ def cifar10_test_batch(tmp_path_factory) -> Path:
 
 
 def test_real_cifar10_test_batch(cifar10_test_batch):
-    x, y = CIFAR10.read(cifar10_test_batch, CIFAR10.test)
+    x, y = CIFAR10.read(dict.fromkeys(CIFAR10.test, cifar10_test_batch / CIFAR10.folder), CIFAR10.test)
     assert (x.shape, x.dtype) == ((10_000, 3, 32, 32), torch.uint8)
     assert y.bincount().tolist() == [1000] * 10
     assert y[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
@@ -290,7 +293,7 @@ def test_debian_packs_the_official_contents():
 @pytest.fixture(scope="module")
 def digits() -> datasets.Images:
     pytest.importorskip("sklearn", reason="the digits are part of scikit-learn")
-    return datasets.load("digits", "/nowhere", download=False)
+    return datasets.load("digits", "/", download=False)
 
 
 def test_digits_are_whole_split_once_and_not_called_cifar(digits):

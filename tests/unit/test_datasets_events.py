@@ -26,7 +26,7 @@ from bench import datasets, networks
 from bench.datasets import n_mnist
 from bench.datasets.cifar10_dvs import CIFAR10_DVS
 from bench.datasets.dvs_gesture import DVS_GESTURE
-from bench.datasets.events import Events, frames_of
+from bench.datasets.events import LAST_US, Events, Recordings, frames_of
 from bench.datasets.frames import binned, kept
 from bench.datasets.real import RealData
 from bench.spec import Case, UserError
@@ -110,6 +110,33 @@ def test_a_recording_without_events_is_dark_and_a_stray_event_is_refused():
             binned(recording([stray]), 1, (3, 3), (3, 3))
 
 
+# --------------------------------------------------------------------------- events out of range
+
+
+OUTSIDE = [("x", -1, 33), ("x", 34, 33), ("y", -1, 33), ("y", 34, 33), ("p", 2, 1), ("p", -1, 1), ("t", -5, LAST_US - 1)]
+
+
+@pytest.mark.parametrize(("name", "value", "last"), OUTSIDE, ids=[f"{name}={value}" for name, value, _ in OUTSIDE])
+def test_an_event_out_of_range_is_told_by_recording_and_field(tmp_path, name, value, last):
+    good = recording([(0, 0, 5, 1), (33, 33, 6, 0)])
+    bad = good.copy()
+    bad[name][1] = value
+    recordings = Recordings("set", torch.tensor([0, 1]), (34, 34), lambda: iter([good, bad]), tmp_path, ("a.bin", "b.bin"))
+    told = rf"recording b\.bin of set: event 1 has {name} = {value}, outside 0 to {last} \(1 of 2 events are\)"
+    with pytest.raises(UserError, match=told):
+        frames_of(recordings, 2, (34, 34))
+    with pytest.raises(UserError, match=told):
+        list(recordings.each())
+    assert list(tmp_path.glob("*.npy")) == []
+
+
+def test_an_unsigned_field_cannot_hide_what_is_out_of_range(tmp_path):
+    events = np.zeros(2, [("x", "u2"), ("y", "u2"), ("t", "u8"), ("p", "?")])
+    events["y"][0] = 65_535
+    with pytest.raises(UserError, match="recording number 0 of set: event 0 has y = 65535, outside 0 to 33"):
+        list(Recordings("set", torch.tensor([0]), (34, 34), lambda: iter([events]), tmp_path).each())
+
+
 # --------------------------------------------------------------------------- kept arrays
 
 
@@ -181,7 +208,7 @@ def test_a_failure_while_making_keeps_nothing(tmp_path):
 
 def test_a_root_that_cannot_be_written_is_an_error_of_the_user(tmp_path):
     (tmp_path / "occupied").write_bytes(b"")
-    with pytest.raises(UserError, match=r"a\.npy cannot be written.*choose another data root"):
+    with pytest.raises(UserError, match=r"a\.npy cannot be written.*choose another cache .--cache, SPIKECOST_CACHE"):
         kept(tmp_path / "occupied" / "a.npy", (1,), Maker(np.zeros((1,), int)))
 
 
@@ -208,12 +235,12 @@ def atis(rows: list[tuple[int, int, int, int]]) -> bytes:
     return b"".join(bytes((x, y)) + (p << 23 | t).to_bytes(3, "big") for x, y, t, p in rows)
 
 
-def small_n_mnist(root: Path) -> dict[str, str]:
+def small_n_mnist(root: Path, second: bytes = b"") -> dict[str, str]:
     """Two training and one test recording; returns the zips' md5s."""
     (root / n_mnist.FOLDER).mkdir(parents=True)
     contents = {
         "Train.zip": {
-            "Train/7/00002.bin": atis([(33, 0, 5, 1)]),
+            "Train/7/00002.bin": second or atis([(33, 0, 5, 1)]),
             "Train/3/00001.bin": atis([(1, 2, 70_000, 0), (4, 5, 2**22, 1)]),
         },
         "Test.zip": {"Test/9/00001.bin": atis([(0, 33, 0, 0)])},
@@ -233,6 +260,23 @@ def test_n_mnist_is_read_in_the_order_of_its_numbers(parser, tmp_path, monkeypat
     first, second = events.train.read()
     assert [first[name].tolist() for name in "xytp"] == [[1, 4], [2, 5], [70_000, 2**22], [0, 1]]
     assert second.tolist() == [(33, 0, 5, 1)]
+
+
+def test_a_file_of_another_camera_is_named(parser, tmp_path, monkeypatch):
+    monkeypatch.setattr(n_mnist, "_MD5", small_n_mnist(tmp_path, atis([(34, 0, 5, 1)])))
+    events = datasets.load("n-mnist", tmp_path, download=False)
+    with pytest.raises(UserError, match=r"recording Train/7/00002\.bin of n-mnist-\w+-train: event 0 has x = 34"):
+        events.over_time(networks.spec("custom/n-mnist")).train(torch.tensor([0]), 5)
+
+
+def test_a_data_root_that_may_only_be_read_is_enough(parser, tmp_path, monkeypatch):
+    root, cache = tmp_path / "data", tmp_path / "cache"
+    monkeypatch.setattr(n_mnist, "_MD5", small_n_mnist(root))
+    before = sorted(root.rglob("*"))
+    events = datasets.load("n-mnist", root, download=False, cache=cache)
+    events.over_time(networks.spec("custom/n-mnist")).train(torch.tensor([0, 1]), 5)
+    assert sorted(root.rglob("*")) == before
+    assert [path.suffix for path in cache.iterdir() if not path.name.startswith(".")] == [".npy"]
 
 
 def test_a_part_of_n_mnist_says_so_also_when_one_file_is_whole(parser, tmp_path, monkeypatch):
@@ -431,7 +475,7 @@ def gesture_root(parser, tmp_path) -> Path:
 def gesture(gesture_root) -> Events:
     small = replace(DVS_GESTURE, md5=md5(gesture_root / "DVS128Gesture/download/DvsGesture.tar.gz"), train=3, test=1)
     assert small.available(gesture_root)
-    return small.load(gesture_root, download=False)
+    return small.load(gesture_root, False, gesture_root / "prepared")
 
 
 def test_gesture_recordings_are_the_labelled_intervals(gesture):
@@ -454,7 +498,7 @@ def test_gesture_in_frames_of_lenet(gesture):
 def test_gesture_labels_are_kept_and_nothing_is_left_unpacked(gesture, gesture_root):
     list(gesture.train.read())
     assert [p.name for p in (gesture_root / "DVS128Gesture" / "download").iterdir()] == ["DvsGesture.tar.gz"]
-    names = sorted(p.name.split("-")[-2:] for p in (gesture_root / "frames").glob("*.npy"))
+    names = sorted(p.name.split("-")[-2:] for p in (gesture_root / "prepared").glob("*.npy"))
     assert names == [["test", "labels.npy"], ["train", "labels.npy"]]
 
 
@@ -502,7 +546,7 @@ def test_cifar10_dvs_is_split_by_name_and_read(dvs_root):
     root, sums = dvs_root
     source = replace(CIFAR10_DVS, md5=sums)
     assert source.available(root)
-    events = source.load(root, download=False)
+    events = source.load(root, False, root / "prepared")
     assert events.train_y.tolist() == [0] * 9 + [1] * 9
     assert events.test_y.tolist() == [0, 1]
     order = [0, 1, 10, 2, 3, 4, 5, 6, 7]  # alphabetical: 0, 1, 10, 2, ..., 8
@@ -516,7 +560,7 @@ def test_cifar10_dvs_as_spikingjelly_reads_it(dvs_root, tmp_path):
         warnings.simplefilter("ignore")
         module = pytest.importorskip("spikingjelly.datasets.cifar10_dvs", reason="spikingjelly is not installed")
     root, sums = dvs_root
-    first = next(replace(CIFAR10_DVS, md5=sums).load(root, download=False).train.read())
+    first = next(replace(CIFAR10_DVS, md5=sums).load(root, False, root / "prepared").train.read())
     (tmp_path / "one.aedat").write_bytes(aedat2([(0, 0, 1000, 0), (0, 0, 2**31, 1)]))
     theirs = module._load_origin_data(tmp_path / "one.aedat")
     for name in "xytp":
@@ -525,7 +569,7 @@ def test_cifar10_dvs_as_spikingjelly_reads_it(dvs_root, tmp_path):
 
 def test_cifar10_dvs_in_frames_of_48_by_48(dvs_root):
     root, sums = dvs_root
-    events = replace(CIFAR10_DVS, md5=sums).load(root, download=False)
+    events = replace(CIFAR10_DVS, md5=sums).load(root, False, root / "prepared")
     sequences = events.over_time(networks.spec("vgg-sws/cifar10-dvs"))
     assert sequences.shape == (2, 48, 48)
     x = sequences.train(torch.arange(18), 10)
@@ -536,4 +580,4 @@ def test_cifar10_dvs_in_frames_of_48_by_48(dvs_root):
 def test_one_foreign_archive_of_cifar10_dvs_is_refused(dvs_root):
     root, sums = dvs_root
     with pytest.raises(UserError, match=r"automobile.zip is damaged or not the official file"):
-        replace(CIFAR10_DVS, md5={**sums, "automobile": "0" * 32}).load(root, download=False)
+        replace(CIFAR10_DVS, md5={**sums, "automobile": "0" * 32}).load(root, False, root / "prepared")

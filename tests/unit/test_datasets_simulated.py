@@ -304,7 +304,7 @@ def made(monkeypatch) -> list[int]:
 
 
 def loaded(root: Path) -> simulation.SimulatedEvents:
-    return datasets.load("cifar10-dvs-simulated", root, download=False)
+    return datasets.load("cifar10-dvs-simulated", root, download=False, cache=root / "frames")
 
 
 def case(**changes) -> Case:
@@ -318,7 +318,7 @@ def case(**changes) -> Case:
 def test_the_first_of_each_class_in_a_balanced_split(root, made):
     events = loaded(root)
     assert (events.train_y.bincount().tolist(), events.test_y.bincount().tolist()) == ([8] * 10, [2] * 10)
-    source = simulation.CIFAR10.load(root, False)
+    source = simulation.CIFAR10.load(root, False, root / "prepared")
     for label in range(10):
         own = torch.nonzero(source.train_y == label).flatten().tolist()
         train, test = (of.numbers[of.labels == label].tolist() for of in (events.train, events.test))
@@ -336,7 +336,7 @@ def test_it_says_that_it_is_simulated(root):
             "simulated",
             "simulated from CIFAR-10, not recorded",
         )
-    assert events.checksum != simulation.CIFAR10.load(root, False).checksum
+    assert events.checksum != simulation.CIFAR10.load(root, False, root / "prepared").checksum
     assert RealData(case(), root).about["part"] == events.part
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.datasets import data_root, store
+from bench import datasets
+from bench.datasets import cache_root, data_root, store
 from bench.files import write_whole
 from bench.spec import UserError
 
@@ -48,12 +49,37 @@ def server():
 
 
 def test_data_root_argument_then_variable_then_cache(monkeypatch, tmp_path):
+    (tmp_path / "variable").mkdir()
     monkeypatch.setenv("SPIKECOST_DATA_ROOT", str(tmp_path / "variable"))
     assert data_root(tmp_path) == tmp_path
     assert data_root() == tmp_path / "variable"
-    monkeypatch.delenv("SPIKECOST_DATA_ROOT")
-    assert data_root().name == "spikecost"
-    assert data_root("~/data") == Path.home() / "data"
+    for unset in ("", None):
+        monkeypatch.setenv("SPIKECOST_DATA_ROOT", unset) if unset is not None else monkeypatch.delenv("SPIKECOST_DATA_ROOT")
+        assert data_root().name == "spikecost"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert data_root("~/variable") == tmp_path / "variable"
+
+
+def test_cache_argument_then_variable_then_default(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPIKECOST_CACHE", str(tmp_path / "variable"))
+    assert cache_root(tmp_path) == tmp_path
+    assert cache_root() == tmp_path / "variable"  # made when something is kept
+    monkeypatch.delenv("SPIKECOST_CACHE")
+    assert cache_root().parts[-2:] == ("spikecost", "prepared")
+
+
+@pytest.mark.parametrize("how", ["argument", "variable"])
+def test_a_data_root_that_is_not_there_is_named_with_close_ones_and_never_made(monkeypatch, tmp_path, how):
+    (tmp_path / "datasets" / "inside").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    for wrong in ("dataset", "dataset/inside"):
+        monkeypatch.setenv("SPIKECOST_DATA_ROOT", str(tmp_path / wrong))
+        with pytest.raises(UserError) as error:
+            datasets.load("cifar10", tmp_path / wrong) if how == "argument" else datasets.load("cifar10")
+        assert f"{tmp_path / wrong} does not exist: did you mean {tmp_path / 'datasets'}?" in str(error.value)
+    with pytest.raises(UserError, match="file is no folder"):
+        data_root(tmp_path / "file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["datasets", "file"]
 
 
 def test_download_retries_checks_and_is_not_repeated(server, tmp_path):

@@ -141,8 +141,8 @@ def skipping(p: int, segments: int, *more: tuple[str, Any]) -> tuple[tuple[str, 
 def longest(algorithm: str, found: Mapping[int, tuple[int, str]], network: str = LONG, **more: Any) -> list[Record]:
     return [
         record(
-            f"longest T in {GiB} GiB", T, "longest", algorithm, network=network, T=100, batch=64,
-            detail={"GiB": GiB, "found by": how}, **more,
+            f"longest T on a {GiB} GiB card", T, "longest", algorithm, network=network, T=100, batch=64,
+            detail={"GiB": GiB, "headroom GiB": 1.0, "found by": how}, **more,
         )
         for GiB, (T, how) in found.items()
     ]  # fmt: skip

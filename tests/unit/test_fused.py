@@ -21,7 +21,7 @@ from bench.kernels import bits, compiled, fused
 from bench.kernels import lif as reference
 from bench.kernels.bit_conv import bit_conv
 from bench.probes.equivalence import in_double
-from bench.spec import NeuronSpec, Surrogate, SurrogateKind
+from bench.spec import NeuronSpec, Surrogate, SurrogateKind, UserError
 
 KERNELS = ("C++", "Triton, interpreted", "Triton")
 EXAMPLES = {"C++": 150, "Triton, interpreted": 50, "Triton": 150}  # the interpreter is slow
@@ -344,7 +344,7 @@ def test_a_second_backward_pass_is_an_error(on: On, kernel: Kernel, dtype: torch
 @pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.int64])
 def test_other_types_are_refused_with_those_that_run(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
-    with pytest.raises(TypeError, match=rf"{dtype}: .*torch.float32, torch.float64, torch.bfloat16"):
+    with pytest.raises(UserError, match=rf"{dtype}: .*torch.float32, torch.float64, torch.bfloat16"):
         kernel(torch.ones(2, 3, 4, dtype=dtype, device=on.device), None, NeuronSpec())
 
 
@@ -399,7 +399,7 @@ def test_spikes_of_other_types_are_refused(on: On, dtype: torch.dtype) -> None:
         lambda: fused.pack(torch.ones(9, dtype=dtype)),
         lambda: fused.unpack(torch.ones(2, dtype=torch.uint8), 9, dtype),
     ):
-        with pytest.raises(TypeError, match=rf"{dtype}: .*torch.float32, torch.float64, torch.bfloat16"):
+        with pytest.raises(UserError, match=rf"{dtype}: .*torch.float32, torch.float64, torch.bfloat16"):
             call()
 
 

@@ -66,10 +66,11 @@ SPECS = {
         spec_of(
             "residual",
             *(Conv(4, bias=False), BatchNorm(), Spike(NEURON), Scale(1.5)),
-            Residual(FIRE, (Conv(6, stride=2), *FIRE, Conv(6)), (Conv(6, 1, 2, 0),)),
+            Residual(FIRE, (Conv(6, stride=2), *FIRE, Conv(6)), (Conv(6, 1, 2, 0),), "activated"),
             Residual((Spike(NEURON), Scale(2.0)), (Conv(6), Spike(NEURON), Conv(6), Gain(1.0, 0.5))),
+            Residual((Spike(NEURON), Scale(3.0)), (Conv(6), Spike(NEURON), Conv(6)), (), "activated"),
             *FIRE,
-            parameters=1426,
+            parameters=2086,
         ),
         spec_of(
             "dropout",
@@ -241,7 +242,7 @@ def test_scales_are_folded_and_put_back_where_a_block_begins() -> None:
     cut, _, _ = ready("pools", "local", "native-fast", 1, 1, b=2)
     assert scales(cut.net) == [1.0, 0.5, 1.0]  # a classifier reads there, too
     residual, _, _ = ready("residual", "bptt", "native-fast", 1, 1)
-    assert scales(residual.net) == [1.5, 1.0]  # the sum of a residual block reads the first, convolutions alone the second
+    assert scales(residual.net) == [1.5, 1.0, 3.0]  # a block's sum reads the first and the third, convolutions alone the second
 
 
 # --------------------------------------------------------------------------- windows of K steps

@@ -65,6 +65,7 @@ def test_every_network_builds_and_gives_one_score_a_class(name):
     outs, state = net.window(x, net.initial_state(3))
     assert outs.shape == (2, 3, spec.classes)
     assert bool(net.spiking()) is not name.startswith("vgg-sws-ann")
+    assert len(net.neurons()) == spec.neuron_layers
     net.window(x, state)
 
 
@@ -145,7 +146,7 @@ def test_residual_block_by_hand():
     tail = (Flatten(), Dense(2))
     x = random(1, 3, 2, 8, 8)
     plain = build(small(Residual(pre, body), *tail, classes=2, parameters=1 + 258), NATIVE)
-    side = build(small(Residual(pre, body, (Scale(7.0),)), *tail, classes=2, parameters=1 + 258), NATIVE)
+    side = build(small(Residual(pre, body, (Scale(7.0),), "activated"), *tail, classes=2, parameters=1 + 258), NATIVE)
     for net in (plain, side):
         net.reset_parameters(0)
     torch.testing.assert_close(plain.body.layers[0](x, None)[0], 0.5 * x * 3 * 0.2 * 2 + x)

@@ -206,6 +206,6 @@ def test_loops_and_other_backends_are_refused() -> None:
 
 
 def test_a_window_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for K in (0, 8):
-        with pytest.raises(UserError, match=f"K = {K} of T = 7"):
+    for K, reason in ((0, "K = 0; use a whole number >= 1"), (8, "K = 8 of T = 7")):
+        with pytest.raises(UserError, match=reason):
             gradients(monkeypatch, NETWORKS["plain"], "replay", 7, K=K)

@@ -68,6 +68,11 @@ NETWORKS = {
             3053,
         ),
         network("pre-activation", (Conv(6), Residual((Spike(NEURON),), (Conv(6), Spike(NEURON), Conv(6))), Spike(NEURON)), 1313),
+        network(
+            "spikes on the shortcut",
+            (Conv(6), Residual((Spike(NEURON),), (Conv(6), Spike(NEURON), Conv(6)), (), "activated"), Spike(NEURON)),
+            1313,
+        ),
     )
 }  # fmt: skip
 every_network = pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
@@ -127,7 +132,7 @@ def test_checkpoints_and_bits_change_no_bit_of_the_gradient(step_of, spec):
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["plain", "no leak", "pre-activation"])
+@pytest.mark.parametrize("name", ["plain", "no leak", "pre-activation", "spikes on the shortcut"])
 @pytest.mark.parametrize("level", [0, 1])
 def test_equals_native_bptt(step_of, name, level):
     """No network with dropout, whose masks every framework draws in its own way, and none with batch norm (below)."""

@@ -106,7 +106,7 @@ def test_neuron_dropout_resumes_with_its_own_masks(data, tmp_path):
 
     def dropping() -> TrainingStep:
         step = new_step()
-        for module in step.net.spiking():
+        for module in step.net.neurons():
             module.dropout = 0.2
         return step
 

@@ -1,0 +1,72 @@
+"""Batch norm over a single value has no variance: every backend refuses it, and none is left with a running variance of NaN."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench import algorithms, backends, networks
+from bench.networks.normed import single_valued
+from bench.probes.cost import batch_for
+from bench.spec import AvgPool, BatchNorm, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Residual, Spike, UserError
+from bench.training_step import support, training_step
+
+NEURON = NeuronSpec()
+WIDE = (Conv(3), BatchNorm(), Spike(NEURON), AvgPool(4, 4))
+NARROW = (Conv(3, kernel=1, padding=0), BatchNorm(), Spike(NEURON))
+CHAIN = NetworkSpec("normed", (2, 4, 4), 5, (*WIDE, *NARROW, Flatten(), Dense(5)), NEURON, 0, "this test")
+NETS = {
+    "chain": replace(CHAIN, parameters=(54 + 3 + 6) + (9 + 3 + 6) + 20),
+    "residual": replace(
+        CHAIN, name="normed residual", layers=(*WIDE, Residual((), NARROW), Flatten(), Dense(5)), parameters=63 + 18 + 20
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = networks.spec
+    monkeypatch.setattr(networks, "spec", lambda name: NETS[name] if name in NETS else real(name))
+
+
+def norms(net: nn.Module) -> list[Any]:
+    return [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+@pytest.mark.parametrize("backend", backends.names())
+@pytest.mark.parametrize(
+    ("normed", "algorithm"), [*(("chain", name) for name in algorithms.names()), ("residual", "bptt"), ("residual", "sltt")]
+)
+def test_a_single_value_a_channel_is_refused_before_anything_runs(normed: str, backend: str, algorithm: str) -> None:
+    possible = support(normed, algorithm, backend)
+    if not possible:
+        pytest.skip(possible.reason)
+    step = training_step(normed, algorithm, backend)
+    before = [p.clone() for p in step.net.parameters()]
+    with pytest.raises(UserError, match=r"batch norm '.*' sees maps of one value.*batch of 1 .*2 or more"):
+        step.run(*batch_for(step, T=4, batch=1, device="cpu"))
+    assert all(torch.equal(a, b) for a, b in zip(before, step.net.parameters(), strict=True))
+    step.run(*batch_for(step, T=4, batch=2, device="cpu"))
+    assert len(norms(step.net)) == 2
+    for norm in norms(step.net):
+        assert bool(torch.isfinite(norm.running_var).all())
+
+
+def test_one_sample_is_enough_for_larger_maps() -> None:
+    step = training_step("resnet20/cifar10", "bptt", "native")
+    step.run(*batch_for(step, T=2, batch=1, device="cpu"))
+    assert all(bool(torch.isfinite(norm.running_var).all()) for norm in norms(step.net))
+
+
+@pytest.mark.parametrize(("name", "layer"), [("chain", "body.layers.5"), ("residual", "body.layers.4.body.layers.1")])
+def test_the_layer_is_named(name: str, layer: str) -> None:
+    assert single_valued(NETS[name]) == layer
+
+
+def test_no_network_of_the_catalogue_is_single_valued() -> None:
+    """They train with any batch."""
+    assert [name for name in networks.names() if single_valued(networks.spec(name))] == []

@@ -1,0 +1,102 @@
+"""One seed, the same weights: on every backend, of every network, for every algorithm, and whatever a framework ships."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import algorithms, backends, networks
+from bench.probes.equivalence import aligned_parameters, draw
+from bench.spec import Case, UserError
+from bench.training_step import support, training_step
+
+FEW = 2_000_000  # parameters of a network that is drawn for every backend and algorithm in the default run
+SMALL = {name.split("/")[0]: name for name in networks.names() if networks.spec(name).parameters < FEW}  # one of each kind
+WALKED = [pytest.param(n, marks=[] if n in SMALL.values() else pytest.mark.full, id=n) for n in networks.names()]
+SHIPPED = {"spikingjelly-shipped": "ottt-a", "spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}
+REFERENCE = ("bptt", "native")
+
+
+def usable(backend: str) -> bool:
+    if not backends.available(backend):
+        return False
+    module = backends.load(backend)
+    return not hasattr(module, "usable") or bool(module.usable())
+
+
+def weights(net: nn.Module) -> list[Tensor]:
+    """Of the network alone: auxiliary classifiers, which some algorithms train beside it, are none of its layers."""
+    beside = {id(p) for p in getattr(net, "classifiers", nn.ModuleList()).parameters()}
+    return [p.detach() for p in aligned_parameters(net) if id(p) not in beside]
+
+
+def combinations(network: str) -> Iterator[tuple[str, str]]:
+    """What runs of all algorithms on all backends."""
+    for algorithm, backend in itertools.product(algorithms.names(), backends.names()):
+        if usable(backend) and support(network, algorithm, backend):
+            yield algorithm, backend
+
+
+def drawn(network: str, algorithm: str, backend: str, seed: int) -> list[Tensor]:
+    return weights(training_step(network, algorithm, backend, seed=seed).net)
+
+
+@pytest.mark.parametrize("network", WALKED)
+def test_same_seed_same_weights_on_every_backend_for_every_algorithm(network):
+    reference = drawn(network, *REFERENCE, seed=5)
+    ran = set(combinations(network))
+    for algorithm, backend in ran:
+        found = drawn(network, algorithm, backend, seed=5)
+        assert len(found) == len(reference)
+        assert all(torch.equal(a, b) for a, b in zip(found, reference, strict=True)), (algorithm, backend)
+    assert REFERENCE in ran
+    assert not torch.equal(drawn(network, *REFERENCE, seed=6)[0], reference[0])
+
+
+def test_everything_that_is_shipped_is_walked():
+    shipped = {name for name in backends.names() if usable(name) and hasattr(backends.load(name), "shipped")}
+    assert shipped <= set(SHIPPED)
+    assert shipped <= {backend for network in SMALL.values() for _, backend in combinations(network)}
+
+
+@pytest.mark.parametrize("network", sorted(SMALL.values()))
+def test_the_gates_weights_do_not_depend_on_those_before(network):
+    """Biases and gains are set, too."""
+    found = []
+    for algorithm, backend in combinations(network):
+        net = training_step(network, algorithm, backend).net
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.fill_(torch.nan)
+        draw(net, Case("tests", "equivalence", network, algorithm, backend, 2, 2))
+        found.append(weights(net))
+    assert all(float(p.abs().min()) > 0 for p in found[0])
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.fixture(params=sorted(SHIPPED))
+def shipped(request) -> tuple[str, str, str]:
+    """Network, algorithm, backend."""
+    if not usable(request.param):
+        pytest.skip(f"{request.param} cannot be used here")
+    return "custom/n-mnist", SHIPPED[request.param], request.param
+
+
+def test_a_frameworks_own_initial_weights_are_an_option(shipped):
+    ours = drawn(*shipped, seed=5)
+    own = [weights(training_step(*shipped, seed=seed, init="framework").net) for seed in (5, 5, 6)]
+    assert all(torch.equal(a, b) for a, b in zip(own[0], own[1], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(own[0], own[2], strict=True))
+    for theirs, native in zip(own[0], ours, strict=True):
+        assert theirs.isfinite().all()
+        assert not torch.equal(theirs, native)
+
+
+def test_other_initial_weights_are_refused(shipped):
+    with pytest.raises(UserError, match="unknown init 'natve': did you mean native"):
+        training_step(*shipped, init="natve")

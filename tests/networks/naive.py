@@ -1,0 +1,358 @@
+"""Every network of the papers once more, from its fact sheet: plain loops over time, plain functions, nothing of this suite.
+
+A statement is ``forward(w, x[T, B, ...]) -> outs[T, B, classes]``. It takes its parameters from ``w`` one by one, each with the
+shape that the sheet says: a layer's weight, gain and bias; a block's in the order of its layers, the shortcut's last. Neuron
+masks are drawn at the first time step, layer after layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CLASSES = {
+    "cifar10": 10,
+    "cifar100": 100,
+    "cifar10-dvs": 10,
+    "dvs-gesture": 11,
+    "imagenet": 1000,
+    "fashion-mnist": 10,
+    "n-mnist": 10,
+}
+GAMMA = 2.74
+
+
+class Parameters:
+    """Handed out in order; each must have the shape that is asked for."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self.left = list(tensors)
+
+    def __call__(self, *shape: int) -> Tensor:
+        tensor = self.left.pop(0)
+        assert tuple(tensor.shape) == shape, f"a parameter of shape {tuple(tensor.shape)} where the sheet has {shape}"
+        return tensor
+
+
+class Wanted(Parameters):
+    """Hands out tensors without storage and takes down their shapes."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, *shape: int) -> Tensor:
+        self.shapes.append(shape)
+        return torch.empty(shape, device="meta")
+
+
+# --------------------------------------------------------------------------- neurons
+
+
+class Step(torch.autograd.Function):
+    """1 where x >= 0; going back, the slope of a sigmoid of steepness 4, or a triangle of height 1 over |x| < 1."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: str) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.slope = slope
+        return torch.where(x >= 0, 1.0, 0.0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        if ctx.slope == "sigmoid":
+            y = 1 / (1 + torch.exp(-4 * x))
+            return g * 4 * y * (1 - y), None
+        return g * torch.relu(1 - x.abs()), None
+
+
+class LIF:
+    """A layer of neurons of threshold 1; ``attached``: the gradient passes through what the reset subtracts."""
+
+    def __init__(self, decay: float, slope: str, *, attached: bool = False, dropout: float = 0.0) -> None:
+        self.decay, self.slope, self.attached, self.dropout = decay, slope, attached, dropout
+        self.v: Tensor | float = 0.0
+        self.mask: Tensor | float | None = None
+
+    def __call__(self, current: Tensor) -> Tensor:
+        u = self.decay * self.v + current
+        s = Step.apply(u - 1, self.slope)
+        self.v = u - (s if self.attached else s.detach())
+        if self.mask is None:
+            self.mask = torch.empty_like(s).bernoulli_(1 - self.dropout) / (1 - self.dropout) if self.dropout else 1.0
+        return s * self.mask
+
+
+OTTT = partial(LIF, 0.5, "sigmoid")  # ottt.md 1.1, 1.5
+SLTT = partial(LIF, 1 - 1 / 1.1, "triangle", attached=True)  # sltt.md 3
+HYBRID = partial(LIF, 1.0, "triangle")  # skipper.md 4.1, without its delay and its factor 0.3
+DECOLLE = partial(LIF, 0.97, "triangle")  # skipper.md 4.2; the rest assumed
+TTL = partial(LIF, 0.5, "sigmoid")  # assumed
+
+
+# --------------------------------------------------------------------------- synapses
+
+Layer = Callable[[Tensor], Tensor]
+
+
+def conv(w: Parameters, inputs: int, outputs: int, k: int = 3, stride: int = 1, *, bias: bool = True) -> Layer:
+    weight = w(outputs, inputs, k, k)
+    b = w(outputs) if bias else None
+    return lambda x: F.conv2d(x, weight, b, stride, k // 2)
+
+
+def standardised(w: Parameters, inputs: int, outputs: int, k: int = 3, stride: int = 1) -> Layer:
+    """ottt.md 1.6"""
+    weight, gain, b = w(outputs, inputs, k, k), w(outputs, 1, 1, 1), w(outputs)
+    n = inputs * k * k
+    d = weight - weight.sum((1, 2, 3), keepdim=True) / n
+    variance = (d * d).sum((1, 2, 3), keepdim=True) / (n - 1)
+    effective = gain * d / (variance * n + 1e-4).sqrt()
+    return lambda x: F.conv2d(x, effective, b, stride, k // 2)
+
+
+def dense(w: Parameters, inputs: int, outputs: int, *, bias: bool = True) -> Layer:
+    weight, b = w(outputs, inputs), w(outputs) if bias else None
+    return lambda x: F.linear(x, weight, b)
+
+
+def batch_norm(w: Parameters, channels: int) -> Layer:
+    """Of one time step's batch."""
+    scale, shift = w(channels), w(channels)
+
+    def forward(x: Tensor) -> Tensor:
+        mean = x.mean((0, 2, 3), keepdim=True)
+        variance = ((x - mean) ** 2).mean((0, 2, 3), keepdim=True)
+        return (x - mean) / (variance + 1e-5).sqrt() * scale[:, None, None] + shift[:, None, None]
+
+    return forward
+
+
+def halved(x: Tensor) -> Tensor:
+    return F.avg_pool2d(x, 2)
+
+
+def over_time(x: Tensor, layers: Sequence[Layer]) -> Tensor:
+    """x[T, B, ...], a time step after the other through all layers."""
+    outs = []
+    for x_t in x:
+        for layer in layers:
+            x_t = layer(x_t)
+        outs.append(x_t)
+    return torch.stack(outs)
+
+
+# --------------------------------------------------------------------------- OTTT (ottt.md 1.7)
+
+VGG = (64, 128, "AP2", 256, 256, "AP2", 512, 512, "AP2", 512, 512)
+
+
+def vgg_features(w: Parameters, channels: int, neurons: Callable[[], Layer]) -> list[Layer]:
+    layers: list[Layer] = []
+    for item in VGG:
+        if item == "AP2":
+            layers.append(halved)
+        else:
+            layers += [standardised(w, channels, item), neurons(), lambda s: GAMMA * s]
+            channels = item
+    return layers
+
+
+def vgg_sws(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+    dropout = 0.1 if dataset == "cifar10-dvs" else 0.0
+    layers = vgg_features(w, x.shape[2], lambda: OTTT(dropout=dropout))
+    return over_time(x, [*layers, lambda s: s.mean((2, 3)), dense(w, 512, CLASSES[dataset])])
+
+
+def vgg_sws_ann(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+    layers = vgg_features(w, x.shape[2], lambda: torch.relu)
+    return over_time(x, [*layers, lambda y: y.mean((2, 3)), dense(w, 512, CLASSES[dataset])])
+
+
+def vgg_f(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+    """The last feature map of the step before, each pixel 8 x 8 times, comes through a convolution to the first neurons."""
+    first, *rest = vgg_features(w, x.shape[2], OTTT)
+    feedback = conv(w, 512, 64)
+    readout = dense(w, 512, CLASSES[dataset])
+    outs, last = [], None
+    for x_t in x:
+        y = first(x_t)
+        if last is not None:
+            y = y + feedback(last.repeat_interleave(8, 2).repeat_interleave(8, 3))
+        for layer in rest:
+            y = layer(y)
+        last = y
+        outs.append(readout(y.mean((2, 3))))
+    return torch.stack(outs)
+
+
+def nf_resnet34(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+    stem = standardised(w, x.shape[2], 64, 7, 2)
+    blocks: list[Layer] = []
+    channels, variance = 64, 1.0
+    for stage, (count, width) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512))):
+        for i in range(count):
+            transition = stage > 0 and i == 0
+            stride = 2 if transition else 1
+            first, second, gain = standardised(w, channels, width, 3, stride), standardised(w, width, width), w()
+            pointwise = standardised(w, channels, width, 1, stride) if transition else None
+            blocks.append(nf_block(first, second, gain, pointwise, variance**0.5))
+            variance = 1 + 0.2**2 if transition else variance + 0.2**2
+            channels = width
+    readout = dense(w, 512, CLASSES[dataset])
+    return over_time(x, [stem, lambda y: F.avg_pool2d(y, 3, 2, 1), *blocks, lambda y: y.mean((2, 3)), readout])
+
+
+def nf_block(first: Layer, second: Layer, gain: Tensor, pointwise: Layer | None, beta: float) -> Layer:
+    neurons, inner = OTTT(), OTTT()
+
+    def forward(x: Tensor) -> Tensor:
+        o = neurons(x / beta) * GAMMA
+        identity = x if pointwise is None else pointwise(o)
+        return second(inner(first(o)) * GAMMA) * gain * 0.2 + identity
+
+    return forward
+
+
+def r400(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+    entry, recurrent, readout = dense(w, 784, 400), dense(w, 400, 400), dense(w, 400, CLASSES[dataset])
+    neurons, outs, s = OTTT(), [], None
+    for x_t in x:
+        current = entry(x_t.flatten(1))
+        s = neurons(current if s is None else current + recurrent(s))
+        outs.append(readout(s))
+    return torch.stack(outs)
+
+
+# --------------------------------------------------------------------------- SLTT (sltt.md 4)
+
+
+def resnet18(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+    layers = [conv(w, x.shape[2], 64, bias=False)]
+    channels = 64
+    for width, stride in ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)):
+        norms_and_convs = (
+            batch_norm(w, channels), conv(w, channels, width, 3, stride), batch_norm(w, width), conv(w, width, width),
+        )  # fmt: skip
+        pointwise = conv(w, channels, width, 1, stride) if (channels, stride) != (width, 1) else None
+        layers.append(preactivation_block(*norms_and_convs, pointwise))
+        channels = width
+    head = [batch_norm(w, 512), SLTT(), lambda s: F.avg_pool2d(s, 4).flatten(1), dense(w, 512, CLASSES[dataset])]
+    return over_time(x, [*layers, *head])
+
+
+def preactivation_block(norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, pointwise: Layer | None) -> Layer:
+    """Identity shortcuts, too, take the spikes after the first batch norm and neurons."""
+    neurons, inner = SLTT(), SLTT()
+
+    def forward(x: Tensor) -> Tensor:
+        x = neurons(norm1(x))
+        out = conv2(inner(norm2(conv1(x))))
+        return out + (x if pointwise is None else pointwise(x))
+
+    return forward
+
+
+def vgg11_bn(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+    dropout = {"cifar10-dvs": 0.3, "dvs-gesture": 0.4}[dataset]
+    layers: list[Layer] = []
+    channels = x.shape[2]
+    for stage in ((64,), (128,), (256, 256), (512, 512), (512, 512)):
+        for width in stage:
+            layers += [conv(w, channels, width), batch_norm(w, width), SLTT(dropout=dropout)]
+            channels = width
+        layers.append(halved)
+    head = [lambda s: F.adaptive_avg_pool2d(s, (7, 7)).flatten(1), dense(w, 25_088, CLASSES[dataset])]
+    return over_time(x, [*layers, *head])
+
+
+# --------------------------------------------------------------------------- hybrid conversion, DECOLLE (skipper.md 4)
+
+
+def hybrid_features(w: Parameters, channels: int, items: str) -> list[Layer]:
+    """An average pool stands in the place of the dropout before it."""
+    layers: list[Layer] = []
+    words = items.split()
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        if word == "A":
+            layers.append(halved)
+        else:
+            layers += [conv(w, channels, int(word), bias=False), HYBRID(dropout=0.0 if after == "A" else 0.3)]
+            channels = int(word)
+    return layers
+
+
+def hybrid_vgg(w: Parameters, x: Tensor, dataset: str, *, items: str, hidden: int) -> Tensor:
+    layers = hybrid_features(w, x.shape[2], items)
+    side = x.shape[3] // 2 ** items.count("A")
+    inputs = int(items.split()[-1 if items[-1] != "A" else -2]) * side * side
+    head: list[Layer] = [lambda s: s.flatten(1)]
+    for features in (hidden, hidden):
+        head += [dense(w, inputs, features, bias=False), HYBRID(dropout=0.5)]
+        inputs = features
+    return over_time(x, [*layers, *head, dense(w, inputs, CLASSES[dataset], bias=False)])
+
+
+def resnet20(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+    layers = hybrid_features(w, x.shape[2], "64 64 64 A")
+    channels = 64
+    for width, stride in ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)):
+        first, second = conv(w, channels, width, 3, stride, bias=False), conv(w, width, width, bias=False)
+        pointwise = conv(w, channels, width, 1, stride, bias=False) if (channels, stride) != (width, 1) else None
+        layers.append(hybrid_block(first, second, pointwise))
+        channels = width
+    side = x.shape[3] // 16
+    return over_time(x, [*layers, lambda s: s.flatten(1), dense(w, 512 * side * side, CLASSES[dataset], bias=False)])
+
+
+def hybrid_block(first: Layer, second: Layer, pointwise: Layer | None) -> Layer:
+    inner, neurons = HYBRID(dropout=0.3), HYBRID()
+    return lambda x: neurons(second(inner(first(x))) + (x if pointwise is None else pointwise(x)))
+
+
+def lenet(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+    layers = [
+        conv(w, 2, 64, 7), DECOLLE(), halved, conv(w, 64, 128, 7), DECOLLE(), conv(w, 128, 128, 7), DECOLLE(), halved,
+    ]  # fmt: skip
+    side = x.shape[3] // 4
+    return over_time(x, [*layers, lambda s: s.flatten(1), dense(w, 128 * side * side, CLASSES[dataset])])
+
+
+# --------------------------------------------------------------------------- TTL-BPTT's candidate (ttl_bptt.md 5.1)
+
+
+def alexnet(w: Parameters, x: Tensor, dataset: str, *, pools: tuple[int, ...]) -> Tensor:
+    """``pools``: numbers of the convolutions behind which there is one."""
+    layers: list[Layer] = []
+    channels, side = x.shape[2], x.shape[3]
+    for number, width in enumerate((96, 256, 384, 384, 256), 1):
+        layers += [conv(w, channels, width), TTL()]
+        channels = width
+        if number in pools:
+            layers.append(halved)
+            side //= 2
+    layers += [lambda s: s.flatten(1), dense(w, 256 * side * side, 1024), TTL(), dense(w, 1024, 1024), TTL(), dense(w, 1024, 10)]
+    return over_time(x, layers)
+
+
+STATEMENTS: dict[str, Callable[[Parameters, Tensor, str], Tensor]] = {
+    "vgg-sws": vgg_sws,
+    "vgg-sws-ann": vgg_sws_ann,
+    "vgg-f": vgg_f,
+    "nf-resnet34": nf_resnet34,
+    "r400": r400,
+    "resnet18": resnet18,
+    "vgg11-bn": vgg11_bn,
+    "vgg5": partial(hybrid_vgg, items="64 A 128 128 A", hidden=4096),
+    "vgg11": partial(hybrid_vgg, items="64 A 128 256 256 A 512 512 512 A 512 512", hidden=1024),
+    "resnet20": resnet20,
+    "lenet": lenet,
+    "alexnet": partial(alexnet, pools=(2, 3, 5)),
+    "alexnet-unpooled": partial(alexnet, pools=(2, 3)),
+}

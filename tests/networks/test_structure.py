@@ -1,0 +1,141 @@
+"""Every network of the catalogue against a second statement of its structure (naive.py): shapes, outputs and gradients."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench import backends, networks
+from bench.kernels import compiled
+from bench.networks.build import Network, build
+from bench.networks.modules import aligned
+from bench.probes.equivalence import in_double
+from bench.spec import NetworkSpec, Spike, every_layer
+
+OWN = "this suite"  # how the source of a network begins that no paper and no public code describes
+
+
+def _statements() -> ModuleType:
+    found = importlib.util.spec_from_file_location("naive", Path(__file__).with_name("naive.py"))
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = module
+    found.loader.exec_module(module)
+    return module
+
+
+naive = _statements()
+
+
+def statement(name: str) -> Any:
+    """``forward(parameters, x)``; a network that has none must be this suite's own."""
+    kind, dataset = name.split("/")
+    if kind not in naive.STATEMENTS:
+        source = networks.spec(name).source
+        assert source.startswith(OWN), f"{name}, of {source}, has no second statement of its structure: add it to naive.py"
+        pytest.skip(f"{name} is this suite's own")
+    base = dataset.rstrip("0123456789").rstrip("-") if dataset.startswith("cifar10-dvs") else dataset
+    return lambda w, x: naive.STATEMENTS[kind](w, x, base)
+
+
+def wanted(name: str, shape: tuple[int, ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
+    """Shapes of the parameters, and of the output of two time steps of three samples, as the second statement has them."""
+    w = naive.Wanted()
+    out = statement(name)(w, torch.empty(2, 3, *shape, device="meta"))
+    return w.shapes, tuple(out.shape)
+
+
+@pytest.mark.parametrize("name", networks.names())
+def test_parameters_have_the_shapes_that_the_sheets_say(name):
+    spec = networks.spec(name)
+    shapes, out = wanted(name, spec.input)
+    net = build(spec, backends.load("native"), "meta")
+    assert [tuple(parameter.shape) for _, parameter in aligned(net)] == shapes
+    assert sum(map(prod, shapes)) == spec.parameters
+    assert out == (2, 3, spec.classes)
+
+
+# --------------------------------------------------------------------------- in numbers
+
+SMALLER = {28: 28, 32: 16, 34: 18, 42: 18, 48: 16, 128: 16, 224: 32}  # sides of images: the structure is the same
+AT_LEAST = {"resnet18": 32, "vgg11-bn": 32}  # what is left after their pools is no less than one pixel
+
+
+def smaller(name: str) -> NetworkSpec:
+    spec = networks.spec(name)
+    kind = name.split("/")[0]
+    sides = [max(SMALLER[n], AT_LEAST.get(kind, 0)) for n in spec.input[1:]]
+    shape = (spec.input[0], *sides)
+    return replace(spec, input=shape, parameters=sum(map(prod, wanted(name, shape)[0])))
+
+
+def drawn(net: Network) -> None:
+    """Weights none of which is zero and that make every layer fire."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in aligned(net):
+            noise = torch.randn(parameter.shape, generator=generator)
+            if name == "weight" and parameter.dim() > 1:
+                parameter.copy_(3 * noise * parameter[0].numel() ** -0.5)
+            else:
+                parameter.copy_(0.1 * noise + (name != "bias"))
+
+
+def gradients(outs: Tensor, parameters: list[Tensor], weights: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad((outs * weights).sum(), parameters, allow_unused=True, materialize_grads=True))
+
+
+def assert_is_its_statement(name: str, backend: str, T: int = 3, batch: int = 2) -> None:
+    with in_double():
+        spec = smaller(name)
+        net = build(spec, backends.load(backend)).train()
+        drawn(net)
+        generator = torch.Generator().manual_seed(4)
+        coarse = torch.randn(T, batch, spec.input[0], *(-(-n // 4) for n in spec.input[1:]), generator=generator)
+        x = 2 * coarse.repeat_interleave(4, -1).repeat_interleave(4, -2)[..., : spec.input[1], : spec.input[2]]
+        weights = torch.randn(T, batch, spec.classes, generator=generator)
+        parameters = [parameter for _, parameter in aligned(net)]
+        torch.manual_seed(5)  # neuron dropout: the same masks for both
+        outs, _ = net.window(x, net.initial_state(batch))
+        mine = gradients(outs, parameters, weights)
+        torch.manual_seed(5)
+        w = naive.Parameters(parameters)
+        stated = statement(name)(w, x)
+        assert not w.left
+        expected = gradients(stated, parameters, weights)
+    assert float(stated.detach().std()) > 1e-3
+    torch.testing.assert_close(outs, stated, rtol=1e-9, atol=1e-9)
+    whole = torch.stack([g.norm() for g in expected]).norm()
+    for own, other in zip(mine, expected, strict=True):
+        assert float((own - other).norm()) < 1e-9 * max(float(other.norm()), 1e-3 * float(whole))
+
+
+def drops(name: str) -> bool:
+    return any(isinstance(layer, Spike) and layer.dropout > 0 for layer in every_layer(networks.spec(name).layers))
+
+
+KINDS = {name.split("/")[0]: name for name in sorted(networks.names(), key=drops)}  # one of each kind, with dropout if one has it
+EVERY = [pytest.param(name, marks=[] if name in KINDS.values() else pytest.mark.full, id=name) for name in networks.names()]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_outputs_and_gradients_are_those_of_the_second_statement(name):
+    assert_is_its_statement(name, "native")
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+@pytest.mark.parametrize("backend", ["native-fast", "native-balanced", "native-small"])
+@pytest.mark.parametrize("name", sorted(KINDS.values()))
+def test_every_mode_of_the_native_backend_has_that_structure(name, backend):
+    assert_is_its_statement(name, backend)

@@ -1,0 +1,66 @@
+"""The time left: from typical costs, mended by what was seen, and steady."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from bench.plan import PROBE_TABLE
+from bench.runner.estimate import Estimate
+from bench.spec import Case
+
+CASE = Case("p", "cost", "net", "bptt", "native", T=1, batch=1)
+
+
+def cases() -> list[Case]:
+    """Many cheap ones, then some dear ones: what makes a rate of cases wander."""
+    counts = {"count": 7, "cost": 150, "equivalence": 20, "gradient": 2, "training": 5, "clock": 8}
+    return [replace(CASE, probe=probe, T=T + 1) for probe, n in counts.items() for T in range(n)]
+
+
+def ends(workers: int, speed: float) -> list[tuple[float, float]]:
+    """(time, what was thought of the end) at every event of a run on a machine ``speed`` times as fast as was thought."""
+    chance = random.Random("durations")
+    seconds = {case.key: PROBE_TABLE[case.probe].typical_s / speed * chance.uniform(0.5, 1.5) for case in cases()}
+    estimate, waiting = Estimate(cases(), workers), cases()
+    running: list[tuple[float, Case]] = []
+    now, told = 0.0, []
+    while waiting or running:
+        while waiting and len(running) < (1 if waiting[0].probe == "clock" else workers):
+            case = waiting.pop(0)
+            estimate.started(case, now)
+            running.append((now + seconds[case.key], case))
+        told.append((now, now + estimate.left(now)))
+        running.sort(key=lambda item: item[0])
+        now, case = running.pop(0)
+        estimate.finished(case, now)
+    return [*told, (now, now + estimate.left(now))]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_on_the_machine_that_was_thought_of_the_end_stays_where_it_is(workers: int) -> None:
+    told = ends(workers, speed=1.0)
+    end = told[-1][0]
+    assert told[-1] == (end, end)
+    assert all(0.65 * end < thought < 1.3 * end for _, thought in told), [round(thought / end, 2) for _, thought in told]
+
+
+@pytest.mark.parametrize("speed", [0.4, 3.0])
+def test_on_another_machine_the_end_is_approached_and_never_wanders(speed: float) -> None:
+    """From the first thought on, nearer and nearer; by the middle within a third."""
+    told = ends(2, speed)
+    end = told[-1][0]
+    assert all(1 / 3.5 < thought / end < 3.5 for _, thought in told)
+    for now, thought in told:
+        if now > end / 2:
+            assert abs(thought - end) < end / 3, (now / end, thought / end)
+
+
+def test_a_training_that_tells_its_share_is_believed() -> None:
+    training = replace(CASE, probe="training")
+    estimate = Estimate([training], 1)
+    estimate.started(training, 0.0)
+    estimate.progress(training, 0.25)
+    assert estimate.left(100.0) == pytest.approx(300.0)

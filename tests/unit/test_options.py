@@ -1,0 +1,226 @@
+"""What can be set: declared once, and a wrong name, type or value is refused before anything is spent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench import algorithms, backends, networks, optimizers
+from bench.losses import Loss
+from bench.options import PROBES, Declared
+from bench.plan import papers, plan
+from bench.spec import PROBE_OPTIONS, Case, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Spike, UserError
+from bench.spec import PROBES as PROBE_NAMES
+from bench.training_step import check, recipe, support, training_step
+
+SMALL = "vgg5-small/digits"
+SHIPPED = {"spikingjelly-shipped": "sltt", "spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}
+
+
+def shipping() -> list[str]:
+    return [name for name in SHIPPED if backends.available(name)]
+
+
+def declared() -> dict[str, type[Declared]]:
+    """Everything that declares options."""
+    found = {f"algorithm {name}": algorithms.load(name).Options for name in algorithms.names()}
+    found |= {f"backend {name}": backends.load(name).Options for name in shipping()}
+    found |= {f"optimizer {name}": kind for name, kind in optimizers.KINDS.items()}
+    return found | {f"probe {name}": kind for name, kind in PROBES.items()} | {"loss": Loss}
+
+
+WRONG: dict[type, list[Any]] = {
+    int: [1.5, True, "1", math.nan, -1, [1]],
+    float: ["0.1", True, math.nan, math.inf, None, -1.0, [0.1]],
+    str: [3, None, True, "nonsense", ""],
+    bool: [1, 0, None, "yes"],
+    type(None): [1.5, True, "1", math.nan, 0, -1],
+}
+OPTIONS = [(of, kind, each) for of, kind in declared().items() for each in fields(kind)]
+
+
+@pytest.mark.parametrize(("of", "kind", "each"), OPTIONS, ids=[f"{of} {each.name}" for of, _, each in OPTIONS])
+def test_values_of_a_wrong_type_or_out_of_range_are_refused_by_name(of: str, kind: type[Declared], each: Any) -> None:
+    wrong = WRONG[float if each.type == "float" else type(each.default)]
+    for value in wrong:
+        with pytest.raises(UserError) as refused:
+            kind(**{each.name: value})
+        assert each.name in str(refused.value)
+        assert repr(value) in str(refused.value) or f"{value:g}" in str(refused.value)
+        assert "use " in str(refused.value) or "known: " in str(refused.value) or "did you mean" in str(refused.value)
+    assert getattr(kind(), each.name) == each.default
+    assert each.metadata["meaning"]
+    assert each.name in kind.meanings()
+
+
+@pytest.mark.parametrize("algorithm", algorithms.names())
+def test_no_option_has_two_meanings(algorithm: str) -> None:
+    """Those of an algorithm, the loss, an optimizer and a probe stand in one list of names."""
+    owners = [algorithms.load(algorithm).Options, *(backends.load(name).Options for name in shipping())]
+    for own in owners:
+        for optimizer in optimizers.KINDS.values():
+            names = [*own.names(), *Loss.names(), *optimizer.names(), "optimizer", *PROBE_OPTIONS]
+            assert len(names) == len(set(names))
+
+
+def test_options_of_probes_are_those_that_no_algorithm_is_given() -> None:
+    assert set(PROBES) == set(PROBE_NAMES)
+    assert {name for kind in PROBES.values() for name in kind.names()} == set(PROBE_OPTIONS)
+
+
+@pytest.mark.parametrize("backend", backends.names())
+def test_an_unknown_option_is_refused_with_what_there_is(backend: str) -> None:
+    able = [algorithm for algorithm in algorithms.names() if support(SMALL, algorithm, backend)]
+    if not able:
+        pytest.skip(support(SMALL, "bptt", backend).reason)
+    for algorithm in able:
+        with pytest.raises(
+            UserError, match=rf"{algorithm} on {backend} has no option 'optimiser': did you mean optimizer.*takes"
+        ):
+            training_step(SMALL, algorithm, backend, device="meta", optimiser="adam")
+
+
+@pytest.mark.parametrize(
+    "told", [{"optimizer": "adamv"}, {"optimizer": "Adam"}, {"optimizer": 3}, {"optimizer": "adam", "momentum": 0.5}], ids=str
+)
+def test_an_unknown_optimizer_or_option_of_another_one_is_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"did you mean|it takes|use one of"):
+        training_step(SMALL, "bptt", "native", device="meta", **told)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "T", "reason"),
+    [
+        ("tbptt", {"K": 5}, 4, "K = 5 of T = 4"),
+        ("ttl-bptt", {"K": 5}, 4, "K = 5 of T = 4"),
+        ("replay", {"K": 5}, 4, "K = 5 of T = 4"),
+        ("sltt-k", {"k": 5}, 4, "k = 5 of T = 4"),
+        ("checkpointed", {"segments": 5}, 4, "segments = 5 of T = 4"),
+        ("checkpointed", {"lengths": [1, 2]}, 4, "add up to 3, not T = 4"),
+        ("checkpointed", {"lengths": [1.0, 3]}, 4, "whole numbers"),
+        ("skipper", {"p": 50}, 4, "over the bound"),
+        ("skipper", {"p": 50, "segments": 2}, 18, "over the bound"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_does_not_fit_the_sequence_is_refused_before_it_runs(
+    algorithm: str, options: dict[str, Any], T: int, reason: str
+) -> None:
+    network = "vgg5/cifar10"  # five layers of neurons
+    with pytest.raises(UserError, match=reason):
+        support(network, algorithm, "native", T=T, options=options)
+    case = Case("p", "training", network, algorithm, "native", T, 2, options=tuple(options.items()))
+    with pytest.raises(UserError, match=reason):
+        check(case)
+
+
+def test_replay_on_a_hard_reset_is_refused_at_the_library_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    hard = NeuronSpec(reset="hard")
+    spec = NetworkSpec("hard", (4,), 2, (Dense(3), Spike(hard), Dense(2)), hard, 23, "this test")
+    monkeypatch.setattr(networks, "spec", lambda _: spec)
+    with pytest.raises(UserError, match="a hard reset cannot be undone"):
+        training_step("hard", "replay", "native")
+
+
+@pytest.mark.parametrize(
+    ("probe", "options", "reason"),
+    [
+        ("training", {"epochs": 1.5}, "epochs = 1.5"),
+        ("training", {"epochs": 0}, "epochs = 0"),
+        ("training", {"train_images": True}, "train_images = True"),
+        ("training", {"test_images": "all"}, "test_images = 'all'"),
+        ("training", {"repeats": 3}, "has no option 'repeats'"),
+        ("training", {"accumulate": 0}, "accumulate = 0"),
+        ("clock", {"repeats": 1}, "repeats = 1"),
+        ("clock", {"epochs": 3}, "has no option 'epochs'"),
+        ("cost", {"epochs": 3}, "has no option 'epochs'"),
+        ("cost", {"b": 1.5}, "has no option 'b'"),
+    ],
+    ids=str,
+)
+def test_options_of_a_probe_are_checked_before_anything_is_spent(probe: str, options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        check(Case("p", probe, SMALL, "bptt", "native", 4, 2, options=tuple(options.items())))
+
+
+@pytest.mark.parametrize("wrong", [{"T": 2.5}, {"T": True}, {"batch": "8"}, {"seed": None}], ids=str)
+def test_a_case_is_counted_in_whole_numbers(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="is no whole number"):
+        Case(
+            **{"paper": "p", "probe": "cost", "network": SMALL, "algorithm": "bptt", "backend": "native", "T": 2, "batch": 2}
+            | wrong
+        )
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_every_planned_case_passes_the_check(paper: str) -> None:
+    cases = plan(paper, "full", lambda _: True)
+    assert cases
+    for case in cases:
+        check(case)  # raises where an option is wrong
+
+
+# --------------------------------------------------------------------------- optimizers
+
+
+def test_a_recipe_tells_every_value_that_ran() -> None:
+    told = recipe("tbptt", "native", {"K": 3, "optimizer": "rmsprop", "smoothing": 0.9}).as_dict()
+    assert told == {
+        "K": 3, "update": "end", "alpha": 0.05, "optimizer": "rmsprop", "lr": 0.01, "smoothing": 0.9, "eps": 1e-8,
+        "momentum": 0.0, "centered": False, "weight_decay": 0.0,
+    }  # fmt: skip
+
+
+TORCHS = {
+    "sgd": ({"momentum": 0.5, "nesterov": True, "weight_decay": 0.1}, torch.optim.SGD,
+            {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1}),
+    "adam": ({"beta1": 0.8, "beta2": 0.9, "eps": 1e-4}, torch.optim.Adam, {"betas": (0.8, 0.9), "eps": 1e-4}),
+    "adamw": ({"weight_decay": 0.3}, torch.optim.AdamW, {"weight_decay": 0.3, "betas": (0.9, 0.999)}),
+    "adamax": ({"beta2": 0.9}, torch.optim.Adamax, {"betas": (0.9, 0.9), "lr": 2e-3}),
+    "rmsprop": ({"smoothing": 0.8, "momentum": 0.1, "centered": True}, torch.optim.RMSprop,
+                {"alpha": 0.8, "momentum": 0.1, "centered": True}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", optimizers.KINDS)
+def test_every_optimizer_is_pytorchs_of_that_name(name: str) -> None:
+    options, kind, group = TORCHS[name]
+    made = training_step(SMALL, "bptt", "native", device="meta", optimizer=name, **options).optimizer
+    assert type(made) is kind
+    assert {key: made.param_groups[0][key] for key in group} == group
+
+
+# --------------------------------------------------------------------------- gradients of several batches
+
+
+@pytest.mark.parametrize("algorithm", algorithms.names())
+def test_gathered_gradients_are_those_of_the_batch_they_make_together(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of unequal parts too, on a network without batch statistics or dropout. Which steps Skipper keeps is a batch's choice."""
+    neuron = NeuronSpec(threshold=0.3)
+    layers = (Conv(4), Spike(neuron), Conv(4), Spike(neuron), Flatten(), Dense(3, init="default"))
+    spec = NetworkSpec("chain", (2, 4, 4), 3, layers, neuron, 419, "this test")
+    monkeypatch.setattr(networks, "spec", lambda _: spec)
+    options: dict[str, Any] = {"ttl-bptt": {"update": "end"}, "skipper": {"p": 0}}.get(algorithm, {})
+    generator = torch.Generator().manual_seed(1)
+    x, y = torch.randn(6, 5, *spec.input, generator=generator, dtype=torch.float64), torch.tensor([0, 1, 2, 1, 0])
+
+    def gradient(parts: list[int]) -> Tensor:
+        step = training_step("chain", algorithm, "native", **options)
+        step.net.double()
+        for part_x, part_y in zip(x.split(parts, 1), y.split(parts), strict=True):
+            torch.manual_seed(0)
+            step.gather(part_x, part_y, len(part_y) / len(y))
+        return torch.cat([p.grad.flatten() for p in step.net.parameters() if p.grad is not None])
+
+    if algorithm == "ottt-o":
+        with pytest.raises(UserError, match="use accumulate = 1"):
+            gradient([5])
+        return
+    whole = gradient([5])
+    assert float(whole.norm()) > 0
+    torch.testing.assert_close(gradient([2, 2, 1]), whole, rtol=1e-9, atol=1e-12)

@@ -1,0 +1,38 @@
+"""Numbers for people keep their digits, however small."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.quantity import decimal, quantity, seconds, size
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (0.00042, "s", "420 µs"),
+        (0.0123, "s", "12.3 ms"),
+        (90.0, "s", "90 s"),
+        (0.0, "s", "0 s"),
+        (2048, "B", "2 KiB"),
+        (500, "B a step", "500 B a step"),
+        (2**31, "B of growth", "2 GiB of growth"),
+        (0.0000123, "spikes/neuron/step", "1.23e-05 spikes/neuron/step"),
+        (9_228_362, "1", "9,228,362"),
+        (0.56051, "1", "0.5605"),
+        ("pass", "", "pass"),
+        ("5.63026; 7.22869", "x", "5.63026; 7.22869 x"),
+        ("0; 0", "B of growth", "0; 0 B of growth"),
+    ],
+)
+def test_a_quantity_is_shown_in_the_unit_that_suits_it(value: float | int | str, unit: str, shown: str) -> None:
+    assert quantity(value, unit) == shown
+
+
+@pytest.mark.parametrize("digits", [0, 1, 3])
+@pytest.mark.parametrize("exponent", range(-12, 4))
+def test_nothing_but_zero_is_shown_as_zero(digits: int, exponent: int) -> None:
+    value = 1.234 * 10.0**exponent
+    for shown in (decimal(value, digits), decimal(-value, digits), seconds(value).split()[0], size(value).split()[0]):
+        assert float(shown.replace(",", "")) != 0
+    assert float(decimal(0.0, digits)) == 0
