@@ -32,6 +32,7 @@ from bench.spec import Case, Record, Status, UserError
 if TYPE_CHECKING:
     import pandas
 
+Place = tuple[str, str, int, str]  # machine, device, threads, precision
 Made = tuple[str, str, str, int, str]
 """What makes a case done: its key, the code's digest, and the device, threads and precision that computed it."""
 
@@ -155,20 +156,26 @@ def uncommitted(record: Record) -> bool:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """What still counts: the last record of each (machine, key, metric), and no failure that a later success made good.
+    """What still counts: the last record of each place, key and metric, and no failure that a later success made good there.
 
-    Records come oldest first within a machine, as ``Store.load`` gives them; the order is kept.
+    A place is a machine, a device, a number of threads and a precision. Records come oldest first within a machine, as
+    ``Store.load`` gives them; the order is kept.
     """
-    last: dict[tuple[str, str, str], Record] = {}
-    succeeded: dict[tuple[str, str], str] = {}
+    last: dict[tuple[object, ...], Record] = {}
+    succeeded: dict[tuple[object, ...], str] = {}
     for record in records:
-        identity = (record.machine, record.key, record.metric)
+        case = (*place_of(record), record.key)
+        identity = (*case, record.metric)
         last.pop(identity, None)
         last[identity] = record
         if record.status == "ok":
-            case = (record.machine, record.key)
             succeeded[case] = max(record.when, succeeded.get(case, ""))
-    return [r for r in last.values() if r.status == "ok" or succeeded.get((r.machine, r.key), "") <= r.when]
+    return [r for r in last.values() if r.status == "ok" or succeeded.get((*place_of(r), r.key), "") <= r.when]
+
+
+def place_of(record: Record) -> Place:
+    """Where it was measured: numbers of different places never meet in one."""
+    return (record.machine, record.device, record.threads, record.precision)
 
 
 def to_frame(records: Iterable[Record]) -> pandas.DataFrame:

@@ -14,15 +14,17 @@ the tables within a field (conditions, measure) are joined key by key:
       measure = { select = { algorithm = "bptt" } }
 
 ``measure`` names a rule (see RULES), its settings and its selectors: required equalities on a record's metric and case;
-``options`` asks for equality of the options it names, ``detail`` takes that entry of the record's detail as the value;
-``over`` names only what differs from ``select``.
-A measure may instead hold ``parts``, a list of measures: all of them must hold, and some make it "partly".
+``options`` asks for equality of the options it names, any other must be at its default unless ``any`` lists it, ``detail`` takes
+that entry of the record's detail as the value, ``device = "gpu"`` asks for a GPU; ``over`` names only what differs from
+``select``. A measure may instead hold ``parts``, a list of measures: the claim is their conjunction (judge.py).
 
 | file | what |
 |---|---|
 | claim.py | the types: what a paper reports, and what our evidence says of it |
 | load.py | claims.toml as claims, every field checked |
 | evidence.py | which records are evidence for a claim |
+| estimate.py | an estimate with its interval |
+| gates.py | which backends may be compared |
 | rules.py | what must hold between a claim and the evidence |
 | judge.py | one verdict a claim |
 | ledger.py | verdicts as rows, counts and CSV |

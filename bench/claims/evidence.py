@@ -48,13 +48,16 @@ class Plan:
         self.by_key: dict[str, _Planned] = {}
         self.by_probe: dict[str, list[_Planned]] = {}
         for case in cases:
-            planned = _Planned(case.key, SCALES.index(case.scale), json.loads(json.dumps(case.as_dict())))
+            content = {**vars(case), "options": json.loads(json.dumps(case.settings))}
+            planned = _Planned(case.key, SCALES.index(case.scale), content)
             self.by_key[case.key] = planned
             self.by_probe.setdefault(case.probe, []).append(planned)
 
     def has(self, record: Record) -> bool:
         """Whether the record is of a planned case, and of the one whose key it bears; the scale says only when it is run."""
         planned = self.by_key.get(record.key)
+        if not isinstance(record.detail, Mapping) or not isinstance(record.when, str):
+            return False
         return planned is not None and {**record.case, "scale": ""} == {**planned.case, "scale": ""}
 
 

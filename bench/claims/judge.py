@@ -2,8 +2,8 @@
 
 How evidence is chosen: what the paper's plan contains up to the claim's scale, from one place. A place is a machine, a device, a
 number of threads and a precision: records of different places never meet in one number. Fresh evidence (made by the code as it
-is) beats stale, then the higher scale, then the more recent. Runs that differ in more than the seed are never averaged. A
-backend's number counts only where its equivalence gate on that network is open.
+is) beats stale, then what lacks no planned run, then the higher scale, then the more recent. Runs that differ in more than the
+seed are never averaged. A backend's number counts only where its equivalence gate on that network is open.
 
 How parts combine: the claim is their conjunction.
 
@@ -29,7 +29,7 @@ from bench.claims.evidence import Evidence, Plan, finite, matches, rank
 from bench.claims.gates import comparable, gates_of
 from bench.claims.rules import RULES, Finding, Missing, told_part
 from bench.plan import plan
-from bench.records import latest, uncommitted
+from bench.records import Place, latest, place_of, uncommitted
 from bench.spec import SCALES, Case, Record
 
 ORDER: Mapping[str, int] = {"reproduced": 2, "exceeded": 2, "partly": 1}  # how much a verdict says for the claim; others: 0
@@ -39,12 +39,10 @@ _WORDS = {
     "no": "fails",
 }  # fmt: skip
 
-Place = tuple[str, str, int, str]  # machine, device, threads, precision
-
 
 @dataclass(frozen=True)
 class _Candidate:
-    rank: tuple[bool, int, str, str]  # fresh, scale, when, place: the greatest is believed
+    rank: tuple[bool, bool, int, str, str]  # fresh, complete, scale, when, place: the greatest is believed
     verdict: Verdict
 
 
@@ -65,12 +63,12 @@ def judge(
     """
     plans = {claim.paper: planned(claim.paper) for claim in claims}
     cases = [case for of_paper in plans.values() for case in of_paper]
-    current = sorted(latest(records), key=_place)  # so that no order of machines shows
+    current = sorted(latest(records), key=place_of)  # so that no order of machines shows
     gates = gates_of(current, fresh, cases)
     by_place: dict[Place, list[tuple[Record, bool]]] = {}
     for record in current:
         if record.status == "ok" and comparable(record, gates):
-            by_place.setdefault(_place(record), []).append((record, fresh(record)))
+            by_place.setdefault(place_of(record), []).append((record, fresh(record)))
     evidence = {
         (paper, place): (Evidence((r for r, is_fresh in known if is_fresh), of_paper), Evidence((r for r, _ in known), of_paper))
         for paper, of_paper in ((paper, Plan(cases_of)) for paper, cases_of in plans.items())
@@ -80,10 +78,6 @@ def judge(
         _judge(claim, {place: pools for (paper, place), pools in evidence.items() if paper == claim.paper}, current)
         for claim in claims
     ]
-
-
-def _place(record: Record) -> Place:
-    return (record.machine, record.device, record.threads, record.precision)
 
 
 def _judge(claim: Claim, evidence: Mapping[Place, tuple[Evidence, Evidence]], current: Sequence[Record]) -> Verdict:
@@ -135,7 +129,7 @@ def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence
     scale, when = rank(used)
     one = findings[0] if len(claim.parts) == 1 else None
     return _Candidate(
-        (is_fresh, scale, when, str(place)),
+        (is_fresh, not missing and all(f.complete for f in findings), scale, when, str(place)),
         Verdict(
             claim,
             verdict,

@@ -50,6 +50,7 @@ class Finding:
     records: tuple[Record, ...]
     spread: float | None = None
     n: int = 1
+    complete: bool = True  # no planned run is missing
 
 
 @dataclass(frozen=True)
@@ -370,7 +371,12 @@ def _the_worst(findings: Sequence[Finding]) -> Finding:
         return worst
     told = "; ".join(f"{_recipe(f)}: {f.holds}, {f.reason}" for f in findings)
     used = {id(record): record for finding in findings for record in finding.records}
-    return replace(worst, reason=f"worst of {len(findings)} recipes that match: {told}", records=tuple(used.values()))
+    return replace(
+        worst,
+        reason=f"worst of {len(findings)} recipes that match: {told}",
+        records=tuple(used.values()),
+        complete=all(finding.complete for finding in findings),
+    )
 
 
 def _capped(finding: Finding, *groups: Group) -> Finding:
@@ -380,7 +386,8 @@ def _capped(finding: Finding, *groups: Group) -> Finding:
         return finding
     good = _WORST_FIRST.index(finding.holds) > _WORST_FIRST.index("cannot tell")
     holds: Holds = "cannot tell" if good else finding.holds
-    return replace(finding, holds=holds, reason=f"{finding.reason}; {told}" + (", which cannot decide it" if good else ""))
+    reason = f"{finding.reason}; {told}" + (", which cannot decide it" if good else "")
+    return replace(finding, holds=holds, reason=reason, complete=False)
 
 
 def _over_T(

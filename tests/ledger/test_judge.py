@@ -399,3 +399,11 @@ def test_no_record_lost_or_failed_moves_a_verdict_up(
     after = judge(claims, left, lambda _: True, lambda _: plan)
     for old, new in zip(before, after, strict=True):
         assert ORDER.get(new.verdict, 0) <= ORDER.get(old.verdict, 0), (old, new)
+
+
+def test_a_later_run_on_another_device_replaces_nothing(claim: MakeClaim, record: MakeRecord) -> None:
+    on_gpu, again = runs(record, 90.0, device="NVIDIA", when="1"), runs(record, 50.0, when="2")
+    v = verdict(accuracy(claim), *on_gpu, *again[:1])
+    assert (v.verdict, v.device, v.n) == ("reproduced", "NVIDIA", 3)  # one run of three does not outvote them
+    assert v.reason.endswith("Elsewhere: here (cpu): cannot tell")
+    assert verdict(accuracy(claim), *on_gpu, *again).verdict == "not reproduced"

@@ -67,5 +67,5 @@ def test_training_changes_the_gradients_and_goes_before_the_batches_compared() -
 
 @pytest.mark.parametrize(("option", "value"), [("batches", 0), ("batches", 1.5), ("after_batches", -1), ("after_batches", "all")])
 def test_what_is_no_number_of_batches_is_refused(option: str, value: Any) -> None:
-    with pytest.raises(UserError, match=f"{option} = {value!r}: a whole number"):
+    with pytest.raises(UserError, match=f"{option} = {value!r}.*use "):
         measured("tbptt", K=2, **{option: value})

@@ -8,7 +8,7 @@ import pytest
 
 from bench.figures import design_space, inverse_problem
 from bench.figures.paper import Paper
-from bench.inverse import CONVENTIONS, Report, at_once, distance, fits, nearest, settings
+from bench.inverse import CONVENTIONS, Report, Setting, at_once, chance_level, distance, fits, nearest, settings
 from bench.spec import Case, Record
 
 BY_NAME = {convention.name: convention for convention in CONVENTIONS}
@@ -120,3 +120,32 @@ def test_steps_with_another_optimizer_are_no_settings_of_the_paper() -> None:
     """Their costs are counted for the figure of accuracy; BPTT's default stands beside none of them."""
     trained = [*records("bptt", 9, 8, optimizer="adam"), *records("ttl-bptt", 1, 1, K=1, b=1, optimizer="adam")]
     assert settings(trained, "ttl-bptt") == []
+
+
+def test_the_chance_level_is_the_share_of_near_reports_that_some_setting_meets() -> None:
+    """Live bytes change by -90, -89.6, -10 and -1 %, half of them kept for backward alike: two intervals near -90 overlap."""
+    found = settings(KNOWN, "ttl-bptt")
+    assert chance_level(found, {"memory": Report(-90.0, 0.5)}) == pytest.approx(1.4 / 20)
+    assert chance_level(found, {"memory": Report(-50.0, 0.5)}) == 0
+    assert chance_level(found, {"memory": Report(-90.0, 20.0)}) == pytest.approx(1)
+
+
+def test_no_report_is_drawn_below_what_can_be() -> None:
+    """Between -100 and -89 %, not between -109 and -89 %: of 11 points, 0.2 are met."""
+    found = [s for s in settings(KNOWN, "ttl-bptt") if dict(s.options) == {"K": 1, "b": 1}]
+    alone = Setting("net", 10, 8, (), {TRANSPORT: found[0].changes[TRANSPORT]})
+    assert chance_level([alone], {"MACs": Report(-99.0, 0.1)}) == pytest.approx(0.2 / 11)
+
+
+def test_of_several_reports_at_once_the_chance_is_bounded() -> None:
+    """One setting meets both of two quantities by the product of its shares; it is never above either alone."""
+    alone = Setting("net", 10, 8, (), {LIVE: -50.0, TRANSPORT: -50.0})
+    reports = {"memory": Report(-50.0, 1.0), "MACs": Report(-50.0, 2.0)}
+    assert chance_level([alone], reports) == pytest.approx(0.1 * 0.2)
+    assert chance_level([alone] * 100, reports) == pytest.approx(0.1)
+
+
+def test_a_setting_with_an_optimizer_of_its_own_is_held_against_nothing() -> None:
+    """The optimizer's state would stand on one side alone."""
+    found = settings([*KNOWN, *records("ttl-bptt", 100, 8, K=2, b=1, optimizer="adam")], "ttl-bptt")
+    assert {2} & {dict(s.options)["K"] for s in found} == set()
