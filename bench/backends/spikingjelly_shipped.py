@@ -41,7 +41,7 @@ _NODES = {"ottt-a": neuron.OTTTLIFNode, "ottt-o": neuron.OTTTLIFNode, "sltt": ne
 
 @dataclass(frozen=True)
 class Options(Declared):
-    """None."""
+    """There is nothing to set."""
 
 
 def kernel() -> str:
