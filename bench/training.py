@@ -6,6 +6,7 @@ follow from names (bench.spec.seed_of), so a checkpoint is weights, optimizer st
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import pickle
@@ -98,20 +99,21 @@ def train(
             whole = len(y) == gathered
             train_on = step.run if whole else partial(step.gather, weight=len(y) / gathered)
             out = train_on(x.to(device), y.to(device)) / case.T
+            seen = at.images + len(y)
+            moved = seen % together == 0 or seen == images
+            if moved and not whole:
+                step.update()
             loss = float(nn.functional.cross_entropy(out, y.to(device)))
             if not math.isfinite(loss):
                 raise FloatingPointError(f"loss is {loss} in epoch {at.epoch + 1}: training diverged; lower lr")
             at = replace(
                 at,
                 batch=at.batch + 1,
-                images=at.images + len(y),
+                images=seen,
                 loss=at.loss + loss * len(y),
                 correct=at.correct + int((out.argmax(1).cpu() == y).sum()),
                 seconds=at.seconds + time.monotonic() - began,
             )
-            moved = whole or at.images % together == 0 or at.images == images
-            if moved and not whole:
-                step.update()
             report(_progress(at, epochs, images))
             if time.monotonic() - saved > CHECKPOINT_EVERY_S and at.batch < batches and moved:  # gradients are not kept
                 _save(checkpoint, step, at, about)
@@ -183,26 +185,23 @@ def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict
     names = ("network", "algorithm", "backend", "dataset", "T", "batch", "seed")
     part = {name: case.settings.get(name) for name in Part.names()}
     told = {name: list(value) if isinstance(value, tuple) else value for name, value in step.recipe.as_dict().items()}
-    own = {"epochs": epochs, "accumulate": accumulate, "code": code_digest(modules, ROOT)}
+    layers = hashlib.sha256(repr(step.net.spec).encode()).hexdigest()[:12]  # a network may be registered nowhere
+    own = {"layers": layers, "epochs": epochs, "accumulate": accumulate, "code": code_digest(modules, ROOT)}
     return {**{name: getattr(case, name) for name in names}, **part, **told, **own}
 
 
 def _resume(path: Path, step: TrainingStep, about: Mapping[str, Any]) -> Position:
     if not path.exists():
         return Position()
-    remedy = f"go on as it began, or remove {path} to begin anew"
     try:
         saved = torch.load(path, weights_only=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise UserError(f"checkpoint {path} cannot be read; remove it to begin anew") from error
+        raise UserError(f"checkpoint {path} cannot be read ({error}); remove it to begin anew") from error
     left = saved.get("about", {})
     differing = [name for name in {**left, **about} if left.get(name) != about.get(name)]
     if differing:
         said = ", ".join(f"{name} was {left.get(name)!r} and is {about.get(name)!r}" for name in differing)
-        raise UserError(f"checkpoint {path} is another training's: {said}; {remedy}")
-    shapes = {name: tuple(tensor.shape) for name, tensor in step.net.state_dict().items()}
-    if shapes != {name: tuple(tensor.shape) for name, tensor in saved["weights"].items()}:
-        raise UserError(f"checkpoint {path} holds the weights of other layers than {about['network']} has now; {remedy}")
+        raise UserError(f"checkpoint {path} is another training's: {said}; go on as it began, or remove {path} to begin anew")
     step.net.load_state_dict(saved["weights"])
     step.optimizer.load_state_dict(saved["optimizer"])
     position = saved["position"]

@@ -136,9 +136,15 @@ def check(case: Case) -> Support:
     own = of_probe(case)
     T = None if case.probe in _WITHOUT_T else case.T
     able = support(case.network, case.algorithm, case.backend, T=T, options=case.algorithm_options)
-    if able and getattr(own, "accumulate", 1) > 1:
-        able = YES if recipe(case.algorithm, case.backend, case.algorithm_options).updates_once else no(WITHIN_A_BATCH)
-    return able
+    if not able:
+        return able
+    if case.probe == "count" and hasattr(backends.load(case.backend), "shipped"):
+        return no("counts of a network alone are of those that this suite builds; what a framework ships has other layers")
+    if case.probe == "gradient" and not (exact := support(case.network, "bptt", case.backend)):
+        return no(f"gradient fidelity is held against BPTT of the same backend: {exact.reason}")
+    if getattr(own, "accumulate", 1) > 1 and not recipe(case.algorithm, case.backend, case.algorithm_options).updates_once:
+        return no(WITHIN_A_BATCH)
+    return YES
 
 
 def training_step(

@@ -22,7 +22,7 @@ title = "BPTT"
 
 @dataclass(frozen=True)
 class Options(Declared):
-    """None."""
+    """There is nothing to set."""
 
 
 in_windows = True

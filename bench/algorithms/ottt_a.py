@@ -18,7 +18,7 @@ from bench.algorithms.sltt import in_space, in_windows_of, runs_on
 from bench.algorithms.traces import with_traces
 from bench.networks.build import Network
 from bench.networks.modules import holding_weights
-from bench.options import Declared, whole
+from bench.options import Declared, whole, within
 from bench.spec import YES, NetworkSpec, Support
 
 __all__ = ["Options", "in_windows", "prepare", "runs_on", "supports", "title", "train_step"]
@@ -29,6 +29,9 @@ title = "OTTT-A"
 @dataclass(frozen=True)
 class Options(Declared):
     K: int = whole(1, "time steps that run as one window", least=1)
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        within(self.K, T, "ottt-a")
 
 
 in_windows = False
@@ -43,6 +46,7 @@ def prepare(net: Network, options: Options) -> Network:
 
 
 def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+    within(options.K, x.shape[0], "ottt-a")
     with holding_weights(net):
         total = in_windows_of(net, x, loss, options.K)
     update()

@@ -24,7 +24,7 @@ title = "OTTT-O"
 
 @dataclass(frozen=True)
 class Options(Declared):
-    """None."""
+    """There is nothing to set."""
 
     @property
     def updates_once(self) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.networks.build import Network
 from bench.networks.modules import holding_weights, map_state
-from bench.options import Declared, whole
+from bench.options import Declared, whole, within
 from bench.spec import YES, Loop, NetworkSpec, Support, every_layer, no
 
 title = "SLTT"
@@ -27,6 +27,9 @@ title = "SLTT"
 @dataclass(frozen=True)
 class Options(Declared):
     K: int = whole(1, "time steps that run as one window", least=1)
+
+    def suits(self, spec: NetworkSpec, T: int) -> None:
+        within(self.K, T, "sltt")
 
 
 in_windows = False
@@ -52,6 +55,7 @@ def prepare(net: Network, options: Options) -> Network:
 
 
 def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+    within(options.K, x.shape[0], "sltt")
     with holding_weights(net):
         total = in_windows_of(net, x, loss, options.K)
     update()

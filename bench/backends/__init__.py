@@ -19,7 +19,7 @@ A module of what a framework ships, network and training in one, has in place of
 
 Every network, built or shipped, offers
 
-    outputs(x[T, B, ...]) -> [T, B, C]      of a sequence from the zero state, in training and in evaluation mode
+    outputs(x[T, B, ...]) -> [T, B, C]      of a sequence from the zero state, in evaluation mode
     neurons() -> [module]       the layers of neurons, in order; the first output of each is spikes
     spiking() -> [module]       the modules whose first output is binary, up to a constant factor: some may not run in evaluation
     carried(output) -> tensors that go on to the next step

@@ -304,8 +304,8 @@ def test_a_checkpoint_of_other_code_or_layers_or_half_a_file_is_refused(tmp_path
             train()
     with monkeypatch.context() as patch:
         patch.setitem(NETWORKS, "chain", network("chain", (Conv(5), Spike(NEURON)), 158))
-        with pytest.raises(UserError, match="holds the weights of other layers than chain has now"):
+        with pytest.raises(UserError, match=r"layers was .* and is "):
             train()
     (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:1000])
-    with pytest.raises(UserError, match="cannot be read; remove it to begin anew"):
+    with pytest.raises(UserError, match=r"cannot be read .*; remove it to begin anew"):
         train()

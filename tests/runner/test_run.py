@@ -150,7 +150,7 @@ def test_what_cannot_be_done_is_a_row_with_its_reason(tmp_path: Path) -> None:
     rows = told(tmp_path)
     assert rows[1][0] == "unsupported"
     assert rows[1][1]
-    assert rows[2] == ("failed", "epochs = 0: training takes at least one; use epochs >= 1")
+    assert rows[2] == ("failed", "epochs = 0; use a whole number >= 1 (times that every training sample is seen)")
     assert rows[3][0] == "refused"
     assert rows[4][0] == "unsupported"  # the machine lacks it; the case is right
     assert "is missing; it cannot be downloaded unattended" in rows[4][1]

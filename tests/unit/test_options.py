@@ -104,6 +104,8 @@ def test_an_unknown_optimizer_or_option_of_another_one_is_refused(told: dict[str
         ("checkpointed", {"lengths": [1, 2]}, 4, "add up to 3, not T = 4"),
         ("checkpointed", {"lengths": [1.0, 3]}, 4, "whole numbers"),
         ("skipper", {"p": 50}, 4, "over the bound"),
+        ("sltt", {"K": 5}, 4, "K = 5 of T = 4"),
+        ("ottt-a", {"K": 5}, 4, "K = 5 of T = 4"),
         ("skipper", {"p": 50, "segments": 2}, 18, "over the bound"),
     ],
     ids=str,
@@ -155,6 +157,16 @@ def test_a_case_is_counted_in_whole_numbers(wrong: dict[str, Any]) -> None:
             **{"paper": "p", "probe": "cost", "network": SMALL, "algorithm": "bptt", "backend": "native", "T": 2, "batch": 2}
             | wrong
         )
+
+
+@pytest.mark.parametrize("backend", shipping())
+def test_probes_that_need_more_than_a_training_step_say_so(backend: str) -> None:
+    for probe, reason in (("count", "what a framework ships"), ("gradient", "BPTT of the same backend")):
+        answer = check(Case("p", probe, SMALL, SHIPPED[backend], backend, 4, 2))
+        if probe == "gradient" and support(SMALL, "bptt", backend):
+            assert answer
+        elif support(SMALL, SHIPPED[backend], backend):
+            assert reason in answer.reason
 
 
 @pytest.mark.parametrize("paper", papers())
