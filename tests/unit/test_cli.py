@@ -279,7 +279,7 @@ def test_ctrl_c_in_a_terminal_shows_nothing_of_the_processes_behind(invoke: Invo
 
 def test_ctrl_c_while_something_else_is_done_is_no_mistake(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "papers", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    ended = invoke("report")
+    ended = invoke("plan")
     assert ended.exit_code == 130
     assert ended.output.endswith("Stopped\n")
 
