@@ -10,8 +10,8 @@ BENCH = $(VENV)/bin/python -m bench
 READY = $(VENV)/.ready
 quoted = '$(subst ','\'',$(1))'
 given = $(if $(2),$(1) $(call quoted,$(2)))
-# Ctrl-C ends make without a word of its own: the run has said what is kept.
-STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; }
+# Ctrl-C ends make without a word of its own: the run has said what is kept. Make must be told while it still waits for this.
+STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sleep 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce-paper test test-full lint report benchmark clean

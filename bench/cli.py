@@ -225,7 +225,7 @@ def report(project: Path | None, results: Path | None, check: bool) -> None:
     if check:
         _check(place)
     else:
-        _report(place, papers())
+        _report(place)
 
 
 # --------------------------------------------------------------------------- helpers
@@ -268,13 +268,14 @@ class _Tally:
         return f"This run measured {self.ended.total()} cases on {machine}: {statuses}; {self.wanted - self.missing} were there."
 
 
-def _report(place: Project, shown: list[str], run: str = "") -> None:
+def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
+    """Write what is generated, and tell of the papers ``shown`` (none named: all)."""
     from bench import report as reporting
 
     found = reporting.read(place, fresh)
     written = reporting.write(found)
     _tell(found.left_out)
-    click.echo(reporting.summary(found, shown, run))
+    click.echo(reporting.summary(found, shown or [chapter.name for chapter in found.chapters], run))
     if found.left_out:
         click.echo(f"{len(found.left_out)} warnings: what stands above is judged on less than what is stored in {place.results}")
     click.echo(f"{len(written)} files changed; open {place.name(place.plots / 'index.html')}")

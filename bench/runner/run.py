@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -67,6 +68,8 @@ def run(
     here = gpu()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
+    with _signal(signal.SIGINT, signal.SIG_IGN):  # Ctrl-C reaches every process; the server would show where it met its imports
+        forkserver.ensure_running()
     waiting = sorted(cases, key=_alone)
     running: list[_Running] = []
 
@@ -74,7 +77,7 @@ def run(
         while waiting and _may_start(waiting[0], len(running), leaving, workers):
             running.append(_start(context, Job(waiting.pop(0), data_root, scratch, cache), listener))
 
-    with _terminable():
+    with _signal(signal.SIGTERM, _interrupt):
         try:
             while waiting or running:
                 fill()
@@ -161,17 +164,17 @@ def _cause(ended: _Running) -> tuple[Status, str]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does, so that no worker is left behind."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+def _signal(number: signal.Signals, action: Any) -> Iterator[None]:
+    before = signal.signal(number, action)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
+
+
+def _interrupt(*_: Any) -> None:
+    """Lets SIGTERM end a run as Ctrl-C does, so that no worker is left behind."""
+    raise KeyboardInterrupt
 
 
 def default_workers() -> int:

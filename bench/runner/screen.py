@@ -85,7 +85,7 @@ class Screen:
             self._tell(case, f"{outcome.status}: {outcome.reason}")
         elif case.probe in ("training", "gradient", "equivalence", "clock"):
             first = next(m for m in outcome.measurements if not m.metric.startswith("epoch "))
-            value = "none" if first.value is None else quantity(first.value, first.unit)
+            value = quantity(first.value, first.unit) if isinstance(first.value, (int, float)) else first.value
             self._console.print(
                 f"[{self._finished}/{self._total}] {case.key}: {first.metric} = {value}", markup=False, soft_wrap=True
             )

@@ -263,9 +263,25 @@ def test_ctrl_c_tells_what_is_kept_and_ends_as_shells_expect(invoke: Invoke, mon
     assert again.output.endswith("\nStopped; 6 of 7 cases kept; the same command goes on from there\n")
 
 
+def test_ctrl_c_in_a_terminal_shows_nothing_of_the_processes_behind(invoke: Invoke, root: Path) -> None:
+    """It reaches all of them, here while the first imports torch for the others."""
+    command = [sys.executable, "-m", "bench", *COUNTS, "--project", str(root), "--data-root", str(root / "no data")]
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout
+    while "7 to measure" not in (line := process.stdout.readline()):
+        assert line, "it ended before it began"
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(r"\s*Stopped; \d of 7 cases kept; the same command goes on from there\n", said)
+
+
 def test_ctrl_c_while_something_else_is_done_is_no_mistake(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "papers", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    ended = invoke("report")
+    ended = invoke("plan")
     assert ended.exit_code == 130
     assert ended.output.endswith("Stopped\n")
 
