@@ -88,7 +88,7 @@ def list_(data_root: Path | None) -> None:
     click.echo(_bold("backends"))
     for name in backends.names():
         support = backends.available(name)
-        click.echo(f"  {name}" + ("" if support else f"  - {support.reason}"))
+        click.echo(f"  {name}  " + (f"{backends.framework(name)} {backends.version(name)}" if support else f"- {support.reason}"))
     _line("networks", networks.names())
     click.echo(_bold("data sets"))
     for name in datasets.names():
@@ -339,9 +339,11 @@ def _missing(cases: list[Case], store: Store, paper: str, here: _Here, *, retry:
 
 
 def _installed_since(record: Record) -> bool:
-    """Whether a case was not measured for want of a framework that is here now."""
+    """Whether a case was not measured for want of a framework, or of its version, that is here now."""
     backend = record.case["backend"]
-    return record.versions.get(backends.framework(backend)) == "not installed" and bool(backends.available(backend))
+    if record.status != "unsupported" or not backends.available(backend):
+        return False
+    return record.versions.get(backends.framework(backend)) != backends.version(backend)
 
 
 def _chosen(paper: str | None) -> list[str]:

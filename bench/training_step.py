@@ -99,9 +99,6 @@ def support(
         return available
     spec = networks.spec(network)
     module, rule = backends.load(backend), algorithms.load(algorithm)
-    usable: Support = module.usable() if hasattr(module, "usable") else YES
-    if not usable:
-        return usable
     has = backends.supports(module, spec)
     if not has:
         return has

@@ -8,7 +8,6 @@ A backend is a module with
     kernel()    the kernel that runs on this machine, named in every record
     has(neuron) -> Support      whether it has just these neurons, surrogate and all; it never takes others in their place
     neurons(neuron) -> module (x[K, B, ...], v | None) -> (s[K, B, ...], v)
-    usable() -> Support         if it needs more than its framework
     arranged(net) -> net        if it runs a network in a way of its own
 
 A module of what a framework ships, network and training in one, has in place of ``neurons``
@@ -31,13 +30,12 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import re
 from collections.abc import Callable
 from types import ModuleType
 
 from bench.kernels import compiled
-from bench.machine import identity
+from bench.machine import gpu
 from bench.spec import YES, NetworkSpec, Spike, Support, UserError, choose, every_layer, no
 
 _MODULES = {
@@ -74,10 +72,7 @@ RANGES: dict[str, tuple[str, str | None]] = {"torch": ("2.9", None), "spikingjel
 
 def _compiles() -> Support:
     """Whether the fused kernels can run: those of a C++ compiler, or Triton's on a GPU that is visible."""
-    answer = compiled.available()
-    if answer or os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1") or not identity()["gpus"]:
-        return answer
-    return YES
+    return YES if gpu() else compiled.available()
 
 
 _NEEDS: dict[str, Callable[[], Support]] = dict.fromkeys(("native-fast", "native-balanced", "native-small"), _compiles)

@@ -7,12 +7,12 @@ networks/recomputed.py.
 from __future__ import annotations
 
 from bench.backends import native_fast
-from bench.backends.native_fast import has, kernel, neurons, usable
+from bench.backends.native_fast import has, kernel, neurons
 from bench.networks.build import Network
 from bench.networks.groups import cheap_start, sizes
 from bench.networks.recomputed import recomputing
 
-__all__ = ["arranged", "has", "kernel", "layerwise", "name", "neurons", "usable"]
+__all__ = ["arranged", "has", "kernel", "layerwise", "name", "neurons"]
 
 name = "native-balanced"
 layerwise = True

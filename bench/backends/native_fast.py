@@ -16,9 +16,9 @@ from bench.networks import modules as m
 from bench.networks.arranged import channels_innermost, pools_lightened, weights_standardised_at_once
 from bench.networks.build import Network
 from bench.networks.folded import scales_folded
-from bench.spec import YES, NeuronSpec, Support, UserError
+from bench.spec import NeuronSpec, UserError
 
-__all__ = ["FusedLIF", "arranged", "has", "kernel", "layerwise", "meta_layout", "name", "neurons", "usable"]
+__all__ = ["FusedLIF", "arranged", "has", "kernel", "layerwise", "meta_layout", "name", "neurons"]
 
 name = "native-fast"
 layerwise = True
@@ -58,10 +58,6 @@ def arranged(net: Network) -> Network:
                     own: Any = layer.neurons
                     own.alone = isinstance(before, m.Synapse | m.StepwiseBatchNorm)
     return channels_innermost(weights_standardised_at_once(pools_lightened(scales_folded(net))))
-
-
-def usable() -> Support:
-    return YES if torch.cuda.is_available() else compiled.available()
 
 
 def neurons(spec: NeuronSpec) -> nn.Module:

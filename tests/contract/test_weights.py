@@ -21,13 +21,6 @@ SHIPPED = {"spikingjelly-shipped": "ottt-a", "spikingjelly-memopt": "bptt", "snn
 REFERENCE = ("bptt", "native")
 
 
-def usable(backend: str) -> bool:
-    if not backends.available(backend):
-        return False
-    module = backends.load(backend)
-    return not hasattr(module, "usable") or bool(module.usable())
-
-
 def weights(net: nn.Module) -> list[Tensor]:
     """Of the network alone: auxiliary classifiers, which some algorithms train beside it, are none of its layers."""
     beside = {id(p) for p in getattr(net, "classifiers", nn.ModuleList()).parameters()}
@@ -37,7 +30,7 @@ def weights(net: nn.Module) -> list[Tensor]:
 def combinations(network: str) -> Iterator[tuple[str, str]]:
     """What runs of all algorithms on all backends."""
     for algorithm, backend in itertools.product(algorithms.names(), backends.names()):
-        if usable(backend) and support(network, algorithm, backend):
+        if backends.available(backend) and support(network, algorithm, backend):
             yield algorithm, backend
 
 
@@ -58,7 +51,7 @@ def test_same_seed_same_weights_on_every_backend_for_every_algorithm(network):
 
 
 def test_everything_that_is_shipped_is_walked():
-    shipped = {name for name in backends.names() if usable(name) and hasattr(backends.load(name), "shipped")}
+    shipped = {name for name in backends.names() if backends.available(name) and hasattr(backends.load(name), "shipped")}
     assert shipped <= set(SHIPPED)
     assert shipped <= {backend for network in SMALL.values() for _, backend in combinations(network)}
 
@@ -82,7 +75,7 @@ def test_the_gates_weights_do_not_depend_on_those_before(network):
 @pytest.fixture(params=sorted(SHIPPED))
 def shipped(request) -> tuple[str, str, str]:
     """Network, algorithm, backend."""
-    if not usable(request.param):
+    if not backends.available(request.param):
         pytest.skip(f"{request.param} cannot be used here")
     return "custom/n-mnist", SHIPPED[request.param], request.param
 
