@@ -6,6 +6,7 @@ The closure follows import statements wherever they stand, also inside functions
 reproductions/ alone. A file of another language that a module names and that lies beside it, a kernel's source, is part of it,
 comments and all. What a registry imports by name is not seen: such modules are given in ``modules``, and the registry
 itself (a module's ``_MODULES = ...``) is left out, so that a new algorithm does not make every other one's results stale.
+Words for people are left out too: what an error or a refusal says, and a module's ``title``.
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ def _beside(tree: ast.AST, folder: Path) -> Iterator[str]:
 
 def _canonical(node: object) -> Iterator[str]:
     """A syntax tree as text without positions, empty fields and bare strings: the same in every version of Python."""
-    if isinstance(node, ast.AST):
+    if isinstance(node, ast.Call) and _words(node.func):
+        yield f"({ast.unparse(node.func)})"
+    elif isinstance(node, ast.AST):
         yield f"({type(node).__name__}"
         for name, value in ast.iter_fields(node):
             if value not in (None, []) and name not in ("kind", "type_comment", "type_ignores"):
@@ -114,15 +117,21 @@ def _canonical(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         yield "["
         for item in node:
-            if not _is_bare_string(item) and not _is_registry(item):
+            if not _is_bare_string(item) and not _sets(item, "_MODULES", "title"):
                 yield from _canonical(item)
         yield "]"
     else:
         yield repr(node)
 
 
-def _is_registry(node: object) -> bool:
-    return isinstance(node, ast.Assign) and [getattr(target, "id", None) for target in node.targets] == ["_MODULES"]
+def _words(function: ast.expr) -> bool:
+    """Whether a call of ``function`` makes an error or a refusal, whose arguments are a message."""
+    return isinstance(function, ast.Name) and (function.id in ("no", "Unavailable") or function.id.endswith("Error"))
+
+
+def _sets(node: object, *names: str) -> bool:
+    """Whether a statement gives one of ``names`` a value, and nothing else one."""
+    return isinstance(node, ast.Assign) and len(node.targets) == 1 and getattr(node.targets[0], "id", None) in names
 
 
 def _is_bare_string(node: object) -> bool:

@@ -34,7 +34,7 @@ import re
 from collections.abc import Callable
 from types import ModuleType
 
-from bench.kernels import compiled
+from bench.kernels import compiler
 from bench.machine import gpu
 from bench.spec import YES, NetworkSpec, Spike, Support, UserError, choose, every_layer, no
 
@@ -72,7 +72,7 @@ RANGES: dict[str, tuple[str, str | None]] = {"torch": ("2.9", None), "spikingjel
 
 def _compiles() -> Support:
     """Whether the fused kernels can run: those of a C++ compiler, or Triton's on a GPU that is visible."""
-    return YES if gpu() else compiled.available()
+    return YES if gpu() else compiler.available()
 
 
 _NEEDS: dict[str, Callable[[], Support]] = dict.fromkeys(("native-fast", "native-balanced", "native-small"), _compiles)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
-import shutil
 import subprocess
 import tempfile
 from functools import cache
@@ -18,8 +16,9 @@ from typing import Any
 import filelock
 import platformdirs
 
+from bench.kernels.compiler import available, compiler
 from bench.machine import identity
-from bench.spec import YES, Support, UserError, no
+from bench.spec import UserError
 
 SOURCE = Path(__file__).with_name("cpu.cpp")
 # No fused multiply-add: a product and a sum must round as PyTorch's do, or spikes flip.
@@ -27,18 +26,6 @@ FLAGS = (
     *("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC"),
     *("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
 )
-
-
-def compiler() -> str | None:
-    """The C++ compiler: the environment's CXX, else g++ or clang++ on the PATH."""
-    chosen = os.environ.get("CXX")
-    return shutil.which(chosen) if chosen else shutil.which("g++") or shutil.which("clang++")
-
-
-def available() -> Support:
-    if compiler() is None:
-        return no("the compiled kernels need a C++ compiler: install g++ (Debian: apt install g++) or name one in CXX")
-    return YES
 
 
 @cache

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import algorithms, backends, networks
-from bench.kernels import compiled
+from bench.kernels import compiler
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
@@ -127,19 +127,19 @@ def test_frameworks_equal_native_step_by_step(backend, algorithm):
     assert_opens(case_of(SMALL, algorithm, backend))
 
 
-@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+@pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 @pytest.mark.parametrize(("network", "T"), [(SMALL, 4), ("resnet20/cifar10", 2)])
 @pytest.mark.parametrize("mode", ["native-fast", "native-balanced", "native-small"])
 def test_every_mode_of_the_native_backend_equals_native(mode, network, T):
     assert_opens(case_of(network, "bptt", mode, T=T))
 
 
-@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+@pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 def test_fused_neurons_equal_native_online():
     assert_opens(case_of(SMALL, "ottt-a", "native-fast"))
 
 
-@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+@pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 @pytest.mark.parametrize("K", [2, 3, 4])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
 def test_fused_neurons_equal_native_online_in_windows(algorithm, K):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bench import backends, networks
-from bench.kernels import compiled
+from bench.kernels import compiler
 from bench.networks.build import Network, build
 from bench.networks.modules import aligned
 from bench.probes.equivalence import in_double
@@ -138,7 +138,7 @@ def test_outputs_and_gradients_are_those_of_the_second_statement(name):
 
 
 @pytest.mark.full
-@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+@pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 @pytest.mark.parametrize("backend", ["native-fast", "native-balanced", "native-small"])
 @pytest.mark.parametrize("name", sorted(KINDS.values()))
 def test_every_mode_of_the_native_backend_has_that_structure(name, backend):

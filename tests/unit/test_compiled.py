@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bench import backends
-from bench.kernels import compiled
+from bench.kernels import compiled, compiler
 from bench.records import Store
 from bench.runner.store import keeper
 from bench.runner.worker import Job, work
@@ -43,7 +43,7 @@ def test_no_compiler_is_said_with_the_remedy(folder: Path, monkeypatch: pytest.M
     monkeypatch.delenv("CXX", raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert not compiled.available()
+    assert not compiler.available()
     with pytest.raises(UserError, match=r"C\+\+ compiler: install g\+\+ .* or name one in CXX"):
         compiled.library()
     with pytest.raises(UserError, match="install g"):  # when the network is built, not in the middle of a step
@@ -62,10 +62,10 @@ def test_a_compiler_that_fails_is_quoted(folder: Path, monkeypatch: pytest.Monke
     assert [file.suffix for file in folder.iterdir()] == [".lock"]  # nothing half made is left
 
 
-@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+@pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 def test_kernels_are_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A compiler that notes its calls and hands them on; asking for its version is no build."""
-    real, notes = compiled.compiler(), tmp_path / "calls"
+    real, notes = compiler.compiler(), tmp_path / "calls"
     noting = a_compiler(tmp_path / "noting", f'echo "$@" >> "{notes}"\nexec "{real}" "$@"')
     monkeypatch.setenv("CXX", noting)
     quick = ("-std=c++17", "-O0", "-shared", "-fPIC")
@@ -124,7 +124,7 @@ def records_of(case: Case, root: Path) -> list[Any]:
     return list(records)
 
 
-@pytest.mark.skipif(not compiled.available(), reason=compiled.available().reason)
+@pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 @pytest.mark.parametrize("probe", ["cost", "equivalence", "count"])
 @pytest.mark.parametrize("backend", ["native-fast", "native-balanced", "native-small"])
 def test_every_record_names_the_kernel(probe: str, backend: str, tmp_path: Path) -> None:

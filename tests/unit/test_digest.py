@@ -19,9 +19,9 @@ FILES = {
     "bench/kernels/lazy.py": "B = 2\n",
     "bench/kernels/beside.py": "C = 3\n",
     "bench/step.py": (
-        '"""A step."""\nfrom bench.kernels import lif\nimport json\n\n\ndef step(v, x):\n'
+        '"""A step."""\nfrom bench.kernels import lif\nimport json\n\ntitle = "a step"\n\n\ndef step(v, x):\n'
         '    """u = decay v + x."""\n    # why\n    import bench.kernels.lazy\n    from .kernels import beside\n'
-        "    return lif.charge(v, x)\n"
+        "    if x is None:\n        raise ValueError(f'no input {x}')\n    return lif.charge(v, x)\n"
     ),
     "reproductions/__init__.py": "",
     "reproductions/p.py": "from bench import step\n",
@@ -52,6 +52,8 @@ def edited(name: str, old: str, new: str) -> dict[str, str]:
         ("bench/step.py", '"""u = decay v + x."""', '"""Something else."""'),
         ("bench/step.py", '    """u = decay v + x."""\n', ""),
         ("bench/step.py", "# why", "# because"),
+        ("bench/step.py", '"a step"', '"one step"'),
+        ("bench/step.py", "no input {x}", "x is missing"),
         ("bench/step.py", '"""A step."""\n', "\n\n\n"),
         ("bench/spec.py", "DECAY = 0.5\n", 'DECAY = 0.5\n"""Of the membrane."""\n'),
         ("bench/kernels/lif.py", "DECAY * v + x", "(DECAY  *  v) + x"),
@@ -71,6 +73,8 @@ def test_kept(tmp_path: Path, before: str, name: str, old: str, new: str) -> Non
         ("bench/kernels/lazy.py", "2", "3"),  # imported inside a function
         ("bench/kernels/beside.py", "3", "4"),  # relative, inside a function
         ("bench/step.py", "lif.charge(v, x)", "lif.charge(x, v)"),
+        ("bench/step.py", "if x is None", "if v is None"),  # when an error is raised, not what it says
+        ("bench/step.py", "ValueError", "TypeError"),
         ("bench/__init__.py", '"""The instrument."""\n', "X = 1\n"),  # a package runs before its modules
     ],
 )

@@ -17,7 +17,7 @@ from hypothesis import strategies as some
 from torch import Tensor
 
 import bench.kernels
-from bench.kernels import bits, compiled, fused
+from bench.kernels import bits, compiler, fused
 from bench.kernels import lif as reference
 from bench.kernels.bit_conv import bit_conv
 from bench.probes.equivalence import in_double
@@ -54,8 +54,8 @@ def on(request: pytest.FixtureRequest) -> Iterator[On]:
     """The kernels under test, as the operators call them."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "C++":
-            if not compiled.available():
-                pytest.skip(compiled.available().reason)
+            if not compiler.available():
+                pytest.skip(compiler.available().reason)
         elif request.param == "Triton":
             if not torch.cuda.is_available():
                 pytest.skip("no GPU")
