@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench import backends, networks
+from bench.probes import operators
 from bench.probes.cost import batch_for, cost_of
 from bench.probes.memory import CATEGORIES, LiveBytes, Peak
 from bench.probes.tape import watching
@@ -133,6 +134,7 @@ def as_on_a_gpu(monkeypatch):
         for neuron in ("lif", "if_"):
             importlib.import_module(f"spikingjelly._ops.{neuron}.autograd")
             monkeypatch.setattr(f"spikingjelly._ops.{neuron}._forward", fused(neuron))
+        monkeypatch.setattr(operators, "LIBRARIES", operators.LIBRARIES | {"test_lif", "test_if"})
 
 
 @pytest.mark.parametrize(("backend", "algorithm"), possible())

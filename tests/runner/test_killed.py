@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
 import random
@@ -174,8 +176,16 @@ def test_the_killed_run_ends_in_the_numbers_of_the_undisturbed_one(killed: Kille
 
 @pytest.mark.parametrize("name", ["results/ledger.csv", "results/cost.csv", "README.md", "reproductions/ottt/README.md"])
 def test_the_killed_run_ends_in_the_ledger_of_the_undisturbed_one(killed: Killed, undisturbed: Project, name: str) -> None:
-    assert killed.project.file(name) == undisturbed.file(name)
     assert killed.project.file(name)
+    assert without_runs(killed.project.file(name)) == without_runs(undisturbed.file(name))
+
+
+def without_runs(content: bytes) -> Any:
+    """Which calls of the run command measured it stands in the ledger alone, and differs."""
+    text = content.decode()
+    if not text.startswith("paper,claim,"):
+        return text
+    return [{name: cell for name, cell in row.items() if name != "runs"} for row in csv.DictReader(io.StringIO(text))]
 
 
 def test_running_again_changes_no_file(killed: Killed) -> None:

@@ -258,7 +258,7 @@ def test_the_forecast_is_exact_but_for_its_headroom() -> None:
     case = replace(SMALL, probe="training", T=11, batch=3)
     step = training_step(case.network, case.algorithm, case.backend, device="meta")
     counted = cost_of(step, *batch_for(step, case.T, case.batch, "meta")).memory.total
-    assert worker.forecast(case) == int(worker.HEADROOM * counted)
+    assert worker.forecast(case) == int(worker.FORECAST * counted)
 
 
 @pytest.mark.parametrize(("spare", "fits"), [(0, True), (-1, False)])
