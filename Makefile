@@ -6,7 +6,8 @@ PAPER ?=
 SCALE ?= laptop
 DATA_ROOT ?=
 
-BENCH = $(VENV)/bin/python -m bench
+# The command of this folder, also where VENV was made for another checkout.
+SPIKECOST = $(VENV)/bin/python -m spikecost
 READY = $(VENV)/.ready
 quoted = '$(subst ','\'',$(1))'
 given = $(if $(2),$(1) $(call quoted,$(2)))
@@ -31,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
-	@trap : INT; $(BENCH) run $(call given,,$(PAPER)) $(call given,--scale,$(SCALE)) $(call given,--data-root,$(DATA_ROOT)) \
+	@trap : INT; $(SPIKECOST) run $(call given,,$(PAPER)) $(call given,--scale,$(SCALE)) $(call given,--data-root,$(DATA_ROOT)) \
 	  || $(STOPPABLE)
 
 test: $(READY) ## run the tests
@@ -44,7 +45,7 @@ lint: $(READY) ## lint, formatting and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
 report: $(READY) ## judge and draw again from what is in results/
-	@$(BENCH) report
+	@$(SPIKECOST) report
 
 benchmark: $(READY) ## time training steps in turns; goals of the native backend as table and figure
 	@$(VENV)/bin/python -m pytest tests/benchmarks --benchmark-only --save-goals results

@@ -212,7 +212,7 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
     allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
     click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
     click.echo(f"  forward  {again} of {T} steps run twice: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
-    click.echo(f'  Python   training_step("{network}", "{algorithm}", "native"{told})')
+    click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{told})')
 
 
 @main.command()
@@ -293,7 +293,7 @@ def _check(place: Project) -> None:
     if found.left_out:
         problems.append(f"{len(found.left_out)} lines or files of {place.results} were left out, as told above")
     if stale:
-        problems.append("generated files are out of step with results/: run `make report`")
+        problems.append("generated files are out of step with results/: run `spikecost report`")
     if problems:
         raise UserError("; ".join(problems))
     click.echo("every generated file is in step with results/")
