@@ -25,7 +25,7 @@ def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     """pytest under this project's settings, run from ``folder``; no process outside of the test is waited for."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     environment |= {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(REPOSITORY)}
-    settings = ("-c", str(REPOSITORY / "pyproject.toml"), "-p", "no:cacheprovider")
+    settings = ("-c", str(REPOSITORY / "pyproject.toml"), "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     command = [sys.executable, "-m", "pytest", *settings, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
 
