@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from bench import front
 from bench.claims import Verdict, as_csv, counts, judge, ledger_rows, load_claims
 from bench.figures import style
+from bench.figures.measured import measured
 from bench.figures.paper import Paper, options
 from bench.figures.words import images
 from bench.files import write_whole
-from bench.measured import measured
 from bench.places import Project
 from bench.quantity import significant, size
 from bench.records import Store, Torn, latest

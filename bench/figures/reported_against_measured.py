@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.claims import Claim, Verdict
 from bench.figures import rows, style
+from bench.figures.measured import labels
 from bench.figures.paper import Paper, origin
-from bench.measured import labels
 from bench.quantity import quantity
 
 name = "reported_against_measured"

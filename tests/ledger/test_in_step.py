@@ -318,7 +318,9 @@ def test_the_page_has_an_anchor_for_every_claim_and_machine_and_day_of_every_ver
 
 def test_the_page_tells_date_and_version_and_leads_to_every_paper(written: Path) -> None:
     page = (written / "plots" / "index.html").read_text(encoding="utf-8")
-    records = [json.loads(line) for path in (written / "results" / "runs").glob("*/*.jsonl") for line in path.open()]
+    records = [
+        json.loads(line) for path in (written / "results" / "runs").glob("*/*.jsonl") for line in path.read_text().splitlines()
+    ]
     assert f"latest measurement {max(record['when'] for record in records)[:10]}" in page
     assert f"spikecost {version('spikecost')}," in page
     for paper in (written / "reproductions").glob("*/paper.toml"):
