@@ -125,9 +125,7 @@ class ConvSynapse(Synapse):
         if self.spec.init == "zero":
             nn.init.zeros_(self.weight)
         else:
-            drawn = torch.empty_like(
-                self.weight, memory_format=torch.contiguous_format
-            )  # drawing order is independent of layout
+            drawn = torch.empty_like(self.weight, memory_format=torch.contiguous_format)  # drawing order is independent of layout
             nn.init.kaiming_normal_(drawn, mode="fan_out", nonlinearity="relu", generator=generator)
             self.weight.data.copy_(drawn)
         if self.gain is not None:

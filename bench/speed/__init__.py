@@ -1,13 +1,13 @@
-"""How fast a training step is: every algorithm on every backend, in turns, against the best framework and the convolutions alone.
+"""Speed of a training step: all algorithms on all backends, compared with the best framework and with the convolutions alone.
 
 | file | what |
 |---|---|
-| rows.py | what is timed: workloads and, for each, its rows |
-| worker.py | a process that runs one row's training step whenever it is told to, and says how long it took |
-| turns.py | one run of a workload: all its workers in turns, and what is known exactly of every row beside its time |
-| goals.py | the goals, and how a run stands to them |
-| draw.py | the same as a figure |
+| rows.py | the workloads, and the rows (training steps) of each |
+| worker.py | a process that runs one row's training step on request and returns its seconds |
+| turns.py | one run of a workload: its workers in turns, and the exact memory and MACs of each row |
+| goals.py | the goals, and a table of the goals that a run meets |
+| draw.py | a figure of a run |
 
-A row has a process of its own, so that no other row's allocator, threads or caches serve it; the turns make a slow moment of the
-machine fall on all rows.
+Each row has its own process, so that rows do not share allocator, threads or caches. They take turns, so that a slow moment of
+the machine affects all rows.
 """

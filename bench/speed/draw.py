@@ -15,7 +15,7 @@ SHOWN_T = 10
 
 
 def data(runs: Sequence[Run], machine: str, commit: str) -> dict[str, Any]:
-    """What is plotted, as JSON has it: the workloads of T = 10, their rows from the fastest to the slowest."""
+    """Return the plotted data as plain JSON values: the workloads with T = 10, rows sorted from fastest to slowest."""
     shown = [run for run in runs if run.workload.T == SHOWN_T] or list(runs)
     return {
         "title": "Time of one training step over the convolutions alone",

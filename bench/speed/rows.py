@@ -1,4 +1,4 @@
-"""What is timed."""
+"""The workloads and training steps that are timed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-FLOOR = "convolutions alone"  # every synapse forward and backward, once each, nothing else: no neurons, no optimizer
+FLOOR = "convolutions alone"  # all synapses forward and backward once; no neurons, no optimizer
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Row:
-    """A training step; where ``algorithm`` is FLOOR, ``backend`` is the layout of the tensors."""
+    """A training step. If ``algorithm`` is FLOOR, ``backend`` is the layout of the tensors."""
 
     algorithm: str
     backend: str
@@ -37,7 +37,7 @@ class Row:
         return self.backend.startswith("native")
 
 
-# T * batch samples a step are about the same on every network; a GPU takes GPU_BATCHES times as many at once.
+# T * batch is about the same for all networks; a GPU gets batches GPU_BATCHES times as large.
 BATCH = {4: 5, 10: 2, 50: 1}
 GPU_BATCHES = 32
 NETWORKS = ("vgg-sws/cifar10", "resnet18/cifar10", "lenet/dvs-gesture")
@@ -51,7 +51,7 @@ def workloads(device: str) -> list[Workload]:
 
 
 def rows(workload: Workload) -> Iterator[Row]:
-    """Rows that may be timed; which of them can is for their backends to say."""
+    """Yield the candidate rows; their backends decide which of them can run."""
     yield from (Row(FLOOR, layout) for layout in ("contiguous", "channels last"))
     for mode in ("native", "native-fast", "native-balanced", "native-small"):
         yield Row("bptt", mode)

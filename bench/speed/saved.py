@@ -1,4 +1,4 @@
-"""A run of workloads as files: results/speed/<machine>/{speed.json, goals.md, speed.svg}."""
+"""Saves a run of workloads as results/speed/<machine>/{speed.json, goals.md, speed.svg}."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ fastest, or where bytes are counted the smallest, of those that the goal speaks 
 
 
 def save(runs: Sequence[Run], results: Path, provenance: Mapping[str, Any]) -> Path:
-    """Write what the runs of one machine say; ``provenance``: commit, date, versions. Returns the folder."""
+    """Write the results of the runs on one machine. ``provenance``: commit, date, versions. Returns the folder."""
     about = identity()
     machine = machine_id(about)
     folder = results / "speed" / machine

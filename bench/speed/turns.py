@@ -1,4 +1,4 @@
-"""One run of a workload: its rows in turns."""
+"""One run of a workload: its rows are timed in turns."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from bench.speed.rows import FLOOR, Row, Workload, rows
 from bench.training_step import support, training_step
 
 WARM_UP = 2
-LEAST, MOST = 5, 25  # turns: as many as fit into ENOUGH, so that short steps, which noise reaches most, are timed most often
+LEAST, MOST = 5, 25  # turns, as many as fit into ENOUGH: short steps are the noisiest and get most turns
 ENOUGH = 60.0  # seconds of timed steps, all rows together
-PAPER_BATCH = 128  # bytes are counted at this size, whatever the size timed
+PAPER_BATCH = 128  # batch at which bytes are counted, independent of the batch that is timed
 
 
 @dataclass(frozen=True)
 class Timed:
-    """``seconds`` of each repeat, in order; ``peak_bytes`` and ``macs`` of a step at PAPER_BATCH, exact (None for the floor)."""
+    """``seconds`` of each turn, in order; exact ``peak_bytes`` and ``macs`` of a step at PAPER_BATCH (None for the floor)."""
 
     row: Row
     kernel: str
@@ -46,7 +46,7 @@ class Run:
     workload: Workload
     device: str
     timed: tuple[Timed, ...]
-    refused: Mapping[str, str] = field(default_factory=dict)  # row: why it cannot run here
+    refused: Mapping[str, str] = field(default_factory=dict)  # row -> why it cannot run here
 
 
 def able(workload: Workload, row: Row) -> Support:
@@ -63,7 +63,7 @@ def able(workload: Workload, row: Row) -> Support:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """While inside, no other process of this user times a workload: one that comes waits for its turn, and says so."""
+    """In this context, no other process of this user times a workload: it prints a message and waits."""
     path = Path(platformdirs.user_cache_dir("spikecost")) / "timing.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path)
@@ -79,7 +79,7 @@ def alone() -> Iterator[None]:
 
 
 def run(workload: Workload, device: str, wanted: Iterable[Row] | None = None) -> Run:
-    """Time every row (of those wanted) that can run, one after the other in every turn, after a warm-up."""
+    """Time all rows (or those wanted) that can run. After a warm-up, every turn runs each row once."""
     asked = list(rows(workload) if wanted is None else wanted)
     refused = {str(row): answer.reason for row in asked if not (answer := able(workload, row))}
     kernels: dict[Row, str] = {}
@@ -111,7 +111,7 @@ def _started(workload: Workload, row: Row, device: str) -> subprocess.Popen[str]
 
 
 def _turn(workers: Mapping[Row, subprocess.Popen[str]]) -> dict[Row, float]:
-    """Seconds of one step of every row, one after the other."""
+    """Run one step of every row, one after the other; return the seconds by row."""
     seconds = {}
     for row, worker in workers.items():
         assert worker.stdin is not None
@@ -125,7 +125,7 @@ def _said(worker: subprocess.Popen[str], row: Row) -> str:
     assert worker.stdout is not None
     line = worker.stdout.readline().strip()
     if not line:
-        raise RuntimeError(f"the process that times {row} ended with exit status {worker.wait()}; its own words stand above")
+        raise RuntimeError(f"the process that times {row} ended with exit status {worker.wait()}; see its output above")
     return line
 
 

@@ -1,6 +1,6 @@
-"""One row's process: ``python -m bench.speed.worker '{"network": ..., "row": [algorithm, backend, {options}], ...}'``.
+"""The process of one row: ``python -m bench.speed.worker '{"network": ..., "row": [algorithm, backend, {options}], ...}'``.
 
-Says "ready KERNEL"; then, for every line it is given, runs one training step and says its seconds, until its input ends.
+It prints "ready KERNEL"; then, for every input line, it runs one training step and prints its seconds, until its input ends.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ def main() -> None:
 
 
 def convolutions_alone(network: str, T: int, batch: int, device: str, layout: Any) -> Callable[[], Any]:
-    """What a step cannot do without: each synapse's product with its input and both its gradients, time folded into the batch."""
+    """Return a function that runs the minimum of a step: the product of each synapse with its input, and its two gradients.
+
+    Time is folded into the batch.
+    """
     if device == "cpu":
         keep_freed_memory()
     step = training_step(network, "bptt", "native", device=device)
