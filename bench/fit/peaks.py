@@ -76,7 +76,7 @@ class Peaks:
         return sum(lengths) * self.input + max(*need, len(earlier) * self.state + self.graph(last), 0)
 
     def anchors(self, T: int, K: int) -> int:
-        """Return the number of states that replay saves against rounding: one per run of windows that may be inverted in a row."""
+        """Return the number of states that replay saves against rounding: one per run of windows invertible in a row."""
         if isinf(self.steps_back) or T == K:
             return 0
         within = int(self.steps_back)

@@ -146,7 +146,7 @@ def _reap(ended: _Running) -> None:
 
 
 def _without_answer(ended: _Running, gpu: str | None) -> Outcome:
-    """Return the outcome of a process that timed out or ended without an answer, mostly killed by the kernel for lack of memory."""
+    """Return the outcome of a process that timed out or ended without an answer (mostly killed for lack of memory)."""
     how = conditions(ended.job.case, gpu)
     status, reason = _cause(ended)
     return Outcome(status, reason, (), "", how.device, how.threads, how.precision)

@@ -132,12 +132,12 @@ def test_a_saved_benchmark_names_its_machine_and_its_cost(tmp_path: Path) -> Non
     ran = _pytest("--benchmark-only", f"--benchmark-json={saved}", "-k", "test_training_step and r400")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "another machine" not in ran.stdout
-    assert "OTTTSequential is a chain of layers" in ran.stdout  # why the shipped one is skipped
+    assert "OTTTSequential supports plain chains of layers" in ran.stdout  # why the shipped one is skipped
     content = json.loads(saved.read_text())
     assert content["machine_info"]["spikecost"] == identity()
     by_name = {row["name"]: row for row in content["benchmarks"]}
     assert set(by_name) == {f"{FLOOR} on contiguous", "bptt on native", "ottt-a on native", "ottt-a on native-fast"}
-    assert "a loop carries its gradient through time" in ran.stdout
+    assert "a loop passes the gradient through time" in ran.stdout
     for row in by_name.values():
         assert turns.LEAST <= row["stats"]["rounds"] <= turns.MOST
         assert 0 < row["stats"]["min"] <= row["stats"]["median"] < 60
