@@ -24,7 +24,7 @@ from bench.places import Project
 from bench.report import Report
 from bench.spec import Record, UserError
 
-OUT_OF_STEP = "generated files are out of step with results/: run `make report`"
+OUT_OF_STEP = "generated files are out of step with results/: run `spikecost report`"
 DECIDED = set(report.DECIDED)
 
 
@@ -107,7 +107,7 @@ def test_writing_again_changes_nothing(written: Path) -> None:
 
 
 def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
-    """Exit status and lines of ``python -m bench report --check`` in ``root``."""
+    """Exit status and lines of ``spikecost report --check`` in ``root``."""
     monkeypatch.setattr(cli, "fresh", trusting)
     ended = CliRunner().invoke(cli.main, ["report", "--check", "--project", str(root)])
     return ended.exit_code, ended.output.splitlines()

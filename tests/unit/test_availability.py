@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
 from bench import backends
 from bench.cli import main
@@ -68,18 +69,18 @@ def test_a_framework_of_the_range_is_available(
 
 
 def test_what_is_asked_for_is_what_is_accepted() -> None:
-    """pyproject.toml and constraints.txt name versions of the ranges, of every framework."""
+    """pyproject.toml asks for versions within the ranges, and bounds every framework above; constraints.txt names one of them."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    asked = "\n".join([*project["dependencies"], *project["optional-dependencies"]["frameworks"]])
-    pinned = (REPOSITORY / "constraints.txt").read_text()
+    required = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["frameworks"]])
+    asked = {requirement.name: requirement.specifier for requirement in required}
+    pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE))
     assert {backends.framework(name) for name in backends.names()} == set(backends.RANGES)
     for package, (least, below) in backends.RANGES.items():
-        for text in (asked, pinned):
-            found = re.search(rf"^{package}[=>]=([\d.]+)", text, re.MULTILINE)
-            assert found is not None, package
-            version = backends._release(found[1])
-            assert version >= backends._release(least)
-            assert below is None or version < backends._release(below)
+        bounds = {bound.operator: backends._release(bound.version) for bound in asked[package]}
+        assert set(bounds) == {">=", "<"}, package
+        assert bounds[">="] >= backends._release(least)
+        assert below is None or bounds["<"] <= backends._release(below)
+        assert asked[package].contains(pinned[package])
 
 
 def test_a_framework_that_cannot_tell_its_version_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
