@@ -1,12 +1,12 @@
-"""Which code made a number: a digest of the equations, blind to comments and docstrings. Nothing here imports torch.
+"""Digest of the code that computed a value. Comments and docstrings do not affect it. Imports no torch.
 
-    digest = sha256 over (name, syntax tree) of every module in the static import closure, names in order
+    digest = sha256 over (name, syntax tree) of every module in the static import closure, sorted by name
 
-The closure follows import statements wherever they stand, also inside functions, through the packages bench/ and
-reproductions/ alone. A file of another language that a module names and that lies beside it, a kernel's source, is part of it,
-comments and all. What a registry imports by name is not seen: such modules are given in ``modules``, and the registry
-itself (a module's ``_MODULES = ...``) is left out, so that a new algorithm does not make every other one's results stale.
-Words for people are left out too: what an error or a refusal says, and a module's ``title``.
+The closure follows import statements, also those inside functions, within the packages bench/ and reproductions/. If a module
+names a source file of another language in its own folder (a kernel), the whole text of that file is included. Imports by
+name through a registry are not found: the caller lists such modules in ``modules``. The registry itself (``_MODULES = ...``) is
+left out, so that a new algorithm does not make the results of the others stale. Messages of errors and of ``no(...)``, and a
+module's ``title``, are left out too.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ LANGUAGES = (".cpp", ".cu")
 
 
 def code_digest(modules: Iterable[str], root: Path) -> str:
-    """12 hex digits for the code of ``modules`` (dotted names) and all that they import, found below ``root``.
+    """Return 12 hex digits for the code of ``modules`` (dotted names) and everything they import, found below ``root``.
 
-    A file is read once in a process. Raises UserError for a name that is no module below ``root``.
+    Each file is read once per process. Raises UserError for a name that is no module below ``root``.
     """
     return _digest(frozenset(modules), root)
 
 
 def closure(modules: Iterable[str], root: Path) -> list[str]:
-    """Dotted names of ``modules``, of the packages that hold them, and of all that these import, in order."""
+    """Return the dotted names of ``modules``, of their packages, and of everything that these import, sorted."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -65,7 +65,7 @@ class _Module:
 def _module(name: str, root: Path) -> _Module:
     path = _file(name, root)
     if path is None:
-        raise UserError(f"no module {name!r} below {root}: name one of {' or '.join(PACKAGES)} as in an import")
+        raise UserError(f"no module {name!r} below {root}: use a dotted name in package {' or '.join(PACKAGES)}")
     tree = ast.parse(path.read_bytes(), filename=str(path))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     text = "".join(_canonical(tree)) + "".join(_beside(tree, path.parent))
@@ -83,7 +83,7 @@ def _file(name: str, root: Path) -> Path | None:
 
 
 def _targets(tree: ast.AST, package: str) -> Iterator[str]:
-    """Every dotted name that an import statement may mean as a module; ``from a import b`` means a and perhaps a.b."""
+    """Yield every dotted name that an import may refer to as a module; ``from a import b`` gives a and a.b."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -96,7 +96,7 @@ def _targets(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def _beside(tree: ast.AST, folder: Path) -> Iterator[str]:
-    """The texts of files of other languages in ``folder`` that a string in the module is the name of."""
+    """Yield the texts of the files of other languages in ``folder`` that a string in the module names."""
     names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     for name in sorted(names):
         if name.endswith(LANGUAGES) and "/" not in name and (folder / name).is_file():
@@ -104,7 +104,7 @@ def _beside(tree: ast.AST, folder: Path) -> Iterator[str]:
 
 
 def _canonical(node: object) -> Iterator[str]:
-    """A syntax tree as text without positions, empty fields and bare strings: the same in every version of Python."""
+    """Yield a syntax tree as text without positions, empty fields and bare strings: the same in every version of Python."""
     if isinstance(node, ast.Call) and _words(node.func):
         yield f"({ast.unparse(node.func)})"
     elif isinstance(node, ast.AST):
@@ -125,15 +125,15 @@ def _canonical(node: object) -> Iterator[str]:
 
 
 def _words(function: ast.expr) -> bool:
-    """Whether a call of ``function`` makes an error or a refusal, whose arguments are a message."""
+    """Whether ``function`` makes an error or a ``no(...)``, so that its arguments are a message."""
     return isinstance(function, ast.Name) and (function.id in ("no", "Unavailable") or function.id.endswith("Error"))
 
 
 def _sets(node: object, *names: str) -> bool:
-    """Whether a statement gives one of ``names`` a value, and nothing else one."""
+    """Whether a statement assigns to one of ``names`` and to nothing else."""
     return isinstance(node, ast.Assign) and len(node.targets) == 1 and getattr(node.targets[0], "id", None) in names
 
 
 def _is_bare_string(node: object) -> bool:
-    """A docstring, or a string that documents the line above it: a statement without effect."""
+    """Whether ``node`` is a docstring, or a string that documents the line above it."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

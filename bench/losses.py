@@ -1,8 +1,9 @@
-"""The loss of one sample sequence, as a sum over time steps so that online algorithms can take it step by step.
+"""The loss of a sequence: a sum over time steps, so that online algorithms can compute it step by step.
 
     L = sum_t L[t],   L[t] = (1/T) * ((1 - alpha) * CE(o[t], y) + alpha * MSE(o[t], onehot(y)))
 
-MSE is the mean over batch and classes. Source: OTTT (Xiao et al. 2022), instantaneous loss, and its public code.
+o[t] [B, C] outputs, y [B] class indices. CE is the mean over the batch, MSE the mean over batch and classes.
+Source: OTTT (Xiao et al. 2022), instantaneous loss, and its public code.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ class Loss(Declared):
 
 @dataclass(frozen=True)
 class InstantaneousLoss:
-    """``loss(outs[K, B, C]) -> scalar``: the share of K time steps in the loss of a sequence of T steps.
+    """``loss(outs[K, B, C]) -> scalar``: the sum of L[t] over the K time steps of ``outs``.
 
-    ``target`` [B] class indices; ``T`` time steps of the whole sequence; ``alpha`` weight of the squared error;
-    ``weight`` of the batch among those whose gradients are gathered.
+    ``target`` [B] class indices; ``T`` time steps of the whole sequence; ``alpha`` weight of the squared error; ``weight``
+    factor on the whole loss, used when gradients of several batches are accumulated.
     """
 
     target: Tensor

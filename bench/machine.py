@@ -1,4 +1,4 @@
-"""What machine this is: a number without its machine means nothing. Nothing here imports torch."""
+"""Identifies the machine that a value was measured on. Imports no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LASTING = ("cpu", "cores", "memory_gib", "os", "architecture", "gpus")
 
 
 def identity() -> dict[str, Any]:
-    """CPU model, logical cores, memory in whole GiB, operating system, Python, and the name of every GPU."""
+    """Return CPU model, logical cores, memory in whole GiB, operating system, architecture, Python, and the names of all GPUs."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count() or 1,
@@ -34,7 +34,7 @@ def identity() -> dict[str, Any]:
 
 
 def machine_id(identity: Mapping[str, Any]) -> str:
-    """A short readable name with 6 hex digits, the same after a restart and after an update of Python.
+    """Return a short readable name with 6 hex digits; restarts and updates of Python do not change it.
 
     >>> known = {"cpu": "AMD EPYC", "cores": 2, "memory_gib": 24, "os": "Linux", "architecture": "x86_64", "gpus": []}
     >>> machine_id(known)
@@ -54,7 +54,7 @@ def _slug(name: str) -> str:
 
 
 def _cpu() -> str:
-    """The model's name as the operating system gives it."""
+    """Return the CPU model as the operating system reports it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)
@@ -66,7 +66,7 @@ def _cpu() -> str:
 
 
 def gpu() -> str | None:
-    """The GPU that a computation started here would use: the first that the driver lists and CUDA_VISIBLE_DEVICES leaves visible.
+    """Return the name of the GPU that PyTorch would use here: the driver's first that CUDA_VISIBLE_DEVICES leaves visible.
 
     None if there is none, if all are hidden, or if the installed PyTorch is built without CUDA.
     """
@@ -75,7 +75,7 @@ def gpu() -> str | None:
 
 
 def _visible(names: list[str]) -> list[str]:
-    """Of the GPUs in the driver's order, those that CUDA_VISIBLE_DEVICES names, up to its first entry that names none."""
+    """Return the GPUs that CUDA_VISIBLE_DEVICES names, up to its first invalid entry; ``names`` are in the driver's order."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return names
@@ -89,17 +89,17 @@ def _visible(names: list[str]) -> list[str]:
 
 
 def _place(entry: str, count: int) -> int | None:
-    """Which GPU an entry of CUDA_VISIBLE_DEVICES names, by number or by (the beginning of) its unique name."""
+    """Return the index of the GPU that an entry of CUDA_VISIBLE_DEVICES names by number or by (a prefix of) its UUID."""
     if entry.isdecimal():
         return int(entry) if int(entry) < count else None
     if entry.startswith("MIG-"):
-        return 0  # a slice; the driver does not say in this list of which GPU
+        return 0  # a MIG slice; this list of the driver does not say of which GPU
     uuids = _listed("uuid")
     return next((i for i, uuid in enumerate(uuids) if entry.startswith("GPU-") and uuid.startswith(entry)), None)
 
 
 def _torch_has_cuda() -> bool:
-    """Whether the PyTorch installed here is built for CUDA, read from its files: importing it takes seconds."""
+    """Whether the installed PyTorch is built for CUDA. Read from its files, because importing it takes seconds."""
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
         return False
@@ -109,18 +109,18 @@ def _torch_has_cuda() -> bool:
 
 
 def _gpus() -> list[str]:
-    """Names of the NVIDIA GPUs, in the driver's order; none where there is no driver."""
+    """Return the names of the NVIDIA GPUs in the driver's order; empty without a driver."""
     return _listed("name")
 
 
 def _listed(what: str) -> list[str]:
-    """One answer a GPU; a driver without one says so in words."""
+    """Query the driver for ``what``; one answer per GPU. (Without a GPU the driver prints a sentence.)"""
     lines = [line.strip() for line in _output("nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader").splitlines()]
     return [line for line in lines if line and not _NO_GPU.search(line)]
 
 
 def _output(*command: str) -> str:
-    """What a command prints, or nothing if it is not there, fails or hangs."""
+    """Return the output of a command, or "" if it does not exist, fails or hangs."""
     if shutil.which(command[0]) is None:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""What changes the weights: PyTorch's own optimizers, by name, each with what can be set of it and PyTorch's defaults.
+"""PyTorch's optimizers by name, with their options and PyTorch's defaults.
 
-Two defaults are this suite's: SGD has momentum 0.9 and a rate of 0.1, as in OTTT's public code. RMSprop's ``smoothing`` is what
-PyTorch calls alpha, which here is the loss's.
+Two defaults differ from PyTorch's: SGD has learning rate 0.1 and momentum 0.9, as in OTTT's public code. RMSprop's ``smoothing``
+is called alpha in PyTorch; here alpha is an option of the loss.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SGD(Declared):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.nesterov and self.momentum == 0:
-            raise UserError("nesterov = True with momentum = 0 has nothing to look along; use momentum > 0")
+            raise UserError("nesterov = True with momentum = 0: Nesterov's method needs a momentum; use momentum > 0")
 
     def of(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, **self.as_dict())
@@ -81,7 +81,7 @@ KINDS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "
 
 
 def kind(name: object) -> type[Optimizer]:
-    """UserError with close matches for an unknown name."""
+    """Return the optimizer of this name. Raises UserError, with close matches, for an unknown one."""
     if not isinstance(name, str):
         raise UserError(f"optimizer = {name!r} is no name; use one of {', '.join(KINDS)}")
     return KINDS[choose("optimizer", name, KINDS)]

@@ -1,10 +1,10 @@
-"""What can be set, declared once: a frozen dataclass whose fields say name, default, what a value may be, and what it means.
+"""Options, each declared once: a field of a frozen dataclass, with name, default, range and meaning.
 
     @dataclass(frozen=True)
     class Options(Declared):
         K: int = whole(2, "time steps of a window", least=1)
 
-Making one checks every value; who is given one is given checked values. Nothing here imports torch.
+The constructor checks every value and raises UserError if one is invalid. Imports no torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Check = Callable[[str, Any], None]
 
 @dataclass(frozen=True)
 class Declared:
-    """The base of all that can be set. UserError, naming value and remedy, where a value may not be."""
+    """Base class of all options. Raises UserError, naming value and remedy, if a value is invalid."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -30,7 +30,7 @@ class Declared:
 
     @classmethod
     def told(cls, of: str, values: Mapping[str, Any]) -> Self:
-        """From names and values; UserError with close matches for a name that ``of`` does not take."""
+        """Build from names and values. Raises UserError, with close matches, for an option that ``of`` does not have."""
         for name in values:
             choose_option(of, name, cls.names())
         return cls(**values)
@@ -41,23 +41,23 @@ class Declared:
 
     @classmethod
     def meanings(cls) -> dict[str, str]:
-        """One line a name: default, what a value may be, and what it means."""
+        """One line per option: meaning, range and default."""
         return {each.name: f"{each.metadata['meaning']} ({each.metadata['range']}; {each.default!r})" for each in fields(cls)}
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
-        """UserError unless these values can be used on sequences of T steps of this network. To be said by who needs it."""
+        """Raise UserError unless these values suit this network and sequences of T steps. Subclasses override it if needed."""
 
     @property
     def updates_once(self) -> bool:
-        """Whether the weights change once a batch, at its end."""
+        """Whether the weights change once per batch, at its end."""
         return True
 
 
 def choose_option(of: str, name: str, known: Sequence[str]) -> None:
-    """UserError with close matches unless ``name`` is one of the options ``known``."""
+    """Raise UserError, with close matches, unless ``name`` is one of the options ``known``."""
     if name in known:
         return
     close = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.5)
@@ -66,7 +66,7 @@ def choose_option(of: str, name: str, known: Sequence[str]) -> None:
 
 
 def within(K: int, T: int, of: str) -> None:
-    """UserError unless a window of K steps fits a sequence of T."""
+    """Raise UserError unless 1 <= K <= T: a window of K steps in a sequence of T steps."""
     if not 1 <= K <= T:
         raise UserError(f"{of}: K = {K} of T = {T} steps; use 1 <= K <= T")
 
@@ -75,7 +75,7 @@ def within(K: int, T: int, of: str) -> None:
 
 
 def whole(default: int | None, meaning: str, least: int, most: int | None = None) -> Any:
-    """A whole number between ``least`` and ``most``; None where that is the default."""
+    """A whole number, ``least`` <= value <= ``most``. None is valid if it is the default."""
     span = f"a whole number >= {least}" + ("" if most is None else f" and <= {most}")
 
     def check(name: str, value: Any) -> None:
@@ -90,7 +90,7 @@ def whole(default: int | None, meaning: str, least: int, most: int | None = None
 
 
 def number(default: float, meaning: str, least: float = 0.0, below: float = math.inf, most: float = math.inf) -> Any:
-    """A finite number, not below ``least``, below ``below`` and not above ``most``."""
+    """A finite number with ``least`` <= value < ``below`` and value <= ``most``."""
     ends = [f"{sign} {end:g}" for sign, end in ((">=", least), ("<", below), ("<=", most)) if end < math.inf]
     span = f"a number {' and '.join(ends)}"
 
@@ -104,6 +104,8 @@ def number(default: float, meaning: str, least: float = 0.0, below: float = math
 
 
 def one_of(default: str, known: Sequence[str], meaning: str) -> Any:
+    """One of the names ``known``."""
+
     def check(name: str, value: Any) -> None:
         if not isinstance(value, str):
             raise UserError(f"{name} = {value!r} is no name; use one of {', '.join(known)}")
@@ -113,15 +115,17 @@ def one_of(default: str, known: Sequence[str], meaning: str) -> Any:
 
 
 def either(default: bool, meaning: str) -> Any:
+    """True or False."""
+
     def check(name: str, value: Any) -> None:
         if not isinstance(value, bool):
-            raise UserError(f"{name} = {value!r} is neither; use {name} = True or {name} = False")
+            raise UserError(f"{name} = {value!r}: use {name} = True or {name} = False")
 
     return _declared(default, meaning, "True or False", check)
 
 
 def checked(default: Any, span: str, meaning: str, check: Check) -> Any:
-    """A value of a kind of its own; ``check(name, value)`` raises UserError."""
+    """An option with its own check: ``check(name, value)`` raises UserError if the value is invalid."""
     return _declared(default, meaning, span, check)
 
 
@@ -134,7 +138,7 @@ def _declared(default: Any, meaning: str, span: str, check: Check) -> Any:
 
 @dataclass(frozen=True)
 class Part(Declared):
-    """How much of a data set is used."""
+    """The size of the part of a data set that is used."""
 
     train_images: int | None = whole(None, "training samples, class-balanced; all where it is not told", least=1)
     test_images: int | None = whole(None, "test samples, class-balanced; all where it is not told", least=1)
@@ -164,6 +168,6 @@ PROBES: dict[str, type[Declared]] = {
 
 
 def of_probe(case: Case) -> Any:
-    """The probe's own among a case's options; UserError for those of another probe."""
+    """Return the probe's options of a case. Raises UserError for an option of another probe."""
     own = {name: value for name, value in case.options if name in PROBE_OPTIONS}
     return PROBES[case.probe].told(f"probe {case.probe}", own)

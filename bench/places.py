@@ -1,13 +1,13 @@
-"""Where things lie: four places, each named by a flag, else by an environment variable, else by a default. Imports no torch.
+"""The four folders that the suite uses: each is set by a flag, else by an environment variable, else a default. Imports no torch.
 
 | place | flag | environment | default |
 |---|---|---|---|
 | project: reproductions/, README.md, plots/ | --project | SPIKECOST_PROJECT | up from the current folder, else the checkout |
-| results: what was measured, and the tables of it | --results | SPIKECOST_RESULTS | results/ in the project |
-| data: the data sets, only ever read if they are there | --data-root | SPIKECOST_DATA_ROOT | the user's cache folder |
-| cache: what is prepared of them | --cache | SPIKECOST_CACHE | prepared/ in the user's cache folder |
+| results: records and the tables made of them | --results | SPIKECOST_RESULTS | results/ in the project |
+| data: the data sets; read-only if they exist | --data-root | SPIKECOST_DATA_ROOT | the user's cache folder |
+| cache: prepared data sets | --cache | SPIKECOST_CACHE | prepared/ in the user's cache folder |
 
-Data and cache: bench/datasets/store.py. The code whose digest a record bears is none of these: it is what runs (``CODE``).
+Data and cache: bench/datasets/store.py. The code whose digest a record holds is the code that runs (``CODE``), in none of these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from bench.files import existing
 from bench.spec import UserError
 
-CODE = Path(__file__).resolve().parents[1]  # holds the packages bench and reproductions that run
+CODE = Path(__file__).resolve().parents[1]  # holds the running packages bench and reproductions
 PROJECT, RESULTS = "SPIKECOST_PROJECT", "SPIKECOST_RESULTS"
 REMEDY = f"name the folder that holds reproductions/ (--project, {PROJECT})"
 _MARKS = ("reproductions", "results")  # a folder that holds both is a project
@@ -27,7 +27,7 @@ _MARKS = ("reproductions", "results")  # a folder that holds both is a project
 
 @dataclass(frozen=True)
 class Project:
-    """What a command reads and writes: pages and plots under ``root``, records and tables under ``results``."""
+    """Folders that commands read and write: pages and plots below ``root``, records and tables below ``results``."""
 
     root: Path
     results: Path
@@ -41,12 +41,12 @@ class Project:
         return self.root / "plots"
 
     def name(self, path: Path) -> str:
-        """A file as people call it: by its place in the project, if it lies there."""
+        """Return a path for display: relative to the project if it lies inside it."""
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
 
 def project_of(project: Path | None = None, results: Path | None = None) -> Project:
-    """The project that is named, else the one the current folder lies in, else the checkout that the code stands in.
+    """Return the named project, else the one that contains the current folder, else the checkout that contains the code.
 
     Raises UserError if the place named is no project, if there is none, and for the folder that the code is installed in.
     """

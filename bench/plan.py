@@ -1,4 +1,4 @@
-"""Plan: which cases a paper has at a scale, what each depends on, and on what it is computed. Imports no torch."""
+"""The plan of a paper: its cases at a scale, and the code and device that each depends on. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from bench.places import CODE
 from bench.records import Made
 from bench.spec import SCALES, Case, choose
 
-THREADS = 1  # of a case: the same sums in the same order on every machine size; cases run side by side instead
-_REFERENCE = ("bench.algorithms.bptt", "bench.backends.native")  # what some probes measure against
+THREADS = 1  # per case, so that sums have the same order on every machine; cases run in parallel instead
+_REFERENCE = ("bench.algorithms.bptt", "bench.backends.native")  # some probes compare with it
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a probe is made of and what it takes.
+    """The modules of a probe and the conditions that it needs.
 
-    ``device``: "meta" (shapes alone), "cpu", "best" (a GPU if there is one, else the CPU) or "cuda" (nothing but a GPU).
-    ``precision`` is of weights and activations; ``typical_s`` the seconds that a case mostly takes on 2 cores of a laptop;
-    ``alone``: no other case may run beside it.
+    ``device``: "meta" (shapes alone), "cpu", "best" (a GPU if there is one, else the CPU) or "cuda" (a GPU only).
+    ``precision``: of weights and activations. ``typical_s``: typical seconds per case on 2 cores of a laptop.
+    ``alone``: no other case may run at the same time.
     """
 
     module: str
@@ -51,27 +51,30 @@ PROBE_TABLE: Mapping[str, Probe] = {
 
 @dataclass(frozen=True)
 class Conditions:
-    """On what a case is computed; they belong to a record and to what makes its case done."""
+    """The conditions under which a case is computed. They are part of a record; a case is done only under the same ones."""
 
-    device: str  # "meta", "cpu", or a GPU's name; "none" where there is not the GPU that it takes
+    device: str  # "meta", "cpu", or the name of a GPU; "none" if the GPU it needs does not exist
     threads: int
     precision: str
 
 
 def conditions(case: Case, gpu: str | None) -> Conditions:
-    """On what ``case`` would be computed where ``gpu`` is the one to use (see ``bench.machine.gpu``)."""
+    """Return the conditions of ``case`` on a machine whose GPU is ``gpu`` (see ``bench.machine.gpu``)."""
     probe = PROBE_TABLE[case.probe]
     device = {"meta": "meta", "cpu": "cpu", "best": gpu or "cpu", "cuda": gpu or "none"}[probe.device]
     return Conditions(device, THREADS, probe.precision)
 
 
 def papers() -> list[str]:
-    """Names of the reproduction modules."""
+    """Return the names of the papers, which are the packages in reproductions/."""
     return sorted(path.parent.name for path in (CODE / "reproductions").glob("*/cases.py"))
 
 
 def plan(paper: str, scale: str, has: Callable[[str], bool]) -> list[Case]:
-    """The cases of ``paper`` up to ``scale``, each once, at its least scale; UserError with close matches for unknown names."""
+    """Return the cases of ``paper`` up to ``scale``, each once, at the smallest scale that has it.
+
+    Raises UserError, with close matches, for an unknown paper or scale.
+    """
     choose("scale", scale, SCALES)
     module = importlib.import_module(f"reproductions.{choose('paper', paper, papers())}.cases")
     wanted: Sequence[Case] = module.cases(has)
@@ -89,7 +92,7 @@ def _digest(*modules: str) -> str:
 
 
 def digest_of(case: Case) -> str:
-    """Digest of the code that a result of ``case`` depends on: its probe, algorithm, backend, network and data set."""
+    """Return the digest of the code that a result of ``case`` depends on: probe, algorithm, backend, network and data set."""
     return _digest(
         PROBE_TABLE[case.probe].module,
         *PROBE_TABLE[case.probe].against,
@@ -101,6 +104,6 @@ def digest_of(case: Case) -> str:
 
 
 def to_make(case: Case, gpu: str | None) -> Made:
-    """What a record of ``case`` must be for the case to be done where ``gpu`` is the one to use (see ``bench.records.made``)."""
+    """Return what a record must match for ``case`` to be done on a machine whose GPU is ``gpu`` (see ``bench.records.made``)."""
     how = conditions(case, gpu)
     return (case.key, digest_of(case), how.device, how.threads, how.precision)

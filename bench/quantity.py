@@ -27,7 +27,8 @@ def size(n: float) -> str:
         if n < 1000 or unit == "GiB":
             break
         n /= 1024
-    return f"{n:,.0f} {unit}" if unit == "B" or n >= 1000 else f"{significant(n)} {unit}"
+    whole = n >= 1000 or (unit == "B" and float(n).is_integer())
+    return f"{n:,.0f} {unit}" if whole else f"{significant(n)} {unit}"
 
 
 def seconds(n: float) -> str:

@@ -1,6 +1,6 @@
-"""The nouns of the suite as frozen values. Nothing here imports torch.
+"""The suite's basic data types, all frozen: neurons, layers, networks, cases and records. Imports no torch.
 
-Shapes in this package: K time steps of a window, B samples of a batch, T time steps of a sample.
+Shapes in this package: T time steps of a sample, K time steps of a window, B samples of a batch.
 A sequence is a tensor [K, B, ...]; a single step is a window of K = 1.
 """
 
@@ -16,16 +16,16 @@ from typing import Any, Literal, get_args
 
 
 class UserError(Exception):
-    """A mistake of the person at the keyboard: the message names the value and the remedy; no traceback is shown."""
+    """Invalid input of the user. The message names the value and the remedy; the command line shows no traceback."""
 
 
 class Unavailable(UserError):
-    """What is asked for is right and this machine lacks it: a GPU, a library, a file. The message names what, and the remedy."""
+    """The request is valid but this machine lacks something: a GPU, a library, a file. The message names it, and the remedy."""
 
 
 @dataclass(frozen=True)
 class Support:
-    """Whether something can be done here. ``reason`` is shown to people and is empty only when ``ok``."""
+    """Whether something can be done here. ``reason`` is shown to the user and is empty only if ``ok``."""
 
     ok: bool
     reason: str = ""
@@ -52,7 +52,7 @@ def choose(kind: str, value: str, known: Iterable[str]) -> str:
 
 
 def seed_of(*names: object) -> int:
-    """A 63-bit seed from names alone, so that a run's randomness is told by what it is, not by when it ran."""
+    """Return a 63-bit seed that depends on ``names`` alone, so that a run's random numbers do not depend on when it ran."""
     digest = hashlib.sha256("/".join(str(name) for name in names).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
@@ -66,7 +66,7 @@ def _whole(name: str, value: object, least: int) -> None:
 
 
 def _real(name: str, value: object, allowed: str = "a finite number", *, within: tuple[float, float] | None = None) -> None:
-    """A finite number, and in the closed interval ``within``; ``allowed`` tells people which."""
+    """Raise UserError unless ``value`` is finite and in the closed interval ``within``; ``allowed`` describes it in words."""
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not number or (within and not within[0] <= value <= within[1]):  # type: ignore[operator]
         raise UserError(f"{name} = {value!r}: use {allowed}")
@@ -83,7 +83,7 @@ def _flag(name: str, value: object) -> None:
 
 def _layers(name: str, value: object) -> None:
     if not isinstance(value, tuple) or not all(isinstance(layer, Layer) for layer in value):
-        raise UserError(f"{name}: use a tuple of layers, not {value!r}")
+        raise UserError(f"{name} = {value!r}: use a tuple of layers")
 
 
 # --------------------------------------------------------------------------- neurons
@@ -94,7 +94,7 @@ SurrogateKind = Literal["sigmoid", "triangle", "rectangle", "arctangent", "fast 
 
 @dataclass(frozen=True)
 class Surrogate:
-    """Derivative used in place of the Heaviside step's: which function of x = u - V_th, and its steepness.
+    """Surrogate derivative of the Heaviside step: a function of x = u - V_th, and its steepness ``alpha``.
 
     Equations: kernels/surrogate.py.
     """
@@ -112,11 +112,11 @@ Reset = Literal["soft", "hard"]
 
 @dataclass(frozen=True)
 class NeuronSpec:
-    """Leaky integrate-and-fire neuron, every setting explicit.
+    """Leaky integrate-and-fire neuron with membrane potential v, input current x and spikes s. No setting is implicit.
 
     u[t] = decay * v[t-1] + x[t];  s[t] = 1 if u[t] >= threshold else 0
     soft reset: v[t] = u[t] - threshold * s[t];  hard reset: v[t] = u[t] * (1 - s[t])
-    ``detach_reset``: the gradient does not pass through the s[t] of the reset.
+    ``detach_reset``: no gradient passes through the s[t] of the reset.
     """
 
     decay: float = 0.5
@@ -143,7 +143,10 @@ DenseInit = Literal["normal_0.01", "zero", "default", "default, zero bias"]
 
 @dataclass(frozen=True)
 class Conv:
-    """2-D convolution. ``standardised``: scaled weight standardisation (sWS) with a learnable gain per channel."""
+    """2-D convolution [B, C, H, W] -> [B, channels, H', W'].
+
+    ``standardised``: scaled weight standardisation (sWS) with a learnable gain per channel.
+    """
 
     channels: int
     kernel: int = 3
@@ -163,7 +166,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Dense:
-    """Fully connected layer; ``init`` names its weight's initial distribution. The bias is 0, but with "default" drawn too."""
+    """Fully connected layer. ``init``: initial distribution of the weight; the bias starts at 0, or is drawn if "default"."""
 
     features: int
     bias: bool = True
@@ -177,12 +180,12 @@ class Dense:
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Batch normalisation over the channels, with the statistics of one time step's batch at a time."""
+    """Batch normalisation over the channels; statistics are taken separately for each time step."""
 
 
 @dataclass(frozen=True)
 class Spike:
-    """A layer of neurons; ``dropout`` masks whole neurons with one Bernoulli mask for all T steps."""
+    """A layer of neurons. ``dropout`` is the probability that a neuron is masked; one mask applies to all T steps."""
 
     neuron: NeuronSpec
     dropout: float = 0.0
@@ -205,7 +208,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Gain:
-    """Multiply by ``factor`` and a learnable scalar that starts at ``init``."""
+    """Multiply by ``factor`` and by a learnable scalar whose initial value is ``init``."""
 
     factor: float
     init: float = 0.0
@@ -217,6 +220,8 @@ class Gain:
 
 @dataclass(frozen=True)
 class AvgPool:
+    """2-D average pooling; padding zeros count in the mean."""
+
     kernel: int
     stride: int
     padding: int = 0
@@ -228,6 +233,8 @@ class AvgPool:
 
 @dataclass(frozen=True)
 class AdaptiveAvgPool:
+    """2-D average pooling to a map of ``size`` x ``size``."""
+
     size: int
 
     def __post_init__(self) -> None:
@@ -241,7 +248,7 @@ class Flatten:
 
 @dataclass(frozen=True)
 class ReLU:
-    """Rectifier of the non-spiking (ANN) counterpart of a network."""
+    """Rectified linear unit, for the non-spiking (ANN) counterpart of a network."""
 
 
 ShortcutOf = Literal["input", "activated"]
@@ -251,8 +258,7 @@ ShortcutOf = Literal["input", "activated"]
 class Residual:
     """a = pre(x);  y = body(a) + shortcut(x or a).
 
-    A shortcut of no layers is the identity. ``shortcut_of`` says what it reads, identity or not: the block's "input" x, or a,
-    which is the input "activated".
+    An empty shortcut is the identity. ``shortcut_of`` is what the shortcut reads: the block's "input" x, or a ("activated").
     """
 
     pre: tuple[Layer, ...]
@@ -268,7 +274,7 @@ class Residual:
 
 @dataclass(frozen=True)
 class Loop:
-    """Recurrence over time steps: y[t] = body(entry(x[t]) + feedback(upsample(y[t-1]))), no feedback at t = 0."""
+    """Recurrence over time steps: y[t] = body(entry(x[t]) + feedback(upsample(y[t-1]))), without feedback at t = 0."""
 
     entry: tuple[Layer, ...]
     body: tuple[Layer, ...]
@@ -286,7 +292,7 @@ Encoding = Literal["static", "frames"]
 
 
 def every_layer(layers: Iterable[Layer]) -> Iterator[Layer]:
-    """The layers, those that hold others each before what it holds."""
+    """Yield all layers, depth first; a layer that contains others comes before them."""
     for layer in layers:
         yield layer
         match layer:
@@ -298,10 +304,10 @@ def every_layer(layers: Iterable[Layer]) -> Iterator[Layer]:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What is trained.
+    """A network: its layers, default neuron, and the shape of its inputs.
 
-    ``parameters`` is the count that its source states; building checks it. ``encoding`` says what a sample is over time:
-    the same image at every step ("static") or one frame a step ("frames").
+    ``parameters`` is the number that ``source`` states; building the network checks it. ``encoding``: a sample is the same image
+    at every time step ("static"), or one frame per time step ("frames").
     """
 
     name: str
@@ -331,13 +337,13 @@ class NetworkSpec:
 
 PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "cuda-memory", "longest", "activity", "events")
 SCALES = ("smoke", "laptop", "full")
-# options of a case that are no algorithm's
+# options of a case that belong to its probe, not to its algorithm
 PROBE_OPTIONS = ("accumulate", "after_batches", "batches", "epochs", "repeats", "test_images", "train_images")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to measure, in a process of its own. Two equal cases are the same measurement."""
+    """One measurement, made in its own process. Equal cases are the same measurement."""
 
     paper: str
     probe: str
@@ -346,7 +352,7 @@ class Case:
     backend: str
     T: int
     batch: int
-    dataset: str = "none"  # cost needs none: only shapes matter
+    dataset: str = "none"  # cost depends on shapes alone and needs no data
     scale: str = "laptop"  # the least scale whose plan contains this case
     seed: int = 0
     options: tuple[tuple[str, Any], ...] = ()
@@ -356,7 +362,7 @@ class Case:
         choose("scale", self.scale, SCALES)
         for name in ("T", "batch", "seed"):
             if type(getattr(self, name)) is not int:
-                raise UserError(f"{name} = {getattr(self, name)!r} is no whole number; use one, as {name} = 1")
+                raise UserError(f"{name} = {getattr(self, name)!r} is no whole number; use one, e.g. {name} = 1")
         if self.T < 1:
             raise UserError(f"T = {self.T}: a sample has at least one time step; use T >= 1")
         if self.batch < 1:
@@ -372,7 +378,7 @@ class Case:
 
     @property
     def key(self) -> str:
-        """Readable identity; the scale is left out because it says when to run, not what."""
+        """Readable identity. ``scale`` is left out: it decides when a case is run, not what is measured."""
         parts = [self.paper, self.probe, self.dataset, self.network, self.algorithm, self.backend]
         parts += [f"T{self.T}", f"b{self.batch}", f"s{self.seed}"]
         parts += [f"{name}={json.dumps(value)}" for name, value in sorted(self.options)]
@@ -389,7 +395,7 @@ Status = Literal["ok", "unsupported", "refused", "out of memory", "crashed", "fa
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a probe returns: one value, with its unit and the probe's version."""
+    """One value measured by a probe, with its unit and the version of the probe."""
 
     metric: str
     value: float | int | str | None
@@ -400,7 +406,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Record:
-    """One line of results/runs/<machine>/<paper>.jsonl: one measured value, or the reason there is none."""
+    """One line of results/runs/<machine>/<paper>.jsonl: a measured value, or the reason why there is none."""
 
     case: Mapping[str, Any]
     key: str
@@ -412,12 +418,12 @@ class Record:
     status: Status
     reason: str
     kernel: str
-    digest: str  # of the code that made this number
+    digest: str  # of the code that computed this value
     versions: Mapping[str, str]
     commit: str
     machine: str
-    device: str  # that computed it: "meta" (shapes alone), "cpu", or a GPU's name
+    device: str  # it was computed on: "meta" (shapes alone), "cpu", or the name of a GPU
     threads: int  # of the CPU
     precision: str  # of weights and activations: "float32", "float64"
-    run: str  # which call of the run command measured it
+    run: str  # identifies the call of the run command
     when: str

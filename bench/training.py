@@ -1,7 +1,7 @@
-"""The training loop: resumable at any batch, and the same to the bit on a CPU whether or not it was interrupted.
+"""The training loop. It can be resumed at any batch; on a CPU an interrupted training gives the same result to the bit.
 
-No random state is carried: the samples' order, augmentation and encoding and the neuron dropout masks of batch i of epoch e
-follow from names (bench.spec.seed_of), so a checkpoint is weights, optimizer state and a position.
+No random state is saved: for batch i of epoch e the order of samples, augmentation, encoding and dropout masks are drawn from
+a seed made of names (bench.spec.seed_of). A checkpoint holds weights, optimizer state and position.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch did. Losses are means over samples; accuracies in per cent."""
+    """Results of one epoch. Losses are means over samples; accuracies are in per cent."""
 
     epoch: int
     images: int
@@ -48,7 +48,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Position:
-    """The next batch to train on, and what the current epoch has added up so far."""
+    """The next batch to train on, and the sums over the current epoch so far."""
 
     epoch: int = 0
     batch: int = 0
@@ -69,12 +69,13 @@ def train(
     accumulate: int = 1,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[Epoch, ...]:
-    """Train for ``epochs`` epochs with cosine annealing per epoch (lr -> 0), continuing from ``checkpoint`` if it is there.
+    """Train for ``epochs`` epochs with cosine annealing per epoch (lr -> 0), resuming from ``checkpoint`` if it exists.
 
-    The weights change after every ``accumulate`` batches, from the gradient of the mean loss over all their samples: without
-    batch statistics or dropout that of one batch as large as they are together.
-    Returns the record of every epoch. ``checkpoint`` is removed by the caller once the results are safe. UserError where it
-    belongs to another training.
+    The weights change after every ``accumulate`` batches, by the gradient of the mean loss over all their samples. Without
+    batch norm or dropout this equals the gradient of one batch ``accumulate`` times as large.
+
+    Returns one Epoch per epoch. The caller removes ``checkpoint`` once the results are saved. Raises UserError if the
+    checkpoint belongs to another training, FloatingPointError if the loss is not finite.
     """
     Training(epochs=epochs, accumulate=accumulate)
     if accumulate > 1 and not step.recipe.updates_once:
@@ -86,7 +87,7 @@ def train(
     batches = data.batches(case.batch)
     images = len(data.samples.train_y)
     spec: Any = step.net.spec
-    require_variance(spec, images % case.batch or case.batch)  # an epoch's last batch, which may be small
+    require_variance(spec, images % case.batch or case.batch)  # the last batch of an epoch may be small
     saved = time.monotonic()
     while at.epoch < epochs:
         for group, rate in zip(step.optimizer.param_groups, peak_rates, strict=True):
@@ -115,7 +116,7 @@ def train(
                 seconds=at.seconds + time.monotonic() - began,
             )
             report(_progress(at, epochs, images))
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S and at.batch < batches and moved:  # gradients are not kept
+            if time.monotonic() - saved > CHECKPOINT_EVERY_S and at.batch < batches and moved:  # gradients are not saved
                 _save(checkpoint, step, at, about)
                 saved = time.monotonic()
         accuracy = evaluate(step.net, data, case.T, case.batch)
@@ -127,7 +128,7 @@ def train(
 
 @torch.no_grad()
 def evaluate(net: nn.Module, data: RealData, T: int, batch: int) -> float:
-    """Test accuracy in per cent: argmax of the outputs summed over T steps, evaluation mode."""
+    """Return the test accuracy in per cent: argmax of the outputs summed over T steps, in evaluation mode."""
     correct = total = 0
     for y, out in outputs(net, data, T, batch):
         correct += int((out.argmax(1) == y).sum())
@@ -137,7 +138,7 @@ def evaluate(net: nn.Module, data: RealData, T: int, batch: int) -> float:
 
 @torch.no_grad()
 def outputs(net: nn.Module, data: RealData, T: int, batch: int) -> list[tuple[Tensor, Tensor]]:
-    """Targets and summed outputs of every test batch."""
+    """Return (targets [B], outputs summed over T steps [B, C]) of every test batch, in evaluation mode."""
     evaluated: Any = net
     device = next(net.parameters()).device
     net.eval()
@@ -157,7 +158,7 @@ def _progress(at: Position, epochs: int, images: int) -> Progress:
 
 
 def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, Any]) -> None:
-    """Write beside, then rename: a kill at any moment leaves the former checkpoint whole."""
+    """Write to a temporary file, then rename it: if the process is killed, the former checkpoint stays intact."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
     try:
@@ -169,23 +170,23 @@ def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, Any]
             os.fsync(file.fileno())
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise UserError(f"checkpoint {path} cannot be written: {error}; free some space and run again") from error
+        raise UserError(f"checkpoint {path} cannot be written: {error}; free some space and repeat the command") from error
     beside.replace(path)
 
 
 def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict[str, Any]:
-    """What a training is, in plain values: another one does not go on where it left off."""
+    """The identity of a training in plain values; a training with other values does not resume from its checkpoint."""
     modules = (
         __name__,
         algorithms.module_name(case.algorithm),
         backends.module_name(case.backend),
-        *([networks.module_name(case.network)] if case.network in networks.names() else []),  # a user's own has none
+        *([networks.module_name(case.network)] if case.network in networks.names() else []),  # a user's own has no module
         *([datasets.module_name(case.dataset)] if case.dataset in datasets.names() else []),
     )
     names = ("network", "algorithm", "backend", "dataset", "T", "batch", "seed")
     part = {name: case.settings.get(name) for name in Part.names()}
     told = {name: list(value) if isinstance(value, tuple) else value for name, value in step.recipe.as_dict().items()}
-    layers = hashlib.sha256(repr(step.net.spec).encode()).hexdigest()[:12]  # a network may be registered nowhere
+    layers = hashlib.sha256(repr(step.net.spec).encode()).hexdigest()[:12]  # a network need not be registered
     own = {"layers": layers, "epochs": epochs, "accumulate": accumulate, "code": code_digest(modules, ROOT)}
     return {**{name: getattr(case, name) for name in names}, **part, **told, **own}
 
@@ -201,7 +202,9 @@ def _resume(path: Path, step: TrainingStep, about: Mapping[str, Any]) -> Positio
     differing = [name for name in {**left, **about} if left.get(name) != about.get(name)]
     if differing:
         said = ", ".join(f"{name} was {left.get(name)!r} and is {about.get(name)!r}" for name in differing)
-        raise UserError(f"checkpoint {path} is another training's: {said}; go on as it began, or remove {path} to begin anew")
+        raise UserError(
+            f"checkpoint {path} belongs to another training: {said}; use its settings, or remove {path} to begin anew"
+        )
     step.net.load_state_dict(saved["weights"])
     step.optimizer.load_state_dict(saved["optimizer"])
     position = saved["position"]

@@ -1,4 +1,4 @@
-"""One training step of an algorithm on a backend, ready to run: what every probe looks at."""
+"""One training step of an algorithm on a backend: built and checked here, measured by the probes."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ WITHIN_A_BATCH = "gradients of several batches: this algorithm changes the weigh
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that can be set of a training step, checked: of the algorithm or of what a framework ships, the loss, the optimizer."""
+    """The checked settings of a training step: options of the algorithm (or of the shipped implementation), loss, optimizer."""
 
     rule: Declared
     loss: Loss
     optimizer: optimizers.Optimizer
-    updates_once: bool  # whether the weights change once a batch, at its end
+    updates_once: bool  # whether the weights change once per batch, at its end
 
     def as_dict(self) -> dict[str, Any]:
-        """Every option with its value, those at their defaults too."""
+        """Every option with its value, including defaults."""
         name = next(name for name, kind in optimizers.KINDS.items() if type(self.optimizer) is kind)
         return {**self.rule.as_dict(), **self.loss.as_dict(), "optimizer": name, **self.optimizer.as_dict()}
 
 
 def recipe(algorithm: str, backend: str, told: Mapping[str, Any]) -> Recipe:
-    """From options by name; UserError for an unknown one, with close matches, and for a value that may not be."""
+    """Build a recipe from named options. Raises UserError for an unknown name (with close matches) or an invalid value."""
     module, rule = backends.load(backend), algorithms.load(algorithm)
     shipped = hasattr(module, "shipped")
     own: type[Declared] = module.Options if shipped else rule.Options
@@ -54,10 +54,10 @@ def recipe(algorithm: str, backend: str, told: Mapping[str, Any]) -> Recipe:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """``forward_backward(x[T, B, ...], target[B], update, weight = 1)`` trains on one batch; returns the summed outputs [B, C].
+    """A network with everything needed to train it on one batch.
 
-    ``update`` is called whenever the algorithm would change the weights from the gradients in ``.grad``; the loss is multiplied
-    by ``weight``.
+    ``forward_backward(x[T, B, ...], target[B], update, weight = 1)`` runs the algorithm and returns the outputs summed over
+    time [B, C]. It calls ``update`` whenever the algorithm changes the weights; the loss is multiplied by ``weight``.
     """
 
     net: nn.Module
@@ -67,22 +67,25 @@ class TrainingStep:
     recipe: Recipe
 
     def run(self, x: Tensor, target: Tensor) -> Tensor:
-        """Train on one batch: the weights change."""
+        """Train on one batch and update the weights. x [T, B, ...], target [B]; returns the summed outputs [B, C]."""
         return self.forward_backward(x, target, self.update)
 
     def gradients(self, x: Tensor, target: Tensor) -> Tensor:
-        """Leave the batch's gradients in ``.grad``; no weight changes (OTTT-O then gathers what OTTT-A does)."""
+        """Leave the batch's gradients in ``.grad`` without updating the weights (OTTT-O then gives OTTT-A's gradient)."""
         self.optimizer.zero_grad(set_to_none=True)
         return self.forward_backward(x, target, lambda: None)
 
     def gather(self, x: Tensor, target: Tensor, weight: float) -> Tensor:
-        """Add ``weight`` times the batch's gradients to ``.grad``; ``update`` then changes the weights. Once a batch alone."""
+        """Add ``weight`` times the batch's gradients to ``.grad``; ``update`` then changes the weights.
+
+        Raises UserError if the algorithm updates the weights more than once per batch.
+        """
         if not self.recipe.updates_once:
             raise UserError(WITHIN_A_BATCH)
         return self.forward_backward(x, target, lambda: None, weight)
 
     def update(self) -> None:
-        """Change the weights from the gradients in ``.grad``, and clear these."""
+        """Update the weights from the gradients in ``.grad``, then clear these."""
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -90,9 +93,9 @@ class TrainingStep:
 def support(
     network: str, algorithm: str, backend: str, *, T: int | None = None, options: Mapping[str, Any] | None = None
 ) -> Support:
-    """Whether this combination exists, with these options and on sequences of T steps where they are told.
+    """Return whether this combination exists; ``options`` and the sequence length ``T`` are checked if they are given.
 
-    Imports the backend's framework if it is installed. UserError for an unknown option, and for a value that may not be.
+    Imports the backend's framework if it is installed. Raises UserError for an unknown option or an invalid value.
     """
     available = backends.available(backend)
     if not available:
@@ -115,30 +118,30 @@ def support(
 
 
 def _trains(spec: NetworkSpec, algorithm: str, rule: ModuleType, backend: ModuleType) -> Support:
-    """Whether an algorithm of this suite can train the network with the neurons of a backend."""
+    """Return whether an algorithm of this suite can train the network with a backend's neurons."""
     if backend.name == "spikingjelly-multistep" and not rule.in_windows:
-        return no(f"{algorithm} goes one time step at a time: multi-step mode has nothing to fold (see 'spikingjelly')")
+        return no(f"{algorithm} runs one time step at a time, so multi-step mode has no effect; use backend spikingjelly")
     if backend.name != getattr(rule, "only_on", backend.name):
-        return no(f"{algorithm} needs the neurons of the {rule.only_on} backend")
+        return no(f"{algorithm} runs on backend {rule.only_on} only")
     answer: Support = rule.supports(spec)
     return answer
 
 
-# What these probes ask depends on no sequence of the case's own length.
+# The results of these probes do not depend on the sequence length of the case.
 _WITHOUT_T = ("count", "longest", "events")
 
 
 def check(case: Case) -> Support:
-    """Whether a case can be measured, told before anything is spent; UserError where one of its options is wrong."""
+    """Return whether a case can be measured, before anything is computed. Raises UserError if one of its options is invalid."""
     own = of_probe(case)
     T = None if case.probe in _WITHOUT_T else case.T
     able = support(case.network, case.algorithm, case.backend, T=T, options=case.algorithm_options)
     if not able:
         return able
     if case.probe == "count" and hasattr(backends.load(case.backend), "shipped"):
-        return no("counts of a network alone are of those that this suite builds; what a framework ships has other layers")
+        return no("probe count applies to networks built by this suite; a framework's shipped implementation has other layers")
     if case.probe == "gradient" and not (exact := support(case.network, "bptt", case.backend)):
-        return no(f"gradient fidelity is held against BPTT of the same backend: {exact.reason}")
+        return no(f"gradient fidelity compares with BPTT on the same backend: {exact.reason}")
     if getattr(own, "accumulate", 1) > 1 and not recipe(case.algorithm, case.backend, case.algorithm_options).updates_once:
         return no(WITHIN_A_BATCH)
     return YES
@@ -147,10 +150,10 @@ def check(case: Case) -> Support:
 def training_step(
     network: str, algorithm: str, backend: str, *, device: str = "cpu", seed: int = 0, **options: Any
 ) -> TrainingStep:
-    """Build everything; weights are drawn from names and ``seed`` (on device 'meta' there are none to draw).
+    """Build network, loss and optimizer. The initial weights depend on ``network`` and ``seed`` (device 'meta' has none).
 
-    ``options`` are the algorithm's own, or those of what a framework ships; the loss's ``alpha``; ``optimizer`` and what can be
-    set of it (bench/optimizers.py). UserError with the reason for what does not exist (``support``).
+    ``options``: those of the algorithm or of the shipped implementation; ``alpha`` of the loss; ``optimizer`` and its own
+    options (bench/optimizers.py). Raises UserError with the reason if the combination does not exist (see ``support``).
     """
     spec = networks.spec(network)
     module = backends.load(backend)
@@ -167,7 +170,7 @@ def training_step(
         net.reset_parameters(seed_of("weights", network, seed))
     net.train()
 
-    single_valued(spec)  # found now, and not while operators are watched
+    single_valued(spec)  # cached now, so that its operators are not counted by a probe later
 
     def forward_backward(x: Tensor, target: Tensor, update: Update, weight: float = 1.0) -> Tensor:
         require_variance(spec, x.shape[1])

@@ -1,34 +1,34 @@
-"""How gradients are obtained: one file an algorithm, its equations at the head.
+"""Training algorithms: one file each, with its equations in the module docstring.
 
 An algorithm is a module with
 
-    title                        for people
-    Options                      what can be set: a frozen dataclass of bench/options.py that checks its values
-    in_windows                   whether it runs windows of several time steps, which a layer-by-layer backend needs
-    supports(spec) -> Support    whether the network can be trained so, with the reason if not
-    runs_on(backend, spec, options) -> Support      if that too can be refused
-    prepare(net, options)        the network made ready (most return it as it is)
+    title                        display name
+    Options                      its options: a frozen dataclass (bench/options.py) that checks its values
+    in_windows                   whether it runs windows of several time steps, which multi-step backends need
+    supports(spec) -> Support    whether it can train the network, with the reason if not
+    runs_on(backend, spec, options) -> Support      optional: whether it runs on this backend with these options
+    prepare(net, options)        returns the network to be trained (most return ``net`` unchanged)
     train_step(net, x, loss, update, options) -> out
 
-``train_step`` runs one batch: x [T, B, ...]; ``loss(outs[K, B, C])`` gives the share of K steps in the loss of the
-sequence; ``update()`` applies the gradients gathered in ``.grad`` and clears them, and is called when the algorithm says
-so. It returns the outputs summed over time [B, C], detached. Gradients are clear when it is called.
+``train_step`` trains on one batch x [T, B, ...]. ``loss(outs[K, B, C])`` returns the loss terms of K steps; ``update()`` applies
+the gradients in ``.grad`` and clears them, and the algorithm decides when it is called. Returns the outputs summed over time
+[B, C], detached. ``.grad`` is clear when ``train_step`` is called.
 
-| file | window | across a window's edge | through time inside | update |
+| file | window (steps) | carried across the edge of a window | gradient through time in a window | update |
 |---|---|---|---|---|
 | bptt.py | T | - | full | end |
 | ottt_a.py | 1 | detached state and trace | presynaptic trace | end |
 | ottt_o.py | 1 | detached state and trace | presynaptic trace | every step |
 | sltt.py | 1 | detached state | none | end |
 | sltt_k.py | 1 | detached state | none, at k of T steps | end |
-| checkpointed.py | T/C, run twice | state and its gradient | full | end |
-| replay.py | K, run twice, backwards in time | membrane potentials and their gradient | full | end |
-| skipper.py | T/C, kept steps run twice | state and its gradient | full, over the kept steps | end |
+| checkpointed.py | T/C, recomputed | state and its gradient | full | end |
+| replay.py | K, recomputed backwards in time | membrane potentials and their gradient | full | end |
+| skipper.py | T/C, kept steps recomputed | state and its gradient | full, over the kept steps | end |
 | tbptt.py | K | detached state | full | end or every window |
 | local.py | T | - | full, inside a block of layers | end |
 | ttl_bptt.py | K | detached state | full, inside a block of layers | every block, every window or end |
 
-Blocks of layers and what their losses are taken of: blocks.py; a block's output while it goes back: waiting.py.
+blocks.py has the blocks of layers and their classifiers; waiting.py compresses the output of a block during its backward pass.
 """
 
 from __future__ import annotations

@@ -1,24 +1,23 @@
-"""Training block by block: a network cut between its layers, every block with a loss of its own.
+"""Local training: the network is cut into blocks of layers, and each block has its own loss.
 
     y[i] = block_i(detached y[i-1]),   L[i] = loss(classifier_i(y[i]))
 
-Block i and its classifier learn from L[i] alone. The last block's classifier is the network's own readout.
+Block i and its classifier learn from L[i] alone. The classifier of the last block is the network's readout.
 
-A block is b layers of neurons with the synapses before them, and what stands between them and the next synapse (pooling,
-constant factors). Where a new block begins: before a synapse, a residual block or a Flatten of the network's top level, when b
-layers of neurons have passed since the last cut and there are more to come; residual blocks are not cut, so that a block of
-theirs may have more than b. b = 1 is a block a layer; b as large as the number of layers is one block, which is BPTT.
+A block has b layers of neurons, the synapses before them, and what follows up to the next synapse (pooling, constant factors).
+A new block begins before a synapse, residual block or Flatten of the top level, if b layers of neurons have passed since the
+last cut and more follow. Residual blocks are not cut, so a block may have more than b layers. With b = 1 every layer of neurons
+is a block; with b >= the number of layers there is one block, which is BPTT.
 
-Backward unlocking: block i goes back before block i + 1 goes forward, so that one block's graph exists at a time. Its output
-waits at half a byte a value meanwhile (waiting.py).
+Backward unlocking: the backward pass of block i runs before the forward pass of block i + 1, so only one block's graph exists at
+a time. The output of block i is stored meanwhile at half a byte per value (waiting.py).
 
-``classifier``, of an output [C, H, W] (one of features alone is a map of 1 x 1):
-
-    pooled  fully connected, on means over the smallest k x k windows that leave at most 2048 values (local losses of Nøkland
-            and Eidnes 2019, who let a window's height and width differ)
+``classifier`` of an output [C, H, W] (a vector of features counts as a map of 1 x 1):
+    pooled  fully connected, on averages over k x k windows, with the smallest k that leaves at most 2048 values (local losses
+            of Nøkland and Eidnes 2019, who allow windows that are not square)
     dense   fully connected, on all C H W values
     conv    1 x 1 convolution to the classes, then the mean over the map (Lin et al. 2014)
-    fixed   as dense, but its weights stay as drawn, U(-1, 1) / sqrt(C H W), without bias (DECOLLE, Kaiser et al. 2020)
+    fixed   as dense, but with constant random weights U(-1, 1) / sqrt(C H W) and no bias (DECOLLE, Kaiser et al. 2020)
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ from bench.spec import (
 
 Part = tuple[int, int]  # a half-open range of a network's top-level layers
 
-POOLED = 2048  # values that a pooled classifier reads at most
+POOLED = 2048  # largest number of inputs of a pooled classifier
 
 
 def size_of_blocks() -> Any:
@@ -71,9 +70,9 @@ def auxiliary_classifier() -> Any:
 
 def supports(spec: NetworkSpec) -> Support:
     if any(isinstance(layer, Loop) for layer in spec.layers):
-        return no("a loop's feedback joins its last layer to its first: it cannot be cut into blocks; use truncated BPTT")
+        return no("a loop cannot be cut into blocks, because its feedback joins its last layer to its first; use truncated BPTT")
     if not spec.neuron_layers:
-        return no("blocks are counted in layers of neurons, and this network has none")
+        return no("this network has no layers of neurons, so it cannot be cut into blocks")
     return YES
 
 
@@ -82,9 +81,9 @@ def neuron_layers(layer: Layer) -> int:
 
 
 def parts(layers: Sequence[Layer], b: int) -> list[Part]:
-    """Where the blocks begin and end; UserError unless b >= 1."""
+    """Return the ranges of layers that form the blocks. Raises UserError unless b >= 1."""
     if b < 1:
-        raise UserError(f"b = {b} layers of neurons a block; use b >= 1 (as many as the network has, or more: one block)")
+        raise UserError(f"b = {b} layers of neurons per block; use b >= 1 (b >= the layers of the network gives one block)")
     cuts, passed, left = [0], 0, sum(map(neuron_layers, layers))
     for i, layer in enumerate(layers):
         if passed >= b and left and isinstance(layer, Conv | Dense | Flatten | Residual):
@@ -96,18 +95,21 @@ def parts(layers: Sequence[Layer], b: int) -> list[Part]:
 
 
 class BlockNetwork(Network):
-    """A network whose blocks can run alone, with an auxiliary classifier behind each but the last. Evaluated, it is as before."""
+    """A network whose blocks can run alone, with an auxiliary classifier after each block but the last.
+
+    In evaluation mode it computes the same as before.
+    """
 
     def __init__(self, net: Network, parts: list[Part], classifiers: Sequence[nn.Module]) -> None:
         super().__init__(net.spec, net.body, net.layerwise)
         self.parts = parts
-        self.classifiers = nn.ModuleList(classifiers)  # after the body: their weights are drawn after its
+        self.classifiers = nn.ModuleList(classifiers)  # after the body, so that its weights are drawn first
         self.waiting = nn.ModuleList(Waiting(list(net.body.layers)[slice(*part)]) for part in parts)
         self.forgets = False
-        self.block = 0  # which one ran last, for whoever looks on
+        self.block = 0  # the one that ran last; read by observers
 
     def window_of(self, block: int, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
-        """``window`` through one block: x [K, B, ...] -> y [K, B, ...], and the state of its layers alone."""
+        """Run one block over a window: x [K, B, ...] -> y [K, B, ...]. ``state`` is that of the block's layers alone."""
         whole, self.block = self.body, block
         self.body = chain(whole, self.parts[block])
         try:
@@ -117,7 +119,7 @@ class BlockNetwork(Network):
 
     @contextmanager
     def leaving_states(self, *, wanted: bool) -> Iterator[None]:
-        """Inside, ``window_of`` leaves no state unless it is wanted."""
+        """In this context, ``window_of`` discards the state after the window unless ``wanted``."""
         self.forgets = not wanted
         try:
             yield
@@ -125,7 +127,7 @@ class BlockNetwork(Network):
             self.forgets = False
 
     def scores(self, block: int, y: Tensor) -> Tensor:
-        """What a block's loss is taken of: y [K, B, ...] -> [K, B, C]."""
+        """Return the class scores from which a block's loss is computed: y [K, B, ...] -> [K, B, C]."""
         if block == len(self.parts) - 1:
             return y
         out: Tensor = self.classifiers[block](y, None)[0]
@@ -137,17 +139,17 @@ def chain(body: m.Chain, part: Part) -> m.Chain:
 
 
 def prepare(net: Network, b: int, classifier: str) -> BlockNetwork:
-    """Cut ``net`` into blocks of ``b`` and put the classifiers behind them, unset like all weights of a new network."""
+    """Cut ``net`` into blocks of ``b`` layers and add the classifiers. Their weights are unset until ``reset_parameters``."""
     make = CLASSIFIERS[choose("classifier", classifier, CLASSIFIERS)]
     cut = parts(net.spec.layers, b)
     for begin, _ in cut[1:]:
-        restored(net.body, begin)  # the block before ends here, and its classifier reads the same
+        restored(net.body, begin)  # a classifier reads this input too
     with torch.device(next(net.parameters()).device):
         return BlockNetwork(net, cut, [make(shape, net.spec.classes) for shape in output_shapes(net, cut)[:-1]])
 
 
 def output_shapes(net: Network, cut: list[Part]) -> list[Shape]:
-    """Of one sample at one time step, behind each block; found on a copy without storage (device 'meta')."""
+    """Return the output shape of each block for one sample and time step, from a copy on device 'meta' (no storage)."""
     body = copy.deepcopy(net.body, {id(tensor): tensor.to("meta") for tensor in (*net.parameters(), *net.buffers())})
     x, shapes = torch.empty(1, 2, *net.spec.input, device="meta"), []
     for part in cut:
@@ -161,7 +163,7 @@ def output_shapes(net: Network, cut: list[Part]) -> list[Shape]:
 
 
 class FixedClassifier(nn.Module):
-    """y = W x with a W that does not learn: no parameter, so that it has neither gradient nor optimizer state."""
+    """y = W x with a constant W: a buffer, not a parameter, so that it has neither gradient nor optimizer state."""
 
     weight: Tensor
 
@@ -174,7 +176,7 @@ class FixedClassifier(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound, generator=generator)
 
     def forward(self, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
-        # A matrix product as a 1 x 1 convolution, whose operator tells what each of its products is for.
+        # A matrix product as a 1 x 1 convolution: from its operator the MAC counter knows what each product is for.
         weight = self.weight[:, :, None, None]
         return m.fold(x, lambda flat: F.conv2d(flat.flatten(1)[:, :, None, None], weight).flatten(1)), state
 
@@ -185,7 +187,7 @@ def _dense(shape: Shape, classes: int) -> nn.Module:
 
 
 def _pooled(shape: Shape, classes: int) -> nn.Module:
-    """Windows at the far edges are cut there: their means are over what they have."""
+    """Windows at the far edges are cut off there; their means are over the remaining values."""
     channels, sides = shape[0], shape[1:]
     fits = (k for k in count(1) if channels * prod(ceil(n / k) for n in sides) <= POOLED or k >= max(sides, default=1))
     k = next(fits)
@@ -212,14 +214,14 @@ CLASSIFIERS: dict[str, Callable[[Shape, int], nn.Module]] = {"pooled": _pooled, 
 def train_block(
     net: BlockNetwork, block: int, x: Tensor, state: m.State, loss: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, m.State]:
-    """One block over a window, forward and back: gradients add up in ``.grad``; its graph is gone when this returns.
+    """Run one block over a window, forward and backward. Gradients add up in ``.grad``; the graph is freed before it returns.
 
     x [K, B, ...] -> (y [K, B, ...], state), both detached. The state passed in is consumed.
     """
     y, state = net.window_of(block, x, state)
     value, waiting = loss(net.scores(block, y)), cast(Waiting, net.waiting[block])
     kept = waiting.put_aside(y)
-    del y  # the graph alone holds the output itself, until it has gone back
+    del y  # from here only the graph holds the output, and frees it in the backward pass
     value.backward()
     return waiting(kept), m.map_state(torch.Tensor.detach, state)
 
@@ -227,9 +229,9 @@ def train_block(
 def train(
     net: BlockNetwork, x: Tensor, loss: Callable[[Tensor], Tensor], apply: Callable[[], None], K: int, update: str
 ) -> Tensor:
-    """Windows of K steps of x [T, B, ...], in each one block after the other; returns the readout's sum over time [B, C].
+    """Train on windows of K steps of x [T, B, ...], block after block; returns the readout summed over time [B, C].
 
-    ``update``: when ``apply`` is called, after each "block", after each "window", or at the "end".
+    ``update``: ``apply`` is called after each "block", after each "window", or once at the "end".
     """
     start = net.initial_state(x.shape[1])
     states = [start and start[slice(*part)] for part in net.parts]
@@ -239,7 +241,7 @@ def train(
         steps_left -= y.shape[0]
         with net.leaving_states(wanted=steps_left > 0):
             for block in range(len(states)):
-                y, after = train_block(net, block, y, states.pop(0), loss)  # nobody else holds the state any more
+                y, after = train_block(net, block, y, states.pop(0), loss)  # pop: no other reference to the state
                 states.append(after)
                 del after
                 if update == "block":

@@ -1,9 +1,9 @@
-"""Back-propagation through time: the exact gradient of the sequence's loss (with the surrogate for the spike).
+"""Back-propagation through time: the exact gradient of the loss of the sequence, with the surrogate derivative of spikes.
 
     dL/dW = sum_t dL/du[t] * s_pre[t]^T,
     dL/du[t] = dL/ds[t] * f(u[t] - V_th) + dL/du[t+1] * du[t+1]/du[t]
 
-The graph of all T steps is kept until the backward pass: memory grows with T.
+The graph of all T steps is saved for backward: memory grows linearly with T.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ title = "BPTT"
 
 @dataclass(frozen=True)
 class Options(Declared):
-    """There is nothing to set."""
+    """No options."""
 
 
 in_windows = True

@@ -1,13 +1,14 @@
-"""Temporally checkpointed BPTT: BPTT's gradient from C segments, each run twice (the second step of Skipper, Singh et al. 2022).
+"""Checkpointed BPTT in time: BPTT's gradient from C recomputed segments (the second step of Skipper, Singh et al. 2022).
 
     first pass, no graph:      v[i+1] = F_i(v[i], x),  every v[i] kept
-    second pass, i = C-1..0:   segment i again from v[i], with a graph;
+    second pass, i = C-1..0:   recompute segment i from v[i] with a graph;
                                backward of L_i + <v[i+1], dL/dv[i+1]> gives dL/dW and dL/dv[i]
 
-Bytes: C states and the graph of one segment, least near C = sqrt(T * A / S) (segments.py). ``lengths``: "even" as in the paper,
-"falling", ours: when an early segment runs again fewer states are kept, so it may be longer; or a list. The last segment's first
-pass is not needed, so the forward runs (2T - |last|) / T times. Dropout masks are part of the state and noise is drawn again
-from the same random state. Batch norm uses each step's own batch both times; its running averages move once.
+Memory: C states and the graph of one segment, least near C = sqrt(T * A / S) (segments.py). ``lengths`` of the segments: "even"
+as in the paper; "falling" (ours): fewer states are kept when an early segment is recomputed, so it may be longer; or a list.
+The last segment needs no first pass, so the forward work is (2T - |last|) / T times that of BPTT. Dropout masks are part of the
+state; noise is redrawn from the same random state. Batch norm uses the statistics of each step's batch in both passes; its
+running averages are updated once.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Options(Declared):
         super().__post_init__()
         if self.segments and self.lengths != "even":
             raise UserError(
-                f"checkpointed: segments = {self.segments} with lengths = {self.lengths}, which tell the number; leave it 0"
+                f"checkpointed: segments = {self.segments} with lengths = {self.lengths}, which set the number; use segments = 0"
             )
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
@@ -74,7 +75,7 @@ def prepare(net: Network, options: Options) -> Network:
 
 
 def segments_of(steps: int, graph_to_state: float, options: Options) -> list[tuple[int, int]]:
-    """The half-open ranges of time steps that the options name; UserError where they do not fit so many."""
+    """Return the half-open ranges of time steps of all segments. Raises UserError if the options do not fit ``steps``."""
     lengths = options.lengths
     if lengths == "falling":
         return falling_edges(steps, graph_to_state)
@@ -98,7 +99,7 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
     gradient: list[Tensor | None] = []
     for i in reversed(range(len(parts))):
         run = partial(net.window, x[slice(*parts[i])])
-        if i == len(parts) - 1:  # run for the first time
+        if i == len(parts) - 1:  # the last segment has had no first pass
             out, gradient = backward_through(run, starts.pop(), loss, gradient)
         else:
             with random[i].again(), second_pass(net):
@@ -106,5 +107,5 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
         total = out.sum(0) if total is None else total + out.sum(0)
     update()
     if total is None:
-        raise ValueError("a sequence of no time steps has no gradient")
+        raise ValueError("x has no time steps: T = 0")
     return total

@@ -1,9 +1,9 @@
-"""Local training: BPTT inside a block of layers, nothing between blocks (as in Nøkland and Eidnes 2019, here over time).
+"""Local training: BPTT inside each block of layers, no gradient between blocks (Nøkland and Eidnes 2019, here over time).
 
     dL[i]/dW = sum_t dL[i]/du[t] * s_pre[t]^T   for the weights W of block i alone,
     dL[i]/du[t] = dL[i]/ds[t] * f(u[t] - V_th) + dL[i]/du[t+1] * du[t+1]/du[t];   dL[i]/d(input of block i) is not formed
 
-Blocks of ``b`` layers of neurons, their auxiliary ``classifier`` and the order of work are those of blocks.py. One block is BPTT.
+Blocks of ``b`` layers of neurons, auxiliary ``classifier`` and order of computation: blocks.py. With one block this is BPTT.
 Memory: the graph of T steps of one block, and its input and output spikes.
 """
 

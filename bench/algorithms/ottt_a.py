@@ -2,9 +2,9 @@
 
     dL/dW = sum_t g[t] * a_pre[t]^T,   a_pre[t] = decay * a_pre[t-1] + s_pre[t]
 
-g[t] is the error at the membrane u[t], back-propagated through space at step t only; the presynaptic trace a_pre carries what
-the past contributed. Weights are updated once, after step T. Memory does not depend on T. ``K`` steps may run as one window,
-layer by layer: the same gradient, for K times the memory.
+g[t] is the error at the membrane u[t], back-propagated through the layers at step t only; the presynaptic trace a_pre carries
+the contribution of earlier steps (traces.py). Weights are updated once, after step T. Memory does not depend on T. ``K`` steps
+may run as one window, layer by layer: the same gradient, for K times the memory.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     W <- W - lr * g[t] * a_pre[t]^T  after every step t,   a_pre[t] = decay * a_pre[t-1] + s_pre[t]
 
-Same traces, learning rate and 1/T loss as OTTT-A; momentum moves T times a batch; membrane and trace carry over each change
-of the weights.
+Traces, learning rate and the 1/T in the loss are those of OTTT-A. The optimizer steps T times per batch; membrane potential and
+trace are kept across updates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ title = "OTTT-O"
 
 @dataclass(frozen=True)
 class Options(Declared):
-    """There is nothing to set."""
+    """No options."""
 
     @property
     def updates_once(self) -> bool:

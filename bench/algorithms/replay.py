@@ -1,16 +1,17 @@
-"""BPTT's gradient from one-bit spikes: membrane potentials are not kept but recomputed, backwards in time (ours).
+"""BPTT's gradient from one-bit spikes: membrane potentials are recomputed backwards in time instead of saved (ours).
 
-    first pass:                 windows of K steps without a graph, the spikes of all neurons kept at one bit each;
+    first pass:                 windows of K steps without a graph; the spikes of all neurons are saved at one bit each;
                                 the last window with its graph, and its backward pass
-    second pass, from the end:  spikes known, every layer's input current x[t] follows from the layer below, and
+    second pass, from the end:  from the saved spikes, the input current x[t] of every layer follows from the layer below;
+        u[t] = v[t] + V_th s[t],   v[t-1] = (u[t] - x[t]) / decay;      then the window's part of BPTT
 
-        u[t] = v[t] + V_th s[t],   v[t-1] = (u[t] - x[t]) / decay;      then the window's share of BPTT
+Memory: T / 32 states and the graph of K steps (checkpointing: sqrt(2 T A S) or more). The forward work is (2T - K) / T times
+that of BPTT.
 
-Bytes: T / 32 states and the graph of K steps, where checkpointing needs sqrt(2 T A S) or more. The forward runs
-(2T - K) / T times.
-Exact but for rounding: an error in v grows by 1 / decay a step back. So the state itself is kept every so many steps that
-an error grows at most GROWTH times (decay 0.5: every 4 steps; 0.97: every 91; 1: never).
-Soft resets only, chains and residual blocks: a hard reset forgets u, a loop's state is more than membrane potentials.
+Exact up to rounding: going back one step multiplies an error in v by 1 / decay. Therefore the state is also saved at intervals
+over which an error grows at most GROWTH times (decay 0.5: every 4 steps; 0.97: every 91; 1: never).
+Requires soft resets, and chains or residual blocks: after a hard reset u cannot be recovered, and the state of a loop is more
+than membrane potentials.
 """
 
 from __future__ import annotations
@@ -45,18 +46,18 @@ class Options(Declared):
 
 
 in_windows = True
-only_on = "native"  # its neurons' kernel is what runs backwards
+only_on = "native"  # uses the kernel of its neurons that runs backwards in time
 GROWTH = 16.0
 
 
 def supports(spec: NetworkSpec) -> Support:
     for layer in every_layer(spec.layers):
         if isinstance(layer, Loop):
-            return no("one-bit replay runs time backwards, which a loop over time steps cannot")
+            return no("one-bit replay recomputes backwards in time, which is impossible in a loop over time steps")
         if isinstance(layer, Spike) and layer.neuron.reset != "soft":
-            return no("one-bit replay undoes the reset, and a hard reset cannot be undone: use checkpointed BPTT")
+            return no("one-bit replay inverts the reset, and a hard reset cannot be undone: use checkpointed BPTT")
         if isinstance(layer, Spike) and layer.neuron.decay <= 0:
-            return no("one-bit replay divides by the decay, which is 0 here: use SLTT, which is exact then")
+            return no("one-bit replay divides by the decay, which is 0 here: use SLTT, which is exact for decay = 0")
     return YES
 
 
@@ -65,7 +66,7 @@ def prepare(net: Network, options: Options) -> Network:
 
 
 def steps_back(net: Network) -> float:
-    """Steps after which a rounding error has grown ``GROWTH`` times, in the layer where it grows fastest; 1 at least."""
+    """Return the steps over which a rounding error grows ``GROWTH`` times in the layer where it grows fastest; at least 1."""
     decay = min(layer.spec.decay for layer in _layers_of(net))
     return math.inf if decay >= 1 else max(1, math.floor(math.log(GROWTH) / -math.log(decay)))
 
@@ -77,7 +78,7 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
     parts = windows(x.shape[0], K, reach)
     kept = set(anchored(parts, reach))
     state = net.initial_state(x.shape[1])
-    anchors: dict[int, State] = {}  # by the window that they come after; that after the last one below is at hand anyway
+    anchors: dict[int, State] = {}  # saved states by the window before them; the one before the last window is known
     total = x.new_zeros(())
     with torch.no_grad(), recording(net) as spikes:
         for i, (begin, end) in enumerate(parts[:-1]):
@@ -99,14 +100,14 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
 
 
 def windows(steps: int, K: int, within: float) -> list[tuple[int, int]]:
-    """Half-open ranges that cover ``steps``: the last of K steps, those before it of K or of ``within`` where that is less."""
+    """Return half-open ranges that cover ``steps``: the last has K steps, those before it min(K, ``within``)."""
     short = int(min(K, within))
     cuts = [0, *range((steps - K) % short or short, steps - K + 1, short), steps] if steps > K else [0, steps]
     return list(pairwise(cuts))
 
 
 def anchored(parts: list[tuple[int, int]], within: float) -> list[int]:
-    """Windows, all but the last, whose start state is kept so that no more than ``within`` steps are undone in a row."""
+    """Return the windows (never the last) whose start state is saved, so that at most ``within`` steps in a row are inverted."""
     kept, undone_from = [], parts[-1][0]
     for i in reversed(range(1, len(parts) - 1)):
         if undone_from - parts[i - 1][0] > within:
@@ -116,16 +117,16 @@ def anchored(parts: list[tuple[int, int]], within: float) -> list[int]:
 
 
 def _layers_of(net: Network) -> list[Any]:
-    """Layers of neurons: their ``neurons`` are the backend's, which know nothing of dropout."""
+    """Return the layers of neurons; their attribute ``neurons`` is the backend's module, without dropout."""
     return net.neurons()
 
 
-Spikes = list[list[Tensor]]  # by neuron layer, window by window, packed
+Spikes = list[list[Tensor]]  # [layer of neurons][window], packed
 
 
 @contextmanager
 def recording(net: Network) -> Iterator[Spikes]:
-    """Keep what every neuron layer fires, one bit a spike, before dropout."""
+    """In this context, record the spikes of every layer of neurons before dropout, at one bit each."""
     spikes: Spikes = [[] for _ in net.neurons()]
 
     def note(kept: list[Tensor]) -> Any:
@@ -145,7 +146,7 @@ def recording(net: Network) -> Iterator[Spikes]:
 
 
 class _Backwards(nn.Module):
-    """Neurons that run from the end to the beginning: the state they are given is the one after the window."""
+    """Neurons that run backwards in time: ``forward`` takes the membrane potential after the window, returns that before it."""
 
     def __init__(self, spec: NeuronSpec, spikes: list[Tensor]) -> None:
         super().__init__()
@@ -153,13 +154,13 @@ class _Backwards(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if self.carry.g_v is None:
-            self.carry.g_v = v.grad  # the last window, which was not run backwards, left it there
+            self.carry.g_v = v.grad  # set by the last window, which ran forward
         return reversed_lif(x, v.detach(), self.spikes.pop(), self.spec, self.carry)
 
 
 @contextmanager
 def running_backwards(net: Network, spikes: Spikes) -> Iterator[None]:
-    """Inside, ``net.window`` takes the state after a window and returns the one before it; windows come in reverse."""
+    """In this context, ``net.window`` takes the state after a window and returns the one before it; call it in reverse order."""
     layers = _layers_of(net)
     forwards = [layer.neurons for layer in layers]
     for layer, kept in zip(layers, spikes, strict=True):

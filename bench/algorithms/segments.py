@@ -1,10 +1,10 @@
-"""Running a sequence in segments: their edges, the states at them, and how many there should be.
+"""Segments of a sequence for checkpointing: their edges, the states between them, and the best number of segments.
 
-For T steps in C segments of lengths K[i], with A bytes of graph a step and S bytes of state (both grow alike with the batch):
+For T steps in C segments of lengths K[i], with A bytes of graph per step and S bytes of state (both proportional to the batch):
 
     peak(C) = max over i of  i * S + K[i] * A,   about C * S + T / C * A,   least near C = sqrt(T * A / S)
 
-Segment i runs again when the states 1..i are still kept (state 0 is the zero state): longer segments stand first, where
+When segment i is recomputed, the states 1..i are still kept (state 0 is the zero state). Longer segments come first, where
 fewer states are kept beside their graph.
 """
 
@@ -25,34 +25,35 @@ from bench.spec import UserError
 
 
 def edges(steps: int, segments: int) -> list[tuple[int, int]]:
-    """``segments`` half-open ranges that cover ``steps`` time steps; their lengths differ by at most one, longer ones first.
+    """Return ``segments`` half-open ranges that cover ``steps`` time steps; lengths differ by at most one, longer ones first.
 
     Raises UserError unless 1 <= segments <= steps.
     """
     if not 1 <= segments <= steps:
         raise UserError(f"segments = {segments} of T = {steps} steps; use 1 <= segments <= T, or 0 for the best")
     long, short = -(-steps // segments), steps // segments
-    first = steps - short * segments  # so many have one step more
+    first = steps - short * segments  # number of segments with one step more
     cuts = [min(i, first) * long + max(0, i - first) * short for i in range(segments + 1)]
     return list(pairwise(cuts))
 
 
 def best_segments(steps: int, graph_to_state: float, kept: float = 1.0) -> int:
-    """The smallest number of segments that needs least; ``kept`` is the share of a segment's steps that are run again."""
+    """Return the smallest number of segments with least memory; ``kept``: the fraction of a segment that is recomputed."""
 
-    def need(segments: int) -> float:  # in units of S; the last of the long segments or the last of all
+    def need(segments: int) -> float:  # peak in units of S: at the last of the longer segments or the last of all
         short, longer = divmod(steps, segments)
         last = segments - 1 + math.ceil(kept * short) * graph_to_state
         return max(last, longer - 1 + math.ceil(kept * (short + 1)) * graph_to_state) if longer else last
 
-    far = math.ceil(4 * math.sqrt(steps * kept * graph_to_state)) + 8  # the least lies near a quarter of it
+    far = math.ceil(4 * math.sqrt(steps * kept * graph_to_state)) + 8  # the minimum is near a quarter of it
     return min(range(1, min(steps, far) + 1), key=lambda segments: (need(segments), segments))
 
 
 def falling_edges(steps: int, graph_to_state: float) -> list[tuple[int, int]]:
-    """Segments whose lengths fall so that each needs as much as any: i * S + K[i] * A is about the same M for all i.
+    """Return segments of decreasing length that all need the same memory M: i * S + K[i] * A is about M for all i.
 
-    Least M with sum over i of floor((M - i * S) / A) >= T; about sqrt(2 T A S), where even segments need 2 sqrt(T A S).
+    M is the least with sum over i of floor((M - i * S) / A) >= T: about sqrt(2 T A S), compared with 2 sqrt(T A S) for even
+    segments.
     """
 
     def lengths(need: float) -> list[int]:  # in units of S
@@ -70,16 +71,15 @@ def falling_edges(steps: int, graph_to_state: float) -> list[tuple[int, int]]:
 
 
 def graph_to_state(net: Network) -> float:
-    """A / S of a network."""
+    """Return A / S of a network: bytes of graph per step over bytes of state."""
     graph, state = graph_and_state(net)
     return graph / max(state, 1)
 
 
 def graph_and_state(net: Network) -> tuple[int, int]:
-    """(A, S) for one sample: bytes that autograd keeps of one time step, and bytes of the state between two.
+    """Return (A, S) in bytes for one sample: saved for backward per time step, and state between two steps.
 
-    Found on a copy without storage (device 'meta'): what a batch of 3 keeps more than a batch of 2
-    (one sample alone may have no statistics for batch norm).
+    Measured on a copy on device 'meta', as the difference between batches of 3 and 2 (batch norm may need more than one sample).
     """
     twin = copy.deepcopy(net).to("meta").train(net.training)
     (graph_2, state_2), (graph_3, state_3) = _one_step(twin, 2), _one_step(twin, 3)
@@ -87,14 +87,14 @@ def graph_and_state(net: Network) -> tuple[int, int]:
 
 
 def _one_step(net: Network, batch: int) -> tuple[int, int]:
-    """Bytes that autograd keeps of a second time step, and bytes of the state that it changes; dropout masks stay as they are."""
+    """Return (A, S) in bytes for ``batch`` samples, at the second time step. Dropout masks do not change, so S excludes them."""
     x = torch.empty(1, batch, *net.spec.input, device="meta")
     with torch.no_grad():
         _, state = net.window(x, net.initial_state(batch))
     before = {tensor.untyped_storage()._cdata for tensor in state_tensors(state)}
     start = map_state(_leaf, state)
     kept: dict[int, int] = {}
-    alive: list[Tensor] = []  # so that no address is used twice
+    alive: list[Tensor] = []  # keeps the tensors, so that no address is reused
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -114,17 +114,17 @@ def _leaf(tensor: Tensor) -> Tensor:
 
 
 def shallow(state: State) -> State:
-    """The same tensors in lists of their own: a network takes apart the lists it is given."""
+    """Return the same tensors in new lists: a network consumes the lists it is given."""
     return map_state(lambda tensor: tensor, state)
 
 
 def leaves(state: State) -> State:
-    """The state cut from its past, so that the gradient stops at it and can be read there."""
+    """Return the state as leaf tensors, so that back-propagation stops there and dL/d(state) is in ``.grad``."""
     return map_state(_leaf, state)
 
 
 class Randomness:
-    """The random numbers of a stretch of computation, so that it can be run again with the same."""
+    """Saves the state of the random number generators, so that a computation can be repeated with the same numbers."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device if device.type == "cuda" else None
@@ -132,7 +132,7 @@ class Randomness:
 
     @contextmanager
     def again(self) -> Iterator[None]:
-        """Inside, random numbers are those that followed when this was made; afterwards, as if nothing had been drawn."""
+        """In this context, repeat the random numbers drawn after construction; the generators' state is restored at the end."""
         with torch.random.fork_rng(devices=[self._cuda] if self._cuda else []):
             if self._cuda:
                 torch.cuda.set_rng_state(self._state, self._cuda)
@@ -143,7 +143,7 @@ class Randomness:
 
 @contextmanager
 def second_pass(net: Network) -> Iterator[None]:
-    """Inside, steps run that ran before."""
+    """In this context, time steps are recomputed."""
     net.again = True
     try:
         with averages_still(net):
@@ -154,7 +154,7 @@ def second_pass(net: Network) -> Iterator[None]:
 
 @contextmanager
 def averages_still(layers: nn.Module) -> Iterator[None]:
-    """Inside, running averages of batch norm do not move: they did when these steps ran first."""
+    """In this context, running averages of batch norm stay unchanged: the first pass has updated them."""
     norms = [module for module in layers.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     tracked = [module.track_running_stats for module in norms]
     saved = [(module.running_mean, module.running_var, module.num_batches_tracked) for module in norms]
@@ -175,10 +175,10 @@ Run = Callable[[State], tuple[Tensor, State]]
 def backward_through(
     run: Run, state: State, loss: Callable[[Tensor], Tensor], gradient: list[Tensor | None]
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Run a segment with a graph from ``state`` and back-propagate its loss and the gradient that comes back through its end.
+    """Run a segment with a graph from ``state``, then back-propagate its loss and dL/d(end state).
 
-    ``run(state) -> (outputs [K, B, C], end state)``; ``gradient``: dL/d(end state), one entry a tensor of it; empty for the
-    last segment. Returns the outputs, detached, and dL/d(start state) in the same order.
+    ``run(state) -> (outputs [K, B, C], end state)``; ``gradient``: dL/d(end state), one entry per tensor, empty for the last
+    segment. Returns the outputs, detached, and dL/d(start state) in the same order.
     """
     start = leaves(state)
     inputs = list(state_tensors(start))

@@ -1,19 +1,19 @@
-"""Skipper: checkpointed BPTT that leaves out the time steps of least activity (Singh et al., MICRO 2022).
+"""Skipper: checkpointed BPTT that skips the time steps of least activity (Singh et al., MICRO 2022).
 
-Only the paper's abstract is certain. This is the definition reconstructed from it; each choice that it leaves open is an option.
+Only the paper's abstract is available. The definition is reconstructed from it; each choice it leaves open is an option.
 
     first pass, no graph:     v[i+1] = F_i(v[i], x);   a[t] = spikes of all neurons and all samples of the batch at step t
-    kept steps:               those of most activity, ceil((1 - p/100) K[i]) in segment i; of equals the earlier
-    second pass, i = C-1..0:  the kept steps alone, with a graph, from v[i];
+    kept steps:               the ceil((1 - p/100) K[i]) most active of segment i; of equally active ones the earlier
+    second pass, i = C-1..0:  recompute the kept steps alone, with a graph, from v[i];
                               backward of (loss of the kept steps) + <end state, dL/d(end state)>
 
-p = 0 is checkpointing. A segment must keep as many steps as there are layers of
-neurons L_n, which a spike needs to pass them all:  p <= 100 (1 - L_n / min K).
+p = 0 is checkpointing. A segment must keep at least as many steps as there are layers of neurons L_n, the number that a spike
+needs to pass them all:  p <= 100 (1 - L_n / min K).
 
-    per       "segment": the least active p % of each segment are skipped;  "sequence": of them all, but L_n a segment stay
-    loss      "kept": the kept steps' own share;  "rescaled": times T / kept, so that it weighs as much as the whole
+    per       "segment": p % of each segment are skipped;  "sequence": p % of the sequence, but L_n steps per segment are kept
+    loss      "kept": the loss terms of the kept steps;  "rescaled": these times T / kept, to the scale of the whole loss
     skipped   "frozen": the state passes skipped steps unchanged;  "leak": membrane potentials decay through them
-    last      "skippable": as any other step;  "kept": the last step of a segment, where the next state attaches, always stays
+    last      "skippable": like any other step;  "kept": the last step of a segment, which gives the next state, is always kept
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Options(Declared):
     last: str = one_of("skippable", ("skippable", "kept"), "whether a segment's last step may be skipped")
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
-        _check_bound(edges(T, self.segments or 1), spec.neuron_layers, self.p)  # one segment has the most room
+        _check_bound(edges(T, self.segments or 1), spec.neuron_layers, self.p)  # one segment allows the largest p
 
 
 def supports(spec: NetworkSpec) -> Support:
@@ -78,11 +78,11 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
         for begin, end in parts:
             random.append(Randomness(x.device))
             state = shallow(starts[-1])
-            for window in x[begin:end].split(math.ceil((1 - p / 100) * (end - begin))):  # as long as the second pass's
+            for window in x[begin:end].split(math.ceil((1 - p / 100) * (end - begin))):  # as long as in the second pass
                 out, state = net.window(window, state)
                 outs.append(out.sum(0))
             starts.append(state)
-    del out, state, starts[-1]  # nothing comes after the last segment
+    del out, state, starts[-1]  # not needed after the last segment
     kept = kept_steps(spikes(), parts, len(net.neurons()), options)
     weight = steps / sum(map(len, kept)) if options.loss == "rescaled" else 1.0
     gradient: list[Tensor | None] = []
@@ -95,7 +95,7 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
 
 
 def segments_of(net: Network, steps: int, options: Options) -> list[tuple[int, int]]:
-    """The half-open ranges of time steps that a sequence is cut into; UserError where p is over their bound."""
+    """Return the half-open ranges of time steps of all segments. Raises UserError if p exceeds their bound."""
     layers = len(net.neurons())
     parts = edges(steps, options.segments or affordable(steps, layers, options.p, net.graph_to_state))
     _check_bound(parts, layers, options.p)
@@ -120,7 +120,7 @@ def _run_kept(
 
 @contextmanager
 def activity(net: Network) -> Iterator[Callable[[], Tensor]]:
-    """Watch all neurons; the function given tells the spikes of each time step [T] so far, before dropout, in float64."""
+    """In this context, count spikes before dropout; the yielded function returns the number per time step so far, float64 [t]."""
     neurons: list[Any] = [layer.neurons for layer in net.neurons()]
     seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
 
@@ -136,7 +136,7 @@ def activity(net: Network) -> Iterator[Callable[[], Tensor]]:
 
 
 def kept_steps(spikes: Tensor, parts: list[tuple[int, int]], layers: int, options: Options) -> list[list[int]]:
-    """Time steps that every segment keeps, ascending. ``spikes`` [T]; on device 'meta', which has no values, the first ones."""
+    """Return the kept time steps of every segment, ascending. ``spikes`` [T]; on device 'meta' (no values) the first ones."""
     p = options.p
     counts = [math.ceil((1 - p / 100) * (end - begin)) for begin, end in parts]
     if spikes.device.type == "meta":
@@ -161,7 +161,7 @@ def _check_bound(parts: list[tuple[int, int]], layers: int, p: float) -> None:
 
 
 def affordable(steps: int, layers: int, p: float, graph_to_state: float) -> int:
-    """The number of segments that needs least memory among those that keep to the bound on p."""
+    """Return the number of segments that needs least memory among those that satisfy the bound on p."""
     kept = 1 - p / 100
     shortest = math.ceil(layers / kept) if p > 0 else 1
     return min(best_segments(steps, graph_to_state, kept), max(steps // shortest, 1))

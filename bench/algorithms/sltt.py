@@ -1,9 +1,9 @@
-"""Spatial learning through time (Meng et al., ICCV 2023): BPTT with every path through time cut.
+"""Spatial learning through time (Meng et al., ICCV 2023): BPTT without the gradient through time.
 
-    dL/dW = sum_t g[t] * s_pre[t]^T,   g[t] = error at the membrane u[t], back-propagated through space at step t only
+    dL/dW = sum_t g[t] * s_pre[t]^T,   g[t] = error at the membrane u[t], back-propagated through the layers at step t only
 
-Each step's graph is freed before the next: memory does not depend on T. ``K`` steps may run as one window, layer by layer: the
-same gradient, from fewer and larger operators, for K times the memory.
+The graph of each step is freed before the next step: memory does not depend on T. ``K`` steps may run as one window, layer by
+layer: the same gradient from fewer and larger operators, for K times the memory.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def supports(spec: NetworkSpec) -> Support:
 
 
 def runs_on(backend: ModuleType, spec: NetworkSpec, options: Options) -> Support:
-    """Whether a window of K steps can be kept from carrying the gradient through time."""
+    """Return whether this backend can stop the gradient through time inside a window of K steps."""
     if options.K == 1:
         return YES
     if any(isinstance(layer, Loop) for layer in every_layer(spec.layers)):
-        return no(f"K = {options.K}: a loop carries its gradient through time inside a window; use K = 1")
+        return no(f"K = {options.K}: a loop passes the gradient through time inside a window; use K = 1")
     if not hasattr(backend.neurons(spec.neuron), "in_space"):
-        return no(f"K = {options.K}: these neurons carry the gradient through time; use K = 1, or a native backend")
+        return no(f"K = {options.K}: these neurons pass the gradient through time; use K = 1, or a native backend")
     return YES
 
 
@@ -63,7 +63,7 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
 
 
 def in_space(net: Network, K: int) -> Network:
-    """Make sure that no gradient goes through time inside a window of K steps, where it can (``runs_on``)."""
+    """Stop the gradient through time inside windows of K steps; requires ``runs_on``."""
     if K > 1:
         for layer in net.neurons():
             neurons: Any = layer.neurons
@@ -74,9 +74,12 @@ def in_space(net: Network, K: int) -> Network:
 def in_windows_of(
     net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], K: int = 1, after_window: Callable[[], None] | None = None
 ) -> Tensor:
-    """Back-propagate each window's loss on its own, with a detached state between them; gradients add up in .grad."""
+    """Back-propagate the loss of each window separately, with a detached state between windows; gradients add up in ``.grad``.
+
+    x [T, B, ...] -> outputs summed over time [B, C], detached. ``after_window`` is called after each backward pass.
+    """
     if not x.shape[0]:
-        raise ValueError("a sequence of no time steps has no gradient")
+        raise ValueError("x has no time steps: T = 0")
     state = net.initial_state(x.shape[1])
     total = x.new_zeros(())
     for begin in range(0, x.shape[0], K):

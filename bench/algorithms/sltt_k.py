@@ -1,9 +1,9 @@
-"""SLTT-k (Meng et al., ICCV 2023): SLTT at k of the T steps, drawn anew for every batch without replacement.
+"""SLTT-k (Meng et al., ICCV 2023): SLTT at k of the T steps, drawn without replacement for every batch.
 
     dL/dW = sum over drawn t of g[t] * s_pre[t]^T
 
-The other steps run forward without a graph. The loss is still divided by T, so on average (without batch statistics or
-dropout) the gradient is k/T of SLTT's.
+The other steps run forward without a graph. The loss is still divided by T, so the expected gradient (without batch norm or
+dropout) is k/T times that of SLTT.
 """
 
 from __future__ import annotations

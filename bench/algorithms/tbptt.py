@@ -1,8 +1,8 @@
-"""Truncated BPTT (Williams and Peng 1990): windows of K steps, BPTT inside a window, nothing across its edge.
+"""Truncated BPTT (Williams and Peng 1990): BPTT inside windows of K steps, no gradient between windows.
 
-    state at a window's edge is detached;  dL/dW = sum over windows of the window's own BPTT gradient
+    the state is detached between windows;  dL/dW = sum over windows of the BPTT gradient of the window's loss
 
-K = T is BPTT, K = 1 is SLTT. ``update``: once, after the sequence ("end"), or after every window ("window").
+K = T is BPTT, K = 1 is SLTT. ``update``: once after the sequence ("end"), or after every window ("window").
 Memory: the graph of K steps.
 """
 

@@ -1,14 +1,13 @@
-"""The presynaptic trace of OTTT (Xiao et al. 2022) and a synapse whose weight gradient is taken from it.
+"""The presynaptic trace of OTTT (Xiao et al. 2022), and a synapse whose weight gradient is computed from it.
 
     a[t] = decay * a[t-1] + x[t]                       trace of the presynaptic input, a[0] = x[0]
-    y[t] = W x[t] + b                                  forward: the spikes, once
+    y[t] = W x[t] + b                                  forward: from the spikes, not from the trace
     dL/dW = sum_t g[t] * a[t]^T,  dL/db = sum_t g[t],  dL/dx[t] = W^T g[t]
 
-The trace is kept where the synapse reads its input, after gain and pooling: both are linear, so it equals the trace of the
-spikes sent through them, and it is smaller. Only synapses that read spikes carry one; those that read an image or a
-real-valued sum are left as they are, as in the paper's public code.
-
-One convolution forward, one for each of the two gradients: as many multiplications as BPTT needs.
+The trace is taken at the input of the synapse, after gain and pooling. Both are linear, so it equals the trace of the spikes
+passed through them, and it is smaller. As in the paper's public code, only synapses that read spikes have a trace; those that
+read an image or a real-valued sum do not.
+One convolution forward and one for each of the two gradients: as many multiplications as BPTT.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class _TracedConv(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None, None, None]:
-        trace, weight = (tensor.to(g.dtype) for tensor in ctx.saved_tensors)  # under autocast g is of another type
+        trace, weight = (tensor.to(g.dtype) for tensor in ctx.saved_tensors)  # under autocast g has another type
         wanted = [ctx.needs_input_grad[0], True, ctx.bias_sizes is not None]
         stride, padding = [ctx.stride] * 2, [ctx.padding] * 2
         g_x, g_w, g_b = torch.ops.aten.convolution_backward(
@@ -59,7 +58,7 @@ class _TracedDense(torch.autograd.Function):
 
 
 class TracedSynapse(nn.Module):
-    """A synapse with its presynaptic trace as state. While training it runs windows whose gradient stays in its time step."""
+    """A synapse with its presynaptic trace as state. In training mode no gradient passes between time steps of a window."""
 
     def __init__(self, synapse: Synapse, decay: float) -> None:
         super().__init__()
@@ -80,7 +79,7 @@ class TracedSynapse(nn.Module):
 
 
 def traced(x: Tensor, before: Tensor | None, decay: float) -> Tensor:
-    """The traces a[t] of x [K, B, ...]; ``before`` [B, ...] is the trace that comes in."""
+    """Return the traces a[t] [K, B, ...] of x [K, B, ...]; ``before`` [B, ...] is the trace before the window, or None."""
     if len(x) == 1:
         return x if before is None else (before * decay).add_(x[0])[None]
     a = torch.empty_like(x)

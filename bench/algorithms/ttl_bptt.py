@@ -1,17 +1,15 @@
-"""Temporally truncated local BPTT (Guo et al. 2023): windows of K steps, blocks of b layers, BPTT inside both, nothing across.
+"""Temporally truncated local BPTT (Guo et al. 2023): BPTT inside windows of K steps and blocks of b layers.
 
-    state at a window's edge is detached, and so is a block's input;
-    dL/dW for W of block i = sum over windows of BPTT's gradient of the window's own L[i]
+    the state is detached between windows, and the input of a block is detached;
+    dL/dW for W of block i = sum over windows of the BPTT gradient of the window's L[i]
 
-Only the paper's abstract is certain. Open there and chosen here: blocks and classifiers as in blocks.py; the state is carried,
-not reset, across an edge; the last window is shorter where K does not divide T.
-
-    update  "window"  after every window, as the name of update unlocking suggests
-            "block"   after every block of every window: a block's update waits for none of the others. The weights are those
-                      of "window" for an optimizer that treats each parameter on its own; gradients of one block exist at a time
+Only the paper's abstract is available. Chosen here, because it is left open there: blocks and classifiers as in blocks.py; the
+state is carried, not reset, between windows; the last window is shorter if K does not divide T.
+    update  "window"  after every window, as the name "update unlocking" suggests
+            "block"   after every block of every window, without waiting for other blocks; gradients of only one block exist at
+                      a time. For optimizers that treat each parameter separately the weights are those of "window"
             "end"     once, after the sequence
-
-K = T is local training; one block is truncated BPTT. Memory: the graph of K steps of one block, and the states of all.
+K = T is local training; one block is truncated BPTT. Memory: the graph of K steps of one block, and the states of all blocks.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""A block's output while the block's graph exists: half a byte a value.
+"""Stores the output of a block at half a byte per value while the block's backward pass runs.
 
-A block's last gradients are worked out long after its last layer has run, and all that time the next block waits for its output.
-What leaves neurons, through a constant factor and a 2 x 2 average pool, has few levels: y = c n / 4, n = 0 ... 4. As a float of
-eight bits y / c is exact, and only its four middle bits differ:
+The next block needs the output only after that backward pass. Spikes behind a constant factor c and a 2 x 2 average pool have
+few levels: y = c n / 4, n = 0 ... 4. As an eight-bit float y / c is exact, and only its four middle bits differ:
 
     y / c         0         1/4       1/2       3/4       1
     float8_e4m3   00000000  00101000  00110000  00110100  00111000
 
-Two values share a byte, and c (y / c) is y again, to the bit.
+Two values share a byte, and c (y / c) equals y to the bit.
 """
 
 from __future__ import annotations
@@ -26,8 +25,10 @@ MIDDLE = 0b00111100
 
 @dataclass(frozen=True)
 class Kept:
-    """``factor`` times values, of which the middle bits are kept: byte i holds, as they lie in memory, those of value i of the
-    second half and then those of value i of the first."""
+    """A packed tensor: ``factor`` times values, of which the middle bits are stored.
+
+    In the order of memory, byte i holds the bits of value i of the second half, then those of value i of the first half.
+    """
 
     halves: Tensor
     factor: float
@@ -37,16 +38,16 @@ class Kept:
 
 
 class Waiting(nn.Module):
-    """Puts the output of ``layers`` aside, and gives it back when called."""
+    """Packs the output of ``layers`` and unpacks it when called."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
         self.factor = factor_of(layers)
-        # What it gives back, for whoever counts products with spikes.
+        # Whether what it returns is spikes, for the MAC counter.
         self.emits_spikes = self.factor is not None and not any(isinstance(layer, m.AvgPool) for layer in layers[_last(layers) :])
 
     def put_aside(self, y: Tensor) -> Kept | Tensor:
-        """``y`` itself, detached, where it may have more levels, or a type that rounds c."""
+        """Pack ``y``. Returns ``y`` itself, detached, if it may have more levels, or a type in which c is rounded."""
         y, c = y.detach(), self.factor
         if c is None or (c != 1 and y.dtype not in (torch.float32, torch.float64)):
             return y
@@ -70,13 +71,13 @@ class Waiting(nn.Module):
 
 
 def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The second one is a value shorter where their number is odd."""
+    """Split in two halves; the second is one value shorter if their number is odd."""
     middle = (len(values) + 1) // 2
     return values[:middle], values[middle:]
 
 
 def factor_of(layers: Sequence[nn.Module]) -> float | None:
-    """The c of their output; None if that is more: thinned by dropout, a sum, or pooled otherwise."""
+    """Return the factor c of their output; None if it has more levels (dropout, a sum, other pooling)."""
     last = _last(layers)
     if last < 0:
         return None
@@ -89,5 +90,5 @@ def factor_of(layers: Sequence[nn.Module]) -> float | None:
 
 
 def _last(layers: Sequence[nn.Module]) -> int:
-    """Where the last neurons without dropout stand; -1 if there are none."""
+    """Return the index of the last layer of neurons without dropout; -1 if there is none."""
     return max((i for i, layer in enumerate(layers) if isinstance(layer, m.Neurons) and layer.dropout == 0), default=-1)

@@ -1,4 +1,4 @@
-"""Whose neurons run: one file a framework, imported only when asked for.
+"""Backends: the implementations of the neurons, one file each, imported only when used.
 
 A backend is a module with
 
@@ -6,23 +6,21 @@ A backend is a module with
     layerwise   whether a window of time steps runs layer by layer (True) or step by step (False)
     version()   of the framework
     kernel()    the kernel that runs on this machine, named in every record
-    has(neuron) -> Support      whether it has just these neurons, surrogate and all; it never takes others in their place
+    has(neuron) -> Support      whether it has exactly these neurons, including the surrogate; it never substitutes others
     neurons(neuron) -> module (x[K, B, ...], v | None) -> (s[K, B, ...], v)
-    arranged(net) -> net        if it runs a network in a way of its own
+    arranged(net) -> net        optional: changes how the network is run
 
-A module of what a framework ships, network and training in one, has in place of ``neurons``
-
-    Options     what can be set, as an algorithm's
+A backend for a shipped implementation, where a framework provides network and training together, has instead of ``neurons``
+    Options     its options, as for an algorithm
     ships(spec, algorithm) -> Support
     shipped(spec, algorithm, device, options) -> (network, train_step)
 
-Every network, built or shipped, offers
-
-    outputs(x[T, B, ...]) -> [T, B, C]      of a sequence from the zero state, in evaluation mode
+Every network, built or shipped, has
+    outputs(x[T, B, ...]) -> [T, B, C]      for a sequence from the zero state, in evaluation mode
     neurons() -> [module]       the layers of neurons, in order; the first output of each is spikes
-    spiking() -> [module]       the modules whose first output is binary, up to a constant factor: some may not run in evaluation
-    carried(output) -> tensors that go on to the next step
-    reset_parameters(seed)      the initial weights
+    spiking() -> [module]       the modules whose first output is binary up to a constant factor; some run in training only
+    carried(output) -> tensors that are passed to the next step
+    reset_parameters(seed)      draws the initial weights
 """
 
 from __future__ import annotations
@@ -61,17 +59,17 @@ def module_name(name: str) -> str:
 
 
 def framework(name: str) -> str:
-    """The distribution that this backend stands on."""
+    """Return the name of the installed package that this backend depends on."""
     return _MODULES[choose("backend", name, _MODULES)][1]
 
 
-# Versions whose interfaces the backends are written against: from the first on, and below the second. pyproject.toml asks for
-# versions of these ranges (tests/unit/test_availability.py).
+# Supported versions of each framework: at least the first, below the second. The ranges in pyproject.toml lie within these
+# (tests/unit/test_availability.py).
 RANGES: dict[str, tuple[str, str | None]] = {"torch": ("2.9", None), "spikingjelly": ("2.0", "2.1"), "snntorch": ("1.0", "1.1")}
 
 
 def _compiles() -> Support:
-    """Whether the fused kernels can run: those of a C++ compiler, or Triton's on a GPU that is visible."""
+    """Return whether the fused kernels can run: compiled C++, or Triton on a visible GPU."""
     return YES if gpu() else compiler.available()
 
 
@@ -79,7 +77,10 @@ _NEEDS: dict[str, Callable[[], Support]] = dict.fromkeys(("native-fast", "native
 
 
 def available(name: str) -> Support:
-    """Whether a backend's framework is here, in a version that it is written for, and what it needs besides. Imports none."""
+    """Return whether a backend can be used: framework installed, in a supported version, and a compiler if needed.
+
+    Does not import the framework.
+    """
     package = framework(name)
     remedy = "pip install '.[frameworks]'"
     if importlib.util.find_spec(package) is None:
@@ -87,10 +88,10 @@ def available(name: str) -> Support:
     try:
         found = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return no(f"{package} is there, but not which version of it: {remedy}")
+        return no(f"{package} is installed, but its version is unknown: {remedy}")
     least, below = RANGES[package]
     if _release(found) < _release(least) or (below is not None and _release(found) >= _release(below)):
-        return no(f"{package} is installed in version {found}, and this backend is written for {_range(package)}: {remedy}")
+        return no(f"{package} is installed in version {found}, but this backend supports {_range(package)}: {remedy}")
     return _NEEDS[name]() if name in _NEEDS else YES
 
 
@@ -100,13 +101,13 @@ def _range(package: str) -> str:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """2.11.0+cpu -> (2, 11, 0); what follows the numbers does not count."""
+    """2.11.0+cpu -> (2, 11, 0); anything after the numbers is ignored."""
     numbers = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(n) for n in numbers[0].split(".")) if numbers else ()
 
 
 def load(name: str) -> ModuleType:
-    """Import a backend; UserError with the reason if its framework cannot be used here, or lacks what the backend takes of it."""
+    """Import a backend. Raises UserError with the reason if its framework cannot be used, or lacks something it needs."""
     support = available(name)
     if not support:
         raise UserError(f"backend {name}: {support.reason}")
@@ -118,7 +119,7 @@ def load(name: str) -> ModuleType:
 
 
 def supports(module: ModuleType, spec: NetworkSpec) -> Support:
-    """Whether a loaded backend has all neurons of a network."""
+    """Return whether a loaded backend has all the neurons of a network."""
     neurons = dict.fromkeys(layer.neuron for layer in every_layer(spec.layers) if isinstance(layer, Spike))
     answers: list[Support] = [module.has(neuron) for neuron in neurons]
     return next((answer for answer in answers if not answer), YES)

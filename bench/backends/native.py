@@ -1,4 +1,4 @@
-"""The suite's own neurons: one autograd function over the whole window, plain PyTorch."""
+"""The suite's own neurons: one autograd function per window, in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NativeLIF(nn.Module):
         self.run: Callable[..., tuple[Tensor, Tensor]] = lif
 
     def in_space(self) -> None:
-        """From now on no gradient goes through time."""
+        """Stop the gradient through time from now on."""
         self.run = lif_in_space
 
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:

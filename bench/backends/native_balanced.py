@@ -1,7 +1,7 @@
-"""As native_fast, but spikes are kept at one bit, and the first layers, which have most neurons and fewest inputs, run again
-in the backward pass, for at most a seventh more multiply-accumulates.
+"""As native_fast, but spikes are saved for backward at one bit each, and the first layers are recomputed in the backward pass.
 
-networks/recomputed.py.
+The first layers have most neurons and fewest inputs: recomputing them costs at most a seventh more multiply-accumulates
+(networks/recomputed.py).
 """
 
 from __future__ import annotations

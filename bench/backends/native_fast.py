@@ -1,4 +1,4 @@
-"""The suite's own neurons as one fused operator a window."""
+"""The suite's own neurons as one fused operator per window."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class FusedLIF(nn.Module):
         super().__init__()
         self.spec = spec
         self.run: Callable[..., tuple[Tensor, Tensor]] = fused.lif_
-        self.alone = False  # whether nobody else reads the input, so that its place can be used
+        self.alone = False  # whether only this layer reads the input, so that it may be overwritten
 
     def in_space(self) -> None:
-        """From now on no gradient goes through time."""
+        """Stop the gradient through time from now on."""
         self.run = fused.lif_in_space_
 
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -44,10 +44,13 @@ class FusedLIF(nn.Module):
 
 
 def arranged(net: Network) -> Network:
-    """Channels innermost, constants in the weights, passes over memory saved; and this process keeps the memory it frees."""
+    """Use channels-last layout, fold constant factors into weights, use fused pooling and standardisation.
+
+    On a CPU it also makes this process keep freed memory. Raises UserError if the kernels cannot be built.
+    """
     match next(net.parameters()).device.type:
         case "cpu":
-            compiled.library()  # now, not in the middle of a step: UserError where it cannot be built
+            compiled.library()  # build now, not during a training step
             compiled.keep_freed_memory()
         case "cuda" if importlib.util.find_spec("triton") is None:
             raise UserError("backend native-fast: its kernels need Triton on a GPU: pip install triton, or use backend native")

@@ -1,6 +1,6 @@
-"""As native_fast, but all layers run again in the backward pass and keep nothing but their input spikes, at one bit.
+"""As native_fast, but all layers are recomputed in the backward pass; only their input spikes are saved, at one bit each.
 
-networks/recomputed.py.
+See networks/recomputed.py.
 """
 
 from __future__ import annotations

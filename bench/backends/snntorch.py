@@ -1,9 +1,9 @@
 """snnTorch's Leaky, with every setting explicit.
 
-Three of its defaults would part it from the other frameworks: it fires at u > threshold (here: >=), it resets one step
-late, and its prompt reset (``reset_delay=False``) subtracts a second time where the potential is still at or above
-threshold after a reset, and passes gradient through the spike. So its charge and its firing are used, with
-``reset_mechanism="none"``, and the reset is written out here. tests/equivalence holds the built-in reset against the gate.
+Three of its defaults differ from the other frameworks: it fires at u > threshold (here: >=); it resets one step late; and its
+immediate reset (``reset_delay=False``) subtracts a second time if the potential is still at or above threshold after a reset,
+and passes the gradient through the spike. Therefore only its charge and firing are used (``reset_mechanism="none"``), and the
+reset is implemented here. tests/equivalence shows that the built-in reset fails the equivalence gate.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class LeakyLIF(nn.Module):
     def __init__(self, spec: NeuronSpec) -> None:
         super().__init__()
         self.spec = spec
-        with torch.device("cpu"):  # its constructor reads values, which device 'meta' has none of
+        with torch.device("cpu"):  # its constructor reads values, which do not exist on device 'meta'
             self.leaky = snntorch.Leaky(
                 beta=spec.decay,
                 threshold=spec.threshold,

@@ -1,22 +1,23 @@
-"""What snnTorch's users get today: its own truncated BPTT, ``snntorch.backprop.TBPTT``, on a Sequential as in its tutorials.
+"""snnTorch's shipped truncated BPTT, ``snntorch.backprop.TBPTT``, on a Sequential as in its tutorials.
 
-Its settings are the nearest it has to a NetworkSpec. What it does beside ``tbptt`` with ``update = "window"``:
+The settings are the closest it has to a NetworkSpec. Differences from ``tbptt`` with ``update = "window"``:
 
-- A neuron fires at u > threshold, and its reset is taken from the next step's potential after the decay:
-  u[t] = beta u[t-1] + x[t] - threshold s[t-1]. For decay = 1, and for a hard reset, that is NetworkSpec's neuron but at equality.
-- Dropout is ``nn.Dropout``: a new mask every step, where NetworkSpec keeps one for the sequence.
-- The last layer must be neurons, here without leak, spike or reset, whose potential is the synapse's output.
-- Its surrogate ``triangular`` is no triangle (+threshold below, -threshold at and above it, everywhere), so that the triangle is
-  told through ``custom_surrogate``, which keeps the spikes for the backward pass too. Its ``sigmoid`` is the sigmoid's, but
-  overflows to NaN where slope * (u - threshold) < -88 in float32.
+- A neuron fires at u > threshold, and the reset is subtracted from the next step's potential after the decay:
+  u[t] = beta u[t-1] + x[t] - threshold s[t-1]. For decay = 1, and for a hard reset, this is NetworkSpec's neuron except at
+  equality.
+- Dropout is ``nn.Dropout``: a new mask at every step; NetworkSpec uses one mask for the sequence.
+- The last layer must be neurons; here they have no leak, spike or reset, so that their potential is the synapse's output.
+- Its surrogate ``triangular`` is not a triangle (+threshold below, -threshold at and above the threshold, everywhere), so the
+  triangle is passed as ``custom_surrogate``, which also saves the spikes for backward. Its ``sigmoid`` is correct, but overflows
+  to NaN for slope * (u - threshold) < -88 in float32.
 
-What its TBPTT does: every K steps, and after the steps that are left over, it calls ``zero_grad``, ``backward`` and ``step`` and
-detaches every membrane that a Leaky of this process holds (``SpikingNeuron.instances``, which never lets one go; here it is set
-to the network's own). The loss of one window is the criterion of its K steps; what it returns keeps the graphs of all windows,
-emptied of tensors. The criterion is told by its ``__name__``; a name that it does not know is an UnboundLocalError. For data
-that vary in time (``time_var=True``) a number K is an UnboundLocalError too, so that here a first layer hands out the steps of
-what TBPTT takes for one static input. All of it is pinned by tests/unit/test_snntorch_shipped.py. Its authors call the module
-deprecated and advise a loop of one's own.
+Every K steps, and after the remaining steps, its TBPTT calls ``zero_grad``, ``backward`` and ``step``, and detaches every
+membrane potential that any Leaky of this process holds (``SpikingNeuron.instances``, which keeps all of them alive; here it is
+set to those of the network). The loss of a window is the criterion over its K steps; the returned value keeps the graphs of all
+windows, without their tensors. It recognises the criterion by ``__name__``; an unknown name is an UnboundLocalError. For data
+that vary in time (``time_var=True``) a number K is an UnboundLocalError too, so here a first layer supplies the time steps of
+what TBPTT takes for one static input. tests/unit/test_snntorch_shipped.py tests all of this. snnTorch's authors call the module
+deprecated and recommend writing the loop by hand.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ from bench.spec import (
 )
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # its authors' advice: a row of this suite all the same
+    warnings.simplefilter("ignore", DeprecationWarning)  # deprecated by its authors; measured here all the same
     from snntorch.backprop import TBPTT
 
 name = "snntorch-shipped"
@@ -81,7 +82,7 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
         return no(f"snnTorch ships truncated BPTT (tbptt); it has no {algorithm}")
     for part in spec.layers:
         if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten)):
-            return no(f"snnTorch's TBPTT sees the neurons of a chain of layers alone: it has no {type(part).__name__}")
+            return no(f"snnTorch's TBPTT supports plain chains of layers only: it has no {type(part).__name__}")
         if isinstance(part, Conv) and part.standardised:
             return no("snnTorch has no convolution with standardised weights")
         if isinstance(part, Spike) and not (able := has(part.neuron)):
@@ -91,12 +92,12 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
 
 def has(spec: NeuronSpec) -> Support:
     if not spec.detach_reset:
-        return no("snnTorch's reset is always detached; this network's neurons pass the gradient through it")
+        return no("snnTorch's reset is always detached, but the neurons of this network pass the gradient through it")
     return YES
 
 
 class Frames(nn.Module):
-    """Hands out x[T, B, ...] a time step a call."""
+    """Returns the next time step of x [T, B, ...] at each call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +118,7 @@ class Times(nn.Module):
 
 
 class Shipped(nn.Sequential):
-    """snnTorch's network of one NetworkSpec; a call is one time step and gives (spikes, potentials) of the readout."""
+    """snnTorch's network for a NetworkSpec. A call runs one time step and returns (spikes, potentials) of the readout."""
 
     def __init__(self, spec: NetworkSpec, init: str = "native") -> None:
         layers: list[nn.Module] = [Frames()]
@@ -147,7 +148,7 @@ class Shipped(nn.Sequential):
         self.spec, self.init = spec, init
 
     def rewind(self) -> None:
-        """The next call is given the first time step."""
+        """Start again at the first time step."""
         for module in self:
             if isinstance(module, Frames):
                 module.t = 0
@@ -179,7 +180,7 @@ _RESET = {"soft": "subtract", "hard": "zero"}
 
 
 def _leaky(spec: NeuronSpec) -> nn.Module:
-    with torch.device("cpu"):  # its constructor reads values, which device 'meta' has none of
+    with torch.device("cpu"):  # its constructor reads values, which do not exist on device 'meta'
         leaky: nn.Module = snntorch.Leaky(
             beta=spec.decay,
             threshold=spec.threshold,
@@ -191,7 +192,7 @@ def _leaky(spec: NeuronSpec) -> nn.Module:
 
 
 def _readout() -> nn.Module:
-    """Neurons whose potential is their input: TBPTT takes no last layer but neurons."""
+    """Return neurons whose potential equals their input: TBPTT requires neurons as the last layer."""
     with torch.device("cpu"):
         leaky: nn.Module = snntorch.Leaky(beta=0.0, reset_mechanism="none", init_hidden=True, output=True)
     return leaky
@@ -202,11 +203,11 @@ def _surrogate(spec: Surrogate) -> Callable[[Tensor], Tensor]:
         own: Callable[[Tensor], Tensor] = surrogate.sigmoid(spec.alpha)
     else:
         own = surrogate.custom_surrogate(lambda x, grad, spikes: derivative_(x.clone(), spec).mul_(grad))
-    return lambda x: own(x).to(x.dtype)  # its spikes are float32 whatever the potentials are
+    return lambda x: own(x).to(x.dtype)  # its spikes are always float32
 
 
 class _Criterion:
-    """TBPTT looks a loss up by its name: this one is given the readout's potentials [K, B, C] of a window."""
+    """The loss in the form that TBPTT accepts; TBPTT recognises it by name and passes the potentials [K, B, C] of a window."""
 
     __name__ = "ce_max_membrane_loss"
 
@@ -221,17 +222,17 @@ class _Criterion:
 
 
 class _Update:
-    """TBPTT wants an optimizer; it calls ``step`` when the weights are to change."""
+    """The optimizer that TBPTT requires: ``step`` calls ``update``."""
 
     def __init__(self, update: Callable[[], None]) -> None:
         self.step = update
 
     def zero_grad(self) -> None:
-        """Gradients are cleared by the update itself."""
+        """Do nothing: the update clears the gradients."""
 
 
 def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
-    """The network and its training step, with the signature that every algorithm has. The weights change every K steps."""
+    """Return the network and its training step, with the signature of every algorithm. The weights change every K steps."""
     with torch.device(device):
         net = Shipped(spec, options.init).to(device)
 
@@ -245,7 +246,7 @@ def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) ->
         batches = [(x, x.new_zeros(x.shape[1]))]  # the target is in the loss
         TBPTT(net, batches, _Update(update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K)
         if criterion.total is None:
-            raise ValueError("a sequence of no time steps has no gradient")
+            raise ValueError("x has no time steps: T = 0")
         return criterion.total
 
     return net, train_step

@@ -1,7 +1,7 @@
-"""SpikingJelly's LIFNode, or IFNode where nothing leaks, in single-step mode, its membrane potential lifted out of the module.
+"""SpikingJelly's LIFNode (IFNode for decay = 1) in single-step mode, with the membrane potential as explicit state.
 
-Its defaults (input divided by tau, hard reset) are replaced by explicit settings. The decay is told as tau = 1/(1 - decay), which
-must be more than 1.
+Its defaults (input divided by tau, hard reset) are replaced by explicit settings. The decay is given as tau = 1/(1 - decay),
+which must be greater than 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def kernel() -> str:
     return "sj_lif, single-step"
 
 
-# Those of its surrogates that are kernels/surrogate.py's, in formula and steepness.
+# Its surrogates that equal those of kernels/surrogate.py in formula and steepness.
 _SMOOTH = {
     "sigmoid": surrogate.Sigmoid,
     "triangle": surrogate.PiecewiseQuadratic,
@@ -35,13 +35,11 @@ _RESET = {"soft": None, "hard": 0.0}
 def has(spec: NeuronSpec) -> Support:
     if spec.surrogate.kind not in _SMOOTH:
         return no(
-            "SpikingJelly has no surrogate 1 / (1 + alpha |x|)^2 (fast sigmoid): its SoftSign is alpha / 2 of it, its SuperSpike "
-            "alpha / (1 + |x|)^2; use backend native or snntorch"
+            "SpikingJelly has no surrogate 1 / (1 + alpha |x|)^2 (fast sigmoid): its SoftSign is alpha / 2 times that, its "
+            "SuperSpike is alpha / (1 + |x|)^2; use backend native or snntorch"
         )
     if spec.decay < 1 and not _tau(spec) > 1:
-        return no(
-            f"SpikingJelly's LIFNode wants tau = 1 / (1 - decay) > 1, so no decay = {spec.decay}; use backend native or snntorch"
-        )
+        return no(f"decay = {spec.decay}: SpikingJelly's LIFNode needs tau = 1 / (1 - decay) > 1; use backend native or snntorch")
     return YES
 
 
@@ -54,7 +52,7 @@ def smooth(spec: Surrogate) -> surrogate.SurrogateFunctionBase:
 
 
 def settings(spec: NeuronSpec) -> dict[str, Any]:
-    """The arguments of SpikingJelly's neurons, leak and all; UserError if it has none such."""
+    """Return the arguments of SpikingJelly's neurons. Raises UserError if it has no such neurons."""
     able = has(spec)
     if not able:
         raise UserError(f"SpikingJelly's neurons: {able.reason}")

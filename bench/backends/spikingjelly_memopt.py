@@ -1,23 +1,23 @@
-"""SpikingJelly's memory optimiser: BPTT with gradient checkpointing over the layers and spikes kept as bits.
+"""SpikingJelly's memory optimiser: BPTT with gradient checkpointing over the layers and spikes saved as bits.
 
-The network is its own in multi-step mode. A unit runs from one layer of neurons to the next: what follows the neurons (dropout,
-pool, flatten), the synapse, its batch norm, the next neurons. Only the input of a unit is kept; where that is spikes, eight in
-a byte. In the backward pass the unit runs again over all T steps.
+The network is SpikingJelly's in multi-step mode. A unit extends from one layer of neurons to the next: what follows the neurons
+(dropout, pool, flatten), the synapse, its batch norm, the next neurons. Only the input of a unit is saved for backward; spikes
+are packed, eight per byte. In the backward pass the unit is recomputed over all T steps.
 
-    level 0   nothing
+    level 0   no checkpointing
     level 1   every unit is checkpointed (``optimize_memory`` with its budget "memory" wraps the same units with the same
               compressors; tests/unit/test_spikingjelly_memopt.py)
-    2, 3, 4   units are split in space, in time, and unwrapped again, where a measured CUDA peak falls: a search on a GPU for one
-              batch size and T, so there is nothing to count without one
+    2, 3, 4   units are split in space, in time, or unwrapped again if that lowers the measured CUDA peak. This is a search on a
+              GPU for one batch size and T, so it cannot be counted without one
 
-Which inputs are spikes is told by the spec. ``optimize_memory`` looks at the values of one example instead, and an input that
-happens to hold only zeros and ones there is cut down to a byte ever after: a layer that is silent in the example, or dropout in
-evaluation mode, then gives wrong sums without a word (pinned by the tests).
+Here the spec determines which inputs are spikes. ``optimize_memory`` inspects the values of one example instead, and packs an
+input that holds only zeros and ones there: a layer that is silent in the example, or dropout in evaluation mode, then gives
+wrong sums without an error (shown by the tests).
 
-Exact: the gradient is that of the same network without it, bit for bit, also with dropout (a sequence's one mask is drawn again
-from the same random state) and with batch norm (running averages move once). Its multi-step batch norm takes the statistics of
-all T steps together, not of one step at a time as NetworkSpec says: such a network costs the same and learns something else.
-What a checkpoint keeps, and what a unit saves when it runs again, counts as temporary: autograd does not tell of it.
+Exact: the gradient equals that of the same network without the optimiser to the bit, also with dropout (the mask is redrawn from
+the same random state) and batch norm (running averages are updated once). SpikingJelly's multi-step batch norm uses the
+statistics of all T steps together, not of each step as NetworkSpec does: such a network costs the same but learns differently.
+Tensors saved by a checkpoint, and those saved while a unit is recomputed, count as temporary: autograd does not report them.
 """
 
 from __future__ import annotations
@@ -63,11 +63,9 @@ layerwise = True
 
 def _check_level(name: str, value: Any) -> None:
     if type(value) is int and value in (2, 3, 4):
-        raise UserError(
-            f"level = {value} needs CUDA: it searches by measuring a GPU's peak memory for one batch; use level 0 or 1"
-        )
+        raise UserError(f"level = {value} needs CUDA: it is a search that measures the peak memory of a GPU; use level 0 or 1")
     if type(value) is not int or value not in (0, 1):
-        raise UserError(f"level = {value!r}; use 0 (nothing) or 1 (checkpoints and spikes as bits)")
+        raise UserError(f"level = {value!r}; use 0 (no checkpointing) or 1 (checkpoints and spikes as bits)")
 
 
 @dataclass(frozen=True)
@@ -82,21 +80,21 @@ def kernel() -> str:
 
 def ships(spec: NetworkSpec, algorithm: str) -> Support:
     if algorithm != "bptt":
-        return no(f"SpikingJelly's memory optimiser keeps BPTT's gradient: it has no {algorithm}")
+        return no(f"SpikingJelly's memory optimiser computes BPTT's gradient: it has no {algorithm}")
     for part in every_layer(spec.layers):
         if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten, Residual)):
-            return no(f"no SpikingJelly layer in multi-step mode stands for {type(part).__name__}")
+            return no(f"SpikingJelly has no layer in multi-step mode for {type(part).__name__}")
         if isinstance(part, Spike) and not (able := has(part.neuron)):
             return able
     return YES
 
 
 class Arriving(nn.Identity):
-    """Stands where spikes enter a unit, so that they are known to be spikes also when they were unpacked from bits."""
+    """Marks the input spikes of a unit, so that observers know them as spikes also after they were unpacked from bits."""
 
 
 class Unit(nn.Module):
-    """What is checkpointed together. A plain Sequential would run its neurons unseen by forward hooks."""
+    """Layers that are checkpointed together. In a plain Sequential, forward hooks would not see the neurons run."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -109,7 +107,7 @@ class Unit(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """a = pre(x);  y = body(a) + shortcut(x or a), the identity where it has no layers."""
+    """a = pre(x);  y = body(a) + shortcut(x or a); an empty shortcut is the identity."""
 
     def __init__(self, pre: nn.Module, body: nn.Module, shortcut: nn.Module, shortcut_of: ShortcutOf) -> None:
         super().__init__()
@@ -132,7 +130,7 @@ class Times(nn.Module):
 
 
 class Shipped(nn.Module):
-    """SpikingJelly's network of one NetworkSpec: ``forward(x[T, B, ...]) -> [T, B, C]``; state lives in its nodes."""
+    """SpikingJelly's network for a NetworkSpec: ``forward(x[T, B, ...]) -> [T, B, C]``. Its nodes hold the state."""
 
     def __init__(self, spec: NetworkSpec, level: int, init: str = "native") -> None:
         super().__init__()
@@ -172,7 +170,7 @@ class Shipped(nn.Module):
 
 @dataclass(frozen=True)
 class Mask:
-    """Dropout as a layer of its own: it stands in the unit after its neurons, so that what enters that unit is still spikes."""
+    """Dropout as a separate layer: it belongs to the unit after its neurons, so that the input of that unit is still spikes."""
 
     p: float
 
@@ -189,7 +187,7 @@ def _parts(layers: Sequence[Layer]) -> Iterator[Part]:
 
 
 def _units(layers: Sequence[Layer]) -> Iterator[list[Part]]:
-    """A unit ends with neurons, or with a residual block that no neurons follow."""
+    """Split layers into units. A unit ends with neurons, or with a residual block that is not followed by neurons."""
     unit: list[Part] = []
     for part, after in pairwise((*_parts(layers), None)):
         if part is not None:
@@ -200,7 +198,7 @@ def _units(layers: Sequence[Layer]) -> Iterator[list[Part]]:
 
 
 def _chain(parts: Iterable[Part], channels: int, inputs: Iterator[int]) -> tuple[list[nn.Module], int]:
-    """The modules, and the channels or features that leave them; ``inputs`` are those that enter each synapse."""
+    """Return the modules and their output channels or features; ``inputs`` are the input sizes of the synapses, in order."""
     built: list[nn.Module] = []
     for part in parts:
         module, channels = _layer(part, channels, inputs)
@@ -241,7 +239,7 @@ def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module,
 
 
 def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
-    """The network and its training step, with the signature that every algorithm has."""
+    """Return the network and its training step, with the signature of every algorithm."""
     with torch.device(device):
         net = Shipped(spec, options.level, options.init)
 

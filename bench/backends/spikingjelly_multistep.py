@@ -1,4 +1,4 @@
-"""SpikingJelly's LIFNode, or IFNode where nothing leaks, in multi-step mode: a whole window in one call, layer by layer."""
+"""SpikingJelly's LIFNode (IFNode for decay = 1) in multi-step mode: one call per layer and window."""
 
 from __future__ import annotations
 

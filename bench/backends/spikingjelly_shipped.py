@@ -1,8 +1,8 @@
-"""What SpikingJelly's users get today: its own OTTT and SLTT, run by its own training function.
+"""SpikingJelly's shipped OTTT and SLTT, run by SpikingJelly's training function.
 
-The network is made of its WSConv2d, OTTTLIFNode or SLTTLIFNode, and Linear inside OTTTSequential, and trained by
-``ottt_online_training``; only the settings are the paper's (its SLTTLIFNode defaults to another neuron). Chains of layers
-can be expressed so; residual and feedback networks cannot.
+The network consists of its WSConv2d, OTTTLIFNode or SLTTLIFNode, and Linear inside OTTTSequential, and is trained by
+``ottt_online_training``. Only the settings are the paper's (the default SLTTLIFNode is another neuron). Only chains of layers
+can be expressed in this way, not residual or feedback networks.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
         return no(f"SpikingJelly ships {', '.join(_NODES)}; it has no {algorithm}")
     for part in spec.layers:
         if not isinstance(part, (Conv, Dense, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten)):
-            return no(f"SpikingJelly's OTTTSequential is a chain of layers: it has no {type(part).__name__}")
+            return no(f"SpikingJelly's OTTTSequential supports plain chains of layers only: it has no {type(part).__name__}")
         if isinstance(part, Spike) and not (able := has(part.neuron)):
             return able
     return YES
@@ -62,12 +62,12 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
 
 def has(spec: NeuronSpec) -> Support:
     if spec.decay == 1:
-        return no("SpikingJelly's OTTT and SLTT nodes leak: decay = 1 has no tau")
+        return no("decay = 1: SpikingJelly's OTTT and SLTT nodes need a finite tau = 1 / (1 - decay)")
     return spikingjelly.has(spec)
 
 
 class Shipped(nn.Module):
-    """SpikingJelly's network of one NetworkSpec; ``forward`` is one time step, state lives in its nodes."""
+    """SpikingJelly's network for a NetworkSpec. ``forward`` runs one time step; its nodes hold the state."""
 
     def __init__(self, spec: NetworkSpec, algorithm: str, init: str = "native") -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Shipped(nn.Module):
         return self.layers(x)
 
     def outputs(self, x: Tensor) -> Tensor:
-        """x [T, B, ...] from the zero state -> [T, B, C]; in evaluation mode, where nodes pass on spikes without traces."""
+        """x [T, B, ...] from the zero state -> [T, B, C]. For evaluation mode, in which nodes return spikes without traces."""
         functional.reset_net(self)
         return torch.stack([self(x_t) for x_t in x])
 
@@ -131,17 +131,17 @@ def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module
 
 
 class _Update:
-    """``ottt_online_training`` wants an optimizer; it calls ``step`` when the weights are to change."""
+    """The optimizer that ``ottt_online_training`` requires: ``step`` calls ``update``."""
 
     def __init__(self, update: Callable[[], None]) -> None:
         self.step = update
 
     def zero_grad(self) -> None:
-        """Gradients are cleared by the update itself."""
+        """Do nothing: the update clears the gradients."""
 
 
 def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
-    """The network and its training step, with the signature that every algorithm has."""
+    """Return the network and its training step, with the signature of every algorithm."""
     with torch.device(device):
         net = Shipped(spec, algorithm, options.init)
 

@@ -1,4 +1,4 @@
-"""The native network of a spec beside a framework's own of it: what enters each synapse, and the weights that both start from."""
+"""Gives a framework's shipped network the initial weights of the native network of the same spec."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bench.networks.build import build
 from bench.networks.modules import aligned
 from bench.spec import NetworkSpec, choose
 
-INITS = ("native", "framework")  # whose initial weights a shipped network starts from
+INITS = ("native", "framework")  # source of the initial weights of a shipped network
 
 
 def fan_in(spec: NetworkSpec) -> Iterator[int]:
-    """Input channels or features of every synapse, in the order of the layers."""
+    """Yield the input channels or features of every synapse, in the order of the layers."""
     return iter([synapse.effective_weight().shape[1] for synapse in build(spec, native, "meta").synapses().values()])
 
 
 def draw_weights(net: nn.Module, spec: NetworkSpec, seed: int, init: str) -> None:
-    """Give ``net`` the initial weights that the native network of ``spec`` has for this seed, or its framework's own.
+    """Initialise ``net`` like the native network of ``spec`` with this seed ("native"), or as its "framework" does.
 
-    UserError if ``init`` is not one of INITS.
+    Raises UserError if ``init`` is not one of INITS.
     """
     if choose("initial weights", init, INITS) == "framework":
         _draw_own(net, seed)
@@ -36,12 +36,12 @@ def draw_weights(net: nn.Module, spec: NetworkSpec, seed: int, init: str) -> Non
 
 
 def _draw_own(net: nn.Module, seed: int) -> None:
-    """As its layers draw them when they are made, but by ``seed``."""
+    """Draw the framework's own initial weights, with ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in net.modules():
             if module is not net and isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
                 module.reset_parameters()
-                gain = getattr(module, "gain", None)  # of standardised weights: one
+                gain = getattr(module, "gain", None)  # of standardised weights: starts at one
                 if isinstance(gain, nn.Parameter):
                     nn.init.ones_(gain)

@@ -1,29 +1,28 @@
-"""Samples to train on, real but for one simulation. ``load(name)`` gives one data set; nothing here imports torch until then.
+"""Data sets, all real except one simulation. ``load(name)`` returns one; torch is imported only then.
 
 A data set is a module, or a value in one, with (see ``samples.Source``)
-
-    available(root) -> Support               whether its files are there; looks, does not read
-    load(root, download, cache) -> Samples   every file checked against its official checksum; what is prepared goes to ``cache``
+    available(root) -> Support               whether its files exist; does not read them
+    load(root, download, cache) -> Samples   checks every file against its official checksum; prepared data go to ``cache``
 
 | file | what |
 |---|---|
 | cifar.py | CIFAR-10 and CIFAR-100 |
 | fashion_mnist.py | Fashion-MNIST |
-| digits.py | the 8x8 digits inside scikit-learn: what there is without files and without a network |
+| digits.py | the 8x8 digits in scikit-learn, which need neither files nor a network connection |
 | n_mnist.py | N-MNIST, whole or its published part |
 | dvs_gesture.py | DVS128 Gesture |
 | cifar10_dvs.py | CIFAR10-DVS |
 | cifar10_dvs_simulated.py | a simulation of CIFAR10-DVS from CIFAR-10: simulated, not recorded |
-| samples.py | what every loaded data set is, and class-balanced parts of one |
+| samples.py | the interface of all data sets, and class-balanced subsets |
 | images.py | a loaded set of images |
 | events.py | a loaded set of event recordings, and its frames |
-| frames.py | from events to frames, kept on disk |
+| frames.py | conversion of events to frames, cached on disk |
 | event_camera.py | a simulated event camera |
-| event_statistics.py | what recordings of events are like, in few numbers |
-| prepare.py | augmentation and normalisation as data |
-| sequences.py | images over time: still, or as Poisson spikes |
+| event_statistics.py | statistics of event recordings |
+| prepare.py | augmentation and normalisation |
+| sequences.py | images over time: static, or as Poisson spikes |
 | real.py | the batches of a case, as sequences over time |
-| store.py | where files lie, how they are checked, how they are downloaded |
+| store.py | location, checksums and download of files |
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def names() -> list[str]:
 
 
 def fallback() -> str:
-    """The data set that needs neither files nor a network. It stands in for no other: outputs name it."""
+    """Return the data set that needs neither files nor a network connection. Outputs name it; it never counts as another set."""
     return "digits"
 
 
@@ -63,14 +62,14 @@ def module_name(name: str) -> str:
 
 
 def available(name: str, root: Path | str | None = None) -> Support:
-    """Whether ``load(name, root, download=False)`` finds its files; their contents are not read."""
+    """Return whether ``load(name, root, download=False)`` finds its files; their contents are not read."""
     return _source(name).available(data_root(root))
 
 
 def load(name: str, root: Path | str | None = None, download: bool = True, cache: Path | str | None = None) -> Samples:
-    """The data set ``name`` from the data root (see ``store.data_root``), what is prepared of it in ``store.cache_root``.
+    """Load data set ``name`` from the data root (``store.data_root``); prepared data go to the cache (``store.cache_root``).
 
-    Raises UserError for an unknown name, a file whose checksum is not the official one, and missing files that may not
+    Raises UserError for an unknown name, a file whose checksum is not the official one, and missing files that must not
     (``download=False``) or cannot be downloaded.
     """
     return _source(name).load(data_root(root), download, cache_root(cache))

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100: 50,000 + 10,000 colour images of 32x32, the official python batches.
 
-Layout under the data root, as the archives unpack and as torchvision has it: ``cifar-10-batches-py/`` and
-``cifar-100-python/``; an archive that lies there unopened is unpacked into the cache. Labels of CIFAR-100 are the 100 fine ones.
+Layout below the data root, as in the archives and in torchvision: ``cifar-10-batches-py/`` and ``cifar-100-python/``. An archive
+found there is unpacked into the cache. Labels of CIFAR-100 are the 100 fine ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SITE = "https://www.cs.toronto.edu/~kriz/"
 
 @dataclass(frozen=True)
 class Cifar:
-    """One of the two sets: its files with their md5s, as published."""
+    """One of the two sets: its files with their published md5s."""
 
     name: str
     title: str
@@ -68,7 +68,7 @@ class Cifar:
         )
 
     def read(self, folders: Mapping[str, Path], files: Mapping[str, str]) -> tuple[Tensor, Tensor]:
-        """Images uint8 [N, 3, 32, 32] and labels int64 [N] of some of the files, in their order; ``folders`` by file."""
+        """Return images uint8 [N, 3, 32, 32] and labels int64 [N] of ``files``, in order; ``folders`` is the folder by file."""
         import numpy
         import torch
 
@@ -81,14 +81,14 @@ class Cifar:
         return [file for file in self.files if not (root / self.folder / file).exists()]
 
     def _unpacked(self, root: Path, download: bool, cache: Path) -> dict[str, Path]:
-        """The folder of each file: the data root's, or the cache's for what only the archive holds."""
+        """Return the folder of each file: in the data root, or in the cache if only the archive has it."""
         missing = self._missing(root)
         folders = dict.fromkeys(self.files, root / self.folder) | dict.fromkeys(missing, cache / self.folder)
         missing = [file for file in missing if not (folders[file] / file).exists()]
         if missing:
             archive = store.fetched(root / self.archive, _SITE + self.archive, self.archive_md5, download)
             with tarfile.open(fileobj=io.BytesIO(store.checked(archive, self.archive_md5))) as members:
-                for file in missing:  # by name: no other member, and no path the archive chooses, is ever written
+                for file in missing:  # only these members, to paths that the archive cannot choose
                     member = members.extractfile(f"{self.folder}/{file}")
                     assert member is not None, "a checked archive holds its files"
                     write_whole(folders[file] / file, member.read(), store.OTHER_CACHE)
@@ -96,20 +96,20 @@ class Cifar:
 
 
 def preparation() -> Preparation:
-    """OTTT's (its public code, CIFAR): crop, cutout, flip, then CIFAR-10's constants, for CIFAR-100 too."""
+    """Return OTTT's preparation (public code): crop, cutout, flip, normalisation by CIFAR-10's constants, for CIFAR-100 too."""
     from bench.datasets.prepare import Cutout, Preparation
 
     return Preparation(pad=4, cutout=Cutout(), flip=0.5, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
 
 
 def unpickled(contents: bytes) -> dict[str, Any]:
-    """The dictionary of a batch. Raises pickle.UnpicklingError for anything but numpy arrays in plain containers."""
+    """Return the dictionary of a batch. Raises pickle.UnpicklingError for anything but numpy arrays in plain containers."""
     batch: dict[str, Any] = _ArraysOnly(io.BytesIO(contents), encoding="latin1").load()
     return batch
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Resolves the three names a pickled numpy array needs, and no other."""
+    """Resolves only the three names that a pickled numpy array needs."""
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         import numpy

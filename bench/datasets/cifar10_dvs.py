@@ -1,8 +1,8 @@
-"""CIFAR10-DVS: 10,000 images of CIFAR-10 moving before an event camera of 128x128 pixels, the official zips of AEDAT 2.0 files.
+"""CIFAR10-DVS: 10,000 moving images of CIFAR-10 recorded by an event camera of 128x128 pixels; official zips of AEDAT 2.0 files.
 
-Layout under the data root, as SpikingJelly has it: ``CIFAR10DVS/download/airplane.zip`` ... ``truck.zip``. The set has no split
-of its own: as in public code that uses SpikingJelly's, the first nine tenths of each class, in the alphabetical order of file
-names, are for training and the rest for testing. Orientation and polarity are SpikingJelly's too.
+Layout below the data root, as in SpikingJelly: ``CIFAR10DVS/download/airplane.zip`` ... ``truck.zip``. The set has no official
+split. As in SpikingJelly, the first nine tenths of each class, in alphabetical order of file names, are for training and the rest
+for testing. Orientation and polarity are SpikingJelly's too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = "CIFAR10DVS/download"
 _SITE = "https://ndownloader.figshare.com/files/"
-_CLASSES = {  # in the order of their labels: number of the file on the site, md5
+_CLASSES = {  # in order of labels: number of the file on the site, md5
     "airplane": ("7712788", "0afd5c4bf9ae06af762a77b180354fdd"),
     "automobile": ("7712791", "8438dfeba3bc970c94962d995b1b9bdd"),
     "bird": ("7712794", "a9c207c91c55b9dc2002dc21c684d785"),
@@ -41,7 +41,7 @@ _CLASSES = {  # in the order of their labels: number of the file on the site, md
 
 @dataclass(frozen=True)
 class Cifar10Dvs:
-    """The md5 of each class's archive."""
+    """CIFAR10-DVS, given the md5 of the archive of each class."""
 
     md5: Mapping[str, str] = field(default_factory=lambda: {name: md5 for name, (_, md5) in _CLASSES.items()})
 
@@ -54,7 +54,7 @@ class Cifar10Dvs:
         return readable()
 
     def load(self, root: Path, download: bool, cache: Path) -> Events:
-        """Nothing is read but the archives' lists, and the archives once for their checksums."""
+        """Read only the lists of members, and the archives once for their checksums; events are read later."""
         import torch
 
         reader()
@@ -105,7 +105,7 @@ def _members(archive: Path, split: str) -> list[str]:
 
 def _events(members: list[tuple[Path, list[str]]]) -> Iterator[NDArray[Any]]:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "recording.aedat")  # the parser takes a path
+        path = Path(folder, "recording.aedat")  # the parser needs a path
         for archive, names in members:
             with zipfile.ZipFile(archive) as files:
                 for name in names:

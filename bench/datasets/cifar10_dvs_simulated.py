@@ -1,30 +1,29 @@
-"""A simulation of CIFAR10-DVS: 10,000 images of CIFAR-10, moved before a simulated event camera. Nothing here was recorded.
+"""A simulation of CIFAR10-DVS: 10,000 images of CIFAR-10 moving in front of a simulated event camera. No real recordings.
 
-CIFAR10-DVS (Li, Liu, Ji, Li, Shi 2017, Frontiers in Neuroscience 11:309) shows enlarged images of CIFAR-10 on a monitor, moves
-them smoothly on a closed path, again and again, and records this with an event camera (a DVS128). The same here, step by step;
-P: published by its authors, S: said by others who use it or repeat it, A: assumed, C: chosen to agree with a number.
+For CIFAR10-DVS (Li, Liu, Ji, Li, Shi 2017, Frontiers in Neuroscience 11:309) enlarged images of CIFAR-10 on a monitor move
+smoothly along a closed path, repeatedly, and an event camera (DVS128) records them. The steps and settings of the simulation,
+with the source of each. P: published by the authors; S: stated by others who use or replicate it; A: assumed; C: calibrated.
 
-| step | here | how far known |
+| step | here | source |
 |---|---|---|
 | images | the first 1,000 of each class in CIFAR-10's training batches | P 1,000 of each class, A which ones |
 | split | the first nine tenths of each class for training, the rest for testing | A, as ``cifar10_dvs`` splits the real one |
 | enlarged | 32x32 to 512x512, bicubic | P, A Keys' kernel with a = -1/2, 8 bits |
-| around it | the outermost pixels of the image go on | A |
+| border | the outermost pixels of the image are repeated | A |
 | path | (0, 0) (10, -10) (20, 0) (10, 10) (0, 0) monitor pixels, six times | P closed, smooth, repeated, S the rest |
 | speed | 200 pixels/s along each axis: 24 moves of 50 ms, 1.2 s | S; the real recordings take S 1.15 to 1.46 s |
-| monitor | sRGB, black at 1 % of white; between whole pixels log intensity changes linearly; no refresh | A |
+| monitor | sRGB, black at 1 % of white; log intensity is linear between whole pixels; no refresh | A |
 | optics | a camera pixel sees 4x4 monitor pixels, the image fills the view, no blur | A |
 | colours | luminance with the weights of BT.709 | A |
 | camera | 128x128 pixels, ON and OFF | P |
-| threshold | 0.3 in log intensity | C: 0.18 million events a recording, as S one of the real ones has (178,165) |
+| threshold | 0.3 in log intensity | C: gives 0.18 million events per recording; S a real one has 178,165 |
 | mismatch | 0.03 | A, a usual setting of v2e |
-| noise | 0.1 leak and 1 shot noise events a pixel and second | A, leak a usual setting of v2e, shot between its 0 and 5 |
+| noise | 0.1 leak and 1 shot noise events per pixel and second | A, leak a usual setting of v2e, shot between its 0 and 5 |
 
-S for path and speed is public code that shows images to a camera the same way; for durations SpikingJelly's maintainers; for the
-number of events public code that replays recording airplane 0.
+Sources S: for path and speed, public code that shows images to a camera in this way; for durations, SpikingJelly's maintainers;
+for the number of events, public code that replays recording airplane 0.
 
-Samples are simulated when frames of them are first asked for, the chosen ones alone. Kept frames bear the digest of their images
-and of the model.
+A sample is simulated when its frames are first requested. Cached frames carry the digest of the images and of the model.
 """
 
 from __future__ import annotations
@@ -51,18 +50,18 @@ NAME = "cifar10-dvs-simulated"
 PART = "simulated from CIFAR-10, not recorded"
 IMAGES = {"train": 900, "test": 100}  # of each class
 SEED = 0
-_VERSION = 1  # of the model: another one needs another number, so that no old frames are taken for new ones
+_VERSION = 1  # of the model; must change with it, so that cached frames of an old model are not used
 
-SIDE, SCREEN, BLOCK = 32, 512, 4  # image; monitor, and how much of it one camera pixel sees
+SIDE, SCREEN, BLOCK = 32, 512, 4  # in pixels: image, monitor, block of the monitor per camera pixel
 CORNERS = ((0, 0), (10, -10), (20, 0), (10, 10), (0, 0))  # x, y in monitor pixels
 LOOPS = 6
-STEP_US = 5_000  # a monitor pixel along each axis
-BLACK = 0.01  # of white
+STEP_US = 5_000  # microseconds per monitor pixel along each axis
+BLACK = 0.01  # relative to white
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SimulatedRecordings(Recordings):
-    """Recordings that are made when they are read. ``images`` uint8 [N, 3, 32, 32], ``numbers`` [N] are theirs in CIFAR-10."""
+    """Recordings that are simulated when read. ``images`` uint8 [N, 3, 32, 32]; ``numbers`` [N] are their indices in CIFAR-10."""
 
     images: Tensor
     numbers: Tensor
@@ -73,7 +72,7 @@ class SimulatedRecordings(Recordings):
 
 @dataclass(frozen=True)
 class SimulatedEvents(Events):
-    """Events that no camera recorded. A part of them is a smaller simulation: what is not chosen is never made."""
+    """Simulated events. Only the chosen samples are simulated."""
 
     kind: Literal["simulated"]  # type: ignore[assignment]
     train: SimulatedRecordings
@@ -88,7 +87,7 @@ def available(root: Path) -> Support:
 
 
 def load(root: Path, download: bool, cache: Path) -> SimulatedEvents:
-    """Reads CIFAR-10 and simulates nothing yet."""
+    """Read CIFAR-10; the simulation runs later, on demand."""
     import torch
 
     source = CIFAR10.load(root, download, cache)
@@ -102,7 +101,7 @@ def load(root: Path, download: bool, cache: Path) -> SimulatedEvents:
 
 
 def recordings(images: Tensor, labels: Tensor, numbers: Tensor, folder: Path) -> SimulatedRecordings:
-    """Of images uint8 [N, 3, 32, 32], in this order; ``numbers`` [N] decide their noise."""
+    """Return recordings of images uint8 [N, 3, 32, 32] in this order; ``numbers`` [N] determine their noise."""
     contents = hashlib.sha256(model().encode() + numbers.numpy().tobytes() + images.numpy().tobytes())
     return SimulatedRecordings(
         f"{NAME}-{contents.hexdigest()[:16]}",
@@ -122,12 +121,12 @@ def camera() -> Camera:
 
 
 def model() -> str:
-    """All that decides the events of an image."""
+    """Return a digest of everything that determines the events of an image."""
     return f"{NAME} {_VERSION} {camera()} {SIDE} {SCREEN} {BLOCK} {CORNERS} {LOOPS} {STEP_US} {BLACK}"
 
 
 def simulated(image: NDArray[Any], number: int, by: Camera) -> NDArray[Any]:
-    """Events (t microseconds, x, y, p) that the camera sends of one image uint8 [3, 32, 32]; its number decides the noise."""
+    """Return the events (t in microseconds, x, y, p) of one image uint8 [3, 32, 32]; ``number`` determines the noise."""
     from bench.datasets.event_camera import recording
 
     positions, shown = path()
@@ -136,7 +135,7 @@ def simulated(image: NDArray[Any], number: int, by: Camera) -> NDArray[Any]:
 
 @cache
 def path() -> tuple[NDArray[Any], NDArray[Any]]:
-    """Positions [S, 2] (x, y) of the image in one loop, and which of them it has after each of all the steps."""
+    """Return the positions [S, 2] (x, y) of the image in one loop, and the index of its position after each step."""
     import numpy
 
     corners = numpy.array(CORNERS)
@@ -146,9 +145,9 @@ def path() -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def views(screen: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
-    """Log intensity [S, H, W] at each camera pixel when the image is shifted by each of these positions (x, y).
+    """Return the log intensity [S, H, W] at each camera pixel, with the image shifted to each position (x, y).
 
-    ``screen`` reaches ``margin`` beyond the image on every side. A camera pixel sees the sum of its block's luminances.
+    ``screen`` extends ``margin`` pixels beyond the image on every side. A camera pixel sees the summed luminance of its block.
     """
     import numpy
 
@@ -160,7 +159,7 @@ def views(screen: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
 
 
 def _block_sums(values: NDArray[Any]) -> NDArray[Any]:
-    """Sums of BLOCK rows in succession, from every row on. One order of adding, so that no bit depends on the machine."""
+    """Return sums of BLOCK consecutive rows, from every row. The order of addition is fixed, for equal bits on all machines."""
     n = len(values) - BLOCK + 1
     total = values[:n].copy()
     for later in range(1, BLOCK):
@@ -169,7 +168,7 @@ def _block_sums(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def luminance(image: NDArray[Any]) -> NDArray[Any]:
-    """An image uint8 [3, 32, 32] as the monitor shows it, black to white as BLACK to 1, with a margin on every side."""
+    """Return an image uint8 [3, 32, 32] as shown on the monitor: luminance from BLACK to 1, with a margin on every side."""
     import numpy
 
     weights, intensities = _enlargement(), _intensities()
@@ -179,15 +178,15 @@ def luminance(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def margin() -> int:
-    """Monitor pixels beyond the image that come into view."""
+    """Return the number of monitor pixels beyond the image that come into view."""
     return max(abs(value) for corner in CORNERS for value in corner)
 
 
 @cache
 def _enlargement() -> NDArray[Any]:
-    """Bicubic weights [SCREEN + 2 margin, SIDE]: Keys 1981, Cubic Convolution Interpolation, a = -1/2, pixel centres aligned.
+    """Return bicubic weights [SCREEN + 2 margin, SIDE] (Keys 1981, Cubic Convolution Interpolation, a = -1/2, centres aligned).
 
-    Multiples of 2^-16, so that every sum of products with 8 bit levels is exact in float64, whatever its order.
+    They are multiples of 2^-16, so that sums of products with 8-bit levels are exact in float64 in any order.
     """
     import numpy
 
@@ -203,7 +202,7 @@ def _enlargement() -> NDArray[Any]:
 
 @cache
 def _intensities() -> NDArray[Any]:
-    """Luminance [3, 256] above black of each level of red, green and blue: sRGB (IEC 61966-2-1), weights of BT.709."""
+    """Return the luminance [3, 256] above black of each level of red, green, blue: sRGB (IEC 61966-2-1), weights of BT.709."""
     import numpy
 
     level = numpy.arange(256) / 255

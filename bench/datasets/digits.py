@@ -1,8 +1,7 @@
-"""scikit-learn's handwritten digits: 1,797 real grey images of 8x8, inside the installed package.
+"""scikit-learn's handwritten digits: 1,797 real grey images of 8x8, part of the installed package.
 
-A small real set where neither files nor a network are there. Its numbers are its own: they say nothing about CIFAR.
-Prepared to [3, 32, 32] (each pixel a 4x4 block, the grey value in three channels) so that networks for colour images of
-that size take it.
+A small real set that needs neither files nor a network connection. Results on it say nothing about CIFAR. Images are enlarged to
+[3, 32, 32] (each pixel becomes a 4x4 block, the grey value is repeated in three channels), as networks for colour images expect.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def available(root: Path) -> Support:
 
 
 def load(root: Path, download: bool, cache: Path) -> Images:
-    """The set has no split of its own: 36 images of each digit, chosen once by name, are the test set."""
+    """Load the set. It has no official split: 36 images of each digit, drawn with a fixed seed, are the test set."""
     import torch
 
     from bench.datasets.prepare import Preparation

@@ -1,8 +1,8 @@
-"""DVS128 Gesture: 11 gestures of 29 people before an event camera of 128x128 pixels, the official archive of AEDAT 3.1 files.
+"""DVS128 Gesture: 11 gestures of 29 people recorded by an event camera of 128x128 pixels; official archive of AEDAT 3.1 files.
 
-Layout under the data root, as SpikingJelly has it: ``DVS128Gesture/download/DvsGesture.tar.gz``; the site wants a person. A
-recording is what lies in one interval [start, end) of a trial's label file, as published; gestures 1..11 are the
-classes 0..10. The published lists of trials divide training (23 people) from test (6 others).
+Layout below the data root, as in SpikingJelly: ``DVS128Gesture/download/DvsGesture.tar.gz``, which must be downloaded by hand. A
+recording is the events in one interval [start, end) of a trial's label file; gestures 1..11 are classes 0..10. The published
+lists of trials give the split: training (23 people) and test (6 others).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BY_HAND = f"get {ARCHIVE} from {_SITE} and set {store.VARIABLE} to the folder t
 
 @dataclass(frozen=True)
 class DvsGesture:
-    """The archive's md5 and how many recordings its lists of trials name."""
+    """DVS128 Gesture, given the archive's md5 and the number of recordings per split."""
 
     md5: str = "8a5c71fb11e24e5ca5b11866ca6c00a1"
     train: int = 1176
@@ -45,14 +45,14 @@ class DvsGesture:
         return readable()
 
     def load(self, root: Path, download: bool, cache: Path) -> Events:
-        """The labels lie inside the archive: they are read once and kept."""
+        """Load the labels; they are inside the archive, so they are read once and cached."""
         import torch
 
         reader()
         archive = root / FOLDER / ARCHIVE
         if not archive.exists():
             refused = "" if download else " and downloading was refused"
-            raise Unavailable(f"{archive} is missing{refused}; it cannot be downloaded unattended: {_BY_HAND}")
+            raise Unavailable(f"{archive} is missing{refused}; it cannot be downloaded automatically: {_BY_HAND}")
         checksum = store.identity({ARCHIVE: store.verified(archive, self.md5)})
         train, test = (self._split(root, cache, split, checksum) for split in ("train", "test"))
         return Events(
@@ -95,7 +95,7 @@ def _events(archive: Path, split: str, cache: Path) -> Iterator[NDArray[Any]]:
 
 @contextmanager
 def _unpacked(archive: Path, cache: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
-    """The folder of the archive's files that end so, for a while, in the cache (all of them: 5 GB)."""
+    """Unpack the archive's files with these endings into a temporary folder in the cache (all files: 5 GB)."""
     with tempfile.TemporaryDirectory(dir=cache) as folder, tarfile.open(archive) as members:
         members.extractall(folder, (member for member in members if member.name.endswith(kinds)), filter="data")
         yield Path(folder, _INSIDE)
@@ -106,7 +106,7 @@ def _trials(folder: Path, split: str) -> list[Path]:
 
 
 def _intervals(trial: Path) -> NDArray[Any]:
-    """Rows of gesture, start and end in microseconds, int64 [n, 3]."""
+    """Return rows of gesture, start and end in microseconds, int64 [n, 3]."""
     import numpy
 
     return numpy.loadtxt(trial.with_name(f"{trial.stem}_labels.csv"), dtype=numpy.int64, delimiter=",", skiprows=1, ndmin=2)

@@ -1,10 +1,10 @@
-"""What recordings of events are like, in few numbers: to hold a simulation, or a loader, against recordings of a real camera.
+"""Statistics of event recordings, to compare a simulation or a loader with recordings of a real camera.
 
-    profile[b]     events in bin b of the time, per pixel and second, averaged over recordings
+    profile[b]     events in time bin b, per pixel and second, averaged over recordings
     image[n]       events of recording n at each pixel, less their mean over pixels
-    power[f]       |FFT image[n]|^2, the total of each recording being 1, averaged over recordings
+    power[f]       |FFT image[n]|^2, normalised to a total of 1 per recording, averaged over recordings
 
-Time starts at each recording's first event. Every recording weighs the same, except for intervals, where every interval does.
+Time starts at the first event of a recording. All recordings have equal weight; for intervals, all intervals do.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ PER_DECADE = 4
 
 @dataclass(frozen=True)
 class EventStatistics:
-    """Of ``recordings`` recordings; a spread is the standard deviation over them."""
+    """Statistics of ``recordings`` recordings; a spread is the standard deviation over recordings."""
 
     recordings: int
-    events: float  # a recording, mean
+    events: float  # per recording, mean
     events_spread: float
     duration_s: float  # from the first to the last event, mean
     rate: float  # events per pixel and second, mean
     rate_spread: float
     on_fraction: float
     on_fraction_spread: float
-    active_pixels: float  # share of pixels with at least one event
+    active_pixels: float  # fraction of pixels with at least one event
     interval_us: float  # median time between an event and the next of the same pixel
-    intervals: tuple[float, ...]  # share in each bin of ``interval_edges``
-    below_1_ms: float  # share of the intervals
-    profile: tuple[float, ...]  # events per pixel and second in each BIN_US, mean over the recordings that last as long
+    intervals: tuple[float, ...]  # fraction in each bin of ``interval_edges``
+    below_1_ms: float  # fraction of the intervals
+    profile: tuple[float, ...]  # events per pixel and second in each BIN_US, mean up to the end of the shortest recording
     modulation: float  # standard deviation of the profile over its mean
     dominant_hz: float  # of the profile
     correlation_px: float  # distance at which the autocorrelation of the image falls to 1/e
-    spectral_slope: float  # of log power against log spatial frequency, from 1/16 to 1/4 of a cycle a pixel
+    spectral_slope: float  # of log power against log spatial frequency, from 1/16 to 1/4 cycles per pixel
 
 
 def describe(recordings: Iterable[NDArray[Any]], sensor: tuple[int, int]) -> EventStatistics:
-    """Statistics of recordings, each with fields t (microseconds, ascending), x, y, p, from a sensor of so many rows and columns.
+    """Return statistics of recordings with fields t (microseconds, ascending), x, y, p; ``sensor`` is (rows, columns).
 
-    Raises ValueError without recordings, and for one with fewer than two events.
+    Raises ValueError if there are no recordings, or if one has fewer than two events.
     """
     singles = [_single(events, sensor) for events in recordings]
     if not singles:
-        raise ValueError("statistics of no recordings")
+        raise ValueError("statistics need at least one recording: there are no recordings")
     rate = numpy.array([s.rate for s in singles])
     events = numpy.array([s.events for s in singles])
     on = numpy.array([s.on_fraction for s in singles])
@@ -80,13 +80,13 @@ def describe(recordings: Iterable[NDArray[Any]], sensor: tuple[int, int]) -> Eve
 
 
 def interval_edges() -> NDArray[Any]:
-    """Edges of the logarithmic bins of intervals, in microseconds."""
+    """Return the edges of the logarithmic bins of intervals, in microseconds."""
     first, last = DECADES
     return numpy.logspace(first, last, (last - first) * PER_DECADE + 1)
 
 
 def intervals(events: NDArray[Any], sensor: tuple[int, int]) -> NDArray[Any]:
-    """Microseconds from each event to the next one of the same pixel, pixel by pixel."""
+    """Return the microseconds between consecutive events of the same pixel, pixel by pixel."""
     pixel = events["y"].astype(numpy.int64) * sensor[1] + events["x"]
     order = numpy.argsort(pixel, kind="stable")
     gaps = numpy.diff(events["t"][order].astype(numpy.int64))
@@ -95,9 +95,9 @@ def intervals(events: NDArray[Any], sensor: tuple[int, int]) -> NDArray[Any]:
 
 
 def dominant_hz(profile: NDArray[Any], bin_us: int) -> float:
-    """Frequency at which the amplitude spectrum of a profile is highest; 0 for a constant profile.
+    """Return the frequency in Hz at which the amplitude spectrum of a profile is highest; 0 for a constant profile.
 
-    The profile's mean is taken off, its ends are tapered (Hann) and it is padded to eight times its length.
+    The mean is subtracted, a Hann window applied, and the profile padded to eight times its length.
     """
     tapered = (profile - profile.mean()) * numpy.hanning(len(profile))
     amplitude = numpy.abs(numpy.fft.rfft(tapered, 8 * len(profile)))
@@ -107,14 +107,14 @@ def dominant_hz(profile: NDArray[Any], bin_us: int) -> float:
 
 
 def power_spectrum(image: NDArray[Any]) -> NDArray[Any]:
-    """|FFT|^2 [H, W] of an image less its mean, as shares of the total; zeros for a flat image."""
+    """Return |FFT|^2 [H, W] of an image less its mean, normalised to a total of 1; zeros for a constant image."""
     power = numpy.abs(numpy.fft.fft2(image - image.mean())) ** 2
     shares: NDArray[Any] = power / max(power.sum(), 1e-30)
     return shares
 
 
 def correlation_length(power: NDArray[Any]) -> float:
-    """Distance in pixels at which the circular autocorrelation, averaged over directions, first falls to 1/e."""
+    """Return the distance in pixels at which the circular autocorrelation, averaged over directions, first falls to 1/e."""
     correlation = numpy.fft.ifft2(power).real
     by_distance = _radial(correlation / correlation[0, 0], numpy.rint(_radius(power.shape, power.shape)).astype(int))
     by_distance = by_distance[: min(power.shape) // 2]
@@ -127,9 +127,9 @@ def correlation_length(power: NDArray[Any]) -> float:
 
 
 def spectral_slope(power: NDArray[Any], lowest: float = 1 / 16, highest: float = 1 / 4) -> float:
-    """Slope of a straight line through log power, averaged over directions, against log frequency in cycles a pixel.
+    """Return the slope of a line fitted to log power, averaged over directions, against log frequency in cycles per pixel.
 
-    nan for a sensor that has fewer than two frequencies between the lowest and the highest, and for no power there.
+    nan if the sensor has fewer than two frequencies between ``lowest`` and ``highest``, or no power there.
     """
     ring = numpy.rint(_radius(power.shape, (1, 1)) * min(power.shape)).astype(int)
     by_frequency = _radial(power, ring)
@@ -154,7 +154,7 @@ class _Single:
 
 def _single(events: NDArray[Any], sensor: tuple[int, int]) -> _Single:
     if len(events) < 2:
-        raise ValueError(f"statistics of a recording of {len(events)} events: it takes two or more")
+        raise ValueError(f"statistics of a recording of {len(events)} events: at least two are needed")
     t = events["t"].astype(numpy.int64) - int(events["t"][0])
     pixels = sensor[0] * sensor[1]
     duration_s = max(int(t[-1]), 1) / 1e6
@@ -173,20 +173,20 @@ def _single(events: NDArray[Any], sensor: tuple[int, int]) -> _Single:
 
 
 def _mean_profile(profiles: list[NDArray[Any]]) -> NDArray[Any]:
-    """Mean over the recordings, up to the end of the shortest."""
+    """Return the mean over the recordings, up to the end of the shortest."""
     length = min(len(profile) for profile in profiles)
     mean: NDArray[Any] = numpy.mean([profile[:length] for profile in profiles], axis=0)
     return mean
 
 
 def _radius(shape: tuple[int, ...], scale: tuple[int, ...]) -> NDArray[Any]:
-    """Distance [H, W] of each entry of an FFT from entry 0, in cycles a pixel times ``scale``."""
+    """Return the distance [H, W] of each entry of an FFT from entry 0, in cycles per pixel times ``scale``."""
     rows, columns = (numpy.fft.fftfreq(n) * by for n, by in zip(shape, scale, strict=True))
     radius: NDArray[Any] = numpy.hypot(rows[:, None], columns)
     return radius
 
 
 def _radial(values: NDArray[Any], ring: NDArray[Any]) -> NDArray[Any]:
-    """Mean of the values in each ring."""
+    """Return the mean of the values in each ring."""
     mean: NDArray[Any] = numpy.bincount(ring.ravel(), values.ravel()) / numpy.maximum(numpy.bincount(ring.ravel()), 1)
     return mean

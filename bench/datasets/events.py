@@ -1,4 +1,4 @@
-"""What a loaded set of event recordings is: labels at once, events only when frames are asked for."""
+"""A loaded set of event recordings: labels are loaded at once, events only when frames are requested."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from bench.datasets.sequences import Sequences
 
 READER = "tonic"
-_RULE = "equal-time"  # of frames.binned: another rule needs another name, so that no old frames are taken for new ones
+_RULE = "equal-time"  # of frames.binned; must change with it, so that cached frames of an old rule are not used
 
 
 @dataclass(frozen=True, eq=False)
 class Recordings:
-    """One split of a set of recordings. ``read()`` gives all of them in order, as arrays with fields t, x, y and p.
+    """One split of a set of recordings. ``read()`` yields all of them in order, as arrays with fields t, x, y and p.
 
-    ``titles`` are the recordings' own names, for people, where they have some.
+    ``titles``: display names of the recordings, if they have any.
     """
 
-    name: str  # of data set, contents and split: what its frames are kept under
+    name: str  # of data set, contents and split; file name of the cached frames
     labels: Tensor  # int64 [N], of all of them
     sensor: tuple[int, int]  # rows and columns
     read: Callable[[], Iterator[NDArray[Any]]]
-    folder: Path  # for what is kept of them
+    folder: Path  # for cached frames
     titles: tuple[str, ...] = ()
 
     def each(self) -> Iterator[NDArray[Any]]:
-        """All of them in order, every event within its bounds. Raises UserError that names recording, event and field."""
+        """Yield all recordings in order. Raises UserError, naming recording, event and field, if a field is out of range."""
         for i, events in enumerate(self.read()):
             title = self.titles[i] if i < len(self.titles) else f"number {i}"
             yield within(events, self.sensor, f"recording {title} of {self.name}")
@@ -48,7 +48,7 @@ LAST_US = 2**53  # times are whole microseconds, from 0 on
 
 
 def within(events: NDArray[Any], sensor: tuple[int, int], title: str) -> NDArray[Any]:
-    """``events``, each of whose fields is in range: x and y on the sensor (rows, columns), t from 0 on, p 0 or 1."""
+    """Return ``events``. Raises UserError unless x and y are on the sensor (rows, columns), t >= 0, and p is 0 or 1."""
     import numpy
 
     for name, end in {"x": sensor[1], "y": sensor[0], "t": LAST_US, "p": 2}.items():
@@ -58,14 +58,14 @@ def within(events: NDArray[Any], sensor: tuple[int, int], title: str) -> NDArray
             first = int(outside[0])
             raise UserError(
                 f"{title}: event {first} has {name} = {int(values[first])}, outside 0 to {end - 1} "
-                f"({len(outside)} of {len(events)} events are); the file is damaged or of another camera"
+                f"({len(outside)} of {len(events)} events are); the file is damaged or from another camera"
             )
     return events
 
 
-@cache  # checking kept frames reads them whole
+@cache  # checking cached frames reads all of them
 def frames_of(recordings: Recordings, T: int, size: tuple[int, int]) -> NDArray[Any]:
-    """Counts [N, T, 2, H, W] of all recordings, memory-mapped (see ``frames.binned`` for the rule)."""
+    """Return the event counts [N, T, 2, H, W] of all recordings, memory-mapped (see ``frames.binned``)."""
 
     def rows() -> Iterator[NDArray[Any]]:
         return (binned(events, T, recordings.sensor, size) for events in recordings.each())
@@ -105,7 +105,7 @@ class Events:
         return replace(self, train_i=self.train_i[train], test_i=self.test_i[test], checksum=checksum)
 
     def over_time(self, network: NetworkSpec) -> Sequences:
-        """Frames of the network's height and width if the sensor has at least as many pixels, else of the sensor's."""
+        """Return frames of the network's height and width if the sensor is at least as large, else of the sensor's."""
         sensor = self.train.sensor
         size = network.input[-2:]
         fits = len(network.input) == 3 and all(n <= n0 for n, n0 in zip(size, sensor, strict=True))
@@ -114,7 +114,7 @@ class Events:
 
 @dataclass(frozen=True)
 class Frames:
-    """A frame of event counts a step, one channel a polarity. Nothing is random: ``names`` decide nothing."""
+    """One frame of event counts per time step, one channel per polarity. Not random: ``names`` are ignored."""
 
     events: Events
     size: tuple[int, int]
@@ -138,14 +138,14 @@ class Frames:
 
 
 def readable() -> Support:
-    """Whether the library that parses event files is installed. Imports nothing."""
+    """Return whether the library that parses event files is installed. Does not import it."""
     if importlib.util.find_spec(READER) is None:
         return no(f"{READER}, which reads event files, is not installed: pip install '.[data]'")
     return YES
 
 
 def reader() -> Any:
-    """The library's parsers."""
+    """Return the parsers of the library. Raises Unavailable if it is not installed."""
     support = readable()
     if not support:
         raise Unavailable(support.reason)
@@ -153,14 +153,14 @@ def reader() -> Any:
 
 
 def addresses(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Addresses and times (microseconds), int64 [n] each, of an AEDAT 2 or 3 file; a camera's addresses say what they mean."""
+    """Return addresses and times (microseconds), int64 [n] each, of an AEDAT 2 or 3 file. The camera defines the addresses."""
     version, start, *_ = reader().read_aedat_header_from_file(str(path))
     found = reader().get_aer_events_from_file(str(path), version, start)
     return found["address"].astype("int64"), found["timeStamp"].astype("int64")
 
 
 def table(**fields: NDArray[Any]) -> NDArray[Any]:
-    """Arrays [n] by name as one array of events."""
+    """Return one structured array of events from arrays [n] by name."""
     import numpy
 
     events = numpy.empty(len(fields["t"]), [(name, values.dtype) for name, values in fields.items()])

@@ -1,7 +1,7 @@
 """Fashion-MNIST: 60,000 + 10,000 grey images of 28x28 of ten kinds of clothing, the official idx files.
 
-Found as ``FashionMNIST/raw/*.gz`` (torchvision's layout), as ``fashion-mnist/*.gz`` (Debian's package
-dataset-fashion-mnist, with the data root /usr/share/datasets) or as ``*.gz`` in the data root itself.
+Expected below the data root as ``FashionMNIST/raw/*.gz`` (torchvision's layout), ``fashion-mnist/*.gz`` (Debian's package
+dataset-fashion-mnist, with data root /usr/share/datasets) or ``*.gz``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MD5 = {
     "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
-# Debian's files hold the same deflate streams behind a gzip header without the file's name and with another date.
+# Debian's files have the same compressed data, but a gzip header without file name and with another date.
 _MD5_DEBIAN = {
     "train-images-idx3-ubyte.gz": "cf8536b0aa1a6ac5fa3f23001093305c",
     "train-labels-idx1-ubyte.gz": "10bea18fdb374794d4bb42e356e600c9",
@@ -44,9 +44,9 @@ def available(root: Path) -> Support:
 
 
 def load(root: Path, download: bool, cache: Path) -> Images:
-    """Prepared without augmentation, normalised with mean and deviation of the training images.
+    """Load the set, without augmentation, normalised with mean and standard deviation of the training images.
 
-    OTTT's appendix, which trains R400 on it, does not state a preparation.
+    OTTT's appendix, which trains R400 on it, does not state its preparation.
     """
     from bench.datasets.prepare import Preparation
 
@@ -69,7 +69,7 @@ def load(root: Path, download: bool, cache: Path) -> Images:
 
 
 def _folder(root: Path) -> Path:
-    """The first folder that has the training images; torchvision's if none has."""
+    """Return the first folder that has the training images; torchvision's if none has."""
     found = (root / folder for folder in _FOLDERS if (root / folder / "train-images-idx3-ubyte.gz").exists())
     return next(found, root / _FOLDERS[0])
 

@@ -1,6 +1,6 @@
-"""Frames of events, kept on disk: made once for every process that wants them, and never believed without their checksum.
+"""Frames of events, cached on disk: computed once for all processes, and checked by a checksum when read.
 
-A kept array is an .npy file with the sha256 of its bytes after it: one file, which is there whole or not at all.
+A cached array is an .npy file followed by the sha256 of its bytes. It is one file, which exists completely or not at all.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-COUNTS = ("uint8", "uint16", "uint32")  # the narrowest that holds every count
+COUNTS = ("uint8", "uint16", "uint32")  # the narrowest that can hold every count is used
 _CHUNK = 1 << 22
 
 
 def binned(events: Array, T: int, sensor: tuple[int, int], size: tuple[int, int]) -> Array:
-    """Events with fields t, x, y, p of one recording -> how many fell into each cell, int64 [T, 2, H, W].
+    """Return the number of events (fields t, x, y, p) of one recording in each cell, int64 [T, 2, H, W].
 
-    Time: T bins of equal length from the first event's time t0 to the last one's t1, so bin floor((t - t0) T / (t1 - t0 + 1)).
-    Space: ``sensor`` (H0, W0) is summed down to ``size`` (H, W), so row floor(y H / H0) and column floor(x W / W0).
-    Channel: the polarity p, 0 or 1. Every event is counted once. Raises ValueError for one outside the sensor.
+    Time: T bins of equal length from the first event t0 to the last t1: bin floor((t - t0) T / (t1 - t0 + 1)).
+    Space: ``sensor`` (H0, W0) is summed to ``size`` (H, W): row floor(y H / H0), column floor(x W / W0).
+    Channel: polarity p, 0 or 1. Every event counts once. Raises ValueError for an event outside the sensor.
     """
     import numpy
 
@@ -46,10 +46,10 @@ def binned(events: Array, T: int, sensor: tuple[int, int], size: tuple[int, int]
 
 
 def kept(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Array]]) -> Array:
-    """The array at ``path``, memory-mapped; made of ``rows()`` if it is not there or not what was written.
+    """Return the array cached at ``path``, memory-mapped; write it from ``rows()`` if it is missing or damaged.
 
-    ``shape`` is the whole's, its first entry the number of rows; the type is the narrowest of ``COUNTS``. Raises UserError if
-    it cannot be written.
+    ``shape`` is that of the whole array, with the number of rows first; the type is the narrowest of ``COUNTS`` that suffices.
+    Raises UserError if the file cannot be written.
     """
     import filelock
 
@@ -58,7 +58,7 @@ def kept(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Array]]
         return found
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.with_name(f".{path.name}.lock")):  # several cases may want it at once
+        with filelock.FileLock(path.with_name(f".{path.name}.lock")):  # several processes may request it at once
             found = _believed(path, shape)
             if found is None:
                 _write(path, shape, rows)
@@ -70,7 +70,7 @@ def kept(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Array]]
 
 
 def _believed(path: Path, shape: tuple[int, ...]) -> numpy.memmap[Any, Any] | None:
-    """The array if it is there, can be read, and is whole, unchanged and of this shape."""
+    """Return the array if the file exists, is readable, complete and unchanged, and has this shape; else None."""
     import numpy
 
     digest = hashlib.sha256()
@@ -90,21 +90,21 @@ def _believed(path: Path, shape: tuple[int, ...]) -> numpy.memmap[Any, Any] | No
 
 
 def _write(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Array]]) -> None:
-    """Write beside, then rename; from the start again in a wider type when a count does not fit."""
+    """Write to a temporary file, then rename it; start again with a wider type if a count does not fit."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         for dtype in COUNTS:
             if _written(draft, shape, dtype, rows()):
                 draft.replace(path)
                 return
-        raise OverflowError(f"{path}: a count above 32 bits")
+        raise OverflowError(f"{path}: a count exceeds 32 bits")
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
 
 
 def _written(draft: Path, shape: tuple[int, ...], dtype: str, rows: Iterator[Array]) -> bool:
-    """Whether all rows fit ``dtype`` and are in the file now, with their checksum."""
+    """Write all rows and their checksum; return False if a count does not fit ``dtype``."""
     import io
 
     import numpy

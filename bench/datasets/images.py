@@ -1,4 +1,4 @@
-"""What a loaded set of images is."""
+"""A loaded set of images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Images:
-    """A labelled set of images as its authors published it (see ``samples.Samples``); ``preparation`` makes input of it."""
+    """A labelled set of images as its authors published it (see ``samples.Samples``), and its preparation as network input."""
 
     name: str
     kind: Literal["real"]
@@ -32,12 +32,12 @@ class Images:
 
     @property
     def part(self) -> str:
-        """Images come whole."""
+        """Empty: images are always the whole set."""
         return ""
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape (C, H, W) of one prepared sample: what a network is given."""
+        """Shape (C, H, W) of one prepared sample, the input of a network."""
         return self.preparation.shape(*self.train_x.shape[-2:])
 
     def chosen(self, train: Tensor, test: Tensor, checksum: str) -> Images:

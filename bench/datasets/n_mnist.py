@@ -1,7 +1,7 @@
-"""N-MNIST: MNIST's 60,000 + 10,000 digits as a moving event camera of 34x34 pixels saw them, the official zips.
+"""N-MNIST: MNIST's 60,000 + 10,000 digits recorded by a moving event camera of 34x34 pixels, the official zips.
 
-Layout under the data root, as SpikingJelly has it: ``NMNIST/download/Train.zip`` and ``Test.zip``. A published part, the first
-1,000 + 100 recordings, is taken too: what is loaded from it says so (``Events.part``).
+Layout below the data root, as in SpikingJelly: ``NMNIST/download/Train.zip`` and ``Test.zip``. A published part, the first
+1,000 + 100 recordings, is accepted too and marked as such (``Events.part``).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _URL = {
     "Test.zip": _SITE + "05a4d654-7e03-4c15-bdfa-9bb2bcbea494/file_downloaded",
 }
 _MD5 = {"Train.zip": "20959b8e626244a1b502305a9e6e2031", "Test.zip": "69ca8762b2fe404d9b9bad1103e97832"}
-# The first recordings in the official order, from the test files of github bamsumit/slayerPytorch (01beeeb).
+# The part: the first recordings in the official order, from the test files of github bamsumit/slayerPytorch (01beeeb).
 _MD5_PART = {"Train.zip": "d1a2b34f5a6b42c6a78b977c1a2a9dd4", "Test.zip": "a2c13c5bb794056aad3c744bc1871b4f"}
 _MEMBER = re.compile(r"(?:Train|Test)/(\d)/(\d+)\.bin")
-_FIELDS = [("x", "i4"), ("y", "i4"), ("t", "i8"), ("p", "i4")]  # the parser fills them by place
+_FIELDS = [("x", "i4"), ("y", "i4"), ("t", "i8"), ("p", "i4")]  # the parser fills them by position
 
 
 def available(root: Path) -> Support:
@@ -43,7 +43,7 @@ def available(root: Path) -> Support:
 
 
 def load(root: Path, download: bool, cache: Path) -> Events:
-    """Recordings in MNIST's order; nothing is read but the archives' lists, and the archives once for their checksums."""
+    """Load recordings in MNIST's order. Reads only the lists of members, and the archives once for their checksums."""
     import torch
 
     reader()
@@ -81,7 +81,7 @@ def load(root: Path, download: bool, cache: Path) -> Events:
 
 
 def _members(archive: Path) -> list[tuple[int, str]]:
-    """Label and name of every recording, in the order of their numbers, which are MNIST's."""
+    """Return label and name of every recording, in MNIST's order."""
     with zipfile.ZipFile(archive) as files:
         found = [match for match in map(_MEMBER.fullmatch, files.namelist()) if match]
     return [(int(match[1]), match[0]) for match in sorted(found, key=lambda match: int(match[2]))]

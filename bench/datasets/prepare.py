@@ -1,7 +1,7 @@
 """From stored images to network input: augmentation and normalisation, for a whole batch at once.
 
 Training:  enlarge -> crop -> cutout -> flip -> to [0, 1] -> normalise;  test: enlarge -> to [0, 1] -> normalise.
-Every random choice comes from the generator that is passed in; stored images are never changed.
+All random choices use the generator that is passed in; stored images are never changed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Generator, Tensor, nn
 class Cutout:
     """Erase one rectangle with probability ``p``, as torchtoolbox 0.1.8.2 does to a PIL image by default.
 
-    With A = H*W, s ~ U(area) and r ~ U(aspect): width floor(sqrt(s*A/r)), height floor(sqrt(s*A*r)), at a place
-    uniform over all where it fits. With the default ranges neither side exceeds that of a square image (0.4 * 2.5 = 1);
-    in other images a longer side is cut to fit.
 
-    The erased pixels become (c, 0, 0) with c an integer uniform in [0, 255], both ends included: PIL reads the single
-    number that torchtoolbox pastes as the first band of a colour. In a grey image they become c.
+    With A = H*W, s ~ U(area) and r ~ U(aspect): width floor(sqrt(s*A/r)), height floor(sqrt(s*A*r)), at a position uniform over
+    all where it fits. With the default ranges it fits every square image (0.4 * 2.5 = 1); in other images a longer side is cut.
+
+    The erased pixels become (c, 0, 0), with c a uniform integer in [0, 255] including both ends: torchtoolbox pastes a single
+    number, which PIL takes as the first band of a colour. In a grey image they become c.
     """
 
     p: float = 0.5
@@ -45,11 +45,11 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What is done to a data set's images, as data.
+    """Augmentation and normalisation of a data set's images.
 
-    ``enlarge`` repeats every pixel in a block of that side. ``pad`` zeros are put around an image before a part of the
-    former size is cut out at a random place. ``flip`` is the probability of left-right reflection. An image of one
-    channel is repeated into as many as ``mean`` and ``std`` (in units of [0, 1]) have entries.
+    ``enlarge`` repeats every pixel in a block of that side. ``pad`` is the number of zeros around an image before a random crop
+    of its former size. ``flip`` is the probability of left-right reflection. An image of one channel is repeated into as many
+    channels as ``mean`` and ``std`` (in units of [0, 1]) have entries.
     """
 
     mean: tuple[float, ...]
@@ -60,11 +60,11 @@ class Preparation:
     flip: float = 0.0
 
     def shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """Shape (C, H, W) of a prepared image that is stored with this height and width."""
+        """Return the shape (C, H, W) of a prepared image whose stored size is ``height`` x ``width``."""
         return len(self.mean), height * self.enlarge, width * self.enlarge
 
     def train(self, images: Tensor, generator: Generator) -> Tensor:
-        """uint8 [B, C, H, W] -> float32, augmented with the choices that ``generator`` (on the CPU) makes."""
+        """uint8 [B, C, H, W] -> float32, with random augmentation drawn from ``generator`` (on the CPU)."""
         x = self._enlarged(images)
         if self.pad:
             x = _cropped(x, self.pad, generator)
@@ -76,7 +76,7 @@ class Preparation:
         return self._normalised(x)
 
     def test(self, images: Tensor) -> Tensor:
-        """uint8 [B, C, H, W] -> float32, nothing random."""
+        """uint8 [B, C, H, W] -> float32, without augmentation."""
         return self._normalised(self._enlarged(images))
 
     def _enlarged(self, images: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class Preparation:
 
 
 def _cropped(images: Tensor, pad: int, generator: Generator) -> Tensor:
-    """Each image moved by up to ``pad`` pixels either way, zeros moving in."""
+    """Shift each image by up to ``pad`` pixels along each axis; zeros fill the border."""
     B, C, H, W = images.shape
     padded = nn.functional.pad(images, (pad, pad, pad, pad))
     rows = torch.randint(2 * pad + 1, (B, 1), generator=generator) + torch.arange(H)
@@ -103,11 +103,11 @@ def _uniform(size: int, generator: Generator, low: float = 0.0, high: float = 1.
 
 
 def _integers(highest: Tensor, generator: Generator) -> Tensor:
-    """One whole number uniform in 0..highest, both ends included, for each entry."""
+    """Return one uniform integer in 0..highest, both ends included, for each entry."""
     return (_uniform(len(highest), generator) * (highest + 1)).floor()
 
 
 def _span(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """bool [B, size]: true from ``start`` on for ``length`` places."""
+    """Return bool [B, size]: true at ``length`` positions from ``start`` on."""
     place = torch.arange(size)
     return (place >= start[:, None]) & (place < (start + length)[:, None])

@@ -1,4 +1,4 @@
-"""Real samples for the probes that need them: a data set as the case's network takes it, in the order that names decide."""
+"""Real samples for probes: a data set in the form that the case's network needs, in an order seeded by names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.spec import Case, UserError
 
 @dataclass(frozen=True)
 class RealData:
-    """The data set of one case. ``root`` and ``cache`` as on the command line; sizes are the case's options."""
+    """The data set of one case. ``root`` and ``cache``: as on the command line; sizes: from the case's options."""
 
     case: Case
     root: Path | None
@@ -26,7 +26,7 @@ class RealData:
 
     @cached_property
     def samples(self) -> datasets.Samples:
-        """All of the data set, or the class-balanced part of it that the case names."""
+        """The whole data set, or the class-balanced part of it that the case requests."""
         whole = datasets.load(self.case.dataset, self.root, cache=self.cache)
         part = of_probe(self.case)
         train, test = part.train_images, part.test_images
@@ -36,7 +36,7 @@ class RealData:
 
     @cached_property
     def sequences(self) -> Sequences:
-        """The samples over time. Raises UserError if the network takes another shape than they have."""
+        """The samples over time. Raises UserError if the network takes samples of another shape."""
         network = networks.spec(self.case.network)
         sequences = self.samples.over_time(network)
         if sequences.shape != network.input:
@@ -45,15 +45,15 @@ class RealData:
 
     @property
     def about(self) -> dict[str, str]:
-        """What a record says of its data beyond the case: empty unless only a part of the data set was there."""
+        """Return additional information for a record: empty unless only a part of the data set was found."""
         return {"part": self.samples.part} if self.samples.part else {}
 
     def sequence(self, case: Case) -> tuple[Tensor, Tensor]:
-        """The first batch of training as a sequence [T, B, ...] with its targets [B]."""
+        """Return the first training batch as a sequence [T, B, ...], and its targets [B]."""
         return next(self.training_batches(0, case.T, case.batch))
 
     def training_batches(self, epoch: int, T: int, batch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Epoch ``epoch`` from its batch number ``start`` on: order, augmentation and encoding follow from names alone."""
+        """Yield epoch ``epoch`` from batch ``start`` on. Order, augmentation and encoding depend only on seeds made of names."""
         y = self.samples.train_y
         name = ("training", self.case.dataset, self.case.seed, epoch)
         order = torch.randperm(len(y), generator=generator("order", *name))
@@ -62,7 +62,7 @@ class RealData:
             yield self.sequences.train(chosen, T, *name, i), y[chosen]
 
     def batches(self, batch: int) -> int:
-        """Batches in an epoch, the last one possibly smaller."""
+        """Return the number of batches in an epoch; the last one may be smaller."""
         return -(-len(self.samples.train_y) // batch)
 
     def test_batches(self, T: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:

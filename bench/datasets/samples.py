@@ -1,4 +1,4 @@
-"""What every loaded data set is, images or events, and how a smaller one is cut from it."""
+"""The interface of all loaded data sets, images or events, and class-balanced subsets of them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Samples(Protocol):
-    """A labelled set of real samples as its authors published it.
+    """A labelled set of samples as its authors published it.
 
-    ``checksum`` is a sha256 that names the contents: equal checksums are equal samples and labels in equal order.
-    ``part`` is empty for the whole set; a part of it, of which no number is one on the set, says here what it is.
+    ``checksum`` is a sha256 of the contents: equal checksums mean equal samples and labels in equal order.
+    ``part`` is empty for the whole set; else it describes the part, because results on a part are not results on the set.
     """
 
     @property
@@ -43,17 +43,17 @@ class Samples(Protocol):
     def checksum(self) -> str: ...
 
     def chosen(self, train: Tensor, test: Tensor, checksum: str) -> Self:
-        """The samples of these indices alone, in this order, under a checksum of their own."""
+        """Return the samples with these indices, in this order, with the given checksum."""
 
     def over_time(self, network: NetworkSpec) -> Sequences:
-        """The samples as ``network`` takes them; the shape may still be another than the network's."""
+        """Return the samples as sequences for ``network``; their shape may still differ from the network's input."""
 
 
 Kind = TypeVar("Kind", bound=Samples)
 
 
 class Source(Protocol):
-    """Where a data set comes from."""
+    """A data set that can be loaded."""
 
     def available(self, root: Path) -> Support: ...
 
@@ -61,10 +61,10 @@ class Source(Protocol):
 
 
 def subset(samples: Kind, train: int | None, test: int | None, *seed_names: object) -> Kind:
-    """``train`` and ``test`` of ``samples``, as many of every class as can be (None: all of them).
+    """Return a class-balanced subset of ``train`` training and ``test`` test samples (None: all of them).
 
-    The choice follows from ``seed_names`` alone, keeps the order of the whole, and is nested: the smaller of two parts
-    with the same names lies within the larger. Raises UserError for a size below 1 or above the number of samples.
+    The choice depends on ``seed_names`` alone and keeps the order of samples. It is nested: of two subsets with the same names,
+    the larger contains the smaller. Raises UserError for a size below 1 or above the number of samples.
     """
     kept_train = _chosen(samples, "train", samples.train_y, train, seed_names)
     kept_test = _chosen(samples, "test", samples.test_y, test, seed_names)
@@ -75,7 +75,7 @@ def subset(samples: Kind, train: int | None, test: int | None, *seed_names: obje
 
 
 def balanced(labels: Tensor, size: int, seed: int) -> Tensor:
-    """Indices of ``size`` samples, ascending: in an order drawn from ``seed``, every class's first, then second, ..."""
+    """Return the indices of ``size`` samples, ascending: the first of every class, the second ..., in an order drawn by seed."""
     import torch
 
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))

@@ -1,10 +1,10 @@
-"""Samples over time: what a network is given of them, step by step. Random choices follow from names (bench.spec.seed_of).
+"""Samples as sequences over time, the input of networks. Random choices are seeded by names (bench.spec.seed_of).
 
 | samples | network's encoding | sequence |
 |---|---|---|
 | images | static | ``Still``: the prepared image at every step |
-| images | frames | ``PoissonTrains``: signed spikes at a rate that the prepared pixel sets |
-| events | any | ``events.Frames``: one frame of counts a step |
+| images | frames | ``PoissonTrains``: signed spikes with a rate given by the prepared pixel |
+| events | any | ``events.Frames``: one frame of event counts per step |
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class Sequences(Protocol):
-    """Samples as one network is given them. ``chosen`` are indices [B] into the training or the test samples.
+    """Samples in the form of one network's input. ``chosen`` are indices [B] into the training or the test samples.
 
-    ``names`` decide every random choice of a training batch; a test sample is always the same.
+    ``names`` seed all random choices of a training batch; a test sample is always the same.
     """
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample at one time step."""
+        """Shape of one sample at one time step."""
 
     def train(self, chosen: Tensor, T: int, *names: object) -> Tensor:
         """float32 [T, B, ...]."""
@@ -57,10 +57,10 @@ class Still:
 
 @dataclass(frozen=True)
 class PoissonTrains:
-    """Spikes s[t] = sign(x) with probability min(1, |x| / scale), else 0, of the prepared image x, steps independent.
+    """For a prepared image x: s[t] = sign(x) with probability min(1, |x| / scale), else 0, independently at each step.
 
-    As in the public code of hybrid conversion (Rathi et al. 2020), whose scale is 1. The spikes of test sample i follow from i
-    and the data set's name alone: they are the same in every epoch, for every seed and in batches of any size.
+    As in the public code of hybrid conversion (Rathi et al. 2020), whose scale is 1. The spikes of test sample i depend on i and
+    the name of the data set alone: they are the same in every epoch, for every seed and for every batch size.
     """
 
     images: Images
@@ -85,7 +85,7 @@ def static(x: Tensor, T: int) -> Tensor:
 
 
 def poisson(x: Tensor, T: int, scale: float, generator: Generator) -> Tensor:
-    """Signed spikes of ``x`` [...] -> {-1, 0, 1} float32 [T, ...], each not 0 with probability min(1, |x| / scale)."""
+    """Return signed spikes {-1, 0, 1} float32 [T, ...] of ``x`` [...], nonzero with probability min(1, |x| / scale)."""
     spikes = torch.rand((T, *x.shape), generator=generator) < x.abs() / scale
     return spikes * x.sign()
 

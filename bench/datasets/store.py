@@ -1,4 +1,4 @@
-"""Where data files lie, how they are checked, how they are downloaded. Everything that touches disk or network."""
+"""Location, checksums and download of data files. All access to disk and network for data is here."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ CONNECT_S, READ_S, RETRIES = 5, 30, 2
 
 
 def data_root(root: Path | str | None = None) -> Path:
-    """The folder of all data sets: ``root`` if given, else the environment variable's, else the user's cache folder.
+    """Return the folder of all data sets: ``root`` if given, else the environment variable's, else the user's cache folder.
 
-    Raises UserError if a folder that somebody named is not there: a mistyped one is not made, and nothing stands in for its data.
+    Raises UserError if a named folder does not exist. It is not created, and no other data are used instead.
     """
     chosen = root or os.environ.get(VARIABLE)
     return (
@@ -32,7 +32,7 @@ def data_root(root: Path | str | None = None) -> Path:
 
 
 def cache_root(cache: Path | str | None = None) -> Path:
-    """The folder for what is prepared of the data, which may themselves be read-only; made when first needed."""
+    """Return the folder for prepared data (the data root may be read-only); it is created when first needed."""
     return Path(cache or os.environ.get(CACHE) or _user() / "prepared").expanduser()
 
 
@@ -41,7 +41,7 @@ def _user() -> Path:
 
 
 def checked(path: Path, md5: str, *also: str) -> bytes:
-    """The bytes of ``path``, whose md5 must be ``md5`` or one of ``also`` (other published packings of the same data).
+    """Return the bytes of ``path``, whose md5 must be ``md5`` or one of ``also`` (other published archives of the same data).
 
     Raises UserError that names the file, both checksums and the remedy.
     """
@@ -54,7 +54,7 @@ def checked(path: Path, md5: str, *also: str) -> bytes:
 
 
 def verified(path: Path, md5: str, *also: str) -> str:
-    """The md5 of ``path``, which must be one of these, as for ``checked``, without holding a large file in memory."""
+    """As ``checked``, but return the md5 of ``path``, without loading a large file into memory."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -64,9 +64,9 @@ def verified(path: Path, md5: str, *also: str) -> str:
 
 
 def fetched(path: Path, url: str, md5: str, download: bool) -> Path:
-    """``path``, after downloading it from ``url`` if it is not there; only a complete, checked file gets that name.
+    """Return ``path``, after downloading it from ``url`` if it does not exist; only a complete, checked file gets that name.
 
-    Raises Unavailable if it is missing and ``download`` is refused or the network fails, UserError if the disk cannot take it.
+    Raises Unavailable if it is missing and ``download`` is False or the network fails, UserError if it cannot be written.
     """
     if path.exists():
         return path
@@ -84,19 +84,19 @@ def fetched(path: Path, url: str, md5: str, download: bool) -> Path:
     http = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_S, READ_S))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.with_name(f".{path.name}.lock")):  # several cases may want it at once
+        with filelock.FileLock(path.with_name(f".{path.name}.lock")):  # several processes may request it at once
             source.fetch(path.name, downloader=http)
     except requests.RequestException as error:
         raise Unavailable(f"{path} is missing and {url} cannot be reached ({type(error).__name__}); {by_hand}") from error
     except ValueError as error:
-        raise UserError(f"{url} gave a file that is not the official one (expected md5 {md5}); {by_hand}") from error
+        raise UserError(f"the file at {url} is not the official one (expected md5 {md5}); {by_hand}") from error
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}; {ELSEWHERE}") from error
     return path
 
 
 def identity(md5: Mapping[str, str]) -> str:
-    """sha256 over the official md5s of a data set's files by name: names the contents without reading them again."""
+    """Return a sha256 over the official md5s of a data set's files, by name: it identifies the contents without reading them."""
     return hashlib.sha256("\n".join(f"{name} {md5[name]}" for name in sorted(md5)).encode()).hexdigest()
 
 

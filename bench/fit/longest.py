@@ -1,11 +1,10 @@
 """The longest sequence whose live tensors fit in a given number of bytes, for any algorithm.
 
-How many bytes of a card are for live tensors, bench/overhead.py says.
-
-Where T is small every step of the search is counted; beyond COUNTED the formula of an algorithm is believed:
+bench/overhead.py defines how many bytes of a card live tensors may use. For T <= COUNTED every step of the search is counted;
+beyond, a formula is used:
 
     exact algorithms     peaks.py
-    Skipper              T * in + (C - 3) * S + P(steps kept of a segment), P by lines through counts with three segments
+    Skipper              T * in + (C - 3) * S + P(kept steps of a segment), P by lines through counts with three segments
     all others           a straight line: their graph does not grow with T
 """
 
@@ -29,16 +28,16 @@ EXACT = ("bptt", "checkpointed", "replay")
 
 
 def counted(network: str, algorithm: str, T: int, batch: int, options: Mapping[str, Any]) -> Cost:
-    """The cost of one training step on the native backend, counted on tensors without storage."""
+    """Return the cost of one training step on the native backend, counted on device 'meta'."""
     step = training_step(network, algorithm, "native", device="meta", **options)
     return cost_of(step, *batch_for(step, T, batch, "meta"))
 
 
 def largest(need: Callable[[int], float], limit: float, most: int = MOST) -> int:
-    """The largest n in 1..most with need(n) <= limit; 0 where there is none.
+    """Return the largest n in 1..most with need(n) <= limit; 0 if there is none.
 
-    ``need`` grows but for dips, as where a longer sequence may have more segments, and teeth, where it may have one more: n is
-    looked for in steps of a tenth until four times the limit are needed, from there on in steps of 1/400, and then exactly.
+    ``need`` increases except for dips, where a longer sequence gets more segments. So n is searched in steps of a tenth until
+    need reaches four times the limit, from the last n that fits in steps of 1/400, and then exactly.
     """
 
     def last_that_fits(n: int, step: Callable[[int], int], stop: Callable[[int, float], bool]) -> tuple[int, int]:
@@ -61,7 +60,7 @@ def largest(need: Callable[[int], float], limit: float, most: int = MOST) -> int
 
 
 def longest(network: str, algorithm: str, batch: int, live: float, options: Mapping[str, Any]) -> tuple[int, bool]:
-    """(largest T whose training step has at most ``live`` live bytes, whether it was counted); 0 where not even one step fits."""
+    """Return the largest T whose training step has at most ``live`` live bytes (0 if T = 1 does not fit), and whether counted."""
     T = largest(_remembered(network, algorithm, batch, tuple(sorted(options.items()))), live)
     if T > COUNTED or algorithm not in EXACT:
         return T, False
@@ -75,12 +74,12 @@ def longest(network: str, algorithm: str, batch: int, live: float, options: Mapp
 
 @cache
 def _remembered(network: str, algorithm: str, batch: int, options: tuple[tuple[str, Any], ...]) -> Callable[[int], float]:
-    """The formula with its values, which searches for several numbers of bytes share."""
+    """Return the formula with a cache of its values, shared by searches with different limits."""
     return cache(formula(network, algorithm, batch, dict(options)))
 
 
 def formula(network: str, algorithm: str, batch: int, options: Mapping[str, Any]) -> Callable[[int], float]:
-    """Peak live bytes as a function of T, on the native backend."""
+    """Return the peak live bytes as a function of T, on the native backend."""
     peaks = peaks_of(network, batch)
     match algorithm:
         case "bptt":
@@ -94,13 +93,13 @@ def formula(network: str, algorithm: str, batch: int, options: Mapping[str, Any]
         case "skipper":
             return _skipper(network, batch, peaks, options)
     K = getattr(_rule(algorithm, options), "K", 1)
-    few = max(20, 3 * K)  # the first window finds no state and the last leaves none: one more, at least
+    few = max(20, 3 * K)  # three windows: the first reads no state and the last leaves none
     points = [(T, counted(network, algorithm, T, batch, options).memory.total) for T in (few, 2 * few)]
     return through(points)
 
 
 def _rule(algorithm: str, options: Mapping[str, Any]) -> Any:
-    """The algorithm's own options."""
+    """Return the algorithm's own options."""
     return recipe(algorithm, "native", options).rule
 
 

@@ -1,14 +1,14 @@
-"""What exact training needs, as a formula: peak live bytes of BPTT, checkpointed BPTT and one-bit replay.
+"""Formulas for the peak live bytes of exact training: BPTT, checkpointed BPTT and one-bit replay.
 
-At a given network and batch every peak is a maximum of affine functions, one for each operator that may reach it:
+For a given network and batch every peak is a maximum of affine functions, one for each operator at which it may occur:
 
     BPTT                     T * in + B(T)
     segments K[0..C-1]       T * in + max( max over i < C-1 of i * S + M(K[i]),  (C-1) * S + B(K[C-1]) )
     replay in windows of K   T * in + (T - K) * S1 + anchors * S + R(K)
 
-in: bytes of one step's input; S: of a state; S1: of the spikes of one step at one bit each. B (a graph of K steps, no gradient
-yet), M (likewise, beside the gradients of later segments) and R are found by counting a few short sequences on tensors without
-storage, and continued by straight lines. tests/unit/test_fit.py holds the formula against counts.
+in: bytes of the input of one step; S: of a state; S1: of the spikes of one step at one bit each. B (graph of K steps, without
+gradients), M (the same with the gradients of later segments) and R are counted for a few short sequences on device 'meta' and
+extrapolated linearly. tests/unit/test_fit.py compares the formulas with counts.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from bench.algorithms.segments import graph_and_state
 from bench.probes.cost import batch_for, cost_of
 from bench.training_step import training_step
 
-SHORT = (2, 4, 8, 16, 32)  # lengths that are counted: a line through each two neighbours; one step alone runs otherwise
+SHORT = (2, 4, 8, 16, 32)  # counted lengths, with a line through neighbouring ones; K = 1 behaves differently
 
 
 @dataclass(frozen=True)
 class Lines:
-    """max over the lines of constant + slope * K: convex, as a maximum over operators is."""
+    """The maximum over lines of constant + slope * K; convex, like a maximum over operators."""
 
     lines: tuple[tuple[float, float], ...]  # (constant, slope)
 
@@ -39,7 +39,7 @@ class Lines:
         return max(constant + slope * K for constant, slope in self.lines)
 
     def longest(self, need: float) -> int:
-        """The largest K >= 0 with value(K) <= need; 0 where there is none."""
+        """Return the largest K >= 0 with value(K) <= need; 0 if there is none."""
         return max(0, min(int((need - constant) // slope) for constant, slope in self.lines if slope > 0))
 
 
@@ -47,14 +47,14 @@ NOTHING = Lines(((0.0, 0.0),))
 
 
 def through(points: Sequence[tuple[int, float]]) -> Lines:
-    """Lines through neighbouring points."""
+    """Return the lines through neighbouring points."""
     slopes = [((y1 - y0) / (k1 - k0), k0, y0) for (k0, y0), (k1, y1) in pairwise(points)]
     return Lines(tuple((y - slope * k, slope) for slope, k, y in slopes))
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """The formula for one network and batch."""
+    """The formulas for one network and batch."""
 
     input: int
     state: float
@@ -65,7 +65,7 @@ class Peaks:
     steps_back: float
     replays: bool  # whether one-bit replay can train this network
     layers: int  # of neurons
-    graph_to_state: float  # A / S, by which algorithms choose their segments
+    graph_to_state: float  # A / S, from which algorithms choose their segments
 
     def bptt(self, T: int) -> float:
         return T * self.input + self.graph(T)
@@ -76,12 +76,12 @@ class Peaks:
         return sum(lengths) * self.input + max(*need, len(earlier) * self.state + self.graph(last), 0)
 
     def anchors(self, T: int, K: int) -> int:
-        """States that replay keeps against rounding: between runs of as many whole windows as may be undone in a row."""
+        """Return the number of states that replay saves against rounding: one per run of windows invertible in a row."""
         if isinf(self.steps_back) or T == K:
             return 0
         within = int(self.steps_back)
         short = min(K, within)
-        first = (T - K) % short or short  # what is left over stands first, and may fit beside a full run
+        first = (T - K) % short or short  # the remaining steps form the first window
         runs = ceil(((T - K - first) // short) / (within // short))
         room = within - ((T - K - first) // short - (runs - 1) * (within // short)) * short if runs else within
         return max(runs - 1, 0) + (1 if runs and first > room else 0)
@@ -92,7 +92,7 @@ class Peaks:
 
 @cache
 def peaks_of(network: str, batch: int) -> Peaks:
-    """Count what the formula needs; about a second."""
+    """Count what the formulas need; about a second."""
 
     def peak(T: int, algorithm: str, **options: Any) -> int:
         step = training_step(network, algorithm, "native", device="meta", **options)

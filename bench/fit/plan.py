@@ -1,13 +1,13 @@
-"""The cheapest exact training step that fits a budget: a card's memory, of which a headroom is not for live tensors.
+"""The cheapest exact training step within a budget: the memory of a card, less a headroom.
 
-Every schedule back-propagates through all T steps once; what it costs beyond BPTT is the number of steps that run forward twice:
+All schedules back-propagate through all T steps once. Their cost beyond BPTT is the number of time steps that are recomputed:
 
     BPTT                 none           if all T steps fit
-    segments             T - K[C-1]     as few as cover T, each as long as fits beside the states kept then
+    segments             T - K[C-1]     the fewest that cover T, each as long as fits beside the states kept at that time
     one-bit replay       T - K          the longest window that fits
 
-The formula of peaks.py proposes, a count of the very step decides: a plan's ``peak`` is counted, and at most ``live``, what
-bench/overhead.py says that live tensors may take of the budget.
+peaks.py proposes schedules by formula, and each is then counted: the ``peak`` of a plan is a count, and at most the bytes that
+bench/overhead.py allows for live tensors.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Schedule:
 
     algorithm: str
     options: dict[str, Any]
-    again: int  # time steps that run forward a second time
+    again: int  # number of recomputed time steps
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A schedule whose cost was counted: peak live bytes, and multiply-accumulates over BPTT's."""
+    """A schedule with its counted cost: peak live bytes, and multiply-accumulates relative to BPTT."""
 
     schedule: Schedule
     peak: int
@@ -42,7 +42,7 @@ class Plan:
 
 
 def schedules(peaks: Peaks, T: int, live: float) -> Iterator[Schedule]:
-    """What fits by the formula, at most one of each kind, what recomputes nothing backwards first."""
+    """Yield the schedules that fit by formula, at most one of each kind; one-bit replay last."""
     if peaks.bptt(T) <= live:
         yield Schedule("bptt", {}, 0)
     lengths = segments_within(peaks, T, live)
@@ -55,7 +55,7 @@ def schedules(peaks: Peaks, T: int, live: float) -> Iterator[Schedule]:
 
 
 def segments_within(peaks: Peaks, T: int, live: float) -> list[int]:
-    """The fewest segments that cover T steps, the last one (which runs once) as long as can be; [] where none do."""
+    """Return the fewest segments that cover T steps, the last (not recomputed) as long as possible; [] if none fit."""
     free = live - T * peaks.input
     earlier: list[int] = []
     while True:
@@ -77,9 +77,10 @@ def segments_within(peaks: Peaks, T: int, live: float) -> list[int]:
 
 
 def cheapest(network: str, T: int, batch: int, budget: float, headroom: float = HEADROOM) -> Plan:
-    """The plan for a card of ``budget`` bytes, ``headroom`` of them not for live tensors, on the native backend.
+    """Return the plan for a card of ``budget`` bytes, with ``headroom`` bytes not available to live tensors (native backend).
 
-    The fewest steps run twice; of equals, checkpointing. UserError with the least that is needed where nothing fits.
+    It has the fewest recomputed steps; of equal ones, checkpointing is preferred. If nothing fits, raises UserError that states
+    the least memory needed.
     """
     live = usable(budget, headroom)
     peaks = peaks_of(network, batch)
@@ -95,9 +96,9 @@ def cheapest(network: str, T: int, batch: int, budget: float, headroom: float = 
         cost = counted(network, schedule.algorithm, T, batch, schedule.options)
         if cost.memory.total <= live:
             first, second = (_products(counted(network, "bptt", steps, batch, {})) for steps in (1, 2))
-            bptt = first + (T - 1) * (second - first)  # every step but the first takes the same
+            bptt = first + (T - 1) * (second - first)  # all steps but the first have equal cost
             return Plan(schedule, cost.memory.total, _products(cost) / bptt)
-        asked *= min(live / cost.memory.total, 0.999)  # the formula was a little low: ask for less
+        asked *= min(live / cost.memory.total, 0.999)  # the formula was slightly too low
 
 
 def _mib(size: float) -> str:
@@ -109,7 +110,7 @@ def _products(cost: Cost) -> int:
 
 
 def least(peaks: Peaks, T: int) -> float:
-    """Bytes of the smallest schedule, by the formula."""
+    """Return the bytes of the smallest schedule, by formula."""
     if peaks.replays:
         return peaks.replay(T, 1)
     low, high = 0.0, peaks.bptt(T)

@@ -1,1 +1,1 @@
-"""Kernels of the native backend, each beside its plain-torch reference."""
+"""Kernels of the native backends, and their reference implementations in plain PyTorch."""

@@ -1,4 +1,4 @@
-"""A convolution of spikes that keeps them for its backward pass at one bit each."""
+"""A convolution of spikes that saves them for backward at one bit each."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class _BitConv(torch.autograd.Function):
         wants_s, wants_w, wants_b = ctx.needs_input_grad[:3]
         s = unpack(bits, ctx.shape.numel(), ctx.type).as_strided(ctx.shape, ctx.strides)
         _, g_w, g_b = back(s, False, wants_w, wants_b)
-        del s  # its gradient, which does not read it, takes its place
+        del s  # not needed for its own gradient; frees memory first
         g_s = back(g.new_empty(()).expand(ctx.shape), True, False, False)[0] if wants_s else None
         return g_s, g_w, g_b, None, None
 
 
 def bit_conv(s: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    """conv2d of ``s``, every entry of which is 0 or 1, laid out without gaps."""
+    """conv2d of spikes ``s`` [N, C, H, W], all 0 or 1, dense in memory."""
     y: Tensor = _BitConv.apply(s, weight, bias, stride, padding)
     return y

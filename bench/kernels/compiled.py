@@ -1,6 +1,6 @@
-"""C++ kernels, compiled on the machine that runs them, for its own processor; once, into the user's cache folder.
+"""C++ kernels, compiled once for the processor of the machine that runs them, into the user's cache folder.
 
-A C interface called through ctypes: no headers of PyTorch, so that it compiles in seconds and fits every version of it.
+They have a C interface, called through ctypes. Without PyTorch's headers they compile in seconds and suit all its versions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.machine import identity
 from bench.spec import UserError
 
 SOURCE = Path(__file__).with_name("cpu.cpp")
-# No fused multiply-add: a product and a sum must round as PyTorch's do, or spikes flip.
+# No fused multiply-add: products and sums must round as in PyTorch, otherwise spikes change.
 FLAGS = (
     *("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC"),
     *("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
@@ -30,7 +30,7 @@ FLAGS = (
 
 @cache
 def library() -> ctypes.CDLL:
-    """The compiled kernels, built if they are not in the cache. UserError with the compiler's words if they cannot be."""
+    """Return the compiled kernels, building them if needed. Raises UserError with the compiler's output if that fails."""
     command = compiler()
     if command is None:
         raise UserError(available().reason)
@@ -50,14 +50,14 @@ def _build(command: str, built: Path) -> None:
         made = Path(scratch) / built.name
         ran = subprocess.run([command, *FLAGS, "-o", str(made), str(SOURCE)], capture_output=True, text=True)
         if ran.returncode:
-            raise UserError(f"{command} cannot compile {SOURCE.name}; use backend native, or name another in CXX:\n{ran.stderr}")
+            raise UserError(f"{command} cannot compile {SOURCE.name}; use backend native, or set another in CXX:\n{ran.stderr}")
         made.replace(built)
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees, so that the next time step does not ask the system for the same pages again.
+    """Make this process keep freed memory, so that the next time step does not request the same pages from the system again.
 
-    PyTorch's GPU allocator does so always; on a CPU a fresh page costs more than the arithmetic on it. glibc only.
+    PyTorch's GPU allocator always does this; on a CPU a new page costs more time than computing on it. glibc only.
     """
     libc: Any = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):

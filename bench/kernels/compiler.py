@@ -1,4 +1,4 @@
-"""Which C++ compiler would build the compiled kernels. Apart from them, so that asking for it depends on none of their code."""
+"""Finds the C++ compiler for the compiled kernels. A separate module, so that code that asks does not depend on the kernels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.spec import YES, Support, no
 
 
 def compiler() -> str | None:
-    """The C++ compiler: the environment's CXX, else g++ or clang++ on the PATH."""
+    """Return the C++ compiler: the environment's CXX, else g++ or clang++ on the PATH; None if there is none."""
     chosen = os.environ.get("CXX")
     return shutil.which(chosen) if chosen else shutil.which("g++") or shutil.which("clang++")
 

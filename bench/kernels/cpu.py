@@ -1,4 +1,4 @@
-"""The operators of fused.py, pool.py and standardise.py on a CPU: calls of the compiled cpu.cpp."""
+"""The operators of fused.py, pool.py and standardise.py on a CPU: calls to the compiled cpu.cpp."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def lif_backward_(
     u: Tensor, g_s: Tensor | None, g_v: Tensor | None, v: Tensor | None, decay: Tensor, g_x: Tensor,
     before: Tensor | None, g_decay: Tensor | None, neurons: int, settings: Any,
 ) -> None:  # fmt: skip
-    """Fill ``g_x``, which may be ``u`` itself, and, where they are given, ``before`` and ``g_decay``."""
+    """Fill ``g_x``, which may be ``u`` itself, and ``before`` and ``g_decay`` if given."""
     given = (u, g_s, g_v, v, decay, decay.numel(), g_x, before, g_decay, u.shape[0], neurons)
     _call("lif_backward", g_x.dtype, _Neuron(*settings), *given)
 
 
 def pool_backward(g: Tensor, g_x: Tensor, k: int) -> None:
-    """Fill ``g_x`` [N, C, H, W] from ``g``, both contiguous or both with channels innermost."""
+    """Fill ``g_x`` [N, C, H, W] from ``g``, both contiguous or both channels-last."""
     n, channels, height, width = g_x.shape
-    if g_x.is_contiguous():  # as many images of one channel
+    if g_x.is_contiguous():  # treated as N C images of one channel
         n, channels = n * channels, 1
     _call("pool_backward", g.dtype, g, g_x, n, channels, height, width, k)
 

@@ -1,7 +1,7 @@
 """The LIF layer of kernels/lif.py as fused operators: compiled C++ on a CPU, Triton on a GPU (kernels/triton_lif.py).
 
-The operators are PyTorch's to see (``torch.ops.spikecost``), also on tensors without storage: what they allocate is what they
-return. The same spikes as the plain-torch reference, every one; gradients equal up to the rounding of exp.
+The operators are registered with PyTorch (``torch.ops.spikecost``), also for device 'meta'. They allocate only what they return.
+Spikes equal those of the plain-PyTorch reference exactly; gradients are equal up to the rounding of exp.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from torch.autograd.graph import increment_version
 from bench.spec import NeuronSpec, SurrogateKind, UserError
 
 KINDS = get_args(SurrogateKind)  # numbered as in cpu.cpp
-TYPES = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32}  # currents: potentials
+TYPES = {
+    torch.float32: torch.float32,
+    torch.float64: torch.float64,
+    torch.bfloat16: torch.float32,
+}  # currents -> potentials
 _SETTINGS = "float threshold, float alpha, int surrogate, bool hard, bool attached, bool in_space"
 
 _operators = torch.library.Library("spikecost", "DEF")
@@ -31,7 +35,7 @@ _operators.define("unpack(Tensor bits, SymInt n, ScalarType type) -> Tensor")
 
 
 def kernels(device: str) -> Any:
-    """The module that fills what an operator has made room for: compiled C++ on 'cpu', Triton on 'cuda'."""
+    """Return the module that computes an operator's outputs in place: compiled C++ on 'cpu', Triton on 'cuda'."""
     if device == "cpu":
         from bench.kernels import cpu
 
@@ -93,11 +97,11 @@ def _settings(neuron: NeuronSpec, in_space: bool) -> tuple[float, float, int, bo
 
 def _require(dtype: torch.dtype) -> None:
     if dtype not in TYPES:
-        raise UserError(f"{dtype}: the fused kernels run {', '.join(map(str, TYPES))}; convert, or use backend native")
+        raise UserError(f"{dtype}: the fused kernels run in {', '.join(map(str, TYPES))}; convert, or use backend native")
 
 
 def _time_major(x: Tensor) -> Tensor:
-    """``x`` itself where its steps lie one after the other, each without gaps, in whatever order of dimensions; else a copy."""
+    """Return ``x`` if its time steps are consecutive and dense in memory, in any order of other dimensions; else a copy."""
     _require(x.dtype)
     if x.numel() == 0:
         return x.contiguous()
@@ -111,14 +115,14 @@ def _time_major(x: Tensor) -> Tensor:
 
 
 def _as(shape: torch.Size, stride: tuple[int, ...], y: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """``y`` with these strides and of this type."""
+    """Return ``y`` with these strides and this type."""
     if y is None or (y.stride() == stride and y.dtype == dtype):
         return y
     return torch.empty_strided(shape, stride, dtype=dtype, device=y.device).copy_(y)
 
 
 def _per_neuron(decay: Tensor, x: Tensor) -> Tensor:
-    """Decays of the neurons of one sample as they lie in memory, or one decay for all."""
+    """Return the decays of the neurons of one sample in memory order, or one decay for all."""
     if decay.numel() == 1:
         return decay.detach().reshape(1).to(TYPES[x.dtype])
     like = x[0] if x.shape[0] else x.new_empty(x.shape[1:])
@@ -138,7 +142,7 @@ class _FusedLIF(torch.autograd.Function):
         settings = _settings(neuron, in_space)
         u = None if kept == x.dtype else torch.empty_like(x, dtype=kept)
         s, after = torch.ops.spikecost.lif_(x, u, v, leak, *settings)
-        increment_version(x)  # so that whoever saved it finds it changed; operators of one's own do not do it by themselves
+        increment_version(x)  # so that autograd detects the in-place change; custom operators do not do this
         ctx.save_for_backward(x if u is None else u, leak, v if learnt else None, decay if learnt else None)
         ctx.settings, ctx.type = settings, x.dtype
         ctx.set_materialize_grads(False)
@@ -166,8 +170,8 @@ class _FusedLIF(torch.autograd.Function):
 def lif_(x: Tensor, v: Tensor | None, neuron: NeuronSpec, decay: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """As ``kernels.lif.lif``: spikes [K, B, ...] and membrane potential [B, ...] of a window of K time steps.
 
-    ``x`` is consumed: its place is taken by the membrane potentials u, and by the gradient g_x in the backward pass. Whoever
-    else needs ``x``, or the graph a second time, gets PyTorch's error about a variable modified in place.
+    ``x`` is consumed: it is overwritten by the membrane potentials u, and by the gradient g_x in the backward pass. If another
+    function saved ``x``, or the graph is used twice, PyTorch raises its error about a variable modified in place.
     """
     s, after = _FusedLIF.apply(_time_major(x), v, neuron.decay if decay is None else decay, neuron, False)
     return s, after
@@ -180,14 +184,14 @@ def lif_in_space_(x: Tensor, v: Tensor | None, neuron: NeuronSpec) -> tuple[Tens
 
 
 def pack(s: Tensor) -> Tensor:
-    """As ``kernels.bits.pack``, of spikes in the order in which they lie in memory."""
+    """As ``kernels.bits.pack``, with spikes in memory order."""
     _require(s.dtype)
     bits: Tensor = torch.ops.spikecost.pack(s)
     return bits
 
 
 def unpack(bits: Tensor, n: int, dtype: torch.dtype) -> Tensor:
-    """The ``n`` spikes of ``bits``, in the order in which they were packed."""
+    """Return the ``n`` spikes of ``bits``, in the order in which they were packed."""
     _require(dtype)
     s: Tensor = torch.ops.spikecost.unpack(bits, n, dtype)
     return s

@@ -4,12 +4,12 @@
     s[t] = 1 if u[t] >= V_th else 0     fire
     v[t] = u[t] - V_th * s[t]           soft reset      (hard: v[t] = u[t] * (1 - s[t]))
 
-The gradient, with f = surrogate derivative at u[t] - V_th and g_v the gradient that comes back through v[t]:
+The gradient, with f = surrogate derivative at u[t] - V_th, and g_s, g_v, g_u, g_x the gradients of s, v, u, x:
 
     h[t]   = g_s[t] - (0 if the reset is detached, else V_th * g_v[t] (soft) or u[t] * g_v[t] (hard))
     g_u[t] = h[t] * f + g_v[t] * (1 (soft) or 1 - s[t] (hard)),   g_x[t] = g_u[t],   g_v[t-1] = decay * g_u[t]
 
-Only u is kept for the backward pass: s and v follow from it.
+Only u is saved for backward: s and v follow from it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _LIFInSpace(torch.autograd.Function):
 
 
 def run(x: Tensor, v: Tensor | None, decay: Tensor | float, neuron: NeuronSpec) -> tuple[Tensor, Tensor, Tensor]:
-    """(u [K, B, ...], s [K, B, ...], v [B, ...] after the last step). Membrane potentials of bfloat16 currents are float32."""
+    """Return u [K, B, ...], s [K, B, ...], and v [B, ...] after the last step. Potentials of bfloat16 currents are float32."""
     kept = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
     u, s, after = torch.empty_like(x, dtype=kept), torch.empty_like(x), torch.empty(x.shape[1:], dtype=kept, device=x.device)
     if not x.shape[0]:
@@ -82,9 +82,9 @@ def run(x: Tensor, v: Tensor | None, decay: Tensor | float, neuron: NeuronSpec) 
 def through_time(
     u: Tensor, g_s: Tensor | None, g_v: Tensor | None, neuron: NeuronSpec, further: bool, decay: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """(g_x [K, B, ...], g_v [B, ...] before the first step) from u, g_s and the g_v after the last step.
+    """Return g_x [K, B, ...] and g_v [B, ...] before the first step, from u, g_s and the g_v after the last step.
 
-    ``further``: whether the gradient goes on to steps before these; else the second is None. None stands for zeros.
+    ``further``: whether steps before these need a gradient; if not, the second is None. None represents zeros.
     """
     g_x = torch.empty_like(u)
     back = u.new_empty(u.shape[1:]) if u.shape[0] > 1 or further else None
@@ -99,7 +99,7 @@ def through_time(
 
 
 def _through_spike(g_s: Tensor | None, g_v: Tensor | None, u: Tensor, neuron: NeuronSpec) -> Tensor | float:
-    """The gradient at the spike: from the layer above, and through the reset where that is not detached."""
+    """Return the gradient of the spike: from the layer above, and through the reset unless that is detached."""
     if neuron.detach_reset or g_v is None:
         return 0.0 if g_s is None else g_s
     reset = g_v * (-neuron.threshold if neuron.reset == "soft" else -u)
@@ -107,7 +107,7 @@ def _through_spike(g_s: Tensor | None, g_v: Tensor | None, u: Tensor, neuron: Ne
 
 
 def through_decay(u: Tensor, v: Tensor | None, g_u: Tensor, neuron: NeuronSpec, decay: Tensor) -> Tensor:
-    """dL/ddecay = sum_t g_u[t] * v[t-1], summed to the shape of ``decay``."""
+    """Return dL/ddecay = sum_t g_u[t] * v[t-1], summed to the shape of ``decay``."""
     s = (u[:-1] >= neuron.threshold).to(u.dtype)
     before = u[:-1] - neuron.threshold * s if neuron.reset == "soft" else u[:-1] * (1 - s)
     g_decay = (g_u[1:] * before).sum(0)
@@ -117,9 +117,9 @@ def through_decay(u: Tensor, v: Tensor | None, g_u: Tensor, neuron: NeuronSpec, 
 def lif(x: Tensor, v: Tensor | None, neuron: NeuronSpec, decay: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Run the neurons over a window.
 
-    ``x`` [K, B, ...] input current; ``v`` [B, ...] membrane potential carried in, None for the zero state. ``decay``, with
-    gradient, takes the place of the neuron's own where it differs by channel or is learnt (PLIF): of a shape that goes with
-    [B, ...], say [C, 1, 1].
+    ``x`` [K, B, ...] input current; ``v`` [B, ...] membrane potential before the window, None for zero. ``decay`` replaces the
+    neuron's own if it differs by channel or is learnt (PLIF), and gets a gradient; its shape must broadcast with [B, ...], e.g.
+    [C, 1, 1].
     Returns the spikes [K, B, ...] and the membrane potential [B, ...] after the last step.
     """
     s, after = _LIF.apply(x, v, neuron.decay if decay is None else decay, neuron)
@@ -127,6 +127,6 @@ def lif(x: Tensor, v: Tensor | None, neuron: NeuronSpec, decay: Tensor | None = 
 
 
 def lif_in_space(x: Tensor, v: Tensor | None, neuron: NeuronSpec) -> tuple[Tensor, Tensor]:
-    """As ``lif``, but the gradient stays in its time step: g_x[t] = g_s[t] * f(u[t] - V_th), as OTTT and SLTT have it."""
+    """As ``lif``, but without gradient through time: g_x[t] = g_s[t] * f(u[t] - V_th), as in OTTT and SLTT."""
     s, after = _LIFInSpace.apply(x, v, neuron)
     return s, after

@@ -1,7 +1,7 @@
-"""A convolution without storage gives its output the layout that a real one does: channels innermost where an input has them so.
+"""Gives the output of a convolution on device 'meta' the layout of a real one: channels-last if an input is channels-last.
 
-PyTorch's own function for device 'meta' always answers with channels outermost, and what follows would copy gradients from one
-layout to the other that lie alike on a real device: bytes would be counted that are never there. Importing this replaces it.
+PyTorch's own function for device 'meta' always returns contiguous outputs. Later operators would then copy gradients between
+layouts, which they do not on a real device, and bytes would be counted that never exist. Importing this module replaces it.
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ def _channels_innermost(x: Tensor) -> bool:
 
 _replaced = torch.library.Library("aten", "IMPL")
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", UserWarning)  # that it overrides is the purpose
+    warnings.simplefilter("ignore", UserWarning)  # overriding is intended
     _replaced.impl("convolution", convolution, "Meta", allow_override=True)

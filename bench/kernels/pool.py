@@ -1,8 +1,7 @@
-"""Average pooling of windows that do not overlap; its backward pass keeps nothing and fills nothing with zeros.
+"""Average pooling over windows that do not overlap. It saves nothing for backward, and writes the gradient in one pass.
 
-y[i, j] = mean of x over the k x k window (i, j),   g_x = g_y / k^2 all over the window, 0 outside of windows
-
-Backward is the operator torch.ops.spikecost.avg_pool_backward: compiled C++ on a CPU, else PyTorch.
+y[i, j] = mean of x over the k x k window (i, j),   g_x = g_y / k^2 in the window, 0 outside all windows
+The backward pass is the operator torch.ops.spikecost.avg_pool_backward: compiled C++ on a CPU, else PyTorch.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def _avg_pool_backward(g: Tensor, k: int, height: int, width: int) -> Tensor:
 
 def _spread(g: Tensor, g_x: Tensor, k: int) -> None:
     h, w = g.shape[2:]
-    g_x[:, :, h * k :] = 0  # rows and columns that fill no window
+    g_x[:, :, h * k :] = 0  # remaining rows and columns, in no window
     g_x[:, :, :, w * k :] = 0
     windows = g_x[:, :, : h * k, : w * k].unflatten(3, (w, k)).unflatten(2, (h, k))
     torch.mul(g[:, :, :, None, :, None].expand_as(windows), 1 / k**2, out=windows)

@@ -1,10 +1,10 @@
-"""A layer of LIF neurons over a window of K time steps, run from its end to its beginning. Its spikes are known.
+"""A layer of LIF neurons with known spikes, run backwards in time over a window of K time steps.
 
-    u[t]   = v[t] + V_th * s[t]              undo the soft reset
-    v[t-1] = (u[t] - x[t]) / decay           undo the charge
+    u[t]   = v[t] + V_th * s[t]              invert the soft reset
+    v[t-1] = (u[t] - x[t]) / decay           invert the charge
 
-The spikes and the gradient are those of kernels/lif.py. A hard reset cannot be undone: v[t] = 0 says nothing of u[t].
-Rounding grows by 1 / decay a step; where the true v is at hand it should be put in again.
+Spikes and gradient are those of kernels/lif.py. A hard reset cannot be inverted: v[t] = 0 does not determine u[t].
+Rounding errors grow by 1 / decay per step; the caller should replace v by the true value where it is saved.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.spec import NeuronSpec
 
 
 class Backwards:
-    """The gradient at the membrane potential, dL/dv [B, ...], carried from a window to the one before it."""
+    """Holds dL/dv [B, ...], passed from a window to the one before it."""
 
     def __init__(self) -> None:
         self.g_v: Tensor | None = None
@@ -51,9 +51,9 @@ class _ReversedLIF(torch.autograd.Function):
 def reversed_lif(x: Tensor, v: Tensor, bits: Tensor, neuron: NeuronSpec, carry: Backwards) -> tuple[Tensor, Tensor]:
     """Run the neurons backwards over a window.
 
-    ``x`` [K, B, ...] input current; ``v`` [B, ...] membrane potential after the window; ``bits`` its spikes, packed.
-    Returns the spikes [K, B, ...] and the membrane potential [B, ...] before the window. Back-propagation takes
-    dL/dv after the window from ``carry`` and leaves there dL/dv before it.
+    ``x`` [K, B, ...] input current; ``v`` [B, ...] membrane potential after the window; ``bits`` its packed spikes.
+    Returns the spikes [K, B, ...] and the membrane potential [B, ...] before the window. Back-propagation reads dL/dv after the
+    window from ``carry`` and stores dL/dv before it there.
     """
     s, before = _ReversedLIF.apply(x, v, bits, neuron, carry)
     return s, before

@@ -1,9 +1,9 @@
-"""Weight standardisation (sWS) in one pass each way. Of each output channel's N fan-in weights W, with factor c:
+"""Weight standardisation (sWS) in one pass forward and one backward. For the N fan-in weights W of an output channel, factor c:
 
     d = W - mean(W),   r = 1 / sqrt(sum(d^2) N / (N - 1) + eps),   y = c r d
     g_c = r sum(g d),   g_W = c r (g - mean(g) - r^2 N / (N - 1) sum(g d) d)
 
-Two operators: compiled C++ on a CPU, PyTorch elsewhere. What stands between these lines is never stored.
+Two operators: compiled C++ on a CPU, PyTorch elsewhere. Intermediate values are not stored in the C++ version.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Standardised(torch.autograd.Function):
 
 
 def _rows(weight: Tensor) -> Tensor:
-    """[O, I, kh, kw], each channel's weights side by side in whatever order, as [O, N] in the order of memory."""
+    """View [O, I, kh, kw], dense per output channel in any layout, as [O, N] in memory order."""
     return weight.detach().as_strided((len(weight), weight[0].numel()), (weight[0].numel(), 1))
 
 
@@ -83,7 +83,7 @@ def _laid_out(rows: Tensor, weight: Tensor) -> Tensor:
 
 
 def standardised(weight: Tensor, gain: Tensor, eps: float) -> Tensor:
-    """weight [O, I, kh, kw], contiguous or channels last, gain [O, 1, 1, 1] -> the effective weight, in the weight's layout."""
+    """weight [O, I, kh, kw], contiguous or channels-last, gain [O, 1, 1, 1] -> the effective weight, in the same layout."""
     if weight.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"{weight.dtype}: weights are standardised in float32 or float64; convert, or use backend native")
     y: Tensor = _Standardised.apply(weight, gain, eps)

@@ -1,4 +1,4 @@
-"""Surrogate derivatives: what stands in for the derivative of the Heaviside step."""
+"""Surrogate derivatives, used in place of the derivative of the Heaviside step."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class _Fire(torch.autograd.Function):
 
 
 def fire(x: Tensor, surrogate: Surrogate) -> Tensor:
-    """The Heaviside step of x = u - V_th, one at zero, with a surrogate derivative."""
+    """Return the Heaviside step of x = u - V_th (1 at x = 0), with a surrogate derivative."""
     s: Tensor = _Fire.apply(x, surrogate)
     return s
 
 
 def derivative_(x: Tensor, surrogate: Surrogate) -> Tensor:
-    """Replace x = u - V_th by the surrogate of ds/du there, elementwise and in place.
+    """Replace x = u - V_th by the surrogate of ds/du, element-wise and in place. With steepness a = alpha:
 
     sigmoid        a * sigma(a x) * (1 - sigma(a x))     peak a/4
     triangle       a * max(0, 1 - a |x|)                 peak a, support |x| < 1/a
     rectangle      a where |x| < 1/(2a), else 0          peak a
     arctangent     a/2 / (1 + (pi/2 a x)^2)              peak a/2
-    fast sigmoid   1 / (1 + a |x|)^2                     peak 1; alone in that it has the area 2/a, not 1
+    fast sigmoid   1 / (1 + a |x|)^2                     peak 1; its area is 2/a, that of all others 1
     """
     a = surrogate.alpha
     match surrogate.kind:

@@ -1,8 +1,8 @@
 """The operators of kernels/fused.py for GPUs, in Triton; the equations are those of kernels/lif.py.
 
 A program runs BLOCK neurons through all T time steps with their membrane potentials in registers: each x[t], s[t], u[t] is read
-or written once. Products and sums are not fused (enable_fp_fusion=False), so that spikes equal the reference's, every one.
-With TRITON_INTERPRET=1 set before this module is imported the same programs run on a CPU, slowly: so they are tested everywhere.
+or written once. Products and sums are not fused (enable_fp_fusion=False), so that spikes equal those of the reference exactly.
+If TRITON_INTERPRET=1 is set before the import, the same programs run on a CPU, slowly; this is how they are tested without a GPU.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def lif_backward_(
     u: Tensor, g_s: Tensor | None, g_v: Tensor | None, v: Tensor | None, decay: Tensor, g_x: Tensor,
     before: Tensor | None, g_decay: Tensor | None, neurons: int, settings: Any,
 ) -> None:  # fmt: skip
-    """Fill ``g_x``, which may be ``u`` itself, and, where they are given, ``before`` and ``g_decay``."""
+    """Fill ``g_x``, which may be ``u`` itself, and ``before`` and ``g_decay`` if given."""
     threshold, alpha, kind, hard, attached, in_space = settings
     if neurons:
         _backward[_grid(neurons)](

@@ -1,8 +1,8 @@
-"""Networks as data. ``spec(name)`` gives one; ``bench.networks.build`` makes it a module for a backend.
+"""Networks as data. ``spec(name)`` returns one; ``bench.networks.build`` builds a module from it for a backend.
 
 | file | networks |
 |---|---|
-| vgg.py | VGG (sWS) of OTTT for images and events, its feedback and ANN forms, a small one for laptops; VGG-11 (BN) of SLTT |
+| vgg.py | VGG (sWS) of OTTT for images and events, its feedback and ANN variants, a small one for laptops; VGG-11 (BN) of SLTT |
 | resnet.py | NF-ResNet-34 of OTTT, pre-activation ResNet-18 of SLTT |
 | recurrent.py | R400 of OTTT |
 | hybrid.py | VGG5, VGG11 and ResNet20, assumed for Skipper; a small VGG5 for laptops |
@@ -16,7 +16,7 @@ import importlib
 
 from bench.spec import NetworkSpec, choose
 
-# By name, not by import, so that a result depends on its own network's file alone (see bench.digest).
+# Imported by name, so that the digest of a result covers its own network's file alone (bench/digest.py).
 _MODULES = (
     "bench.networks.vgg",
     "bench.networks.resnet",
@@ -36,7 +36,7 @@ def names() -> list[str]:
 
 
 def spec(name: str) -> NetworkSpec:
-    """The network of this name; UserError with close matches if there is none."""
+    """Return the network of this name. Raises UserError, with close matches, if there is none."""
     known = _all()
     return known[choose("network", name, known)][0]
 

@@ -1,9 +1,9 @@
 """AlexNet-type networks assumed for TTL-BPTT (Guo et al. 2023), and a small convolutional network for laptops.
 
-That paper's abstract names AlexNet on CIFAR10-DVS and no layer, size or neuron. Assumed: the form in which public code of spiking
-networks has it, 96C3-256C3-P2-384C3-P2-384C3-256C3[-P2]-1024-1024-10, where the last pool is there ("alexnet") or not
-("alexnet-unpooled"); 3x3 convolutions and 2x2 average pools; LIF neurons with decay 0.5, threshold 1, a soft reset that the
-gradient does not pass and a sigmoid for a surrogate. Event frames of 42x42, 48x48 and 128x128 pixels; images stand still.
+The abstract of that paper names AlexNet on CIFAR10-DVS, but no layers, sizes or neurons. Assumed: the variant in public code of
+spiking networks, 96C3-256C3-P2-384C3-P2-384C3-256C3[-P2]-1024-1024-10, with the last pool ("alexnet") or without it
+("alexnet-unpooled"); 3x3 convolutions and 2x2 average pools; LIF neurons with decay 0.5, threshold 1, detached soft reset and
+sigmoid surrogate. Event frames have 42x42, 48x48 or 128x128 pixels; images are static.
 """
 
 from __future__ import annotations

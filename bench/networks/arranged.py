@@ -1,4 +1,4 @@
-"""A network arranged for speed: the same function of the same parameters, with less to move through memory."""
+"""Transformations for speed: the network computes the same function of the same parameters with less memory traffic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.networks.build import Network
 
 
 def pools_lightened(net: Network) -> Network:
-    """Pool with kernels/pool.py wherever windows do not overlap: it keeps nothing for the backward pass."""
+    """Use kernels/pool.py for pools whose windows do not overlap: it saves nothing for backward."""
     for module in net.modules():
         if isinstance(module, m.AvgPool) and module.apart:
             module.f = partial(avg_pool, k=module.kernel)
@@ -21,7 +21,7 @@ def pools_lightened(net: Network) -> Network:
 
 
 def weights_standardised_at_once(net: Network) -> Network:
-    """Standardise weights with kernels/standardise.py: one pass over them each way."""
+    """Use kernels/standardise.py for weight standardisation: one pass over the weights forward and one backward."""
     for module in net.modules():
         if isinstance(module, m.ConvSynapse):
             module.standardise = partial(standardised, eps=m.WS_EPS)
@@ -29,9 +29,10 @@ def weights_standardised_at_once(net: Network) -> Network:
 
 
 def channels_innermost(net: Network) -> Network:
-    """Weights, and so activations, with channels innermost where that pays: not where most weights are of kernels over 3 x 3.
+    """Put weights, and thereby activations, in channels-last layout, unless most weights are of kernels larger than 3 x 3.
 
-    Convolutions with 7 x 7 kernels took 15 % more that way, with 3 x 3 as much or up to 8 % less (2 cores, oneDNN of torch 2.11).
+    In this layout convolutions with 7 x 7 kernels took 15 % longer, with 3 x 3 as long or up to 8 % less (2 cores, oneDNN of
+    torch 2.11).
     """
     convolutions = [module for module in net.modules() if isinstance(module, m.ConvSynapse)]
     weights = {large: sum(c.weight.numel() for c in convolutions if (c.spec.kernel > 3) is large) for large in (True, False)}

@@ -1,6 +1,6 @@
-"""From layers as data to a network that trains, on any backend.
+"""Builds a trainable network from a NetworkSpec, on any backend.
 
-The contract every algorithm is written against (T time steps, window of K steps, batch B, classes C):
+The interface that all algorithms use (window of K time steps, batch B, classes C):
 
     state = net.initial_state(batch)
     out[K, B, C], state = net.window(x[K, B, ...], state)
@@ -40,18 +40,18 @@ Shape = tuple[int, ...]
 
 
 class Neuronal(Protocol):
-    """The part of a backend that building needs."""
+    """The part of a backend that is needed to build a network."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def layerwise(self) -> bool:
-        """True: a window runs layer by layer; False: step by step, as the framework's users do."""
+        """Whether a window runs layer by layer (True) or step by step (False), as in the framework's normal use."""
 
     def neurons(self, spec: NeuronSpec) -> nn.Module: ...
 
-    # and, if it likes, ``arranged(net) -> net``: the same function of the same parameters, run in a better way
+    # optional: ``arranged(net) -> net`` changes how the network is run, not the function that it computes
 
 
 class Network(nn.Module):
@@ -62,17 +62,17 @@ class Network(nn.Module):
         self.spec = spec
         self.body = body
         self.layerwise = layerwise
-        self.graph_to_state = 1.0  # bytes of graph a step over bytes of state, found by algorithms that choose by it
-        # For whoever looks on: whether time steps run that ran before, and what an algorithm has just put aside for backward.
+        self.graph_to_state = 1.0  # bytes of graph per step over bytes of state; set by algorithms that need it
+        # Read by observers: whether time steps are being recomputed, and what an algorithm has just saved for backward.
         self.again = False
         self.kept: list[Tensor] = []
 
     def initial_state(self, batch: int) -> m.State:
-        """The zero state. It needs no storage: None stands for zeros of any batch."""
+        """Return the zero state. It needs no storage: None represents zeros of any batch size."""
         return None
 
     def forward(self, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
-        """All layers over [K, B, ...], layer by layer."""
+        """Run all layers over x [K, B, ...], layer by layer."""
         y, state = self.body(x, state)
         return y, state
 
@@ -93,7 +93,7 @@ class Network(nn.Module):
         return torch.stack(outs), state
 
     def last_window(self, x: Tensor, state: m.State) -> Tensor:
-        """``window`` where nobody asks for the state after it: layer by layer, each is forgotten as soon as it has run."""
+        """As ``window``, but without the state after it: a layer-by-layer backend frees each layer's state once it has run."""
         self.body.forgets = self.layerwise
         try:
             return self.window(x, state)[0]
@@ -101,19 +101,19 @@ class Network(nn.Module):
             self.body.forgets = False
 
     def outputs(self, x: Tensor) -> Tensor:
-        """Of a sequence from the zero state: x [T, B, ...] -> [T, B, C]."""
+        """Run a sequence from the zero state: x [T, B, ...] -> [T, B, C]."""
         return self.last_window(x, self.initial_state(x.shape[1]))
 
     def neurons(self) -> list[nn.Module]:
-        """The layers of neurons, in order; their first output is spikes."""
+        """Return the layers of neurons, in order; their first output is spikes."""
         return [module for module in self.modules() if isinstance(module, m.Neurons)]
 
     def spiking(self) -> list[nn.Module]:
-        """The modules whose first output is binary spikes, up to a constant factor."""
+        """Return the modules whose first output is binary spikes, up to a constant factor."""
         return [module for module in self.modules() if getattr(module, "emits_spikes", False)]
 
     def carried(self, output: tuple[Tensor, m.State]) -> Iterator[Tensor]:
-        """The tensors that an output of ``forward`` carries to the next step."""
+        """Yield the tensors of an output of ``forward`` that are passed to the next step."""
         return m.state_tensors(output[1])
 
     def synapses(self) -> dict[str, m.Synapse]:
@@ -130,9 +130,9 @@ class Network(nn.Module):
 
 
 def build(spec: NetworkSpec, backend: Neuronal, device: str = "cpu") -> Network:
-    """Build ``spec`` on ``backend``. Weights are unset until ``reset_parameters``; on device 'meta' they never are.
+    """Build ``spec`` on ``backend``. Weights are unset until ``reset_parameters``; on device 'meta' there are none to set.
 
-    Raises ValueError if the parameter count is not the one that the spec's source states.
+    Raises ValueError if shapes do not fit, or if the number of parameters differs from the one that the spec states.
     """
     with torch.device(device):
         body, shape, _ = _chain(spec.layers, spec.input, "analog", backend)
@@ -143,7 +143,7 @@ def build(spec: NetworkSpec, backend: Neuronal, device: str = "cpu") -> Network:
     net = net if arranged is None else arranged(net)
     count = sum(p.numel() for p in net.parameters())
     if count != spec.parameters:
-        raise ValueError(f"{spec.name}: {count} parameters built, {spec.parameters} stated by {spec.source}")
+        raise ValueError(f"{spec.name}: built with {count} parameters, but {spec.source} states {spec.parameters}")
     return net
 
 
@@ -161,7 +161,7 @@ def _chain(
 
 
 def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neuronal) -> Built:
-    """One layer's module, the shape that leaves it, and whether what leaves it is a linear image of spikes."""
+    """Return a layer's module, its output shape, and whether its output is a linear function of spikes."""
     out: Shape
     match layer:
         case Conv(channels, kernel, stride, padding):

@@ -1,4 +1,4 @@
-"""Constant factors of activations, moved into the weights that read them and back."""
+"""Moves constant factors of activations into the weights that read them, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def scales_folded(net: Network) -> Network:
 
         conv(pool(c * s), W) = conv(pool(s), c * W)    up to rounding
 
-    A factor that something else reads too stays where it is. Changes ``net`` in place and returns it.
+    A factor whose output other layers read too is left in place. Changes ``net`` in place and returns it.
     """
     for module in net.modules():
         match module:
@@ -29,7 +29,7 @@ def scales_folded(net: Network) -> Network:
 
 
 def restored(chain: m.Chain, reader: int) -> None:
-    """Undo it for the convolution that stands at ``reader``, because something else will read there too."""
+    """Undo the folding for the convolution at index ``reader``, because another module will read its input too."""
     conv = chain.layers[reader]
     if isinstance(conv, m.ConvSynapse) and conv.factor != 1:
         scale = next(layer for layer in reversed(chain.layers[:reader]) if isinstance(layer, m.Scaled))
@@ -37,7 +37,7 @@ def restored(chain: m.Chain, reader: int) -> None:
 
 
 def _reader(chain: m.Chain, begin: int) -> nn.Module | None:
-    """The first layer from ``begin`` on that does more than pool or reshape."""
+    """Return the first layer from ``begin`` on that is not pooling or reshaping."""
     return next((layer for layer in chain.layers[begin:] if not isinstance(layer, m.Weightless)), None)
 
 

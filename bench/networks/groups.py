@@ -1,4 +1,4 @@
-"""Which layers run again in the backward pass: groups that end with neurons or a residual block, chosen by what they cost."""
+"""Chooses the groups of layers that are recomputed in the backward pass. A group ends with neurons or a residual block."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Cut = tuple[int, int]  # a half-open range of layers
 
 @dataclass(frozen=True)
 class Size:
-    """Of one layer, for one sample and time step: neurons (0 if it has none), and multiply-accumulates of its forward pass."""
+    """Neurons (0 if none) and forward multiply-accumulates of one layer, for one sample and time step."""
 
     neurons: int
     macs: int
 
 
 def sizes(net: Network) -> list[Size]:
-    """Of the network's top-level layers, in order; counted on a copy without storage (device 'meta')."""
+    """Return the sizes of the top-level layers, in order, counted on a copy on device 'meta'."""
     body = copy.deepcopy(net.body, {id(tensor): tensor.to("meta") for tensor in (*net.parameters(), *net.buffers())})
-    body.eval()  # one sample has no statistics
+    body.eval()  # batch norm has no statistics for one sample
     found = []
     x = torch.empty(1, 1, *net.spec.input, device="meta")
     for layer in body.layers:
@@ -51,10 +51,10 @@ def _fan_in(synapse: Any) -> int:
 
 
 def narrowing(layers: Sequence[nn.Module], found: Sequence[Size]) -> list[Cut]:
-    """Groups that end where at most half as many neurons are left as the group's largest layer has, and at residual blocks.
+    """Return groups that end at residual blocks and at layers with at most half the neurons of the group's largest layer.
 
-    What crosses from one group to the next is whole, what lies inside is in pieces. The last has the pool behind it too; the
-    readout stays apart.
+    The tensors between groups exist for the whole batch, those inside a group only for a piece of it; so groups should end at
+    small layers. The last group includes the pool after it, but not the readout.
     """
     cuts: list[Cut] = []
     begin, largest, last = 0, 0, max((i for i, layer in enumerate(layers) if _ends(layer)), default=-1)
@@ -68,10 +68,11 @@ def narrowing(layers: Sequence[nn.Module], found: Sequence[Size]) -> list[Cut]:
 
 
 def cheap_start(layers: Sequence[nn.Module], found: Sequence[Size], share: float) -> list[Cut]:
-    """The longest run of first layers that takes at most ``share`` of the multiply-accumulates of a BPTT step.
+    """Return the longest sequence of first layers with at most ``share`` of the multiply-accumulates of a BPTT step.
 
-    First layers have most neurons and fewest inputs: they free most memory for least. One group, of whose graph one piece exists
-    at a time; with batch norm, which cannot be in pieces, as many groups as there can be.
+    The first layers have most neurons and fewest inputs, so recomputing them saves most memory per operation. They form one
+    group, of whose graph one piece exists at a time. With batch norm, which cannot be split into pieces, they form as many
+    groups as possible.
     """
     macs = [size.macs for size in found]
     ends = [i + 1 for i, layer in enumerate(layers) if _ends(layer) and sum(macs[: i + 1]) <= share * 3 * sum(macs)]
@@ -81,7 +82,7 @@ def cheap_start(layers: Sequence[nn.Module], found: Sequence[Size], share: float
 
 
 def normalises(layer: nn.Module) -> bool:
-    """Whether there is batch norm in it, which ties the samples of a batch together."""
+    """Whether ``layer`` contains batch norm, which makes the samples of a batch depend on one another."""
     return any(isinstance(part, m.StepwiseBatchNorm) for part in layer.modules())
 
 

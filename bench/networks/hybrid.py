@@ -1,10 +1,10 @@
-"""VGG5, VGG11 and ResNet20 as in the one public code of spiking networks with this trio (hybrid conversion, Rathi et al. 2020).
+"""VGG5, VGG11 and ResNet20 as in the public code of hybrid conversion (Rathi et al. 2020), the only one with these three.
 
-That Skipper (Singh et al. 2022) trained these is assumed: its abstract names no network. Convolutions are 3x3 without bias,
-pooling is 2x2 average, neurons are integrate-and-fire (no leak) with threshold 1 and soft reset; dropout 0.3 after convolutions
-and 0.5 after dense layers, one mask a sequence, but none where a pool follows. Here a spike reaches the next layer in its own
-time step, in that code one step later; the surrogate is a triangle of height 1, there of 0.3. The input is a train of Poisson
-spikes, a frame a step.
+It is assumed that Skipper (Singh et al. 2022) trained these: its abstract names no network. Convolutions are 3x3 without bias,
+pooling is 2x2 average, neurons are integrate-and-fire (no leak) with threshold 1 and soft reset. Dropout is 0.3 after
+convolutions, except before a pool, and 0.5 after dense layers, with one mask per sequence. Two differences from that code: a
+spike reaches the next layer in the same time step, there one step later; the surrogate is a triangle of height 1, there 0.3.
+The input is a Poisson spike train, one frame per time step.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _vgg(name: str, widths: tuple[int | str, ...], hidden: int, classes: int, pa
 
 
 def _vgg5_small(dataset: str) -> NetworkSpec:
-    """One hidden dense layer, not two: behind two, too few spikes reach the output for a training of a few epochs."""
+    """VGG5 with one hidden dense layer instead of two: with two, too few spikes reach the output to train in a few epochs."""
     layers = (*_features((8, "A", 16, 16, "A")), *_head((256,), 10))
     source = "this suite: an eighth of VGG5's widths, one hidden dense layer"
     return NetworkSpec(f"vgg5-small/{dataset}", (3, 32, 32), 10, layers, NEURON, 268_376, source, "frames")

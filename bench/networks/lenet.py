@@ -1,8 +1,9 @@
 """Small convolutional networks for events: a LeNet for DVS128-Gesture and a custom one for N-MNIST.
 
-That Skipper (Singh et al. 2022) trained networks like these is assumed: its abstract names none. The LeNet is DECOLLE's
-(Kaiser, Mostafa, Neftci 2020): 64C7-AP2-128C7-128C7-AP2, here padded to keep sizes and without its dropout of 0.5; events summed
-down to 32x32, 1 ms a step. The custom network is ours: 12C5-AP2-64C5-AP2 and a dense readout on the full 34x34 frames.
+It is assumed that Skipper (Singh et al. 2022) trained networks like these: its abstract names none. The LeNet is DECOLLE's
+(Kaiser, Mostafa, Neftci 2020): 64C7-AP2-128C7-128C7-AP2, here with padding that preserves sizes and without its dropout of 0.5;
+events are summed to 32x32 pixels, 1 ms per time step. The custom network is ours: 12C5-AP2-64C5-AP2 and a dense readout, on the
+full 34x34 frames.
 """
 
 from __future__ import annotations

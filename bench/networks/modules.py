@@ -1,7 +1,7 @@
 """The layers of a network as modules with explicit state: ``forward(x[K, B, ...], state) -> (y[K, B, ...], state)``.
 
-A state is a tensor, None (zero, or nothing to keep), or a list of states. It is consumed: a layer takes its entry
-out of the list it is given and puts the new one in its place, so that old and new are not both kept alive.
+A state is a tensor, None (zero, or no state), or a list of states. It is consumed: a layer removes its entry from the list and
+puts the new one in its place, so that old and new state are not alive at the same time.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch.autograd.function import once_differentiable
 
 from bench.spec import Conv, Dense, NeuronSpec, ShortcutOf
 
-State = Any  # Tensor | None | list[State]; recursive, which no type checker follows through nn.Module
+State = Any  # Tensor | None | list[State]; type checkers cannot follow the recursion through nn.Module
 Presynaptic = Literal["spikes", "analog"]
 
-WS_EPS = 1e-4  # sWS: keeps the root away from zero (OTTT, public code)
+WS_EPS = 1e-4  # sWS: keeps the square root away from zero (OTTT, public code)
 
 
 def fold(x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply a function of [N, ...] to [K, B, ...] with time folded into the batch."""
+    """Apply a function of [N, ...] to x [K, B, ...], with time folded into the batch (N = K B)."""
     y: Tensor = f(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     return y
 
@@ -44,19 +44,19 @@ def state_tensors(state: State) -> Iterator[Tensor]:
 
 
 def aligned(net: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """Parameters, each with what it is ("weight", "gain" or "bias"), in an order that is the same for every implementation."""
+    """Return (kind, parameter), kind "weight", "gain" or "bias", in an order that is the same for every implementation."""
     found = ((name, getattr(module, name, None)) for module in net.modules() for name in ("weight", "gain", "bias"))
     return [(name, parameter) for name, parameter in found if isinstance(parameter, nn.Parameter)]
 
 
 class Synapse(nn.Module):
-    """Weights between two layers. ``presynaptic`` says whether its input is a linear image of spikes."""
+    """Weights between two layers. ``presynaptic``: whether its input is a linear function of spikes."""
 
     def __init__(self, presynaptic: Presynaptic) -> None:
         super().__init__()
         self.presynaptic = presynaptic
         self.bias: nn.Parameter | None = None
-        self.held: Tensor | None = None  # the effective weight while it does not change (see ``holding_weights``)
+        self.held: Tensor | None = None  # cached effective weight (see ``holding_weights``)
 
     def effective_weight(self) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no weight")
@@ -79,10 +79,10 @@ class Synapse(nn.Module):
 
 @contextmanager
 def holding_weights(net: nn.Module) -> Iterator[None]:
-    """Inside, weights do not change: each effective weight is worked out once, and its gradient taken to the weight at the end.
+    """In this context, compute each effective weight once, and back-propagate through it once, at the end.
 
-    Standardising weights is linear in the gradient that comes back, so time steps that share weights share it. Those that
-    somebody holds already stay his.
+    Weights must not change inside. Exact, because the backward pass of standardisation is linear in the gradient, so that
+    gradients of several time steps can be summed first. Weights that an outer context holds are left to it.
     """
     synapses = [s for s in net.modules() if isinstance(s, Synapse) and not s.plain() and s.held is None]
     weights = [synapse.effective_weight() for synapse in synapses]
@@ -100,7 +100,7 @@ def holding_weights(net: nn.Module) -> Iterator[None]:
 
 
 def standardised(weight: Tensor, gain: Tensor) -> Tensor:
-    """sWS: the effective weight of output channel i over its N fan-in weights is
+    """Scaled weight standardisation: the effective weight of output channel i, from its N fan-in weights, is
 
     gain_i * (W_i - mean_i) / sqrt(var_i * N + 1e-4),  var unbiased  (OTTT, section on normalisation; public code).
     """
@@ -109,14 +109,14 @@ def standardised(weight: Tensor, gain: Tensor) -> Tensor:
 
 
 class ConvSynapse(Synapse):
-    """Convolution, with sWS if its spec says so."""
+    """Convolution, with sWS if the spec is ``standardised``."""
 
     def __init__(self, spec: Conv, channels_in: int, presynaptic: Presynaptic) -> None:
         super().__init__(presynaptic)
         self.spec = spec
         self.convolve: Callable[..., Tensor] = F.conv2d
         self.standardise: Callable[[Tensor, Tensor], Tensor] = standardised
-        self.factor = 1.0  # of the effective weight: a constant that would multiply the input (networks/folded.py)
+        self.factor = 1.0  # of the effective weight: the constant factor of its input (networks/folded.py)
         self.weight = nn.Parameter(torch.empty(spec.channels, channels_in, spec.kernel, spec.kernel))
         self.gain = nn.Parameter(torch.empty(spec.channels, 1, 1, 1)) if spec.standardised else None
         self.bias = nn.Parameter(torch.empty(spec.channels)) if spec.bias else None
@@ -125,7 +125,7 @@ class ConvSynapse(Synapse):
         if self.spec.init == "zero":
             nn.init.zeros_(self.weight)
         else:
-            drawn = torch.empty_like(self.weight, memory_format=torch.contiguous_format)  # in one order, however weights lie
+            drawn = torch.empty_like(self.weight, memory_format=torch.contiguous_format)  # drawing order is independent of layout
             nn.init.kaiming_normal_(drawn, mode="fan_out", nonlinearity="relu", generator=generator)
             self.weight.data.copy_(drawn)
         if self.gain is not None:
@@ -177,7 +177,7 @@ class DenseSynapse(Synapse):
 
 
 class Neurons(nn.Module):
-    """A backend's neurons, with one dropout mask for all time steps of a sample. State: [v, mask]."""
+    """A backend's neurons with dropout; one mask for all time steps of a sample. State: [v, mask]."""
 
     emits_spikes = True
 
@@ -194,7 +194,7 @@ class Neurons(nn.Module):
         if self.training and self.dropout > 0:
             if mask is None:
                 mask = torch.empty_like(s[0]).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
-            s = s * mask.detach()  # a mask that comes with a checkpointed state has no gradient
+            s = s * mask.detach()  # a mask from a checkpointed state must not get a gradient
         return s, [v, mask]
 
 
@@ -210,7 +210,7 @@ class Scaled(nn.Module):
 
 
 class Weightless(nn.Module):
-    """A linear function of one step's activations: pooling by averages, a change of shape; time is folded into the batch."""
+    """A linear function without weights, such as average pooling or reshaping; time is folded into the batch."""
 
     def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -221,7 +221,7 @@ class Weightless(nn.Module):
 
 
 class AvgPool(Weightless):
-    """The mean over windows in space."""
+    """2-D average pooling."""
 
     def __init__(self, kernel: int, stride: int, padding: int) -> None:
         super().__init__(lambda x: F.avg_pool2d(x, kernel, stride, padding))
@@ -237,7 +237,7 @@ class Rectified(nn.Module):
 
 
 class StepwiseBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation with the statistics of one time step at a time; running statistics move at every step."""
+    """Batch normalisation with statistics per time step; running statistics are updated at every step."""
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:  # type: ignore[override]
         if x.shape[0] == 1 or not self.training:
@@ -248,14 +248,14 @@ class StepwiseBatchNorm(nn.BatchNorm2d):
 
 
 class _EachStep(torch.autograd.Function):
-    """Every step normalised into its place in one tensor; what PyTorch's own stacking would copy."""
+    """Normalises every step directly into one output tensor, which saves the copy that stacking would make."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, momentum: float, eps: float
     ) -> Tensor:
         y = torch.empty_like(x)
-        means, scales = (weight.new_empty(x.shape[0], x.shape[2]) for _ in range(2))  # under autocast x has half the bits
+        means, scales = (weight.new_empty(x.shape[0], x.shape[2]) for _ in range(2))  # float32 also under autocast
         for t in range(x.shape[0]):
             torch.ops.aten.native_batch_norm.out(
                 x[t], weight, bias, mean, var, True, momentum, eps, out=y[t], save_mean=means[t], save_invstd=scales[t]
@@ -296,12 +296,12 @@ class LearnableGain(nn.Module):
 
 
 class Chain(nn.Module):
-    """Layers one after the other."""
+    """A sequence of layers. State: a list with one entry per layer."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
-        self.forgets = False  # whether the state after a window is thrown away
+        self.forgets = False  # whether the state after a window is discarded
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         states = state if state is not None else [None] * len(self.layers)
@@ -315,7 +315,7 @@ class Chain(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """a = pre(x);  y = body(a) + shortcut(x or a), the identity where there is none; ``shortcut_of`` says which it reads."""
+    """a = pre(x);  y = body(a) + shortcut(x or a); no shortcut means the identity; ``shortcut_of``: which of x and a it reads."""
 
     def __init__(self, pre: Chain, body: Chain, shortcut: Chain | None, shortcut_of: ShortcutOf) -> None:
         super().__init__()
@@ -335,7 +335,7 @@ class ResidualBlock(nn.Module):
 
 
 class FeedbackLoop(nn.Module):
-    """y[t] = body(entry(x[t]) + feedback(upsample(y[t-1]))); no feedback at t = 0. Runs step by step."""
+    """y[t] = body(entry(x[t]) + feedback(upsample(y[t-1]))), without feedback at t = 0. Runs step by step."""
 
     def __init__(self, entry: Chain, body: Chain, feedback: Chain, upsample: int) -> None:
         super().__init__()
@@ -361,7 +361,7 @@ class FeedbackLoop(nn.Module):
 
 
 def leak(module: nn.Module, state: State, steps: int) -> State:
-    """The state after ``steps`` time steps without input and without spikes: v * decay^steps, all else as it is."""
+    """Return the state after ``steps`` time steps without input and spikes: v * decay^steps; everything else is unchanged."""
     if state is None or steps == 0:
         return state
     parts: list[nn.Module | None] = []
@@ -374,7 +374,7 @@ def leak(module: nn.Module, state: State, steps: int) -> State:
         case ResidualBlock():
             parts = [module.pre, module.body, module.shortcut]
         case FeedbackLoop():
-            parts = [module.entry, module.body, module.feedback, None]  # the last is y, which stays
+            parts = [module.entry, module.body, module.feedback, None]  # the last is y, which does not change
     if not parts:
         return state
     return [entry if part is None else leak(part, entry, steps) for part, entry in zip(parts, state, strict=True)]

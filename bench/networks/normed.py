@@ -1,4 +1,4 @@
-"""What batch norm asks of a batch: more than one value to take a variance of, at every time step and in every channel."""
+"""Checks that batch norm has more than one value per channel and time step, as its variance requires."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bench.spec import NetworkSpec, UserError
 
 @cache
 def single_valued(spec: NetworkSpec) -> str | None:
-    """The first batch norm whose maps hold one value, so that a batch of one sample is too few for it; None: there is none.
+    """Return the name of the first batch norm whose maps have one value, so that it needs batches of 2 or more; None if none.
 
-    The network runs once without storage (device 'meta'): ask before something that watches operators.
+    It runs the network once on device 'meta', so call it before operators are observed.
     """
     net = build(spec, native, "meta")
     found: list[str] = []
@@ -38,12 +38,12 @@ def single_valued(spec: NetworkSpec) -> str | None:
 
 
 def require_variance(spec: NetworkSpec, batch: int) -> None:
-    """UserError where a layer would normalise a single value, whose variance (n - 1 = 0 in its divisor) is no number.
+    """Raise UserError if a layer would normalise a single value, whose unbiased variance (divisor n - 1 = 0) is NaN.
 
-    Frameworks differ here: some raise, some write it into the running variance and go on.
+    Frameworks differ here: some raise, others write NaN into the running variance.
     """
     if batch == 1 and (name := single_valued(spec)) is not None:
         raise UserError(
-            f"{spec.name}: batch norm {name!r} sees maps of one value, and a batch of 1 gives it a single value a channel, which "
-            "has no variance: train with batches of 2 or more, also at the end of an epoch"
+            f"{spec.name}: batch norm {name!r} sees maps of one value, and a batch of 1 gives it a single value per channel, "
+            "which has no variance: train with batches of 2 or more, also at the end of an epoch"
         )

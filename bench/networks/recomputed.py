@@ -1,10 +1,10 @@
-"""Layers that keep nothing for the backward pass but their input, one bit a spike, and run once more when it comes.
+"""Groups of layers that are recomputed in the backward pass: only their input is saved, at one bit per spike.
 
-    forward:    y = f(x), no graph; kept: bits of x, and the state that came in
-    backward:   f(x) again with its graph, in pieces of the batch, and back through it at once
+    forward:    y = f(x) without a graph; saved for backward: bits of x, and the state before the window
+    backward:   for each piece of the batch, recompute f(x) with its graph and back-propagate through it
 
-Exact: what runs twice is the same. A group of layers ends with neurons, or is a residual block. In pieces, so that the graph of
-one piece exists at a time; batch norm, whose samples depend on one another, is never cut.
+Exact: the recomputation gives the same values. A group ends with neurons, or is a residual block. The batch is split into pieces
+so that the graph of only one piece exists at a time; with batch norm, which couples the samples, it is not split.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from bench.networks.build import Network
 from bench.networks.groups import Cut, normalises
 
 PIECES = 8
-SMALLEST_PIECE = 8  # samples; convolutions of fewer waste their time
+SMALLEST_PIECE = 8  # samples; convolutions are inefficient for fewer
 
 
 class RecomputingChain(m.Chain):
-    """Layers in groups, some of which run again in the backward pass."""
+    """Layers in groups, some of which are recomputed in the backward pass."""
 
     def __init__(self, layers: Sequence[nn.Module], cuts: Sequence[Cut]) -> None:
         super().__init__(list(layers))
         self.groups = [Group(layers, cut) for cut in cuts]
-        self.watched = nn.ModuleList(self.groups)  # so that hooks find them; they have no parameters
+        self.watched = nn.ModuleList(self.groups)  # registered so that hooks find them; they have no parameters
 
     def forward(self, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
         if not torch.is_grad_enabled() or any(map(_only_once, self.modules())):
@@ -62,12 +62,12 @@ class RecomputingChain(m.Chain):
 
 
 def _only_once(module: nn.Module) -> bool:
-    """Whether a layer keeps something between windows that a second run would spoil: a presynaptic trace."""
+    """Whether ``module`` must not run twice, because it keeps a state of its own between windows (a presynaptic trace)."""
     return hasattr(module, "synapse")
 
 
 class Group(nn.Module):
-    """``cut``: the half-open range of layers of the chain that it stands in."""
+    """A group of layers. ``cut``: its half-open range in the chain."""
 
     def __init__(self, layers: Sequence[nn.Module], cut: Cut) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Group(nn.Module):
         chain = m.Chain(layers)
         chain.forgets = forgets
         run = _Run(self, chain, _emptied(states))
-        anchor = torch.empty(0, device=x.device, requires_grad=True)  # what leaves must have a gradient though x may have none
+        anchor = torch.empty(0, device=x.device, requires_grad=True)  # makes the output require a gradient even if x does not
         y, *after = _Recomputed.apply(run, anchor, x, *given)
         return y, _filled(run.after, after)
 
@@ -95,7 +95,7 @@ class Group(nn.Module):
 
 @dataclass
 class _Run:
-    """One window through one group; ``before`` and ``after`` are its states with ... in the place of tensors."""
+    """One window through one group. ``before`` and ``after`` are its states, with ``...`` in place of tensors."""
 
     group: Group
     layers: m.Chain
@@ -177,7 +177,7 @@ class _Recomputed(torch.autograd.Function):
 
 
 def _room(part: Tensor, batch: int) -> Tensor:
-    """An empty tensor [K, batch, ...] in the layout of ``part`` [K, b, ...], time outermost."""
+    """Return an empty tensor [K, batch, ...] in the layout of ``part`` [K, b, ...], with time outermost."""
     order = [0, 1, *sorted(range(2, part.dim()), key=lambda d: -part.stride()[d])]
     sizes = [batch if d == 1 else part.shape[d] for d in order]
     room = part.new_empty(sizes)
@@ -185,20 +185,20 @@ def _room(part: Tensor, batch: int) -> Tensor:
 
 
 def _emptied(states: m.State) -> m.State:
-    """``states`` with ... in the places of its tensors."""
+    """Return ``states`` with ``...`` in place of tensors."""
     if isinstance(states, list):
         return [_emptied(entry) for entry in states]
     return None if states is None else ...
 
 
 def _filled(states: m.State, tensors: Sequence[Tensor]) -> m.State:
-    """``states`` with ``tensors`` in the places of its own, in order."""
+    """Return ``states`` with ``tensors`` in place of ``...``, in order."""
     left = iter(tensors)
     return m.map_state(lambda _: next(left), states)
 
 
 def _fires(before: Sequence[nn.Module]) -> bool:
-    """Whether what leaves these layers are spikes just as neurons fire them: no dropout, no pooling, no factor behind."""
+    """Whether the output of these layers is unmodified spikes: no dropout, pooling or factor after the neurons."""
     last = next((layer for layer in reversed(before) if not (isinstance(layer, m.Scaled) and layer.factor == 1)), None)
     return isinstance(last, m.Neurons) and last.dropout == 0
 
@@ -206,7 +206,7 @@ def _fires(before: Sequence[nn.Module]) -> bool:
 def _convolutions(
     before: Sequence[nn.Module], layers: Sequence[nn.Module]
 ) -> Iterator[tuple[Sequence[nn.Module], m.ConvSynapse]]:
-    """The convolutions among ``layers``, also those of residual blocks, each behind all that it reads through."""
+    """Yield the convolutions in ``layers``, including those in residual blocks, each with the layers before it."""
     for i, layer in enumerate(layers):
         there = [*before, *layers[:i]]
         match layer:
@@ -221,15 +221,14 @@ def _convolutions(
 
 
 def _keeping_bits(before: Sequence[nn.Module]) -> Callable[..., Tensor]:
-    """``bit_conv`` for as long as spikes arrive: a factor may be put back before it (``folded.restored``)."""
+    """Use ``bit_conv`` as long as the input is unmodified spikes; ``folded.restored`` may put a factor back before it."""
     return lambda *arguments: (bit_conv if torch.is_grad_enabled() and _fires(before) else F.conv2d)(*arguments)
 
 
 def recomputing(net: Network, cuts: Sequence[Cut]) -> Network:
-    """Let the layers of ``cuts`` run again in the backward pass, and convolutions keep spikes at one bit, but for those that
-    run again in pieces.
+    """Recompute the layers of ``cuts`` in the backward pass; other convolutions save their input spikes at one bit each.
 
-    Changes ``net`` in place and returns it.
+    Convolutions that are recomputed in pieces need no such packing. Changes ``net`` in place and returns it.
     """
     layers = list(net.body.layers)
     chain = RecomputingChain(layers, cuts)

@@ -1,6 +1,6 @@
 """R400 of OTTT (appendix): 784 -> 400 recurrent LIF neurons -> readout, for Fashion-MNIST with T = 5.
 
-What the public text leaves open is chosen here: a plain dense recurrent synapse with bias, default initialisation.
+Not stated in the paper and chosen here: the recurrent synapse is dense with bias, with default initialisation.
 """
 
 from __future__ import annotations

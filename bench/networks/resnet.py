@@ -5,13 +5,13 @@ NF-ResNet-34 (OTTT, ImageNet): normaliser-free, pre-activation, sWS convolutions
     a = 2.74 * LIF(x / beta),   y = alpha * gain * conv(2.74 * LIF(conv(a))) + (conv1x1(a) at a transition, else x)
 
 with alpha = 0.2, a learnable scalar gain that starts at 0, and beta = sqrt of the expected variance of x, which grows by
-alpha^2 a block and starts again at 1 + alpha^2 after a transition.
+alpha^2 per block and is reset to 1 + alpha^2 after a transition.
 
 ResNet-18 (SLTT, CIFAR): pre-activation with batch norm. A block is
 
     a = LIF(BN(x)),   y = conv(LIF(BN(conv(a)))) + (conv1x1(a) at a transition, else a)
 
-so that identity shortcuts, too, carry the spikes after the first BN and LIF.
+so that identity shortcuts also carry the spikes after the first BN and LIF.
 """
 
 from __future__ import annotations

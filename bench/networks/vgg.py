@@ -75,7 +75,7 @@ def _vgg_small(dataset: str, shape: tuple[int, ...], classes: int, parameters: i
 
 
 def _vgg_feedback() -> NetworkSpec:
-    """The last feature map of the previous step, enlarged 8 times, comes back to the first layer's input current."""
+    """VGG with feedback: the last feature map of the previous step, upsampled 8 times, adds to the first layer's current."""
     first, *rest = _vgg_features(_WIDTHS, (Spike(OTTT_NEURON),))
     loop = Loop(entry=(first,), body=tuple(rest), feedback=(Conv(64, init="zero"),), upsample=8)
     return NetworkSpec("vgg-f/cifar100", (3, 32, 32), 100, (loop, *_head(100)), OTTT_NEURON, 9_569_508, _OTTT)

@@ -1,4 +1,4 @@
-"""What Skipper leaves out: spikes of every time step of one real batch, and the steps that it keeps."""
+"""Activity that Skipper skips: the spikes of every time step of one real batch, and the steps that Skipper keeps."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ VERSION = 1
 
 
 def measure(case: Case, data: RealData) -> list[Measurement]:
-    """The share of all spikes that fall into skipped steps; ``detail`` has the spikes of each step and the steps kept."""
+    """Measure the fraction of all spikes that are in skipped steps; ``detail`` has the spikes per step and the kept steps.
+
+    Raises UserError for an algorithm other than Skipper.
+    """
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, **case.algorithm_options)
     net: Any = step.net
     options = step.recipe.rule
     if not isinstance(options, Options):
-        raise UserError(f"{case.algorithm} leaves out no steps; the probe 'activity' is for skipper")
+        raise UserError(f"{case.algorithm} skips no time steps; probe activity applies to algorithm skipper only")
     x, _ = data.sequence(case)
     torch.manual_seed(seed_of("masks", case.network, case.dataset, case.T, case.batch, case.seed))
     with torch.no_grad(), activity(net) as spikes:

@@ -1,7 +1,7 @@
-"""Seconds of a training step, only ever as a ratio within one run.
+"""Time of a training step, as a ratio to native BPTT in the same run.
 
-The step is timed in turns with the native backend's BPTT on the same network, batch and T, so that a slow moment of the machine
-falls on both: the value is the median of the ratios turn by turn, and the noise figure is their quartiles.
+The step and native BPTT on the same network, batch and T are timed alternately, so that a slow moment of the machine affects
+both. The value is the median of the ratios of all turns; the noise is given by their quartiles.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from bench.probes.cost import batch_for
 from bench.spec import Case, Measurement, UserError
 from bench.training_step import TrainingStep, training_step
 
-VERSION = 2  # 1: the ratio of medians, which a slow spell that falls on few turns moves more
+VERSION = 2  # 1: the ratio of medians, which is less robust to a few slow turns
 WARM_UP = 2
-LEAST = 2  # turns that quartiles take
+LEAST = 2  # turns that quartiles need
 
 
 def measure(case: Case, device: str = "cpu") -> list[Measurement]:
@@ -33,13 +33,16 @@ def measure(case: Case, device: str = "cpu") -> list[Measurement]:
 
 
 def require_turns(repeats: int) -> None:
-    """UserError where there would be no quartiles."""
+    """Raise UserError if ``repeats`` is too small for quartiles."""
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < LEAST:
-        raise UserError(f"repeats = {repeats!r}: quartiles take whole turns, {LEAST} at least; use repeats >= {LEAST}")
+        raise UserError(f"repeats = {repeats!r}: quartiles need at least {LEAST} turns; use repeats >= {LEAST}")
 
 
 def in_turns(steps: Mapping[str, Callable[[], object]], repeats: int, device: str = "cpu") -> dict[str, list[float]]:
-    """Time each step ``repeats`` times, one after the other in every turn, after a warm-up; clocks read synchronised."""
+    """Return the seconds of each step in ``repeats`` turns after a warm-up.
+
+    Every turn runs each step once; the device is synchronised before the clock is read.
+    """
     require_turns(repeats)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(WARM_UP + repeats):
@@ -54,7 +57,7 @@ def in_turns(steps: Mapping[str, Callable[[], object]], repeats: int, device: st
 
 
 def ratio_in_turns(mine: Sequence[float], other: Sequence[float]) -> tuple[float, float, float]:
-    """(lower quartile, median, upper quartile) of ``mine / other`` turn by turn; both in seconds, in the order of the turns."""
+    """Return (lower quartile, median, upper quartile) of ``mine / other`` per turn; both in seconds, in the order of turns."""
     low, median, high = statistics.quantiles([a / b for a, b in zip(mine, other, strict=True)], n=4)
     return low, median, high
 

@@ -1,6 +1,6 @@
-"""Cost: memory, multiplications and traffic of one training step, exact, without data, weights or a GPU.
+"""Cost: memory, multiply-accumulates and traffic of one training step, counted exactly without data, weights or a GPU.
 
-The step runs on tensors that have a shape but no storage (device 'meta'), at the paper's size; on real tensors the same code
+The step runs on tensors that have a shape but no storage (device 'meta'), at the paper's size. On real tensors the same code
 gives the same numbers to the byte (tests/counts). The optimizer's state exists before the step, as in steady training.
 """
 
@@ -31,7 +31,7 @@ class Cost:
 
 
 def measure(case: Case) -> list[Measurement]:
-    """One Measurement each for peak live bytes, dense MACs, multiplications and traffic."""
+    """Return one Measurement each for peak live bytes, dense MACs, multiplications and traffic in bytes."""
     step = training_step(case.network, case.algorithm, case.backend, device="meta", **case.settings)
     cost = cost_of(step, *batch_for(step, case.T, case.batch, "meta"))
     peak, macs, traffic = cost.memory, cost.macs, cost.traffic.conventions()
@@ -44,7 +44,7 @@ def measure(case: Case) -> list[Measurement]:
 
 
 def batch_for(step: TrainingStep, T: int, batch: int, device: str, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """An input sequence [T, B, ...] and a target [B]: a static image is one tensor seen T times."""
+    """Return an input sequence [T, B, ...] and a target [B]. A static image is one tensor, expanded over T without a copy."""
     spec: Any = step.net.spec
     frames = T if spec.encoding == "frames" else 1
     if device == "meta":
@@ -57,7 +57,7 @@ def batch_for(step: TrainingStep, T: int, batch: int, device: str, seed: int = 0
 
 
 def cost_of(step: TrainingStep, x: Tensor, target: Tensor) -> Cost:
-    """Watch one training step."""
+    """Count one training step on x [T, B, ...] and target [B]."""
     net = step.net
     parameters = list(net.parameters())
     _make_optimizer_state(step.optimizer)
@@ -89,7 +89,7 @@ def _grad(parameter: Tensor) -> Iterable[Tensor]:
 
 
 def _make_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
-    """One update with zero gradients at learning rate 0 makes the buffers and moves no weight."""
+    """Create the optimizer's buffers without changing weights: one update with zero gradients and learning rate 0."""
     groups = optimizer.param_groups
     rates = [group["lr"] for group in groups]
     for group in groups:

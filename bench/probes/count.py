@@ -1,7 +1,7 @@
-"""Counts of a network alone: parameters, and the forward MACs of one time step and one sample by fvcore.
+"""Counts of a network without training: parameters, and forward MACs of one time step and one sample by fvcore.
 
-fvcore counts convolutions and matrix products (one multiply-accumulate each) and leaves out element-wise operators and the
-whole backward pass; the training step's count comes from the operators that run (probes/cost.py).
+fvcore counts convolutions and matrix products (one MAC per product), but no element-wise operators and no backward pass. The
+count of a whole training step comes from the operators that run (probes/cost.py).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def measure(case: Case) -> list[Measurement]:
 
 
 class _OneStep(nn.Module):
-    """One time step from the zero state as a plain function, which is what fvcore can trace."""
+    """One time step from the zero state as a function without state, which fvcore can trace."""
 
     def __init__(self, net: Network) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class _OneStep(nn.Module):
 
 
 def forward_macs(net: Network, batch: int = 1) -> dict[str, int]:
-    """MACs by kind of operator of one time step for ``batch`` samples, by fvcore. UserError without it."""
+    """Return fvcore's MACs of one time step for ``batch`` samples, by kind of operator. Raises UserError without fvcore."""
     try:
         from fvcore.nn import FlopCountAnalysis
     except ImportError as error:
@@ -55,7 +55,7 @@ def forward_macs(net: Network, batch: int = 1) -> dict[str, int]:
     x = torch.zeros(batch, *net.spec.input)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer warns of every Python value it meets
+        warnings.simplefilter("ignore")  # the tracer warns about every Python value
         analysis: Any = FlopCountAnalysis(_OneStep(net).eval(), x)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         by_operator: Counter[str] = analysis.by_operator()

@@ -1,7 +1,7 @@
-"""CUDA's own account of one training step: peak bytes allocated and reserved by its caching allocator.
+"""Peak bytes allocated and reserved by PyTorch's CUDA allocator in one training step.
 
 Measured after a warm-up step, with caches and convolution workspaces cleared, counters reset and the device synchronised. The
-gap to the live bytes (probes/cost.py) is workspaces and the allocator's rounding; both are reported side by side.
+difference to the live bytes (probes/cost.py) is workspaces and the allocator's rounding; both are reported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VERSION = 1
 
 def measure(case: Case) -> list[Measurement]:
     if not torch.cuda.is_available():
-        raise Unavailable("needs an NVIDIA GPU: CUDA's allocator has nothing to say without one")
+        raise Unavailable("needs an NVIDIA GPU: it measures PyTorch's CUDA allocator")
     step = training_step(case.network, case.algorithm, case.backend, device="cuda", **case.settings)
     x, target = batch_for(step, case.T, case.batch, "cuda")
     step.run(x, target)

@@ -1,12 +1,12 @@
-"""The gate before any comparison across backends: same weights, same input -> same spikes and same gradients.
+"""The equivalence gate, a condition for comparing backends: same weights and input must give the same spikes and gradients.
 
-All of it in double precision: a potential that lies within rounding of its threshold would else fire on one backend and not on
-another, and what follows from one such spike says nothing of the implementations.
+It runs in double precision. In single precision a potential within rounding of its threshold may fire on one backend and not on
+another, and the resulting differences would not come from the implementations.
 
-Spikes must be equal, every one. Gradients may differ by at most ``SLACK`` times the noise floor: how far the native backend's
-own gradient moves when the batch is summed in another order. So that the gate is known to close, broken neurons must fail it:
-a wrong threshold, a wrong surrogate, a wrong decay, a reset one step late, and a membrane not reset between batches. Which of
-them cannot differ at a case's T or with its neurons is said in the detail; the first two always can.
+All spikes must be equal. Gradients may differ by at most ``SLACK`` times the noise floor, which is the change of the native
+backend's gradient if the batch is summed in another order. As negative controls, broken neurons must fail the gate: a wrong
+threshold, a wrong surrogate, a wrong decay, a reset one step late, and a membrane potential not reset between batches. The
+detail lists those controls that cannot differ at the case's T or with its neurons; the first two always can.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from bench.probes.tape import tensors
 from bench.spec import Case, Measurement, NetworkSpec, NeuronSpec, seed_of
 from bench.training_step import recipe, training_step
 
-VERSION = 3  # 2: without a wrong threshold and a wrong surrogate, and with controls that could not differ
+VERSION = 3  # 2: no controls with wrong threshold or surrogate; included controls that cannot differ
 SLACK = 10.0
-FLOOR = 1e-12  # relative; below this sums in double precision say nothing
-CEILING = 1e-8  # relative; a noisier gradient cannot tell two implementations apart
+FLOOR = 1e-12  # relative; differences below this are rounding of sums in double precision
+CEILING = 1e-8  # relative; with a noisier gradient implementations cannot be distinguished
 
 
 @dataclass(frozen=True)
 class Response:
-    """What a network did with one batch: every neuron layer's spikes [T * B * ...], and the gradient by parameter."""
+    """Spikes of every layer of neurons [T * B * ...] and gradient of every parameter, for one batch."""
 
     spikes: list[Tensor]
     gradients: list[Tensor]
@@ -58,7 +58,7 @@ class Comparison:
 
 @contextmanager
 def in_double() -> Iterator[None]:
-    """Inside, new tensors are of double precision: weights, constants that frameworks keep in buffers, and input."""
+    """In this context, new tensors are of double precision: weights, frameworks' constants in buffers, and input."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -98,8 +98,8 @@ def compare(reference: Response, other: Response) -> Comparison:
     differing = sum(int((a != b).sum()) for a, b in zip(reference.spikes, other.spikes, strict=True))
     total = sum(a.numel() for a in reference.spikes)
     whole = torch.stack([a.norm() for a in reference.gradients]).norm()
-    # A bias before batch norm has no gradient but rounding: it is held against the whole gradient instead.
-    # NaN, of a gradient or where the whole reference is zero, is the largest of all and passes no tolerance.
+    # A bias before batch norm has a gradient of rounding errors alone, so it is compared with the norm of the whole gradient.
+    # NaN (a NaN gradient, or a reference that is all zero) becomes the maximum and passes no tolerance.
     largest = torch.stack(
         [(a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)
          for a, b in zip(reference.gradients, other.gradients, strict=True)]
@@ -108,26 +108,26 @@ def compare(reference: Response, other: Response) -> Comparison:
 
 
 def aligned_parameters(net: nn.Module) -> list[nn.Parameter]:
-    """Parameters in an order that is the same for every implementation of one network."""
+    """Return the parameters in an order that is the same for every implementation of a network."""
     return [parameter for _, parameter in aligned(net)]
 
 
 def _batch(spec: NetworkSpec, case: Case) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed_of("equivalence", case.network, case.seed))
     x = torch.randn(case.T, case.batch, spec.input[0], *(-(-n // 4) for n in spec.input[1:]), generator=generator)
-    x = 2 * x.repeat_interleave(4, -1).repeat_interleave(4, -2)  # smooth in space as images are, so that deep layers fire
+    x = 2 * x.repeat_interleave(4, -1).repeat_interleave(4, -2)  # smooth in space like images, so that deep layers fire
     x = x[..., : spec.input[1], : spec.input[2]]
     return x, torch.randint(spec.classes, (case.batch,), generator=generator)
 
 
 def respond(net: nn.Module, gradients: Callable[[], object]) -> Response:
-    """Run ``gradients`` and take down the spikes of every neuron layer and the gradients it left."""
+    """Run ``gradients`` and record the spikes of every layer of neurons and the resulting gradients."""
     spec_net: Any = net
     neurons = spec_net.neurons()
     seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
 
     def note(module: nn.Module, _: Any, out: Any) -> None:
-        if torch._C._current_autograd_node() is None:  # a framework's checkpoint runs its layers again in the backward pass
+        if torch._C._current_autograd_node() is None:  # not while checkpointing recomputes layers in the backward pass
             seen[id(module)].append(next(tensors(out)).detach())
 
     hooks = [module.register_forward_hook(note) for module in neurons]
@@ -136,7 +136,7 @@ def respond(net: nn.Module, gradients: Callable[[], object]) -> Response:
     finally:
         for hook in hooks:
             hook.remove()
-    # Neurons emit [K, B, ...] or [B, ...] a call; laid out flat these are the same spikes in the same order.
+    # Neurons return [K, B, ...] or [B, ...] per call; flattened these are the same spikes in the same order.
     spikes = [torch.cat([s.flatten() for s in seen[id(module)]]) for module in neurons]
     return Response(spikes, [_gradient(parameter) for parameter in aligned_parameters(net)])
 
@@ -148,18 +148,18 @@ def _respond(case: Case, backend: str, x: Tensor, target: Tensor) -> Response:
 
 
 def draw(net: nn.Module, case: Case) -> None:
-    """The gate's weights, whatever was there before: none is zero, where a difference could hide behind a factor of nothing.
+    """Draw the weights of the gate. No parameter is zero, because a factor of zero could hide a difference.
 
-    Neuron dropout is off, for every framework draws its masks in an order of its own.
+    Dropout of neurons is switched off, because each framework draws its masks in a different order.
     """
     generator = torch.Generator().manual_seed(seed_of("equivalence weights", case.network, case.seed))
-    size = max(2, 4 / case.T)  # for the last layer of a deep network to fire, also where nothing has added up yet
+    size = max(2, 4 / case.T)  # so that the last layer of a deep network fires within few steps
     with torch.no_grad():
         for name, parameter in aligned(net):
             noise = torch.randn(parameter.shape, generator=generator)
             if name == "weight" and parameter.dim() > 1:
                 parameter.copy_(size * noise * parameter[0].numel() ** -0.5)
-            else:  # biases are small; gains, and the weights of batch norm, near one
+            else:  # small biases; gains and weights of batch norm near one
                 parameter.copy_(0.1 * noise + (name != "bias"))
     for module in net.modules():
         if isinstance(module, Neurons) or type(module).__name__ == "Dropout":
@@ -191,7 +191,7 @@ class _Neurons(nn.Module):
         self.dynamics, self.spec = dynamics, spec
 
     def in_space(self) -> None:
-        """Each time step alone, so that no gradient goes from one to the next."""
+        """Stop the gradient between time steps."""
         self.dynamics = partial(_apart, self.dynamics)
 
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -222,7 +222,7 @@ def _wrong_decay(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor,
 
 
 def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
-    """The threshold is subtracted when the next step's neurons have fired, and not at all across a window's edge."""
+    """Subtract the threshold after the neurons of the next step have fired, and never across the edge of a window."""
     after = torch.zeros_like(x[0]) if v is None else v
     spikes: list[Tensor] = []
     for x_t in x:
@@ -247,15 +247,17 @@ def _run_broken(case: Case, x: Tensor, target: Tensor, backend: _Broken, stale: 
 
 @dataclass(frozen=True)
 class Control:
-    """A broken neuron that must fail. ``steps``: the least T at which it differs; ``remembers``: only where something is left
-    of a potential from one step to the next does it."""
+    """A broken neuron that must fail the gate.
+
+    ``steps``: the least T at which it differs; ``remembers``: it differs only if potentials carry over between steps (decay > 0).
+    """
 
     respond: Callable[[Case, Tensor, Tensor], Response]
     steps: int = 1
     remembers: bool = False
 
     def cannot_differ(self, T: int, decays: set[float]) -> str:
-        """The reason, or nothing."""
+        """Return why it cannot differ, or ""."""
         if self.steps > T:
             return f"cannot differ at T = {T}"
         return "cannot differ where every decay is 0" if self.remembers and decays == {0} else ""

@@ -1,6 +1,6 @@
-"""What a set of event recordings is like, in the numbers of bench/datasets/event_statistics.py: a simulation beside a camera's.
+"""Statistics of a set of event recordings (bench/datasets/event_statistics.py), to compare a simulation with a camera.
 
-Of the training recordings that the case chooses (``train_images``); network, T and batch play no part.
+They are of the training recordings that the case chooses (``train_images``); network, T and batch have no effect.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ VERSION = 1
 def measure(case: Case, data: RealData) -> list[Measurement]:
     samples: Any = data.samples
     if not isinstance(samples, Events):
-        raise UserError(f"{case.dataset} has no events to describe; use a data set of event recordings")
+        raise UserError(f"{case.dataset} has no events to describe: use a data set of event recordings")
     chosen = set(samples.train_i.tolist())
     found = describe((events for i, events in enumerate(samples.train.each()) if i in chosen), samples.train.sensor)
     return [Measurement("event_rate", found.rate, "events/pixel/s", VERSION, {**in_words(found), **data.about})]
 
 
 def in_words(found: EventStatistics) -> dict[str, float]:
-    """The statistics as they stand in a table; records keep them in the order of their names."""
+    """Return the statistics by the names used in tables; records sort them by name."""
     return {
         "recordings": found.recordings,
         "events a recording": found.events,

@@ -1,12 +1,11 @@
-"""Gradient fidelity: cosine of an algorithm's gradient to exact BPTT's and ratio of norms, same weights, same real batch.
+"""Gradient fidelity: cosine and ratio of norms of an algorithm's gradient and BPTT's, at the same weights on the same batch.
 
-cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters of the network and for each of them. The auxiliary classifiers of training
-block by block are none of the network's: BPTT has no gradient to hold theirs against.
+cos = <g, g_BPTT> / (|g| |g_BPTT|), over all parameters of the network and for each of them. Auxiliary classifiers of local
+training are excluded, because BPTT has no gradient for them.
 
-They are compared on ``batches`` batches of the training set, one after another and at the same weights. Before these the
-algorithm itself trains on ``after_batches`` (SGD, momentum 0.9, learning rate 0.1, no decay, or what the case says), so that the
-weights are those of its own course and the compared batches are new to it. Values are means over the batches; the least and
-each batch's are in the detail.
+The gradients are compared on ``batches`` batches of the training set, all at the same weights. Before that the algorithm trains
+on ``after_batches`` other batches (SGD, momentum 0.9, learning rate 0.1, no weight decay, unless the case states otherwise), so
+that the weights are those of its own training. Values are means over the batches; the detail has the least and each batch's.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ def measure(case: Case, data: RealData) -> list[Measurement]:
     own = of_probe(case)
     asked, before = own.batches, own.after_batches
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, **case.algorithm_options)
-    loss = {name: value for name, value in case.options if name in Loss.names()}  # the same for both
+    loss = {name: value for name, value in case.options if name in Loss.names()}  # of both gradients
     exact_step = training_step(case.network, "bptt", case.backend, seed=case.seed, **loss)
     batches = enumerate(_batches(data, case))
     for i, (x, target) in islice(batches, before):
-        _draw_masks(case, i)  # for all algorithms the same
+        _draw_masks(case, i)  # the same for all algorithms
         step.run(x, target)
     names = _take_over(step, exact_step)
     cosines, lengths, by_parameter = [], [], []
@@ -61,22 +60,22 @@ def measure(case: Case, data: RealData) -> list[Measurement]:
 
 
 def _batches(data: RealData, case: Case) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of training, epoch after epoch."""
+    """Yield the training batches, epoch after epoch."""
     return chain.from_iterable(data.training_batches(epoch, case.T, case.batch) for epoch in count())
 
 
 def _spread(values: list[float]) -> dict[str, Any]:
-    """The least and all; of one batch there is nothing to add."""
+    """Return the least value and all values, or nothing for a single batch."""
     return {"least": min(values), "batches": [round(value, 6) for value in values]} if len(values) > 1 else {}
 
 
 def norm(gradient: list[Tensor]) -> float:
-    """Euclidean norm over all parameters, in double precision."""
+    """Return the Euclidean norm over all parameters, in double precision."""
     return math.sqrt(sum(float(g.double().square().sum()) for g in gradient))
 
 
 def cosine(a: list[Tensor], b: list[Tensor]) -> float:
-    """Cosine of two gradients given as lists of tensors, in double precision; 1 for two zeros, 0 for one."""
+    """Return the cosine of two gradients (lists of tensors), in double precision; 1 if both are zero, 0 if one is."""
     dot = sum(float((x.double() * y.double()).sum()) for x, y in zip(a, b, strict=True))
     norms = [norm(a), norm(b)]
     if norms == [0.0, 0.0]:
@@ -85,7 +84,7 @@ def cosine(a: list[Tensor], b: list[Tensor]) -> float:
 
 
 def _take_over(step: TrainingStep, other: TrainingStep) -> list[str]:
-    """Give ``other`` the network's weights of ``step``; the names of the parameters, in the order of their gradients."""
+    """Copy the network's weights of ``step`` to ``other``; return the parameters' names in the order of their gradients."""
     mine, theirs = _own_parameters(step.net), _own_parameters(other.net)
     with torch.no_grad():
         for source, target in zip(mine, theirs, strict=True):
@@ -101,11 +100,11 @@ def _gradient(step: TrainingStep, case: Case, batch: int, x: Tensor, target: Ten
 
 
 def _draw_masks(case: Case, batch: int) -> None:
-    """Neuron dropout of a batch, the same for every algorithm."""
+    """Seed the dropout masks of a batch, the same for every algorithm."""
     torch.manual_seed(seed_of("masks", case.network, case.dataset, case.T, case.batch, case.seed, batch))
 
 
 def _own_parameters(net: nn.Module) -> list[nn.Parameter]:
-    """Without those of auxiliary classifiers, which are trained beside the network and are no part of it."""
+    """Return the parameters of the network without those of auxiliary classifiers."""
     auxiliary = {id(parameter) for parameter in getattr(net, "classifiers", nn.ModuleList()).parameters()}
     return [parameter for parameter in aligned_parameters(net) if id(parameter) not in auxiliary]

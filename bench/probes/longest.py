@@ -1,6 +1,6 @@
-"""The longest sequence that trains on a card of 2 to 80 GiB: T steps fit, T + 1 do not (bench/fit/longest.py).
+"""The longest sequence that can be trained on a card of 2 to 80 GiB: T steps fit, T + 1 do not (bench/fit/longest.py).
 
-Live tensors may take the card's memory less the headroom that bench/overhead.py states.
+Live tensors may use the card's memory less the headroom of bench/overhead.py.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from bench.fit.longest import longest
 from bench.overhead import HEADROOM, usable
 from bench.spec import Case, Measurement, UserError
 
-VERSION = 2  # 1: live tensors took all of the card
+VERSION = 2  # 1: without headroom
 CARDS_GIB = (2, 4, 8, 16, 24, 40, 80)
 
 
 def measure(case: Case) -> list[Measurement]:
-    """One Measurement a card; the case's own T is not used."""
+    """Return one Measurement per size of card; the T of the case is not used. Raises UserError for other backends than native."""
     if case.backend != "native":
         raise UserError(f"the longest sequence on {case.backend}: its peaks are known by formula on the native backend only")
     measurements = []

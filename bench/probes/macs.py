@@ -1,12 +1,13 @@
-"""Multiply-accumulates of the operators that ran, by what they were for, in two conventions.
+"""Multiply-accumulates of the operators that ran, by purpose, in two conventions.
 
     dense            every product of a convolution, a matrix product, an attention or a fused recurrent layer counts
     multiplications  a product in which one factor is a binary spike (up to a constant factor) is an accumulation: not counted
 
-Whether a tensor holds binary spikes is followed from the neurons through views, copies, stacking and multiplication by a
-constant. Average-pooled spikes have several levels and count as real numbers; so do traces.
-Element-wise operators count in neither convention. Operators are counted by a rule here, or stand on the reviewed lists of those
-that multiply no matrices (operators.py); any other stops the probe.
+Tensors of binary spikes are tracked from the neurons through views, copies, stacking and multiplication by a constant.
+Average-pooled spikes have several levels and count as real numbers; so do traces.
+
+Element-wise operators count in neither convention. Every operator is counted by a rule in this file, or is on the reviewed lists
+of operators that multiply no matrices (operators.py); any other raises LookupError.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ _ATTENTION = (
 
 @dataclass(frozen=True)
 class Product:
-    """``macs`` products of two factors; ``role`` is None where what runs the operator tells a product's."""
+    """``macs`` products of two factors. ``role`` is their purpose; None if it follows from when the operator runs."""
 
     role: Role | None
     macs: int
     factors: tuple[Tensor, Tensor]
 
 
-Arguments = Mapping[str, Any]  # of an operator, by the names of its schema
+Arguments = Mapping[str, Any]  # of an operator, by name in its schema
 Rule = Callable[[Arguments, list[Tensor]], list[Product]]
 
 
@@ -55,7 +56,7 @@ def _matrices(first: str, second: str) -> Rule:
 
 
 def _vectors(first: str, second: str) -> Rule:
-    """A matrix or a vector times a vector: one product an element of the first."""
+    """A matrix or a vector times a vector: one product per element of the first."""
 
     def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
         return [Product(None, a[first].numel(), (a[first], a[second]))]
@@ -68,7 +69,7 @@ def _outer(a: Arguments, outputs: list[Tensor]) -> list[Product]:
 
 
 def _dense(x: str) -> Rule:
-    """[..., k] x weight[m, k]."""
+    """[..., k] x weight[m, k]: m products per element of the first."""
 
     def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
         return [Product(None, a[x].numel() * a["weight"].shape[0], (a[x], a["weight"]))]
@@ -77,9 +78,9 @@ def _dense(x: str) -> Rule:
 
 
 def _convolution(x: str, transposed: bool | None = None) -> Rule:
-    """Every element of the side without stride meets the weights of one of its channels.
+    """Every output element (input element if transposed) is multiplied with all weights of its channel.
 
-    weight: [out, in / groups, ...], or transposed [in, out / groups, ...]. ``transposed`` is None where an argument tells.
+    weight: [out, in / groups, ...], or transposed [in, out / groups, ...]. ``transposed`` is None if an argument states it.
     """
 
     def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
@@ -107,7 +108,7 @@ def _wanted(mask: Sequence[bool], g: Tensor, x: Tensor, weight: Tensor, macs: in
 
 
 def _attention(sequence: int) -> Rule:
-    """softmax(q k') v; ``sequence`` is the dimension of positions. Every query meets every key, also under a mask."""
+    """softmax(q k') v; ``sequence`` is the dimension of positions. All pairs of query and key count, also masked ones."""
 
     def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
         q, k, v = a["query"], a["key"], a["value"]
@@ -118,7 +119,7 @@ def _attention(sequence: int) -> Rule:
 
 
 def _attention_backward(sequence: int) -> Rule:
-    """The scores once more, then the errors to them, to v, to q and to k."""
+    """The scores are recomputed; then the gradients of the scores, v, q and k."""
 
     def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
         q, k, v = a["query"], a["key"], a["value"]
@@ -138,13 +139,13 @@ def _attention_backward(sequence: int) -> Rule:
 def _pairs(a: Arguments, sequence: int) -> int:
     packed = [name for name in a if name.startswith("cu") and "seq" in name and a[name] is not None]
     if packed:
-        raise LookupError(f"attention over packed sequences ({packed[0]}) is not counted: pad them to one length")
+        raise LookupError(f"attention over packed sequences ({packed[0]}) cannot be counted: pad them to one length")
     q: Tensor = a["query"]
     return q.shape[:-1].numel() * int(a["key"].shape[sequence])
 
 
 def _mkldnn_recurrent(a: Arguments, outputs: list[Tensor]) -> list[Product]:
-    """One layer in one direction: x[T, B, I] meets the input's weights, the hidden state of each step the hidden one's."""
+    """One layer in one direction: x[T, B, I] times the input weights, and the hidden state of each step times the hidden ones."""
     x, of_input, of_hidden = a["input"], a["weight0"], a["weight1"]
     positions = x.shape[0] * x.shape[1]
     hidden = outputs[0]
@@ -165,13 +166,13 @@ def _mkldnn_recurrent_backward(a: Arguments, outputs: list[Tensor]) -> list[Prod
 
 
 def _cudnn_recurrent(a: Arguments, outputs: list[Tensor]) -> list[Product]:
-    """Every weight matrix of every layer and direction at every time step; the first layer's first ones read the input."""
+    """Every weight matrix of all layers and directions at every time step; the first of each direction of layer 1 reads x."""
     hidden = outputs[0]
     return [Product(None, _steps(a) * weight.numel(), (read, weight)) for read, weight in _read_by(a, hidden)]
 
 
 def _cudnn_recurrent_backward(a: Arguments, outputs: list[Tensor]) -> list[Product]:
-    """The errors to the input are made in any case, for the weights' need them."""
+    """The gradients of the inputs are always computed, because the weight gradients need them."""
     hidden = a["output"]
     products = []
     for read, weight in _read_by(a, hidden):
@@ -182,7 +183,7 @@ def _cudnn_recurrent_backward(a: Arguments, outputs: list[Tensor]) -> list[Produ
 
 
 def _steps(a: Arguments) -> int:
-    """Time steps of all samples: input is [T, B, I], or [steps, I] where sequences are packed."""
+    """Return the time steps of all samples: input is [T, B, I], or [steps, I] if sequences are packed."""
     return int(a["input"].shape[:-1].numel())
 
 
@@ -191,7 +192,7 @@ def _read_by(a: Arguments, hidden: Tensor) -> list[tuple[Tensor, Tensor]]:
     return [(a["input"] if i in first else hidden, w) for i, w in enumerate(a["weight"]) if w.dim() > 1]
 
 
-# By the name of the functional form. A dimension of positions: 2 in [B, heads, positions, features], 1 in [B, positions, ...].
+# By name of the functional form. The dimension of positions is 2 in [B, heads, positions, features], 1 in [B, positions, ...].
 RULES: dict[str, Rule] = {
     "aten.mm": _matrices("self", "mat2"),
     "aten.bmm": _matrices("self", "mat2"),
@@ -227,39 +228,39 @@ RULES: dict[str, Rule] = {
     **{f"aten._{kind}_attention_backward": _attention_backward(1) for kind in ("flash", "efficient")},
 }
 
-# Outputs of these hold binary spikes if every tensor they read does. Views share their storage's mark.
+# Outputs of these are binary spikes if all tensors they read are. Views share the mark of their storage.
 _KEEP_SPIKES = {
     aten._unsafe_view, aten.reshape, aten.clone, aten._to_copy, aten.stack, aten.cat, aten.upsample_nearest2d,
     aten.max_pool2d_with_indices,
 }  # fmt: skip
 
-_UNPACK = "spikecost.unpack"  # what was kept at one bit a spike
+_UNPACK = "spikecost.unpack"  # unpacks saved one-bit spikes
 
-# These too, where the other factor is a plain number.
+# These too, if the other factor is a number.
 _SCALE_SPIKES = {aten.mul, aten.div, aten.mul_, aten.div_}
 
 
 @cache
 def _rule(op: Any) -> Rule | None:
-    """How to count an operator; None for one that multiplies no matrices; LookupError where neither is known."""
+    """Return the rule of an operator; None if it multiplies no matrices. Raises LookupError if the operator is unknown."""
     rule = RULES.get(functional(str(op.overloadpacket)))
     if rule is None and not multiplies_no_matrices(op):
         raise LookupError(
-            f"no counting rule for operator {op.overloadpacket}: add one to bench/probes/macs.py, or, if it multiplies no "
+            f"no counting rule for operator {op.overloadpacket}: add a rule to bench/probes/macs.py or, if it multiplies no "
             "matrices, its name to bench/probes/operators.py"
         )
     return rule
 
 
 def _named(op: Any, args: Sequence[Any]) -> Arguments:
-    """Arguments by name. Those that a caller may leave out have defaults; those by keyword alone are no tensors that multiply."""
+    """Return the arguments by name, with defaults for omitted ones. Keyword-only arguments are no factors and are ignored."""
     schema = op._schema.arguments
     defaults = {argument.name: argument.default_value for argument in schema[len(args) :]}
     return {**{argument.name: value for argument, value in zip(schema, args, strict=False)}, **defaults}
 
 
 def _checked(op: Any, product: Product) -> Product:
-    """A product of sparse matrices has fewer, one of complex numbers more multiplications than are counted here."""
+    """Return ``product``. Raises LookupError for sparse or complex tensors, whose number of multiplications differs."""
     for factor in product.factors:
         if factor.layout is torch.sparse_coo or factor.layout in _COMPRESSED or factor.is_complex():
             kind = "complex" if factor.is_complex() else "sparse"
@@ -271,9 +272,9 @@ _COMPRESSED = {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.spars
 
 
 class Macs:
-    """Observer that adds up products; ``weights`` are the parameters of the network watched.
+    """Observer that adds up products; ``weights`` are the parameters of the observed network.
 
-    ``again`` tells whether what runs is a second pass through steps that ran before.
+    ``again()`` returns whether time steps are being recomputed.
     """
 
     def __init__(self, weights: Iterable[Tensor], again: Callable[[], bool] = lambda: False) -> None:
@@ -310,7 +311,7 @@ class Macs:
             return
         elif self._keeps_spikes(packet, args, reads):
             self.mark_spikes(outputs)
-        elif op._schema.is_mutable:  # changed in place: what held spikes holds real numbers now
+        elif op._schema.is_mutable:  # an in-place change: no longer spikes
             for tensor in outputs:
                 self._spikes.pop(tensor.untyped_storage()._cdata, None)
 
@@ -323,10 +324,10 @@ class Macs:
         return False
 
     def _role(self, factors: tuple[Tensor, Tensor]) -> Role:
-        """What a product is for where its operator does not tell: a gradient's is made while autograd runs a node."""
+        """Return the purpose of a product if the operator does not state it: gradients are computed inside an autograd node."""
         if torch._C._current_autograd_node() is None:
             return "recomputation" if self._again() else "forward"
-        if torch.is_grad_enabled():  # a node that runs a piece of the network once more, as checkpointing by layers does
+        if torch.is_grad_enabled():  # a node that recomputes layers, as in checkpointing over layers
             return "recomputation"
         carries_error = any(factor.untyped_storage()._cdata in self._weights for factor in factors)
         return "error to input" if carries_error else "error to weight"

@@ -1,8 +1,8 @@
-"""Peak live bytes: the most bytes of tensor storage alive at once, to the byte, and what they were.
+"""Peak live bytes: the largest number of bytes of tensor storage alive at once, and their split by category.
 
-A storage counts from the operator that made it until its last reference goes. The category of each storage is known in
-hindsight (by what it turned out to be): a buffer that became a gradient was a gradient from the start.
-Not seen: what an operator allocates and frees inside itself (workspaces), and the allocator's rounding.
+A storage counts from the operator that allocated it until its last reference is gone. Categories are assigned afterwards: a
+buffer that became a gradient counts as a gradient from the start.
+Not counted: what an operator allocates and frees internally (workspaces), and the allocator's rounding.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 Category = Literal["parameters", "inputs", "optimizer state", "gradients", "state", "saved for backward", "temporary"]
-# A storage that is several things at once counts as the first of these.
+# A storage with several categories counts as the first of these.
 CATEGORIES: tuple[Category, ...] = (
     "parameters",
     "inputs",
@@ -29,7 +29,7 @@ CATEGORIES: tuple[Category, ...] = (
 
 @dataclass(frozen=True)
 class Peak:
-    """``total`` bytes at the peak, their split by category, and the operator that reached it."""
+    """``total`` bytes at the peak, their split by category, and the operator at which it occurred."""
 
     total: int
     by_category: dict[str, int]
@@ -37,7 +37,7 @@ class Peak:
 
 
 class LiveBytes:
-    """Observer of storages: give it what is alive before, watch, then ask for ``peak()``."""
+    """Observer of storages: ``mark`` what is alive before, observe the computation, then call ``peak()``."""
 
     def __init__(self) -> None:
         self._alive: dict[int, tuple[Any, int]] = {}  # storage address -> (weak reference, serial number)
@@ -47,7 +47,7 @@ class LiveBytes:
         self._operators: list[tuple[int, Any]] = []  # (number of events when it ended, operator)
 
     def mark(self, values: Iterable[Tensor], category: Category) -> None:
-        """Say what some tensors are; a tensor not seen before is alive from now on."""
+        """Assign a category to tensors; a tensor not seen before counts as alive from now on."""
         for tensor in values:
             self._roles[self._serial(tensor)].add(category)
 
@@ -73,7 +73,7 @@ class LiveBytes:
             self._alive[address] = (weakref.ref(storage, lambda _: self._freed(address)), serial)
             return serial
         serial = known[1]
-        if size != self._sizes[serial]:  # resized in place, as out= does
+        if size != self._sizes[serial]:  # resized in place, e.g. by out=
             self._events.append((serial, size - self._sizes[serial]))
             self._sizes[serial] = size
         return serial

@@ -1,10 +1,10 @@
-"""Which operators of PyTorch multiply no matrices: a reviewed list. What is neither here nor in macs.py's rules is refused.
+"""Reviewed list of PyTorch operators that multiply no matrices. macs.py rejects operators that it neither counts nor finds here.
 
-An operator is here if no output of it is a sum of products of two tensors' elements over positions that both run over: it moves
-or makes data, works element by element (products of two tensors count in neither convention, see macs.py), or reduces, pools,
-interpolates or normalises one tensor, or compares an output with a target. Element-wise operators carry PyTorch's own tag
-``pointwise`` and need no name here, unless they or their gradients lack it. Names are those of the functional form: the
-in-place form (``x_``), the list form (``_foreach_x``) and the copying form of a view (``x_copy``) go with it.
+An operator is listed if none of its outputs is a contraction, a sum of products of elements of two tensors: it moves or creates
+data, works element-wise (which counts in neither convention, see macs.py), reduces, pools, interpolates or normalises one
+tensor, or compares an output with a target. Element-wise operators with PyTorch's tag ``pointwise`` are recognised by it and need
+not be listed. Names are those of the functional form; they include the in-place form (``x_``), the list form (``_foreach_x``) and
+the copying form of a view (``x_copy``).
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ soft_margin_loss_backward
 LISTS = (MAKES, MOVES, LOOKS, ELEMENTWISE, REDUCES_ONE_TENSOR, POOLS_AND_INTERPOLATES, NORMALISES, LOSSES)
 REVIEWED = frozenset(f"aten.{name}" for names in LISTS for name in names.split())
 
-# Operators of others than PyTorch, by their full names: this project's neurons, one-bit packing, pooling and standardisation,
-# and the profiler's marks. Of SpikingJelly whole libraries, each of one neuron or of packing spikes at one bit each.
+# Operators of other libraries, by full name: this project's neurons, one-bit packing, pooling and standardisation, and the
+# profiler's marks. For SpikingJelly, whole namespaces, each of one neuron or of one-bit packing.
 OF_OTHERS = """
 spikecost.lif_ spikecost.lif_backward_ spikecost.pack spikecost.unpack spikecost.avg_pool_backward spikecost.standardise
 spikecost.standardise_backward profiler._record_function_enter profiler._record_function_enter_new profiler._record_function_exit
@@ -117,7 +117,7 @@ def functional(name: str) -> str:
 
 @cache
 def multiplies_no_matrices(op: Any) -> bool:
-    """Whether the operator (an OpOverload) is a view, element-wise by PyTorch's own word, or on the reviewed lists."""
+    """Return whether the operator (an OpOverload) is a view, tagged element-wise by PyTorch, or on the reviewed lists."""
     name = str(op.overloadpacket)
     library = name.partition(".")[0]
     if name in OTHERS or library in LIBRARIES or op.is_view or torch.Tag.pointwise in op.tags:

@@ -1,8 +1,8 @@
-"""Operators on tensors without storage, remembered: the same shapes in give the same shapes out.
+"""Cache for operators on device 'meta': the same input shapes give the same output shapes.
 
-On device 'meta' an operator is worked out in Python and takes half a millisecond. A training step asks the same few hundred
-questions at every time step; each is put to PyTorch once, and its answer given again. Answers that share storage with an
-argument (views) are not remembered, except an argument given back as it is (in-place and ``out=`` operators).
+On device 'meta' an operator is computed in Python and takes half a millisecond. A training step repeats the same few hundred
+calls at every time step; each is computed once. Results that share storage with an argument (views) are not cached, except an
+argument that is returned itself (in-place and ``out=`` operators).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _PLAIN = frozenset({int, str, type(None), torch.dtype, torch.device, torch.layou
 
 
 class _NotRemembered(Exception):
-    """A question or an answer that has no plain key."""
+    """The call or its result cannot be cached."""
 
 
 class Shapes:
-    """Calls operators on meta tensors through a memory, all others directly."""
+    """Calls operators on meta tensors through a cache, all others directly."""
 
     def __init__(self) -> None:
         self._answers: dict[Hashable, Callable[[list[Tensor]], Any] | None] = {}
@@ -45,7 +45,7 @@ class Shapes:
 
 
 def _question(op: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Hashable, list[Tensor]]:
-    """What is asked, and the meta tensors among the arguments, of which there must be one."""
+    """Return the key of a call, and the meta tensors among its arguments, at least one."""
     given: list[Tensor] = []
     question = (op, _key(args, given), _key(kwargs, given) if kwargs else ())
     if not given:
@@ -59,9 +59,9 @@ def _key(value: Any, given: list[Tensor]) -> Hashable:
         plain: Hashable = value
         return plain
     if kind is float:
-        return None  # a number never changes a shape
+        return None  # numbers do not affect shapes
     if kind is bool:
-        return (kind, value)  # 1 == True
+        return (kind, value)  # with its type, because 1 == True
     if kind is tuple or kind is list or isinstance(value, (list, tuple)):
         return tuple([_key(item, given) for item in value])
     if isinstance(value, Tensor):
@@ -70,14 +70,14 @@ def _key(value: Any, given: list[Tensor]) -> Hashable:
             return (value.shape, value.stride(), value.dtype)
         if value.dim():
             raise _NotRemembered
-        return value.dtype  # a number in a tensor's clothes: PyTorch lets it join tensors of any device
+        return value.dtype  # a scalar tensor, which may be mixed with any device
     if isinstance(value, Mapping):
         return tuple([(name, _key(item, given)) for name, item in value.items()])
     raise _NotRemembered
 
 
 def _recipe(result: Any, given: list[Tensor]) -> Callable[[list[Tensor]], Any]:
-    """How to make ``result`` again from other arguments of the same shapes."""
+    """Return a function that creates a result like ``result`` from other arguments of the same shapes."""
     if result is None:
         return lambda _: None
     if isinstance(result, (list, tuple)):

@@ -1,7 +1,7 @@
-"""Sees every operator of a computation, on any device, also on tensors without storage (device 'meta').
+"""Reports every operator of a computation to observers, on any device including 'meta'.
 
-Observers look on; they do not change what runs. Which storages an operator read and wrote, and which tensors autograd kept,
-is all that the cost probes need.
+Observers do not change what runs. The cost probes use the storages that each operator reads and writes, and the tensors that
+autograd saves for backward.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Observer(Protocol):
 
 
 def tensors(values: Any) -> Iterator[Tensor]:
-    """The tensors in an operator's arguments or results; they nest at most in lists and tuples."""
+    """Yield the tensors in an operator's arguments or results, also in nested lists and tuples."""
     if isinstance(values, Tensor):
         yield values
     elif isinstance(values, (list, tuple)):
@@ -33,7 +33,7 @@ def tensors(values: Any) -> Iterator[Tensor]:
 
 
 class Tape(TorchDispatchMode):
-    """While active, tells each operator that runs below autograd, views left out, to the observers."""
+    """While active, reports each operator that runs below autograd to the observers, except views."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         super().__init__()
@@ -42,10 +42,10 @@ class Tape(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if _made_of_others(func):  # autograd takes these apart; in inference mode they come here whole
+        if _made_of_others(func):  # composite: without autograd they arrive here undecomposed
             with self:
                 return func.decompose(*args, **kwargs)
-        if func.is_view:  # moves, makes and multiplies nothing; what is known of a storage is known of its views
+        if func.is_view:  # views cost nothing, and observers identify tensors by storage
             return func(*args, **kwargs)
         result = self.call(func, args, kwargs)
         reads, outputs = list(tensors(args)), list(tensors(result))
@@ -56,21 +56,21 @@ class Tape(TorchDispatchMode):
 
 @cache
 def _made_of_others(op: Any) -> bool:
-    """Whether an operator is nothing but a sequence of others, for every device."""
+    """Whether an operator is a composition of others on every device."""
     implicit: bool = torch._C._dispatch_has_kernel_for_dispatch_key(op.name(), "CompositeImplicitAutograd")
     return implicit
 
 
 @contextmanager
 def watching(*observers: Observer) -> Iterator[None]:
-    """Run the body under a tape; observers with ``on_saved`` also see each tensor that autograd keeps for backward."""
+    """Run the body under a tape; observers with ``on_saved`` also receive each tensor that autograd saves for backward."""
 
     def keep(tensor: Tensor) -> Tensor:
         for observer in observers:
             on_saved = getattr(observer, "on_saved", None)
             if on_saved is not None:
                 on_saved(tensor)
-        return tensor.detach()  # an output that a custom function keeps would keep the function, and it the output, for good
+        return tensor.detach()  # otherwise a custom function and an output it saves form a reference cycle
 
     with ExitStack() as stack:
         stack.enter_context(torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor))

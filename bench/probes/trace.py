@@ -1,4 +1,4 @@
-"""Live bytes of one training step, operator by operator: where the peak of probes/memory.py stands and what falls after it."""
+"""Live bytes of one training step, operator by operator: where the peak of probes/memory.py occurs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.training_step import TrainingStep
 
 @dataclass(frozen=True)
 class Moment:
-    """One operator: live bytes ``before`` it made anything (what was freed since the last one is gone) and ``after`` it."""
+    """One operator, with the live bytes ``before`` it allocates and ``after`` it; frees before it are included in ``before``."""
 
     operator: str
     place: Any
@@ -25,7 +25,7 @@ class Moment:
 
 
 class Trace(LiveBytes):
-    """``LiveBytes`` that also knows every operator's moment; ``where()`` says in which place of the computation it ran."""
+    """``LiveBytes`` that also records a Moment per operator; ``where()`` returns the current place in the computation."""
 
     def __init__(self, where: Callable[[], Any] = lambda: None) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Trace(LiveBytes):
 
 
 def trace_of(step: TrainingStep, x: Tensor, target: Tensor, where: Callable[[], Any] = lambda: None) -> Trace:
-    """Watch a training step as ``cost.cost_of`` does. One has run before it: the optimizer's state exists, weights have moved."""
+    """Trace a training step as ``cost.cost_of`` does, after one step has run: optimizer state exists, weights have changed."""
     step.run(x, target)
     trace = Trace(where)
     trace.mark(step.net.parameters(), "parameters")
@@ -56,7 +56,7 @@ def trace_of(step: TrainingStep, x: Tensor, target: Tensor, where: Callable[[], 
 
 
 def held(net: nn.Module) -> Iterator[Tensor]:
-    """Buffers, and tensors that modules keep as plain attributes: snnTorch's neurons keep some of their last time step."""
+    """Yield buffers, and tensors that modules hold as plain attributes, e.g. snnTorch's neurons from their last time step."""
     yield from net.buffers()
     for module in net.modules():
         yield from (value for value in vars(module).values() if isinstance(value, Tensor))

@@ -1,10 +1,10 @@
-"""Memory traffic of a training step in bytes, in three conventions, since papers rarely say which is theirs.
+"""Memory traffic of a training step in bytes, in three conventions, because papers rarely state theirs.
 
-    compulsory          each operator reads every tensor it is given once and writes every tensor it returns once
-    weights             of these the parameters alone: forward, error transport, update
-    weights and saved   those, and what autograd keeps for the backward pass: written once and read once each time it is kept
+    compulsory          each operator reads every argument tensor once and writes every returned tensor once
+    weights             the part of it that is parameters: forward, back-propagation of errors, update
+    weights and saved   weights, and tensors saved for backward: written once and read once each time they are saved
 
-Whatever stays in caches counts all the same; views and allocations move nothing. Fused kernels move less: they are one operator.
+Caches are ignored; views and allocations move nothing. A fused kernel is one operator and moves less.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FREE = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten._
 
 
 class Traffic:
-    """Observer that adds up bytes; ``parameters`` are those of the network watched."""
+    """Observer that adds up bytes; ``parameters`` are those of the observed network."""
 
     def __init__(self, parameters: Iterable[Tensor]) -> None:
         self._parameters = {parameter.untyped_storage()._cdata for parameter in parameters}
@@ -38,7 +38,7 @@ class Traffic:
             self.saved += _bytes(tensor)
 
     def conventions(self) -> dict[str, int]:
-        """Bytes by convention, and the two parts of the first."""
+        """Return the bytes by convention, and the two parts (read, written) of the first."""
         return {
             "compulsory": self.read + self.written,
             "weights": self.weights,

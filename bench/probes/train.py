@@ -1,8 +1,8 @@
-"""Quality: a real training on real data, and what the trained network does.
+"""Quality: accuracy and firing rate of a real training on real data.
 
-The accuracy of an epoch is on the test set, in evaluation mode; ``test_accuracy_best`` is the best over epochs, which is what
-OTTT's public code selects and prints. ``train_test_gap`` is the last epoch's accuracy on its training batches, as it learnt
-from them, less that on the test set. The firing rate is the mean of s over all neurons, test samples and time steps.
+The accuracy of an epoch is measured on the test set in evaluation mode. ``test_accuracy_best`` is the best over epochs, which
+OTTT's public code selects and prints. ``train_test_gap`` (points) is the last epoch's accuracy on its training batches, measured
+while training, less that on the test set. The firing rate is the mean of s over all neurons, test samples and time steps.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def measure(
 
 @torch.no_grad()
 def firing_rates(step: TrainingStep, data: RealData, case: Case) -> dict[str, float]:
-    """Mean spikes per neuron and time step on the test set: by layer, and "all" weighted by neurons."""
+    """Return the mean spikes per neuron and time step on the test set: by layer, and "all", weighted by neurons."""
     net: Any = step.net
     spikes: dict[int, float] = {}
     sites: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""How long a run still takes: from what its cases typically cost, mended by what those that have ended took."""
+"""Estimates the remaining time of a run from typical times of its cases, corrected by the times of finished cases."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Hashable, Iterable
 from bench.plan import PROBE_TABLE
 from bench.spec import Case
 
-TRUST = 2.0  # ended cases of a kind that weigh as much as what was thought before
-TRUST_S = 10.0  # typical seconds of ended cases that weigh as much as the thought that this machine is a typical one
+TRUST = 2.0  # number of finished cases of a kind with the same weight as the prior estimate
+TRUST_S = 10.0  # typical seconds of finished cases with the same weight as the prior that this machine is typical
 
 
 class Estimate:
-    """Seconds left of a run.
+    """The remaining seconds of a run.
 
-    A case is thought to take its probe's typical time (``bench.plan.Probe``), times how slow this machine has been in this run;
-    then what was seen of its probe counts, then what was seen of its network and its algorithm.
+    A case is estimated by the typical time of its probe (``bench.plan.Probe``), times the slowness of this machine in this run.
+    Finished cases correct the estimate: first those of the same probe, then those of the same network and algorithm.
     """
 
     def __init__(self, cases: Iterable[Case], workers: int) -> None:
         self._waiting = {case.key: case for case in cases}
         self._workers = workers
-        self._running: dict[str, tuple[Case, float]] = {}  # since when
-        self._share: dict[str, float] = {}  # of a running case's work that is done, where it tells
+        self._running: dict[str, tuple[Case, float]] = {}  # case and start time
+        self._share: dict[str, float] = {}  # completed fraction of running cases that report it
         self._took: dict[Hashable, list[float]] = defaultdict(list)
-        self._seconds = self._thought = 0.0  # of all that have ended: what they took, and what was thought
+        self._seconds = self._thought = 0.0  # of all finished cases: measured and estimated
 
     def started(self, case: Case, now: float) -> None:
         self._waiting.pop(case.key, None)
@@ -43,7 +43,7 @@ class Estimate:
             self._took[kind].append(now - began)
 
     def left(self, now: float) -> float:
-        """Seconds, if the cases that are left fill all workers to the end, but for those that run alone."""
+        """Return the remaining seconds, assuming that all workers stay busy, except for cases that run alone."""
         running = [self._left_of(case, now - began) for case, began in self._running.values()]
         alone = sum(self._typical(case) for case in self._waiting.values() if PROBE_TABLE[case.probe].alone)
         beside = sum(self._typical(case) for case in self._waiting.values() if not PROBE_TABLE[case.probe].alone)
@@ -64,5 +64,5 @@ class Estimate:
 
 
 def _kinds(case: Case) -> tuple[Hashable, ...]:
-    """From the whole probe down to the closest."""
+    """Return the kinds of a case, from its whole probe to the most specific."""
     return (case.probe, (case.probe, case.network), (case.probe, case.network, case.algorithm, case.backend))

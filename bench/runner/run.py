@@ -1,7 +1,7 @@
-"""Run cases, each in its own process, and keep what they give as soon as they give it.
+"""Runs cases, each in its own process, and stores each result as soon as it exists.
 
-Interrupting keeps everything finished; running again does only what is missing. A case that crashes, runs out of memory
-or time becomes a record with its reason, and the rest goes on.
+If a run is interrupted, finished cases are kept, and the next run measures only the missing ones. A case that crashes, or runs
+out of memory or time, becomes a record with the reason, and the run continues.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from bench.spec import Case, Status
 
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
-LAST_WORDS_S = 10  # for a process to end after its answer
+LAST_WORDS_S = 10  # time for a process to end after it has answered
 
 
 class Listener(Protocol):
-    """What is told to people while cases run."""
+    """Receives the progress of a run."""
 
     def started(self, case: Case) -> None: ...
     def progress(self, case: Case, progress: Progress) -> None: ...
@@ -60,15 +60,14 @@ def run(
 ) -> None:
     """Run ``cases`` on ``workers`` processes.
 
-    ``keep`` stores an outcome; what it raises ends the run, and nothing stored before is lost.
+
+    ``keep`` stores an outcome; an exception that it raises ends the run, and nothing stored before is lost.
     """
-    os.environ.setdefault(
-        "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
-    )  # for the workers: GPUs in the driver's order, as the plan knows them
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # for the workers: GPUs in the driver's order, as in the plan
     here = gpu()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    with _signal(signal.SIGINT, signal.SIG_IGN):  # Ctrl-C reaches every process; the server would show where it met its imports
+    with _signal(signal.SIGINT, signal.SIG_IGN):  # Ctrl-C reaches every process; the fork server would print a traceback
         forkserver.ensure_running()
     waiting = sorted(cases, key=_alone)
     running: list[_Running] = []
@@ -83,12 +82,12 @@ def run(
                 fill()
                 ended = _advance(running, listener)
                 running = [r for r in running if r not in ended]
-                fill(leaving=len(ended))  # the next ones work while these end and their results are brought to the disk
+                fill(leaving=len(ended))  # start the next ones before these end and are stored
                 for done in ended:
                     _reap(done)
                     outcome = done.outcome or _without_answer(done, here)
                     keep(done.job.case, outcome)
-                    if outcome.status == "ok":  # else measuring again goes on from it
+                    if outcome.status == "ok":  # otherwise the next run resumes from it
                         checkpoint_of(done.job).unlink(missing_ok=True)
                     listener.finished(done.job.case, outcome)
         finally:
@@ -98,7 +97,7 @@ def run(
 
 
 def _may_start(case: Case, running: int, leaving: int, workers: int) -> bool:
-    """Those that must be alone come last, so none of the others waits for one of them."""
+    """Whether a case may start now. Cases that run alone come last, so that no other case waits for them."""
     return running + leaving == 0 if _alone(case) else running < workers
 
 
@@ -116,14 +115,14 @@ def _start(context: Any, job: Job, listener: Listener) -> _Running:
 
 
 def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
-    """Wait a moment for news; return those that have ended."""
+    """Wait briefly for messages; return the processes that have ended."""
     ready = wait([r.channel for r in running], timeout=1.0)
     ended = []
     for r in running:
         if r.channel in ready:
             try:
                 kind, content = r.channel.recv()
-            except (EOFError, OSError):  # it ended; OSError: in the middle of a message
+            except (EOFError, OSError):  # the process ended; OSError: in the middle of a message
                 ended.append(r)
                 continue
             if kind == "progress":
@@ -147,7 +146,7 @@ def _reap(ended: _Running) -> None:
 
 
 def _without_answer(ended: _Running, gpu: str | None) -> Outcome:
-    """Of a process that took too long, or that ended by itself: it was killed, mostly by the kernel for want of memory."""
+    """Return the outcome of a process that timed out or ended without an answer (mostly killed for lack of memory)."""
     how = conditions(ended.job.case, gpu)
     status, reason = _cause(ended)
     return Outcome(status, reason, (), "", how.device, how.threads, how.precision)
@@ -173,7 +172,7 @@ def _signal(number: signal.Signals, action: Any) -> Iterator[None]:
 
 
 def _interrupt(*_: Any) -> None:
-    """Lets SIGTERM end a run as Ctrl-C does, so that no worker is left behind."""
+    """Handle SIGTERM like Ctrl-C, so that no worker is left behind."""
     raise KeyboardInterrupt
 
 

@@ -1,4 +1,4 @@
-"""What people see while cases run: one bar for all, one for each training; plain lines where there is no terminal."""
+"""Progress output of a run: one bar for all cases and one for each training; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.spec import Case
 
 
 class _Left(ProgressColumn):
-    """The time left of the whole run, on the bar of all cases."""
+    """Shows the remaining time of the whole run, on the bar of all cases."""
 
     max_refresh = 1.0
 
@@ -36,7 +36,7 @@ class _Left(ProgressColumn):
 
 
 class Screen:
-    """Listener of a run of ``cases``. Trainings show loss, accuracy and images per second; the bar of all the time left."""
+    """Listener of a run of ``cases``. Trainings show loss, accuracy and images per second; the bar of all cases the time left."""
 
     def __init__(self, cases: Sequence[Case], workers: int, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
@@ -93,7 +93,7 @@ class Screen:
             self._console.print(f"[{self._finished}/{self._total}] cases", markup=False)
 
     def _tell(self, case: Case, problem: str) -> None:
-        """A problem once; every case's own stands in its record."""
+        """Print each problem once; the record of every case has its own."""
         if problem not in self._told:
             self._told.add(problem)
             self._console.print(f"{problem} (first met in {case.key})", markup=False, soft_wrap=True)

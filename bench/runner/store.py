@@ -1,4 +1,4 @@
-"""From a worker's answer to records: who measured it, with which code and which libraries."""
+"""Converts a worker's outcome to records, with machine, commit and versions of libraries."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from bench.spec import Case, Measurement, Record
 
 
 def new_run() -> str:
-    """An id for one call of the run command: when it began, and six digits that no other call has."""
+    """Return an id for one call of the run command: start time and six random digits."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 def keeper(store: Store, machine: str, run: str, code: Path = CODE) -> Callable[[Case, Outcome], None]:
-    """A function that appends a case's outcome to the store: all its records in one write, or a UserError.
+    """Return a function that appends all records of a case's outcome to the store in one write, or raises UserError.
 
-    ``run`` names the call that measures; ``code`` is the folder of the packages that do.
+    ``run`` identifies the call of the run command; ``code`` is the folder of the packages that run.
     """
     store.describe(machine, identity())
     commit = commit_of(code)
@@ -78,15 +78,15 @@ def version_of(name: str) -> str:
 
 
 def commit_of(root: Path) -> str:
-    """The commit that the code under ``root`` is checked out at; with '+' if the code differs from it.
+    """Return the commit of the code below ``root``, followed by '+' if the code differs from it.
 
-    Code is what a digest may see (bench/digest.py): .py, .cpp and .cu files under bench/ and reproductions/, also new ones.
-    Claims, pages, plots and results are none: a run that is taken up again has written these itself. Code outside git, an
-    installed package or an archive, has no commit: 'tree-' and a digest of all its files, always with '+'.
+    Code is what a digest may include (bench/digest.py): .py, .cpp and .cu files below bench/ and reproductions/, also new ones.
+    Claims, pages, plots and results are not code, because an interrupted run may have written them itself. Code outside git (an
+    installed package or an archive) has no commit: the result is 'tree-', a digest of all its files, and '+'.
     """
     patterns = [f":(glob){package}/**/*{ending}" for package in PACKAGES for ending in (".py", *LANGUAGES)]
     try:
-        _git(root, "ls-files", "--error-unmatch", "bench/spec.py")  # else the repository is another's, that this lies in
+        _git(root, "ls-files", "--error-unmatch", "bench/spec.py")  # fails if the code is inside an unrelated repository
         head = _git(root, "rev-parse", "--short=12", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *patterns)
     except (OSError, subprocess.CalledProcessError):

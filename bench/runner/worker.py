@@ -1,4 +1,4 @@
-"""One case in a process of its own: what is measured here cannot disturb, or be disturbed by, another case."""
+"""Runs one case in its own process, so that cases do not affect one another."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any, Literal
 from bench.plan import PROBE_TABLE, THREADS, digest_of
 from bench.spec import Case, Measurement, Status, Support, Unavailable, UserError, no, seed_of
 
-FORECAST = 1.3  # over live bytes: operators' workspaces and the allocator's rounding, which the live-byte count does not see
+FORECAST = 1.3  # factor over live bytes, for workspaces of operators and rounding of the allocator
 
-# Imported once by the fork server, so that a case starts in milliseconds. A missing framework is no error here.
-# The torch._... modules are those that the first optimizer and the first meta tensor would import in every case.
+# Imported once by the fork server, so that a case starts in milliseconds. A missing framework is not an error here.
+# The torch._... modules would otherwise be imported in every case, by its first optimizer and first meta tensor.
 PRELOAD = [
     "torch", "torch._decomp.decompositions", "torch._dynamo", "torch._inductor.utils", "torch._meta_registrations",
     "torch.utils.flop_counter", "snntorch", "spikingjelly.activation_based.learning.online_learning",
@@ -31,8 +31,7 @@ PRELOAD = [
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told: the case, where data and what is prepared of them lie (None: default), and where a training may
-    keep its place."""
+    """The input of a worker: the case, the folders of data and prepared data (None: default), and of checkpoints."""
 
     case: Case
     data_root: Path | None
@@ -42,7 +41,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker answers: measurements, or why there are none; by which kernel, on what."""
+    """The answer of a worker: measurements, or the reason why there are none, with kernel and device."""
 
     status: Status
     reason: str
@@ -57,14 +56,14 @@ Message = tuple[Literal["progress"], Any] | tuple[Literal["outcome"], Outcome]
 
 
 def checkpoint_of(job: Job) -> Path:
-    """Named after the case and the code, so that no training goes on where other code left off."""
+    """Return the path of the checkpoint. It depends on the case and the code, so that training resumes only with equal code."""
     name = f"{job.case.key} {digest_of(job.case)}"
     return job.scratch / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.checkpoint"
 
 
 def work(job: Job, channel: Connection) -> None:
-    """Entry point of the process: measure and answer, whatever happens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the run alone decides what ends
+    """Entry point of the process: measure and send an Outcome, also after an exception."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; only the run handles it
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     channel.send(("outcome", _outcome(job, channel)))
@@ -72,7 +71,7 @@ def work(job: Job, channel: Connection) -> None:
 
 
 def _end_with_the_run() -> None:
-    """A run that is killed cannot end its workers; left alone they would use the machine beside the next run."""
+    """Make the worker end when the run is killed; otherwise it would keep using the machine during the next run."""
     run = multiprocessing.parent_process()
     if run is not None:
         run.join()
@@ -117,7 +116,7 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
 
 
 def _first_line(error: Exception) -> str:
-    """Python's own MemoryError says nothing."""
+    """Return the first line of an error's message, or a replacement if it is empty, as for Python's MemoryError."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -128,7 +127,7 @@ def _supported(case: Case) -> Support:
 
 
 def _fits(case: Case) -> Support:
-    """Refuse what would exhaust the machine, by a forecast of the bytes that it needs on real tensors."""
+    """Return whether the case fits into the free memory, by a forecast of its bytes on real tensors."""
     if case.probe in ("cost", "count", "cuda-memory", "longest", "events"):
         return Support(True)
     import psutil
@@ -140,7 +139,7 @@ def _fits(case: Case) -> Support:
 
 
 def forecast(case: Case) -> int:
-    """Bytes that one training step of ``case`` will need on real tensors: the exact live bytes, times FORECAST."""
+    """Return the bytes that a training step of ``case`` will need on real tensors: exact live bytes times FORECAST."""
     from bench.probes.cost import batch_for, cost_of
     from bench.training_step import training_step
 
@@ -149,7 +148,7 @@ def forecast(case: Case) -> int:
 
 
 def _measure(job: Job, channel: Connection, device: str) -> list[Measurement]:
-    """Ask the probe that the case names; each is imported only where it is used."""
+    """Run the probe of the case; probes are imported only when used."""
     case = job.case
     match case.probe:
         case "count":
@@ -206,7 +205,7 @@ def _measure(job: Job, channel: Connection, device: str) -> list[Measurement]:
 
 
 def _device(wanted: str) -> str:
-    """The torch device that a probe's own wish (see ``bench.plan.Probe``) comes to here."""
+    """Return the torch device here for a probe's ``device`` (see ``bench.plan.Probe``)."""
     import torch
 
     if wanted in ("meta", "cpu"):

@@ -1,4 +1,4 @@
-"""How fast a training step is: every algorithm on every backend, in turns, against the best framework and the convolutions alone.
+"""Speed of a training step: all algorithms on all backends, compared with the best framework and with the convolutions alone.
 
 | file | what |
 |---|---|

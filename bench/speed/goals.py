@@ -1,4 +1,4 @@
-"""The goals of the native backend, and how a run stands to them."""
+"""The goals of the native backend, and which of them a run meets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench.speed.rows import FLOOR
 from bench.speed.saved import Saved
 from bench.speed.turns import Run, Timed
 
-EXACT = "bptt"  # frameworks' rows with BPTT's exact gradient
+EXACT = "bptt"  # rows of frameworks with BPTT's exact gradient
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of two rows: of times, the median of ``turns`` ratios turn by turn and their quartiles; of bytes, exact."""
+    """A ratio of two rows. Of times: median and quartiles of ``turns`` ratios, one per turn. Of bytes: exact."""
 
     value: float
     low: float
@@ -27,7 +27,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Goal:
-    """``ratio(run)`` is None where the run lacks a row."""
+    """A goal; ``ratio(run)`` is None if the run lacks a row that it needs."""
 
     title: str
     cpu: float
@@ -114,7 +114,7 @@ def table(kept: Sequence[Saved]) -> str:
 
 
 def standing(runs: Sequence[Run]) -> str:
-    """One line a goal: on how many workloads it is met."""
+    """Return one line per goal: the number of workloads on which it is met."""
     lines = []
     for goal in GOALS:
         found = [(run, ratio.value) for run in runs if (ratio := goal.ratio(run)) is not None]

@@ -29,7 +29,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Row:
-    """A training step; where ``algorithm`` is FLOOR, ``backend`` is the layout of the tensors."""
+    """A training step. If ``algorithm`` is FLOOR, ``backend`` is the layout of the tensors."""
 
     algorithm: str
     backend: str
@@ -44,7 +44,7 @@ class Row:
         return self.backend.startswith("native")
 
 
-# T * batch samples a step are about the same on every network; a GPU takes GPU_BATCHES times as many at once.
+# T * batch is about the same for all networks; a GPU gets batches GPU_BATCHES times as large.
 BATCH = {4: 5, 10: 2, 50: 1}
 GPU_BATCHES = 32
 NETWORKS = ("vgg-sws/cifar10", "resnet18/cifar10", "lenet/dvs-gesture")

@@ -1,4 +1,4 @@
-"""One run of a workload: its rows in turns."""
+"""One run of a workload: its rows are timed in turns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bench.speed.steps import able, counted
 
 LEAST, MOST = 5, 25  # turns: as many as fit into ENOUGH, so that short steps, which noise reaches most, are timed most often
 ENOUGH = 60.0  # seconds of timed steps, all rows together
-PAPER_BATCH = 128  # bytes are counted at this size, whatever the size timed
+PAPER_BATCH = 128  # batch at which bytes are counted, independent of the batch that is timed
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Run:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """While inside, no other process of this user times a workload: one that comes waits for its turn, and says so."""
+    """In this context, no other process of this user times a workload: it prints a message and waits."""
     path = Path(platformdirs.user_cache_dir("spikecost")) / "timing.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path)

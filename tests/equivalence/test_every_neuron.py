@@ -124,7 +124,10 @@ def test_every_backend_equals_native_for_a_neuron_or_refuses_it(of, kind, neuron
 @pytest.mark.parametrize("backend", [name for name in backends.names() if name.startswith("spikingjelly")])
 @pytest.mark.parametrize(
     ("neuron", "reason"),
-    [(NeuronSpec(surrogate=Surrogate("fast sigmoid", 3.0)), "SoftSign is alpha / 2 of it"), (NeuronSpec(decay=0), "wants tau")],
+    [
+        (NeuronSpec(surrogate=Surrogate("fast sigmoid", 3.0)), "SoftSign is alpha / 2 times that"),
+        (NeuronSpec(decay=0), "needs tau"),
+    ],
     ids=["fast sigmoid", "no memory"],
 )
 def test_what_spikingjelly_lacks_is_refused_with_the_reason(of, backend, neuron, reason):

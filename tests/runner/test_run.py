@@ -153,7 +153,7 @@ def test_what_cannot_be_done_is_a_row_with_its_reason(tmp_path: Path) -> None:
     assert rows[2] == ("failed", "epochs = 0; use a whole number >= 1 (times that every training sample is seen)")
     assert rows[3][0] == "refused"
     assert rows[4][0] == "unsupported"  # the machine lacks it; the case is right
-    assert "is missing; it cannot be downloaded unattended" in rows[4][1]
+    assert "is missing; it cannot be downloaded automatically" in rows[4][1]
     assert f"forecast {worker.forecast(refused) / 2**30:.1f} GiB at T = 3, batch 100000000" in rows[3][1]
 
 

@@ -63,7 +63,7 @@ def test_steps_kept_are_those_that_training_keeps(
 
 def test_an_algorithm_that_skips_nothing_is_refused() -> None:
     asked = replace(case("activity"), algorithm="bptt")
-    with pytest.raises(UserError, match="bptt leaves out no steps"):
+    with pytest.raises(UserError, match="bptt skips no time steps"):
         activity.measure(asked, RealData(asked, None))
 
 

@@ -309,7 +309,9 @@ def test_absent_events_say_what_to_do(parser, name, tmp_path):
 
 
 def test_dvs_gesture_says_that_a_person_must_get_it(parser, tmp_path):
-    with pytest.raises(UserError, match=r"missing; it cannot be downloaded unattended: get DvsGesture.tar.gz from https://ibm"):
+    with pytest.raises(
+        UserError, match=r"missing; it cannot be downloaded automatically: get DvsGesture.tar.gz from https://ibm"
+    ):
         datasets.load("dvs-gesture", tmp_path)
 
 

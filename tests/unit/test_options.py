@@ -161,7 +161,7 @@ def test_a_case_is_counted_in_whole_numbers(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("backend", shipping())
 def test_probes_that_need_more_than_a_training_step_say_so(backend: str) -> None:
-    for probe, reason in (("count", "what a framework ships"), ("gradient", "BPTT of the same backend")):
+    for probe, reason in (("count", "shipped implementation"), ("gradient", "BPTT on the same backend")):
         answer = check(Case("p", probe, SMALL, SHIPPED[backend], backend, 4, 2))
         if probe == "gradient" and support(SMALL, "bptt", backend):
             assert answer
