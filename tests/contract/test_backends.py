@@ -83,7 +83,7 @@ def test_neuron_gradients_equal_the_native_ones(neuronal, spec):
         torch.testing.assert_close(mine, native, rtol=1e-6, atol=1e-9)
 
 
-def test_a_potential_at_threshold_fires(neuronal):
+def test_neurons_fire_at_threshold(neuronal):
     s, v = neuronal.neurons(NeuronSpec())(torch.ones(1, 1, 1), None)
     assert s.item() == 1
     assert v.item() == 0
@@ -106,7 +106,7 @@ def assert_same(a: tuple[Tensor, object], b: tuple[Tensor, object]) -> None:
 
 
 @torch.no_grad()
-def test_a_window_is_its_steps(ready):
+def test_window_equals_its_steps(ready):
     net, x = ready
     outs, state = [], net.initial_state(2)
     for x_t in x:
@@ -119,7 +119,7 @@ def test_a_window_is_its_steps(ready):
 
 @pytest.mark.parametrize("at", [1, 3])
 @torch.no_grad()
-def test_windows_that_carry_the_state_are_one_window(ready, at):
+def test_windows_with_carried_state_equal_one_window(ready, at):
     net, x = ready
     first, state = net.window(x[:at], net.initial_state(2))
     second, state = net.window(x[at:], state)
@@ -130,7 +130,7 @@ def test_windows_that_carry_the_state_are_one_window(ready, at):
 
 @torch.no_grad()
 @pytest.mark.parametrize("ready", [NETWORK], indirect=True)  # a loop's first step has no feedback, not even its bias
-def test_no_state_is_the_zero_state(ready):
+def test_state_none_is_the_zero_state(ready):
     net, x = ready
     _, state = net.window(x, None)
     zeros = map_state(torch.zeros_like, state)
@@ -138,7 +138,7 @@ def test_no_state_is_the_zero_state(ready):
 
 
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
-def test_nothing_is_kept_between_batches(backend, algorithm, lively):
+def test_backends_keep_nothing_between_batches(backend, algorithm, lively):
     possible = support(NETWORK, algorithm, backend.name)
     if not possible:
         pytest.skip(possible.reason)
@@ -162,7 +162,7 @@ SHIPPED = [("spikingjelly-memopt", "bptt"), ("snntorch-shipped", "tbptt")]
 
 @pytest.mark.parametrize(("name", "algorithm"), SHIPPED)
 @pytest.mark.parametrize("network", ["vgg5/cifar10", "vgg11/cifar100", "resnet20/cifar10", "lenet/dvs-gesture", "custom/n-mnist"])
-def test_what_is_shipped_has_the_parameters_of_the_spec(network, name, algorithm):
+def test_shipped_networks_have_the_parameters_of_the_spec(network, name, algorithm):
     installed(name)
     possible = support(network, algorithm, name)
     if network.startswith("resnet") and name == "snntorch-shipped":
@@ -176,7 +176,7 @@ def test_what_is_shipped_has_the_parameters_of_the_spec(network, name, algorithm
 
 
 @pytest.mark.parametrize(("name", "algorithm"), SHIPPED)
-def test_what_is_shipped_starts_from_the_native_weights(name, algorithm):
+def test_shipped_networks_start_from_the_native_weights(name, algorithm):
     installed(name)
     nets = [training_step("custom/n-mnist", algorithm, b, seed=5).net for b in (name, "native")]
     for mine, native in zip(*(net.parameters() for net in nets), strict=True):
@@ -184,7 +184,7 @@ def test_what_is_shipped_starts_from_the_native_weights(name, algorithm):
 
 
 @pytest.mark.parametrize("name", [name for name in backends.names() if name.endswith(("-shipped", "-memopt"))])
-def test_what_is_shipped_refuses_what_it_does_not_know(name):
+def test_shipped_implementations_reject_unknown_options_and_algorithms(name):
     installed(name)
     algorithm = {"spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}.get(name, "sltt")
     network = NETWORK if algorithm == "sltt" else "custom/n-mnist"
@@ -194,6 +194,6 @@ def test_what_is_shipped_refuses_what_it_does_not_know(name):
         training_step(network, "checkpointed", name, device="meta")
 
 
-def test_every_backend_names_its_kernel_and_version(backend):
+def test_backends_name_their_kernel_and_version(backend):
     assert backend.kernel()
     assert backends.version(backend.name)

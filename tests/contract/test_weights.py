@@ -39,7 +39,7 @@ def drawn(network: str, algorithm: str, backend: str, seed: int) -> list[Tensor]
 
 
 @pytest.mark.parametrize("network", WALKED)
-def test_same_seed_same_weights_on_every_backend_for_every_algorithm(network):
+def test_initial_weights_are_equal_on_every_backend_for_every_algorithm(network):
     reference = drawn(network, *REFERENCE, seed=5)
     ran = set(combinations(network))
     for algorithm, backend in ran:
@@ -50,14 +50,14 @@ def test_same_seed_same_weights_on_every_backend_for_every_algorithm(network):
     assert not torch.equal(drawn(network, *REFERENCE, seed=6)[0], reference[0])
 
 
-def test_everything_that_is_shipped_is_walked():
+def test_shipped_covers_every_shipped_implementation():
     shipped = {name for name in backends.names() if backends.available(name) and hasattr(backends.load(name), "shipped")}
     assert shipped <= set(SHIPPED)
     assert shipped <= {backend for network in SMALL.values() for _, backend in combinations(network)}
 
 
 @pytest.mark.parametrize("network", sorted(SMALL.values()))
-def test_the_gates_weights_do_not_depend_on_those_before(network):
+def test_draw_does_not_depend_on_earlier_weights(network):
     """Biases and gains are set, too."""
     found = []
     for algorithm, backend in combinations(network):
@@ -80,7 +80,7 @@ def shipped(request) -> tuple[str, str, str]:
     return "custom/n-mnist", SHIPPED[request.param], request.param
 
 
-def test_a_frameworks_own_initial_weights_are_an_option(shipped):
+def test_draw_weights_can_use_the_frameworks_own(shipped):
     ours = drawn(*shipped, seed=5)
     own = [weights(training_step(*shipped, seed=seed, init="framework").net) for seed in (5, 5, 6)]
     assert all(torch.equal(a, b) for a, b in zip(own[0], own[1], strict=True))
@@ -90,6 +90,6 @@ def test_a_frameworks_own_initial_weights_are_an_option(shipped):
         assert not torch.equal(theirs, native)
 
 
-def test_other_initial_weights_are_refused(shipped):
+def test_draw_weights_rejects_other_names(shipped):
     with pytest.raises(UserError, match="unknown init 'natve': did you mean native"):
         training_step(*shipped, init="natve")

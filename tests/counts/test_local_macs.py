@@ -40,7 +40,7 @@ def synapses(height: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("height", "end_to_end", "local"), [(42, 1_009_133_568, 3_674_880), (48, 1_348_216_832, 4_904_960)])
-def test_error_transport_by_hand(height: int, end_to_end: int, local: int) -> None:
+def test_local_macs_of_back_propagated_errors_by_hand(height: int, end_to_end: int, local: int) -> None:
     """A block's error crosses its classifier and the synapses inside the block, never the block's first."""
     network, products = f"alexnet/cifar10-dvs-{height}", synapses(height)
     assert sum(products[1:]) == end_to_end
@@ -56,7 +56,7 @@ def test_error_transport_by_hand(height: int, end_to_end: int, local: int) -> No
 
 @pytest.mark.parametrize("backend", ["native", "spikingjelly", "spikingjelly-multistep", "snntorch"])
 @pytest.mark.parametrize("classifier", ["dense", "conv", "fixed"])
-def test_classifiers_run_forward_and_learn_unless_they_are_fixed(classifier: str, backend: str) -> None:
+def test_local_macs_of_classifiers_by_hand(classifier: str, backend: str) -> None:
     available = backends.available(backend)
     if not available:
         pytest.skip(available.reason)
@@ -70,12 +70,12 @@ def test_classifiers_run_forward_and_learn_unless_they_are_fixed(classifier: str
     }
 
 
-def test_windows_change_no_product() -> None:
+def test_local_macs_do_not_depend_on_windows() -> None:
     assert macs(ALEXNET, "ttl-bptt", b=2, K=1).dense == macs(ALEXNET, "local", b=2).dense
     assert macs(ALEXNET, "ttl-bptt", b=2, K=3).multiplications == macs(ALEXNET, "local", b=2).multiplications
 
 
-def test_classifiers_count_as_parameters_with_gradient_and_optimizer_state() -> None:
+def test_local_memory_includes_parameters_of_classifiers() -> None:
     def categories(**options: Any) -> dict[str, int]:
         step = training_step(ALEXNET, "local", "native", device="meta", **options)
         return cost_of(step, *batch_for(step, T, BATCH, "meta")).memory.by_category

@@ -151,7 +151,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("network", "backend", "options"), CASES, ids=str)
-def test_the_peaks_of_blocks_alone_explain_the_peak_to_the_byte(
+def test_local_training_peak_is_the_maximum_over_blocks_to_the_byte(
     monkeypatch: pytest.MonkeyPatch, network: str, backend: str, options: dict[str, Any]
 ) -> None:
     T, batch = 7, 3
@@ -172,7 +172,7 @@ def test_the_peaks_of_blocks_alone_explain_the_peak_to_the_byte(
     assert total == max(explained)
 
 
-def test_a_block_that_keeps_its_graph_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_training_peak_exceeds_the_sum_if_a_block_keeps_its_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks forward, then all back: the same gradients, and a peak that the sum above does not reach."""
     T, batch = 7, 3
     waiting: list[Callable[[], None]] = []
@@ -194,7 +194,7 @@ def test_a_block_that_keeps_its_graph_is_found_out(monkeypatch: pytest.MonkeyPat
     assert all(u[0].before < h[0].before for u, h in zip(unlocked[1:], held[1:], strict=True))
 
 
-def test_the_trace_falls_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """A saw: each tooth is one block's graph, and between teeth no more is left than the input spikes and the gradients."""
     runs, total = runs_of(monkeypatch, made(ALEXNET, "local"), 10, 16)
     tops, feet = [max(m.after for m in moments) for moments in runs], [moments[0].before for moments in runs]
@@ -208,7 +208,7 @@ def test_the_trace_falls_after_every_block(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("network", "algorithm", "options"), [(SMALL, "ttl-bptt", {"K": 3}), (ALEXNET, "bptt", {})])
-def test_the_trace_and_the_cost_probe_see_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
+def test_trace_and_cost_probe_have_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
     step = made(network, algorithm, **options)
     trace = trace_of(step, *batch_for(step, 5, 2, "meta"))
     assert trace.peak().total == peak(network, algorithm, 5, 2, **options) == max(m.after for m in trace.moments())
@@ -238,7 +238,7 @@ def assert_falls(peaks: list[int]) -> None:
 
 @pytest.mark.parametrize("backend", ["native", "spikingjelly"])
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_the_peak_falls_with_the_window(network: str, batch: int, backend: str) -> None:
+def test_peak_decreases_with_the_window(network: str, batch: int, backend: str) -> None:
     for b in (1, 2, 99):
         assert_falls([peak(network, "ttl-bptt", 8, batch, backend, K=K, b=b) for K in (8, 4, 2, 1)])
 
@@ -262,22 +262,20 @@ def assert_falls_with_every_cut(network: str, batch: int, K: int, T: int = 8, **
 @pytest.mark.parametrize("K", [8, 4, 2])
 @pytest.mark.parametrize("classifier", ["pooled", "conv"])
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_the_peak_falls_with_every_cut(network: str, batch: int, classifier: str, K: int) -> None:
+def test_peak_decreases_with_every_cut(network: str, batch: int, classifier: str, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, classifier=classifier)
 
 
 @pytest.mark.parametrize("K", [20, 10, 5, 2])
 @pytest.mark.parametrize("network", AT_SIZE)
-def test_the_peak_falls_with_every_cut_at_the_papers_size(network: str, K: int) -> None:
+def test_peak_decreases_with_every_cut_at_the_papers_size(network: str, K: int) -> None:
     assert_falls_with_every_cut(network, 64, K, T=20)
 
 
 @pytest.mark.parametrize("K", [8, 4])
 @pytest.mark.parametrize("classifier", ["dense", "fixed"])
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_it_falls_with_heavier_classifiers_in_windows_that_outweigh_them(
-    network: str, batch: int, classifier: str, K: int
-) -> None:
+def test_peak_decreases_with_large_classifiers_in_long_windows(network: str, batch: int, classifier: str, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, classifier=classifier)
 
 
@@ -285,18 +283,18 @@ ON_A_FRAMEWORK = [of_network(network, batch, K) for network, batch in _VARIANTS 
 
 
 @pytest.mark.parametrize(("network", "batch", "K"), ON_A_FRAMEWORK)
-def test_it_falls_where_the_graph_is_a_frameworks(network: str, batch: int, K: int) -> None:
+def test_peak_decreases_with_every_cut_on_frameworks(network: str, batch: int, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, backend="spikingjelly")
 
 
-def test_there_the_smallest_networks_last_cut_costs_as_much_as_it_saves() -> None:
+def test_peak_of_the_smallest_network_does_not_decrease_at_its_last_cut_on_frameworks() -> None:
     """Steps that ran one by one are joined to a block's output; the layer behind this cut has 128 neurons."""
     at = partial(peak, SMALL, "local", 8, 25, "spikingjelly")
     assert at(b=1) < at(b=2) < at(b=99) < at(b=3) < 1.005 * at(b=99)
 
 
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_with_lean_neurons_single_layers_need_least_of_all_over_a_long_window(network: str, batch: int) -> None:
+def test_peak_is_least_for_single_layers_in_long_windows_on_native(network: str, batch: int) -> None:
     """Native neurons keep one map: the widest layer makes most of the peak by itself, and cuts elsewhere save little."""
     by_b = {b: peak(network, "local", 8, batch, b=b) for b in (1, 2, 3, 4, 99)}
     assert min(by_b, key=lambda b: by_b[b]) == 1
@@ -304,7 +302,7 @@ def test_with_lean_neurons_single_layers_need_least_of_all_over_a_long_window(ne
 
 @pytest.mark.parametrize(("classifier", "times"), [("pooled", 2), ("conv", 2), ("dense", 3)])
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_over_single_steps_it_falls_but_for_what_the_classifiers_weigh(
+def test_peak_in_windows_of_one_step_decreases_except_for_the_classifiers(
     network: str, batch: int, classifier: str, times: int
 ) -> None:
     """In a window of one step the widest layer's own forward pass makes the peak, however the network is cut; classifiers and
@@ -319,7 +317,7 @@ def test_over_single_steps_it_falls_but_for_what_the_classifiers_weigh(
         assert at(b=finer) <= at(b=coarser) + times * (weights(finer) - weights(coarser))
 
 
-def test_classifiers_can_outweigh_the_graph_that_they_save() -> None:
+def test_peak_increases_if_classifiers_need_more_than_the_graph_saved() -> None:
     """A dense classifier costs three times its weights: weight, gradient, momentum. A short window's graph can be less."""
     at = partial(peak, ALEXNET, "ttl-bptt", 8, 16, K=2, update="end")
     assert at(b=1, classifier="dense") > at(b=99)
@@ -329,7 +327,7 @@ def test_classifiers_can_outweigh_the_graph_that_they_save() -> None:
 
 @pytest.mark.parametrize("network", [SMALL, ALEXNET, RESIDUAL])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_one_block_needs_what_the_algorithm_without_blocks_needs(backend: str, network: str) -> None:
+def test_peak_of_one_block_equals_that_without_blocks(backend: str, network: str) -> None:
     at = partial(peak, network, T=6, batch=4, backend=backend)
     assert at("bptt") == at("local", b=99) == at("ttl-bptt", K=6, b=99) == at("tbptt", K=6)
     for update in ("end", "window"):
@@ -337,6 +335,6 @@ def test_one_block_needs_what_the_algorithm_without_blocks_needs(backend: str, n
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_updating_block_by_block_holds_one_blocks_gradients(backend: str) -> None:
+def test_update_per_block_holds_gradients_of_one_block(backend: str) -> None:
     at = partial(peak, ALEXNET, "ttl-bptt", 8, 2, backend, K=2)
     assert at(update="block") < at(update="window") <= at(update="end")

@@ -48,7 +48,7 @@ def is_counted(op: Any) -> bool:
     return functional(str(op.overloadpacket)) in RULES
 
 
-def test_no_operator_is_both_counted_and_passed_over() -> None:
+def test_operators_are_not_both_counted_and_listed() -> None:
     assert len(OPERATORS) > 2000
     both = [str(op) for op in OPERATORS if is_counted(op) and multiplies_no_matrices(op)]
     assert both == []
@@ -66,7 +66,7 @@ MULTIPLY_NOTHING = {
 }  # fmt: skip
 
 
-def test_what_sounds_like_a_product_is_counted_or_refused() -> None:
+def test_operators_named_like_products_are_counted_or_rejected() -> None:
     passed = {
         functional(str(op.overloadpacket)).removeprefix("aten.")
         for op in OPERATORS
@@ -76,18 +76,18 @@ def test_what_sounds_like_a_product_is_counted_or_refused() -> None:
     assert {name for name in doubtful if not any(name.startswith(known) for known in MULTIPLY_NOTHING)} == set()
 
 
-def test_what_torch_counts_is_counted() -> None:
+def test_operators_counted_by_torch_are_counted() -> None:
     assert {str(packet) for packet in flop_registry if str(packet).startswith("aten.")} <= set(RULES)
 
 
-def test_lists_name_operators_that_exist() -> None:
+def test_listed_operators_exist() -> None:
     """A slip of the pen would stop a probe later."""
     names = {functional(str(op.overloadpacket)) for op in OPERATORS}
     names |= {name.removesuffix("_copy") for name in names}
     assert sorted((REVIEWED | set(RULES)) - names) == []
 
 
-def test_operators_of_others_are_refused_unless_declared() -> None:
+def test_operators_of_other_libraries_are_rejected_unless_declared() -> None:
     library = torch.library.Library("spikecost_test", "DEF")
     library.define("product(Tensor a, Tensor b) -> Tensor")
     library.impl("product", lambda a, b: a @ b, "CPU")
@@ -111,7 +111,7 @@ REFUSED: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("f", REFUSED.values(), ids=REFUSED)
-def test_a_product_without_a_rule_stops_the_probe_with_the_file_to_edit(f: Callable[[], object]) -> None:
+def test_operator_without_a_rule_raises_an_error_with_the_file_to_edit(f: Callable[[], object]) -> None:
     with pytest.raises(LookupError, match=r"no counting rule for operator .*bench/probes/macs\.py"), watching(Macs([])):
         f()
 
@@ -159,7 +159,7 @@ def test_convolutions_by_hand_and_by_torchs_counter(name: str, device: str) -> N
         assert dense(lambda: module(x)) == {"forward": by_hand}
 
 
-def test_a_convolution_counts_the_gradients_that_are_wanted() -> None:
+def test_convolution_counts_only_requested_gradients() -> None:
     module = nn.Conv2d(3, 4, 3)
     x = torch.ones(2, 3, 5, 5)
     by_hand = 2 * 4 * 9 * 27
@@ -169,7 +169,7 @@ def test_a_convolution_counts_the_gradients_that_are_wanted() -> None:
     assert dense(lambda: module(x).sum().backward()) == {"forward": by_hand, "error to input": by_hand}
 
 
-def test_a_transposed_convolution_of_spikes_accumulates() -> None:
+def test_transposed_convolution_of_spikes_has_no_multiplications() -> None:
     module, spikes = nn.ConvTranspose2d(3, 2, 4), torch.ones(1, 3, 3, 3)
     macs = Macs([module.weight])
     macs.mark_spikes([spikes])
@@ -220,7 +220,7 @@ def test_products_by_hand(name: str, inference: bool) -> None:
 
 
 @pytest.mark.parametrize("module", [nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(3, 4, 3)], ids=["convolution", "transposed"])
-def test_a_layer_in_inference_mode_counts_as_elsewhere(module: nn.Module) -> None:
+def test_layer_in_inference_mode_has_the_same_count(module: nn.Module) -> None:
     x = torch.ones(2, 3, 5, 5)
     with torch.no_grad():
         elsewhere = dense(lambda: module(x))
@@ -228,7 +228,7 @@ def test_a_layer_in_inference_mode_counts_as_elsewhere(module: nn.Module) -> Non
         assert dense(lambda: module(x)) == elsewhere
 
 
-def test_a_product_written_over_spikes_leaves_no_spikes() -> None:
+def test_product_written_over_spikes_is_not_spikes() -> None:
     macs = Macs([])
     s = torch.ones(3, 5)
     macs.mark_spikes([s])
@@ -269,7 +269,7 @@ ATTENTION: dict[str, tuple[int, Callable[[Tensor, Tensor, Tensor], Any]]] = {
 
 
 @pytest.mark.parametrize("name", ATTENTION)
-def test_attention_of_a_gpu_by_hand_and_by_torchs_counter(name: str) -> None:
+def test_attention_on_a_gpu_by_hand_and_by_torchs_counter(name: str) -> None:
     first, run = ATTENTION[name]
     q, k, v = heads(L, E, first=first), heads(S, E, first=first), heads(S, EV, first=first)
     assert dense(lambda: run(q, k, v)) == {"forward": FORWARD}
@@ -294,7 +294,7 @@ def rule(name: str, outputs: list[Tensor], **arguments: Any) -> dict[str | None,
         ("_efficient_attention_backward", 1),
     ],
 )  # fmt: skip
-def test_attentions_backward_by_hand_and_by_torchs_formula(name: str, first: int) -> None:
+def test_attention_backward_by_hand_and_by_torchs_formula(name: str, first: int) -> None:
     q, k, v, g = heads(L, E, first=first), heads(S, E, first=first), heads(S, EV, first=first), heads(L, EV, first=first)
     assert rule(name, [q, k, v], grad_out=g, query=q, key=k, value=v) == BACKWARD
     formula = flop_registry[aten._scaled_dot_product_flash_attention_backward]
@@ -302,7 +302,7 @@ def test_attentions_backward_by_hand_and_by_torchs_formula(name: str, first: int
     assert formula(*swapped, out_val=tuple(swapped[1:])) == 2 * sum(BACKWARD.values())
 
 
-def test_attention_over_packed_sequences_is_refused() -> None:
+def test_attention_over_packed_sequences_is_rejected() -> None:
     q = torch.ones(10, HEADS, E)
     with pytest.raises(LookupError, match="packed sequences"):
         rule("_flash_attention_forward", [q], query=q, key=q, value=q, cum_seq_q=torch.tensor([0, 4, 10]))
@@ -338,7 +338,7 @@ def test_recurrent_layers_by_hand(kind: type[nn.RNNBase], layers: int, both: boo
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["one way", "both ways"])
-def test_recurrent_layers_of_a_gpu_by_hand(both: bool) -> None:
+def test_recurrent_layers_on_a_gpu_by_hand(both: bool) -> None:
     net = nn.LSTM(IN, H, 2, bidirectional=both)
     x, out = torch.ones(T, B, IN), torch.ones(T, B, 2 * H if both else H)
     told: dict[str, Any] = {"input": x, "weight": list(net.parameters()), "weight_stride0": 4, "bidirectional": both}
@@ -350,7 +350,7 @@ def test_recurrent_layers_of_a_gpu_by_hand(both: bool) -> None:
     assert rule("_cudnn_rnn_backward", [], **told, **wanted) == {"error to input": by_hand}
 
 
-def test_a_recurrent_layer_of_spikes_accumulates_where_it_reads_them() -> None:
+def test_recurrent_layer_has_no_multiplications_where_it_reads_spikes() -> None:
     net, spikes = nn.LSTM(IN, H), torch.ones(T, B, IN)
     macs = Macs(net.parameters())
     macs.mark_spikes([spikes])

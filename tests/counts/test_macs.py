@@ -116,7 +116,7 @@ def test_multiplications_by_hand_ottt(tiny):
     assert got.multiplications["error to weight"] == batch * (T * (FIRST + READOUT) + (T - 1) * SECOND)
 
 
-def test_sltt_k_goes_back_in_k_steps_only(tiny):
+def test_sltt_k_macs_include_backward_at_k_steps_only(tiny):
     T, batch, k = 5, 2, 2
     got = macs_of(tiny("sltt-k", k=k), T, batch)
     assert got.dense == {
@@ -128,7 +128,7 @@ def test_sltt_k_goes_back_in_k_steps_only(tiny):
 
 
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_what_spikingjelly_ships_by_hand(tiny, algorithm):
+def test_macs_of_spikingjelly_shipped_by_hand(tiny, algorithm):
     """It runs each synapse but the first a second time on the trace, for OTTT: once for the value, once for the gradient."""
     T, batch = 3, 2
     got = macs_of(tiny(algorithm, "spikingjelly-shipped"), T, batch)
@@ -141,7 +141,7 @@ def test_what_spikingjelly_ships_by_hand(tiny, algorithm):
 
 
 @pytest.mark.parametrize("network", [PAPER, "r400/fashion-mnist"])
-def test_forward_of_a_network_equals_fvcore(network):
+def test_forward_macs_of_networks_equal_fvcore(network):
     net = build(networks.spec(network), backends.load("native"))
     net.reset_parameters(0)
     ours = Macs(net.parameters())
@@ -150,7 +150,7 @@ def test_forward_of_a_network_equals_fvcore(network):
     assert ours.dense["forward"] == sum(forward_macs(net).values()) > 0
 
 
-def test_forward_of_vgg_by_hand():
+def test_forward_macs_of_vgg_by_hand():
     """9 products an output and input channel; maps of 32, 32, 16, 16, 8, 8, 4, 4 squared."""
     by_hand = 9 * (1024 * (3 * 64 + 64 * 128) + 256 * (128 * 256 + 256 * 256) + 64 * (256 * 512 + 512 * 512) + 16 * 2 * 512 * 512)
     got = paper("bptt", T=1, batch=1)
@@ -178,7 +178,7 @@ def test_native_online_algorithms_multiply_as_often_as_bptt(algorithm):
     assert paper(algorithm).dense == paper("bptt").dense
 
 
-def test_spikingjellys_own_ottt_multiplies_more():
+def test_ottt_of_spikingjelly_shipped_has_more_multiplications():
     possible = support(PAPER, "ottt-a", "spikingjelly-shipped")
     if not possible:
         pytest.skip(possible.reason)
@@ -196,7 +196,7 @@ def test_multiplications_are_at_most_the_dense_count(algorithm):
     assert sum(got.multiplications.values()) < sum(got.dense.values())
 
 
-def test_counts_are_proportional_to_batch_and_steps():
+def test_macs_are_proportional_to_batch_and_steps():
     one, more = paper("bptt", T=1, batch=1).dense, paper("bptt", T=6, batch=128).dense
     assert {role: 6 * 128 * n for role, n in one.items()} == more
 
@@ -223,7 +223,7 @@ def spikes_of(f) -> tuple[int, int]:
     ],
     ids=["spikes", "scaled", "scaled twice", "copied", "stacked", "joined", "viewed", "transposed", "scaled in place"],
 )  # fmt: skip
-def test_spikes_stay_spikes(f):
+def test_spikes_are_tracked_through_views_copies_and_constants(f):
     assert spikes_of(f) == (72, 0)
 
 
@@ -235,11 +235,11 @@ def test_spikes_stay_spikes(f):
     ],
     ids=["summed", "times real numbers", "accumulated", "shifted", "joined with real numbers", "a trace"],
 )  # fmt: skip
-def test_real_numbers_made_from_spikes_are_no_spikes(f):
+def test_real_numbers_computed_from_spikes_are_not_spikes(f):
     assert spikes_of(f) == (72, 72)
 
 
-def test_freed_spikes_are_forgotten():
+def test_freed_spikes_are_no_longer_marked():
     macs = Macs([])
     s = torch.ones(1000)
     macs.mark_spikes([s])

@@ -54,11 +54,11 @@ def test_online_algorithms_need_no_byte_more_for_more_steps(algorithm):
         assert thirty.by_category == two.by_category
 
 
-def test_bptt_is_exactly_affine_in_T():
+def test_bptt_peak_is_exactly_affine_in_T():
     assert_affine({T: peak(PAPER, "bptt", T, 128).total for T in (2, 3, 6, 15, 30)})
 
 
-def test_bptt_grows_by_a_hand_count():
+def test_bptt_peak_per_step_by_hand():
     """What one step more of VGG (sWS) keeps, in numbers of 4 bytes for each of the 128 samples.
 
     The peak is where the backward pass enters the last layer of neurons: what follows that layer is freed by then.
@@ -75,7 +75,7 @@ def test_bptt_grows_by_a_hand_count():
     assert seven.total - six.total == kept + 4 * 128 * in_flight
 
 
-def test_bptt_is_affine_in_the_batch_size_on_each_side_of_a_bend():
+def test_bptt_peak_is_piecewise_affine_in_the_batch_size():
     """The peak is the greater of two lines: small batches peak where weight gradients are made, large ones before."""
     small, large = (4, 8, 16, 32), (96, 128, 192, 256)
     assert_affine({batch: peak(PAPER, "bptt", 3, batch).total for batch in small})
@@ -93,7 +93,7 @@ def test_online_peaks_are_affine_in_the_batch_size(algorithm, batches):
     assert_affine({batch: peak(PAPER, algorithm, 3, batch).total for batch in batches})
 
 
-def test_order_of_the_algorithms():
+def test_peaks_of_algorithms_are_ordered():
     """SLTT keeps no trace; OTTT keeps one; BPTT keeps every step."""
     sltt, ottt, bptt = (peak(PAPER, name, 6, 128).total for name in ("sltt", "ottt-a", "bptt"))
     assert sltt < ottt < bptt
@@ -138,7 +138,7 @@ def as_on_a_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize(("backend", "algorithm"), possible())
-def test_shapes_alone_give_the_bytes_of_real_tensors(backend, algorithm, as_on_a_gpu):
+def test_peak_on_meta_equals_real_tensors(backend, algorithm, as_on_a_gpu):
     available = backends.available(backend)
     if not available:
         pytest.skip(available.reason)
@@ -159,7 +159,7 @@ def test_shapes_alone_give_the_bytes_of_real_tensors(backend, algorithm, as_on_a
         ("custom/n-mnist", "tbptt", "snntorch-shipped", {"K": 3}),
     ],
 )
-def test_shapes_alone_suffice_for_what_frameworks_ship(network, algorithm, backend, options, as_on_a_gpu):
+def test_peak_on_meta_equals_real_tensors_for_shipped_implementations(network, algorithm, backend, options, as_on_a_gpu):
     available = backends.available(backend)
     if not available:
         pytest.skip(available.reason)
@@ -173,7 +173,7 @@ def test_shapes_alone_suffice_for_what_frameworks_ship(network, algorithm, backe
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_shapes_alone_give_the_bytes_of_real_tensors_at_the_papers_width(algorithm):
+def test_peak_on_meta_equals_real_tensors_at_the_papers_width(algorithm):
     fake, real = peak(PAPER, algorithm, 2, 2), peak(PAPER, algorithm, 2, 2, device="cpu")
     assert (fake.total, fake.by_category) == (real.total, real.by_category)
 
@@ -187,7 +187,7 @@ def test_shapes_alone_give_the_bytes_of_real_tensors_at_the_papers_width(algorit
         ("vgg-f/cifar100", "ottt-a"),
     ],
 )
-def test_shapes_alone_suffice_for_other_kinds_of_network(network, algorithm):
+def test_peak_on_meta_equals_real_tensors_for_other_networks(network, algorithm):
     fake, real = peak(network, algorithm, 2, 2), peak(network, algorithm, 2, 2, device="cpu")
     assert (fake.total, fake.by_category) == (real.total, real.by_category)
 
@@ -211,7 +211,7 @@ def test_categories_sum_to_the_total(backend, algorithm):
     assert got.operator
 
 
-def test_frames_cost_input_for_every_step_and_an_image_once():
+def test_input_bytes_are_per_step_for_frames_and_once_for_images():
     assert peak("vgg-sws/cifar10-dvs", "sltt", 5, 2).by_category["inputs"] == 5 * 2 * 2 * 48 * 48 * 4 + 2 * 8
     assert peak(PAPER, "sltt", 5, 2).by_category["inputs"] == 2 * 3 * 32 * 32 * 4 + 2 * 8
 
@@ -220,7 +220,7 @@ def test_frames_cost_input_for_every_step_and_an_image_once():
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_known_sequence_of_allocations(device):
+def test_live_bytes_of_a_known_sequence_of_allocations(device):
     live = LiveBytes()
     with watching(live):
         a = torch.empty(100, device=device)  #                400
@@ -237,7 +237,7 @@ def test_known_sequence_of_allocations(device):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_views_and_in_place_operators_cost_nothing(device):
+def test_live_bytes_exclude_views_and_in_place_operators(device):
     live = LiveBytes()
     with watching(live):
         a = torch.empty(8, 16, device=device)  # 512
@@ -249,7 +249,7 @@ def test_views_and_in_place_operators_cost_nothing(device):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_a_view_keeps_its_whole_storage_alive(device):
+def test_live_bytes_include_a_storage_kept_alive_by_a_view(device):
     live = LiveBytes()
     with watching(live):
         a = torch.empty(1000, device=device)  # 4000
@@ -263,7 +263,7 @@ def test_a_view_keeps_its_whole_storage_alive(device):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_a_storage_grown_by_out_counts_from_then_on(device):
+def test_live_bytes_follow_a_storage_resized_by_out(device):
     live = LiveBytes()
     with watching(live):
         x = torch.empty(100, device=device)  # 400
@@ -273,7 +273,7 @@ def test_a_storage_grown_by_out_counts_from_then_on(device):
     assert live.peak().total == 800
 
 
-def test_what_lived_before_counts_if_it_is_marked():
+def test_live_bytes_include_earlier_tensors_if_marked():
     live = LiveBytes()
     weight = torch.empty(10)
     live.mark([weight, weight.view(2, 5)], "parameters")  # one storage, once
@@ -284,7 +284,7 @@ def test_what_lived_before_counts_if_it_is_marked():
     assert (peak.total, peak.by_category["parameters"], peak.by_category["temporary"]) == (80, 40, 40)
 
 
-def test_a_storage_is_in_hindsight_the_first_of_its_categories():
+def test_storage_has_the_first_of_its_categories():
     live = LiveBytes()
     with watching(live):
         buffer = torch.empty(10)
@@ -298,7 +298,7 @@ def test_a_storage_is_in_hindsight_the_first_of_its_categories():
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_autograds_savings_by_hand(device):
+def test_saved_for_backward_by_hand(device):
     """y = sigmoid(w x): autograd keeps x for w's gradient and sigmoid's output; w x itself goes."""
     w = torch.empty(1, device=device, requires_grad=True)
     x = torch.empty(100, device=device)
@@ -327,7 +327,7 @@ class KeepsItsOutput(torch.autograd.Function):
         return g
 
 
-def test_watching_keeps_no_output_of_a_custom_function_alive():
+def test_tape_keeps_no_output_of_a_custom_function_alive():
     """Nothing goes back through it: it is gone with its last reference, as when nobody watches."""
     live = LiveBytes()
     x = torch.empty(10, requires_grad=True)
@@ -338,7 +338,7 @@ def test_watching_keeps_no_output_of_a_custom_function_alive():
     assert live.peak().total == 40
 
 
-def test_a_new_storage_at_an_old_address_is_a_new_storage():
+def test_live_bytes_distinguish_storages_at_the_same_address():
     """Addresses are used again as soon as a storage is freed; sizes must not get mixed up."""
     live = LiveBytes()
     with watching(live):
@@ -348,7 +348,7 @@ def test_a_new_storage_at_an_old_address_is_a_new_storage():
     assert live.peak().total == 1000
 
 
-def test_the_watch_is_over_when_the_block_is():
+def test_watching_ends_with_its_block():
     live = LiveBytes()
     with watching(live):
         a = torch.empty(10)
@@ -357,7 +357,7 @@ def test_the_watch_is_over_when_the_block_is():
     assert live.peak().total == 40
 
 
-def test_cost_leaves_no_hook_and_moves_no_weight_before_the_step():
+def test_cost_of_leaves_no_hooks_and_changes_no_weights_before_the_step():
     step = training_step(SMALL, "bptt", "native", lr=0.0)
     before = [p.detach().clone() for p in step.net.parameters()]
     cost_of(step, *batch_for(step, 2, 2, "cpu"))

@@ -101,7 +101,7 @@ def installed() -> list[str]:
 
 @pytest.mark.parametrize("neurons", [some_neurons, pytest.param(every_neuron, marks=pytest.mark.full)], ids=["some", "every"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_backend_equals_native_for_a_neuron_or_refuses_it(of, kind, neurons):
+def test_backends_equal_native_for_every_neuron_or_reject_it(of, kind, neurons):
     ran: set[str] = set()
     for neuron in neurons(kind):
         of(spec_of(neuron))
@@ -124,10 +124,13 @@ def test_every_backend_equals_native_for_a_neuron_or_refuses_it(of, kind, neuron
 @pytest.mark.parametrize("backend", [name for name in backends.names() if name.startswith("spikingjelly")])
 @pytest.mark.parametrize(
     ("neuron", "reason"),
-    [(NeuronSpec(surrogate=Surrogate("fast sigmoid", 3.0)), "SoftSign is alpha / 2 times that"), (NeuronSpec(decay=0), "needs tau")],
+    [
+        (NeuronSpec(surrogate=Surrogate("fast sigmoid", 3.0)), "SoftSign is alpha / 2"),
+        (NeuronSpec(decay=0), "needs tau"),
+    ],
     ids=["fast sigmoid", "no memory"],
 )
-def test_what_spikingjelly_lacks_is_refused_with_the_reason(of, backend, neuron, reason):
+def test_spikingjelly_rejects_neurons_that_it_lacks(of, backend, neuron, reason):
     if not backends.available(backend):
         pytest.skip(backends.available(backend).reason)
     of(spec_of(neuron))
@@ -140,7 +143,7 @@ def test_what_spikingjelly_lacks_is_refused_with_the_reason(of, backend, neuron,
             build(spec_of(neuron), module)
 
 
-def test_neurons_inside_of_blocks_are_asked_for_too():
+def test_supports_checks_neurons_inside_blocks():
     module = backends.load("spikingjelly")
     inner = Residual((), (Conv(6), Spike(NeuronSpec(decay=0.0)), Conv(6)))
     assert not backends.supports(module, replace(spec_of(NeuronSpec()), layers=(inner,)))
@@ -148,7 +151,7 @@ def test_neurons_inside_of_blocks_are_asked_for_too():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_spikingjellys_surrogates_are_the_ones_of_their_names(kind):
+def test_spikingjelly_surrogates_equal_the_native_ones(kind):
     """Also where no potential of a network comes; and SoftSign, which is refused, is another."""
     from spikingjelly.activation_based import surrogate
 

@@ -56,7 +56,7 @@ def wanted(name: str, shape: tuple[int, ...]) -> tuple[list[tuple[int, ...]], tu
 
 
 @pytest.mark.parametrize("name", networks.names())
-def test_parameters_have_the_shapes_that_the_sheets_say(name):
+def test_parameters_have_the_shapes_of_the_fact_sheets(name):
     spec = networks.spec(name)
     shapes, out = wanted(name, spec.input)
     net = build(spec, backends.load("native"), "meta")
@@ -133,7 +133,7 @@ EVERY = [pytest.param(name, marks=[] if name in KINDS.values() else pytest.mark.
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_outputs_and_gradients_are_those_of_the_second_statement(name):
+def test_outputs_and_gradients_equal_the_naive_network(name):
     assert_is_its_statement(name, "native")
 
 
@@ -141,5 +141,5 @@ def test_outputs_and_gradients_are_those_of_the_second_statement(name):
 @pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 @pytest.mark.parametrize("backend", ["native-fast", "native-balanced", "native-small"])
 @pytest.mark.parametrize("name", sorted(KINDS.values()))
-def test_every_mode_of_the_native_backend_has_that_structure(name, backend):
+def test_native_modes_equal_the_naive_network(name, backend):
     assert_is_its_statement(name, backend)

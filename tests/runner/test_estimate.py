@@ -40,7 +40,7 @@ def ends(workers: int, speed: float) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
-def test_on_the_machine_that_was_thought_of_the_end_stays_where_it_is(workers: int) -> None:
+def test_estimate_is_constant_on_a_typical_machine(workers: int) -> None:
     told = ends(workers, speed=1.0)
     end = told[-1][0]
     assert told[-1] == (end, end)
@@ -48,7 +48,7 @@ def test_on_the_machine_that_was_thought_of_the_end_stays_where_it_is(workers: i
 
 
 @pytest.mark.parametrize("speed", [0.4, 3.0])
-def test_on_another_machine_the_end_is_approached_and_never_wanders(speed: float) -> None:
+def test_estimate_converges_monotonically_on_another_machine(speed: float) -> None:
     """From the first thought on, nearer and nearer; by the middle within a third."""
     told = ends(2, speed)
     end = told[-1][0]
@@ -58,7 +58,7 @@ def test_on_another_machine_the_end_is_approached_and_never_wanders(speed: float
             assert abs(thought - end) < end / 3, (now / end, thought / end)
 
 
-def test_a_training_that_tells_its_share_is_believed() -> None:
+def test_estimate_uses_the_reported_progress_of_a_training() -> None:
     training = replace(CASE, probe="training")
     estimate = Estimate([training], 1)
     estimate.started(training, 0.0)

@@ -88,7 +88,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return whole
 
 
-def test_the_training_of_a_smoke_run_learns(undisturbed: Project) -> None:
+def test_training_of_a_smoke_run_learns(undisturbed: Project) -> None:
     """200 test images, chance 10 %: seven standard errors above it."""
     (accuracy,) = [value for (key, metric), value in numbers(undisturbed).items() if metric == "test_accuracy"]
     assert accuracy > 25
@@ -144,7 +144,7 @@ def numbers(project: Project) -> dict[tuple[str, str], Any]:
     return {(r["key"], r["metric"]): r["value"] for r in records(project.lines())}
 
 
-def test_the_kills_met_the_run_at_different_stages(killed: Killed) -> None:
+def test_kills_happened_at_different_stages(killed: Killed) -> None:
     """Else nothing below says anything."""
     stages = [len(done(lines)) for lines in killed.after_each]
     assert len(stages) == KILLS
@@ -153,12 +153,12 @@ def test_the_kills_met_the_run_at_different_stages(killed: Killed) -> None:
     assert stages[0] < CASES / 2 < stages[-1] < CASES, stages
 
 
-def test_no_line_that_was_complete_after_a_kill_is_ever_lost(killed: Killed) -> None:
+def test_killed_run_loses_no_complete_line(killed: Killed) -> None:
     for before, after in pairwise([*killed.after_each, killed.project.lines()]):
         assert after[: len(before)] == before
 
 
-def test_what_was_finished_is_measured_once(killed: Killed) -> None:
+def test_killed_run_measures_finished_cases_once(killed: Killed) -> None:
     lines = records(killed.project.lines())
     assert {r["status"] for r in lines} == {"ok"}  # a kill of the run is no failure of its cases
     counted = Counter((r["key"], r["metric"]) for r in lines)
@@ -168,14 +168,14 @@ def test_what_was_finished_is_measured_once(killed: Killed) -> None:
         assert {case: n for case, n in counted.items() if case[0] in keys and n != 1} == {}
 
 
-def test_the_killed_run_ends_in_the_numbers_of_the_undisturbed_one(killed: Killed, undisturbed: Project) -> None:
+def test_killed_run_has_the_values_of_the_undisturbed_one(killed: Killed, undisturbed: Project) -> None:
     """Also the training's: it goes on where it was killed, bit for bit."""
     assert numbers(killed.project) == numbers(undisturbed)
     assert any("/training/digits/" in key for key, _ in numbers(undisturbed))
 
 
 @pytest.mark.parametrize("name", ["results/ledger.csv", "results/cost.csv", "README.md", "reproductions/ottt/README.md"])
-def test_the_killed_run_ends_in_the_ledger_of_the_undisturbed_one(killed: Killed, undisturbed: Project, name: str) -> None:
+def test_killed_run_has_the_ledger_of_the_undisturbed_one(killed: Killed, undisturbed: Project, name: str) -> None:
     assert killed.project.file(name)
     assert without_runs(killed.project.file(name)) == without_runs(undisturbed.file(name))
 
@@ -188,7 +188,7 @@ def without_runs(content: bytes) -> Any:
     return [{name: cell for name, cell in row.items() if name != "runs"} for row in csv.DictReader(io.StringIO(text))]
 
 
-def test_running_again_changes_no_file(killed: Killed) -> None:
+def test_second_run_changes_no_file(killed: Killed) -> None:
     before = killed.project.files()
     said = killed.project.run()
     assert f"{CASES} cases, 0 to measure" in said
@@ -197,7 +197,7 @@ def test_running_again_changes_no_file(killed: Killed) -> None:
     assert "plots/index.html" in before
 
 
-def test_nothing_is_left_over(killed: Killed) -> None:
+def test_killed_run_leaves_no_temporary_files(killed: Killed) -> None:
     """No checkpoint of a training that is finished, no half-written file."""
     left = [path.name for path in killed.project.root.rglob("*") if path.suffix in (".checkpoint", ".draft")]
     assert left == []

@@ -24,7 +24,7 @@ def gradient(step: TrainingStep, x: Tensor, target: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("backend", NATIVE)
 @pytest.mark.parametrize(("algorithm", "options"), [("bptt", {}), ("tbptt", {"K": 2}), ("ottt-a", {}), ("sltt", {})], ids=str)
-def test_potentials_stay_in_single_precision(algorithm: str, options: dict[str, Any], backend: str) -> None:
+def test_membrane_potentials_are_float32_under_autocast(algorithm: str, options: dict[str, Any], backend: str) -> None:
     support = backends.available(backend)
     if not support:
         pytest.skip(support.reason)

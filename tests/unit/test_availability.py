@@ -41,7 +41,7 @@ def needs(package: str) -> None:
 
 
 @pytest.mark.parametrize(("package", "version"), [(p, v) for p, versions in OTHERS.items() for v in versions])
-def test_a_framework_of_another_version_is_not_available_and_its_version_is_told(
+def test_available_rejects_an_unsupported_version_and_names_it(
     package: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs(package)
@@ -59,7 +59,7 @@ def test_a_framework_of_another_version_is_not_available_and_its_version_is_told
 
 
 @pytest.mark.parametrize(("package", "version"), [(p, v) for p, versions in FITTING.items() for v in versions])
-def test_a_framework_of_the_range_is_available(
+def test_available_accepts_supported_versions(
     package: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs(package)
@@ -67,7 +67,7 @@ def test_a_framework_of_the_range_is_available(
     assert all(backends.available(name) for name in of(package) if name not in COMPILED)
 
 
-def test_what_is_asked_for_is_what_is_accepted() -> None:
+def test_pyproject_and_constraints_lie_within_the_supported_versions() -> None:
     """pyproject.toml and constraints.txt name versions of the ranges, of every framework."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     asked = "\n".join([*project["dependencies"], *project["optional-dependencies"]["frameworks"]])
@@ -82,7 +82,7 @@ def test_what_is_asked_for_is_what_is_accepted() -> None:
             assert below is None or version < backends._release(below)
 
 
-def test_a_framework_that_cannot_tell_its_version_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_available_rejects_an_unknown_version(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_: str) -> str:
         raise importlib.metadata.PackageNotFoundError
 
@@ -93,9 +93,7 @@ def test_a_framework_that_cannot_tell_its_version_is_not_available(monkeypatch: 
 @pytest.mark.parametrize(
     "error", [ImportError("no name LIFNode"), AttributeError("no attribute LIFNode")], ids=["import", "attribute"]
 )
-def test_a_framework_that_lacks_what_is_needed_is_told_with_its_version(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_load_names_the_version_if_a_framework_lacks_something(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: str) -> Any:
         raise error
 
@@ -106,7 +104,7 @@ def test_a_framework_that_lacks_what_is_needed_is_told_with_its_version(
 
 @pytest.mark.parametrize("variables", [{"PATH": ""}, {"CXX": "no-such-compiler"}], ids=["none on the PATH", "none of that name"])
 @pytest.mark.parametrize("gpu", [None, "a GPU"])
-def test_without_a_compiler_the_compiled_modes_are_listed_as_missing_unless_a_gpu_runs_them(
+def test_compiled_backends_need_a_compiler_or_a_gpu(
     gpu: str | None, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CXX", raising=False)
@@ -121,7 +119,7 @@ def test_without_a_compiler_the_compiled_modes_are_listed_as_missing_unless_a_gp
     assert backends.available("native")
 
 
-def test_looking_at_what_there_is_imports_no_framework() -> None:
+def test_available_imports_no_framework() -> None:
     code = (
         "import sys; from bench.cli import main; main(['list'], standalone_mode=False)\n"
         "sys.exit(' '.join({'torch', 'spikingjelly', 'snntorch'} & set(sys.modules)))"

@@ -39,7 +39,9 @@ def a_compiler(path: Path, script: str) -> str:
 
 
 @pytest.mark.parametrize("variables", [{"PATH": ""}, {"CXX": "no-such-compiler"}], ids=["none on the PATH", "none of that name"])
-def test_no_compiler_is_said_with_the_remedy(folder: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+def test_library_without_a_compiler_raises_an_error_with_the_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
     monkeypatch.delenv("CXX", raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -51,7 +53,7 @@ def test_no_compiler_is_said_with_the_remedy(folder: Path, monkeypatch: pytest.M
     training_step(SMALL, "bptt", "native")
 
 
-def test_a_compiler_that_fails_is_quoted(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_library_error_quotes_a_failing_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = a_compiler(tmp_path / "broken", 'echo "cpu.cpp:1: no such language" >&2; exit 3')
     monkeypatch.setenv("CXX", broken)
     with pytest.raises(UserError) as error:
@@ -63,7 +65,7 @@ def test_a_compiler_that_fails_is_quoted(folder: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
-def test_kernels_are_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_library_is_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A compiler that notes its calls and hands them on; asking for its version is no build."""
     real, notes = compiler.compiler(), tmp_path / "calls"
     noting = a_compiler(tmp_path / "noting", f'echo "$@" >> "{notes}"\nexec "{real}" "$@"')
@@ -127,7 +129,7 @@ def records_of(case: Case, root: Path) -> list[Any]:
 @pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 @pytest.mark.parametrize("probe", ["cost", "equivalence", "count"])
 @pytest.mark.parametrize("backend", ["native-fast", "native-balanced", "native-small"])
-def test_every_record_names_the_kernel(probe: str, backend: str, tmp_path: Path) -> None:
+def test_records_name_the_kernel(probe: str, backend: str, tmp_path: Path) -> None:
     case = Case("p", probe, SMALL, "bptt", backend, T=2, batch=1)
     records = records_of(case, tmp_path)
     assert records
@@ -138,7 +140,7 @@ def test_every_record_names_the_kernel(probe: str, backend: str, tmp_path: Path)
         assert record.kernel == expected
 
 
-def test_without_a_compiler_the_record_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_record_without_a_compiler_has_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Refused with its reason; no other kernel takes its place."""
     monkeypatch.setenv("CXX", os.path.join(tmp_path, "gone"))
     (record,) = records_of(Case("p", "equivalence", SMALL, "bptt", "native-fast", T=2, batch=1), tmp_path)

@@ -32,7 +32,7 @@ def md5(contents: bytes) -> str:
 # --------------------------------------------------------------------------- registry
 
 
-def test_listing_imports_no_heavy_library():
+def test_names_imports_no_heavy_library():
     code = (
         "import sys; from bench import datasets; [datasets.available(n, '/') for n in datasets.names()];"
         "print({'torch', 'numpy', 'sklearn', 'pooch', 'tonic', 'filelock'} & set(sys.modules))"
@@ -41,7 +41,7 @@ def test_listing_imports_no_heavy_library():
     assert out.stdout.strip() == "set()"
 
 
-def test_names_and_modules():
+def test_names_belong_to_modules():
     assert datasets.names() == [
         "cifar10",
         "cifar10-dvs",
@@ -57,13 +57,13 @@ def test_names_and_modules():
         assert importlib.util.find_spec(datasets.module_name(name)) is not None
 
 
-def test_unknown_name_suggests_the_close_one():
+def test_load_suggests_close_names_for_an_unknown_one():
     with pytest.raises(UserError, match=r"unknown data set 'cifar-10': did you mean .*cifar10"):
         datasets.load("cifar-10")
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion-mnist"])
-def test_absent_data_says_what_to_do_without_naming_a_path(name, tmp_path):
+def test_missing_data_error_has_a_remedy_without_a_path(name, tmp_path):
     support = datasets.available(name, tmp_path)
     assert not support
     assert "SPIKECOST_DATA_ROOT" in support.reason
@@ -94,7 +94,7 @@ def small(tmp_path) -> tuple[Cifar, Path, np.ndarray]:
     return replace(CIFAR10, train=sums, test=test), tmp_path, pixels
 
 
-def test_batches_are_joined_in_order(small):
+def test_cifar_joins_batches_in_order(small):
     source, root, pixels = small
     images = source.load(root, False, root / "prepared")
     assert torch.equal(images.train_x, torch.from_numpy(pixels[:2].reshape(8, 3, 32, 32)))
@@ -104,7 +104,7 @@ def test_batches_are_joined_in_order(small):
     assert (images.kind, images.classes, images.shape) == ("real", 10, (3, 32, 32))
 
 
-def test_checksum_names_the_contents(small):
+def test_cifar_checksum_depends_on_the_contents(small):
     source, root, _ = small
     other = replace(source, test={"test_batch": "0" * 32})
     assert source.load(root, False, root / "prepared").checksum == source.load(root, False, root / "prepared").checksum
@@ -112,7 +112,7 @@ def test_checksum_names_the_contents(small):
 
 
 @pytest.mark.parametrize("damage", ["one bit", "truncated", "empty"])
-def test_damaged_file_is_named_with_both_checksums(small, damage):
+def test_cifar_names_a_damaged_file_and_both_checksums(small, damage):
     source, root, _ = small
     path = root / source.folder / "data_batch_2"
     contents = bytearray(path.read_bytes())
@@ -127,7 +127,7 @@ def test_damaged_file_is_named_with_both_checksums(small, damage):
         assert part in str(error.value)
 
 
-def test_unopened_archive_is_unpacked_and_only_its_named_files(small, tmp_path_factory):
+def test_cifar_unpacks_only_its_own_files_of_an_archive(small, tmp_path_factory):
     source, root, pixels = small
     (root / "escape").write_text("not part of the set")
     archive = tmp_path_factory.mktemp("archive") / source.archive
@@ -147,7 +147,7 @@ def test_unopened_archive_is_unpacked_and_only_its_named_files(small, tmp_path_f
     assert not (fresh.parent / "escape").exists()
 
 
-def test_damaged_archive_is_not_opened(small, tmp_path_factory):
+def test_cifar_does_not_open_a_damaged_archive(small, tmp_path_factory):
     source, _, _ = small
     fresh = tmp_path_factory.mktemp("archive")
     (fresh / source.archive).write_bytes(b"half an archive")
@@ -161,7 +161,7 @@ class Malicious:
         return os.system, ("false",)
 
 
-def test_a_pickle_may_hold_arrays_and_nothing_else():
+def test_unpickled_accepts_arrays_only():
     data = np.arange(12, dtype=np.uint8).reshape(2, 6)
     assert np.array_equal(unpickled(batch_file(data, labels=[1]))["data"], data)
     with pytest.raises(pickle.UnpicklingError, match="system is not part of a batch"):
@@ -209,7 +209,7 @@ def test_real_cifar10_test_batch(cifar10_test_batch):
 
 
 @pytest.mark.parametrize(("source", "per_class"), [(CIFAR10, (5000, 1000)), (CIFAR100, (500, 100))], ids=["10", "100"])
-def test_real_cifar_in_full(source, per_class):
+def test_real_cifar_complete(source, per_class):
     if not source.available(data_root()):
         pytest.skip(f"no real {source.title} under SPIKECOST_DATA_ROOT")
     images = datasets.load(source.name, data_root(), download=False)
@@ -237,7 +237,7 @@ def small_fashion(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize("folder", ["FashionMNIST/raw", "fashion-mnist", "."])
-def test_fashion_mnist_is_found_in_each_layout(small_fashion, tmp_path_factory, folder):
+def test_fashion_mnist_is_found_in_every_layout(small_fashion, tmp_path_factory, folder):
     root = tmp_path_factory.mktemp("layout")
     (root / folder).mkdir(parents=True, exist_ok=True)
     for file in small_fashion.glob("*.gz"):
@@ -250,7 +250,7 @@ def test_fashion_mnist_is_found_in_each_layout(small_fashion, tmp_path_factory, 
     assert images.shape == (1, 28, 28)
 
 
-def test_damaged_fashion_mnist_is_named(small_fashion):
+def test_fashion_mnist_names_a_damaged_file(small_fashion):
     path = small_fashion / "train-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=f"{path.name} is damaged.*{md5(path.read_bytes())}"):
@@ -272,7 +272,7 @@ def test_real_fashion_mnist():
     assert float(x.std()) == pytest.approx(1, abs=2e-3)
 
 
-def test_debian_packs_the_official_contents():
+def test_fashion_mnist_of_debian_has_the_official_contents():
     """With the name and date that the official gzip headers have, Debian's files are the official ones to the byte."""
     folder = DEBIAN / "fashion-mnist"
     if not folder.exists():
@@ -296,7 +296,7 @@ def digits() -> datasets.Images:
     return datasets.load("digits", "/", download=False)
 
 
-def test_digits_are_whole_split_once_and_not_called_cifar(digits):
+def test_digits_are_complete_with_a_fixed_split_and_their_own_name(digits):
     from sklearn.datasets import load_digits
 
     assert len(digits.train_y) + len(digits.test_y) == 1797
@@ -308,7 +308,7 @@ def test_digits_are_whole_split_once_and_not_called_cifar(digits):
     assert datasets.load("digits").checksum == digits.checksum
 
 
-def test_digits_prepared(digits):
+def test_digits_are_prepared_as_images_of_32x32(digits):
     x = digits.preparation.test(digits.train_x)
     assert x.shape[1:] == digits.shape == (3, 32, 32)
     assert float(x.mean()) == pytest.approx(0, abs=1e-3)
@@ -316,7 +316,7 @@ def test_digits_prepared(digits):
     assert torch.equal(x[:, :, ::4, ::4], x[:, :, 3::4, 3::4])
 
 
-def test_subset_is_balanced_nested_and_told_by_names(digits):
+def test_subset_is_balanced_nested_and_determined_by_names(digits):
     small = datasets.subset(digits, 105, 20, "some", "names")
     counts = small.train_y.bincount()
     assert counts.sum() == 105
@@ -336,13 +336,13 @@ def rows(images: datasets.Images):
     return [(tuple(x), y) for x, y in zip(images.train_x.flatten(1).tolist(), images.train_y.tolist(), strict=True)]
 
 
-def test_subset_of_all_is_the_whole_in_its_order(digits):
+def test_subset_of_all_samples_keeps_their_order(digits):
     whole = datasets.subset(digits, None, None, "x")
     assert torch.equal(whole.train_x, digits.train_x)
     assert torch.equal(whole.test_y, digits.test_y)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1438])
-def test_subset_of_impossible_size(digits, size):
+def test_subset_rejects_impossible_sizes(digits, size):
     with pytest.raises(UserError, match=rf"{size} train images of digits: it has 1437"):
         datasets.subset(digits, size, None, "x")

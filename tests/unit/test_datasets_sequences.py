@@ -35,7 +35,7 @@ def data(scikit_learn) -> RealData:
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.9, 2.0])
-def test_rate_and_sign(scale):
+def test_poisson_spikes_have_the_rate_and_sign_of_the_pixel(scale):
     """Each of n = 20,000 steps is a Bernoulli trial: the mean strays from p by 6 deviations of sqrt(p(1-p)/n) hardly ever."""
     n = 20_000
     x = torch.tensor([-3.0, -1.0, -0.7, -0.05, 0.0, 0.02, 0.3, 0.95, 1.0, 2.4])
@@ -47,7 +47,7 @@ def test_rate_and_sign(scale):
         assert float(train_.sum()) == math.copysign(1, value) * float(train_.abs().sum())
 
 
-def test_steps_and_pixels_are_independent():
+def test_poisson_steps_and_pixels_are_independent():
     n = 20_000
     spikes = poisson(torch.full((2,), 0.5), n, 1.0, generator("independent"))
     a, b = (spikes - 0.5).T
@@ -55,7 +55,7 @@ def test_steps_and_pixels_are_independent():
         assert abs(float(product.mean())) <= 6 * 0.25 / math.sqrt(len(product))
 
 
-def test_spikes_follow_from_names(data):
+def test_poisson_spikes_depend_on_names(data):
     whole = list(data.training_batches(0, 3, 4))
     assert set(torch.cat([x.flatten() for x, _ in whole]).unique().tolist()) == {-1.0, 0.0, 1.0}
     for i, (x, y) in enumerate(RealData(CASE, None).training_batches(0, 3, 4, start=1), start=1):
@@ -67,7 +67,7 @@ def test_spikes_follow_from_names(data):
     assert not torch.equal(x[0], x[1])
 
 
-def test_test_spikes_are_fixed(data):
+def test_poisson_spikes_of_test_samples_are_fixed(data):
     """Whatever the batch, the seed and the epoch; a longer sequence begins as the shorter one."""
     one = torch.cat([x for x, _ in data.test_batches(3, 6)], 1)
     list(data.training_batches(0, 3, 4))
@@ -77,7 +77,7 @@ def test_test_spikes_are_fixed(data):
     assert not torch.equal(one[:, 0], one[:, 1])
 
 
-def test_the_mean_over_time_is_the_clipped_image(data):
+def test_poisson_mean_over_time_is_the_clipped_image(data):
     T = 400
     x = data.samples.preparation.test(data.samples.test_x)
     rates = next(data.test_batches(T, 6))[0].mean(0)
@@ -88,7 +88,7 @@ def test_the_mean_over_time_is_the_clipped_image(data):
 # --------------------------------------------------------------------------- still images
 
 
-def test_still_images_are_what_they_were(scikit_learn):
+def test_still_repeats_the_augmented_image(scikit_learn):
     """The order and the augmentation from the same names as before there were spikes, the same image at every step."""
     case = replace(CASE, network="vgg-sws-small/digits")
     data = RealData(case, None)
@@ -105,11 +105,11 @@ def test_still_images_are_what_they_were(scikit_learn):
         assert torch.equal(y, ys)
 
 
-def test_images_say_nothing_of_a_part(data):
+def test_images_are_never_marked_as_a_part(data):
     assert data.about == {}
 
 
-def test_a_network_of_another_shape_is_refused(scikit_learn):
+def test_sequences_reject_a_network_of_another_shape(scikit_learn):
     case = replace(CASE, network="custom/n-mnist")
     with pytest.raises(UserError, match=r"custom/n-mnist takes samples of shape \(2, 34, 34\), digits has \(3, 32, 32\)"):
         RealData(case, None).sequence(case)
@@ -122,7 +122,7 @@ class Killed(Exception):
     """The run ends here."""
 
 
-def test_a_training_on_spikes_resumes_to_the_bit(data, tmp_path, monkeypatch):
+def test_training_on_spikes_resumes_to_the_bit(data, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", -1.0)
 
     def new():
@@ -145,7 +145,7 @@ def test_a_training_on_spikes_resumes_to_the_bit(data, tmp_path, monkeypatch):
     assert any(not torch.equal(one[name], new().net.state_dict()[name]) for name in one)
 
 
-def test_the_small_vgg5_learns(scikit_learn, tmp_path):
+def test_small_vgg5_learns(scikit_learn, tmp_path):
     """A hundred digits, seen three times: chance is a loss of ln 10 = 2.30 and an accuracy of 10 %."""
     case = replace(CASE, T=8, batch=5, options=(("train_images", 100), ("test_images", 100)))
     step = training_step(case.network, "bptt", "native", seed=0, optimizer="adam", lr=1e-3)

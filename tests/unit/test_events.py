@@ -48,7 +48,7 @@ def measured(samples: Any, about: dict[str, str]) -> Measurement:
     return found
 
 
-def test_the_chosen_training_recordings_alone_are_described() -> None:
+def test_events_probe_uses_only_the_chosen_training_recordings() -> None:
     found = measured(SAMPLES, {"part": "part of it"})
     expected = event_statistics.describe([recording(1), recording(3)], (32, 34))
     assert found.value == expected.rate
@@ -58,7 +58,7 @@ def test_the_chosen_training_recordings_alone_are_described() -> None:
     assert measured(replace(SAMPLES, train_i=torch.arange(4)), {}).value != expected.rate
 
 
-def test_images_have_no_events() -> None:
+def test_events_probe_rejects_images() -> None:
     with pytest.raises(UserError, match="has no events to describe"):
         measured(SimpleNamespace(), {})
 

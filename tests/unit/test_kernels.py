@@ -89,7 +89,7 @@ def test_lif_equals_plain_operators(reset, detach, K, carried_in, surrogate):
             torch.testing.assert_close(mine, reference, rtol=1e-6, atol=1e-9)
 
 
-def test_the_reference_tells_settings_apart():
+def test_plain_lif_differs_between_settings():
     """Else the comparison above would hold for a kernel that ignores a setting."""
     x, v, on_s, on_v = drawn(4)
     base = NeuronSpec(decay=0.7, threshold=0.8)
@@ -103,7 +103,7 @@ def test_the_reference_tells_settings_apart():
 
 
 @pytest.mark.parametrize("reset", ["soft", "hard"])
-def test_a_potential_exactly_at_threshold_fires(reset):
+def test_lif_fires_exactly_at_threshold(reset):
     x = torch.tensor([[[1.0, 0.99999, 1.00001]]])
     s, v = lif(x, None, NeuronSpec(reset=reset))
     assert s.tolist() == [[[1.0, 0.0, 1.0]]]
@@ -120,7 +120,7 @@ def test_lif_leaves_its_arguments_unchanged():
         assert torch.equal(now, then)
 
 
-def test_membrane_by_hand():
+def test_lif_membrane_potential_by_hand():
     """decay 0.5, threshold 1: u = 0.8, 1.2 (fires), soft: 0.1 + 0.8, hard: 0 + 0.8."""
     x = torch.full((3, 1, 1), 0.8, dtype=torch.float64)
     s, v = lif(x, None, NeuronSpec())
@@ -148,14 +148,14 @@ def test_surrogate_peak_symmetry_and_mass(surrogate, peak):
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
-def test_rectangle_support(alpha):
+def test_surrogate_rectangle_support(alpha):
     edge = 1 / (2 * alpha)
     x = torch.tensor([-edge - 1e-6, -edge + 1e-6, edge - 1e-6, edge + 1e-6], dtype=torch.float64)
     assert derivative_(x, Surrogate("rectangle", alpha)).tolist() == [0, alpha, alpha, 0]
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
-def test_triangle_support(alpha):
+def test_surrogate_triangle_support(alpha):
     edge = 1 / alpha
     x = torch.tensor([-edge - 1e-6, -edge + 1e-6, edge - 1e-6, edge + 1e-6], dtype=torch.float64)
     f = derivative_(x, Surrogate("triangle", alpha))

@@ -152,13 +152,13 @@ ALGORITHMS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS, ids=[f"{a} {o}" for a, o in ALGORITHMS])
 @pytest.mark.parametrize("name", ["pools", "residual"])
-def test_every_mode_gives_natives_gradient(name: str, algorithm: str, options: dict[str, Any], mode: str) -> None:
+def test_modes_have_the_gradient_of_native(name: str, algorithm: str, options: dict[str, Any], mode: str) -> None:
     assert_same(name, algorithm, mode, **options)
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS[:3], ids=[a for a, _ in ALGORITHMS[:3]])
-def test_a_batch_of_several_pieces(algorithm: str, options: dict[str, Any], mode: str) -> None:
+def test_modes_have_the_gradient_of_native_in_several_pieces(algorithm: str, options: dict[str, Any], mode: str) -> None:
     """20 samples go through a group as 8, 8 and 4."""
     step, _, _ = ready("pools", algorithm, mode, 1, 1, **options)
     body: Any = step.net.body
@@ -168,13 +168,13 @@ def test_a_batch_of_several_pieces(algorithm: str, options: dict[str, Any], mode
 
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS[:3], ids=[a for a, _ in ALGORITHMS[:3]])
-def test_dropout_masks_are_drawn_again(algorithm: str, options: dict[str, Any], mode: str) -> None:
+def test_recomputation_redraws_the_same_dropout_masks(algorithm: str, options: dict[str, Any], mode: str) -> None:
     """In one piece they are those of native-fast, which draws in its own layout's order, and so is the gradient."""
     assert_same("dropout", algorithm, mode, backend="native-fast", **options)
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
-def test_dropout_in_pieces_runs_again_under_its_own_masks(mode: str) -> None:
+def test_recomputation_in_pieces_redraws_the_masks_of_each_piece(mode: str) -> None:
     """Each piece's mask of the forward pass comes again in the backward pass; pieces have masks of their own."""
     step, x, target = ready("dropout", "bptt", mode, 5, 20)
     body: Any = step.net.body
@@ -192,7 +192,7 @@ def test_dropout_in_pieces_runs_again_under_its_own_masks(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_windows_hand_the_state_on_without_training(mode: str) -> None:
+def test_modes_have_the_outputs_and_state_of_native_without_gradients(mode: str) -> None:
     """Without gradients, and step by step: the same outputs and the same state as native's."""
     outs, ends = [], []
     for backend in ("native", mode):
@@ -210,7 +210,7 @@ def test_windows_hand_the_state_on_without_training(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_frozen_state_has_its_gradient(mode: str) -> None:
+def test_modes_have_the_gradient_of_the_initial_state(mode: str) -> None:
     """dL/d(state that comes in), which checkpointing asks for, and of a state that needs none."""
     found = []
     for backend in ("native", mode):
@@ -234,7 +234,7 @@ def scales(net: nn.Module) -> list[float]:
     return [layer.factor for layer in net.modules() if isinstance(layer, m.Scaled)]
 
 
-def test_scales_are_folded_and_put_back_where_a_block_begins() -> None:
+def test_scales_folded_are_restored_where_a_block_begins() -> None:
     folded, _, _ = ready("pools", "bptt", "native-fast", 1, 1)
     assert scales(folded.net) == [1.0, 1.0, 1.0]
     factors = [layer.factor for layer in folded.net.modules() if isinstance(layer, m.ConvSynapse)]
@@ -251,7 +251,7 @@ def test_scales_are_folded_and_put_back_where_a_block_begins() -> None:
 @pytest.mark.parametrize("backend", ["native", "native-fast"])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
 @pytest.mark.parametrize("name", ["pools", "residual"])
-def test_any_number_of_steps_a_window_gives_the_same_gradient(name: str, algorithm: str, backend: str) -> None:
+def test_gradient_does_not_depend_on_the_window_length(name: str, algorithm: str, backend: str) -> None:
     T = 5
     exact, averages, out = gradients(name, algorithm, "native", T)
     assert furthest(exact, gradients(name, "bptt", "native", T)[0]) > 1e-3
@@ -265,13 +265,13 @@ def test_any_number_of_steps_a_window_gives_the_same_gradient(name: str, algorit
 
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_modes_that_recompute_give_it_too(algorithm: str, mode: str) -> None:
+def test_gradient_does_not_depend_on_the_window_length_with_recomputation(algorithm: str, mode: str) -> None:
     exact, _, _ = gradients("pools", algorithm, "native")
     assert furthest(exact, gradients("pools", algorithm, mode, K=2)[0]) < 1e-10
 
 
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_windows_that_would_go_through_time_are_refused(algorithm: str) -> None:
+def test_windows_with_gradient_through_time_are_rejected(algorithm: str) -> None:
     with pytest.raises(UserError, match="K = 3: a loop"):
         training_step("loop", algorithm, "native", K=3)
     with pytest.raises(UserError, match="K = 0"):
@@ -295,19 +295,19 @@ def cost(backend: str, network: str = SWS) -> Cost:
 
 
 @pytest.mark.parametrize("network", [SWS, "lenet/dvs-gesture"])
-def test_memory_falls_from_mode_to_mode(network: str) -> None:
+def test_memory_decreases_from_mode_to_mode(network: str) -> None:
     native, fast, balanced, small = (cost(backend, network).memory.total for backend in ("native", *MODES))
     assert small < balanced < fast < native
 
 
-def test_with_batch_norm_the_first_residual_block_makes_the_peak_of_both_modes_that_recompute() -> None:
+def test_first_residual_block_determines_the_peak_of_recomputing_modes_with_batch_norm() -> None:
     """It cannot run in pieces; what lies behind it, running again or at one bit a spike, is less than its graph."""
     native, fast, balanced, small = (cost(backend, "resnet18/cifar10").memory.total for backend in ("native", *MODES))
     assert small == balanced < 0.5 * fast < 0.5 * native
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
-def test_convolutions_inside_residual_blocks_keep_their_spikes_at_one_bit_too(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+def test_convolutions_in_residual_blocks_save_spikes_at_one_bit(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     """ResNet-18 has two in each of 8 blocks and three in shortcuts; the first of all reads an image."""
     step, calls = training_step("resnet18/cifar10", "bptt", mode, device="meta"), []
 
@@ -321,14 +321,14 @@ def test_convolutions_inside_residual_blocks_keep_their_spikes_at_one_bit_too(mo
 
 
 @pytest.mark.parametrize("network", [SWS, "lenet/dvs-gesture", "resnet18/cifar10"])
-def test_balanced_takes_at_most_a_seventh_more(network: str) -> None:
+def test_native_balanced_needs_at_most_a_seventh_more_macs(network: str) -> None:
     native, fast, balanced = (sum(cost(backend, network).macs.dense.values()) for backend in ("native", *MODES[:2]))
     assert fast == native
     assert native < balanced <= native * 8 / 7
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
-def test_what_runs_again_is_what_the_groups_hold(mode: str) -> None:
+def test_recomputed_macs_are_those_of_the_groups(mode: str) -> None:
     step = training_step(SWS, "bptt", mode, device="meta")
     body: Any = step.net.body
     assert isinstance(body, RecomputingChain)
@@ -343,7 +343,7 @@ def test_what_runs_again_is_what_the_groups_hold(mode: str) -> None:
     }
 
 
-def test_spikes_kept_at_one_bit_are_whole_only_for_the_weights_gradient() -> None:
+def test_bit_conv_unpacks_spikes_only_for_the_weight_gradient() -> None:
     """Behind it they are gone, and the gradient of them takes their place."""
     s, weight = torch.empty(6, 4, 8, 8, device="meta").requires_grad_(), torch.empty(4, 4, 3, 3, device="meta").requires_grad_()
     y = bit_conv(s, weight, None, 1, 1)
@@ -357,7 +357,7 @@ def test_spikes_kept_at_one_bit_are_whole_only_for_the_weights_gradient() -> Non
 
 @pytest.mark.parametrize("network", [SWS, "resnet20/cifar10"])
 @pytest.mark.parametrize("mode", MODES)
-def test_cost_is_the_same_with_storage_as_without(mode: str, network: str) -> None:
+def test_modes_cost_the_same_on_meta_and_real_tensors(mode: str, network: str) -> None:
     """Channels lie innermost, which tensors without storage must know too."""
     found = []
     for device in ("cpu", "meta"):

@@ -27,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_a_project_is_found_by_flag_then_variable_then_upwards_then_as_the_checkout(
+def test_project_is_the_flag_else_the_variable_else_upwards_else_the_checkout(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -44,28 +44,28 @@ def test_a_project_is_found_by_flag_then_variable_then_upwards_then_as_the_check
     assert project_of().root == project
 
 
-def test_results_are_found_by_flag_then_variable_then_in_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_the_flag_else_the_variable_else_in_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert project_of(project).results == project / "results"
     monkeypatch.setenv("SPIKECOST_RESULTS", "/by/variable")
     assert project_of(project).results == Path("/by/variable")
     assert project_of(project, Path("/by/flag")).results == Path("/by/flag")
 
 
-def test_a_project_that_is_none_is_named(project: Path, tmp_path: Path) -> None:
+def test_project_that_does_not_exist_is_named(project: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"projet does not exist: did you mean {project}\?"):
         project_of(tmp_path / "projet")
     with pytest.raises(UserError, match="is no project: it holds no reproductions/"):
         project_of(project / "results")
 
 
-def test_an_installed_package_without_a_project_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_project_of_an_installed_package_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.places.CODE", tmp_path)
     with pytest.raises(UserError, match=r"no project here: .*--project or SPIKECOST_PROJECT"):
         project_of()
 
 
-def test_code_that_is_installed_elsewhere_reports_into_a_named_project(project: Path, tmp_path: Path) -> None:
+def test_installed_code_writes_to_a_named_project(project: Path, tmp_path: Path) -> None:
     """As a package that is not editable: its folder holds the code and may not be written."""
     installed = tmp_path / "site-packages"
     for package in ("bench", "reproductions"):
@@ -91,7 +91,7 @@ def test_code_that_is_installed_elsewhere_reports_into_a_named_project(project: 
 
 @pytest.mark.parametrize("command", ["list", "plan", "run"])
 @pytest.mark.parametrize("how", ["flag", "variable"])
-def test_a_data_root_that_is_not_there_stops_every_command(
+def test_every_command_rejects_a_data_root_that_does_not_exist(
     project: Path, tmp_path: Path, command: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not made, nothing downloaded, and no digits in the place of what lies in the one that was meant."""

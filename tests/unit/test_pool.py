@@ -32,7 +32,7 @@ def gradient(f: Any, x: Tensor, g: Tensor) -> Tensor:
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", BOUND)
 @pytest.mark.parametrize(("shape", "k"), CASES)
-def test_value_and_gradient_are_pytorchs(shape: tuple[int, ...], k: int, dtype: torch.dtype, device: str) -> None:
+def test_avg_pool_equals_pytorch(shape: tuple[int, ...], k: int, dtype: torch.dtype, device: str) -> None:
     generator = torch.Generator().manual_seed(5)
     for of_x, of_g in product(LAYOUTS, LAYOUTS):
         x = torch.randn(shape, generator=generator).to(device, dtype, memory_format=of_x)
@@ -47,14 +47,14 @@ def test_value_and_gradient_are_pytorchs(shape: tuple[int, ...], k: int, dtype: 
         assert not mine[:, :, :, w:].any()
 
 
-def test_the_gradient_without_storage_lies_as_with_it() -> None:
+def test_avg_pool_gradient_has_the_same_layout_on_meta() -> None:
     for layout in LAYOUTS:
         g = torch.randn(2, 3, 4, 4).contiguous(memory_format=layout)
         real, without = (torch.ops.spikecost.avg_pool_backward(g.to(device), 2, 9, 8) for device in ("cpu", "meta"))
         assert (real.shape, real.stride(), real.dtype) == (without.shape, without.stride(), without.dtype)
 
 
-def test_nothing_is_kept() -> None:
+def test_avg_pool_saves_nothing_for_backward() -> None:
     kept: list[Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         avg_pool(torch.randn(2, 3, 4, 4, requires_grad=True), 2)

@@ -122,7 +122,7 @@ def furthest(one: list[Tensor], other: list[Tensor]) -> float:
 
 
 @every_network
-def test_checkpoints_and_bits_change_no_bit_of_the_gradient(step_of, spec):
+def test_memopt_leaves_the_gradient_unchanged_to_the_bit(step_of, spec):
     plain, averages, out = respond(step_of(spec, level=0))
     found, moved, again = respond(step_of(spec, level=1))
     assert all(float(g.norm()) > 0 for g in plain if g.dim() > 1)
@@ -134,7 +134,7 @@ def test_checkpoints_and_bits_change_no_bit_of_the_gradient(step_of, spec):
 
 @pytest.mark.parametrize("name", ["plain", "no leak", "pre-activation", "spikes on the shortcut"])
 @pytest.mark.parametrize("level", [0, 1])
-def test_equals_native_bptt(step_of, name, level):
+def test_memopt_equals_native_bptt(step_of, name, level):
     """No network with dropout, whose masks every framework draws in its own way, and none with batch norm (below)."""
     ours, _, out = respond(step_of(NETWORKS[name], "native"))
     theirs, _, other = respond(step_of(NETWORKS[name], level=level))
@@ -142,7 +142,7 @@ def test_equals_native_bptt(step_of, name, level):
     assert furthest(ours, theirs) < 1e-10
 
 
-def test_a_mask_serves_the_whole_sequence_and_is_drawn_again_the_same(step_of):
+def test_memopt_redraws_the_same_dropout_mask_for_the_sequence(step_of):
     step = step_of(NETWORKS["dropout"], level=1)
     lively(step.net)
     (first, *_) = (m for m in step.net.modules() if type(m).__name__ == "Dropout")
@@ -161,7 +161,7 @@ def test_a_mask_serves_the_whole_sequence_and_is_drawn_again_the_same(step_of):
     assert (masked == 1).any()
 
 
-def test_its_batch_norm_takes_all_steps_together(step_of):
+def test_memopt_batch_norm_uses_all_steps_together(step_of):
     """Another network than the spec's, whose statistics are one step's at a time."""
     ours, averages, _ = respond(step_of(NETWORKS["batch norm"], "native"))
     theirs, moved, _ = respond(step_of(NETWORKS["batch norm"], level=0))
@@ -188,7 +188,7 @@ def alive_after_forward(step: TrainingStep) -> int:
     return made
 
 
-def test_what_enters_a_unit_is_kept_as_one_bit_a_spike(step_of, monkeypatch):
+def test_memopt_saves_the_input_of_a_unit_at_one_bit_per_spike(step_of, monkeypatch):
     """Exactly: of every input that is spikes, four bytes a number become an eighth of one; nothing else changes."""
     spec = NETWORKS["residual"]
     packed = alive_after_forward(step_of(spec, device="meta"))
@@ -199,7 +199,7 @@ def test_what_enters_a_unit_is_kept_as_one_bit_a_spike(step_of, monkeypatch):
     assert unpacked - packed == spikes * 4 - spikes // 8 - tokens
 
 
-def test_less_at_the_peak_the_more_it_does(step_of, monkeypatch):
+def test_memopt_peak_decreases_with_the_level(step_of, monkeypatch):
     spec = network("deep", (*(Conv(16), Spike(NEURON)) * 6,), 3 * 144 + 16 + 5 * (16 * 144 + 16) + 16 * 16 * 5 + 5)
     plain, packed = peak(step_of(spec, device="meta", level=0)), peak(step_of(spec, device="meta", level=1))
     monkeypatch.setattr(spikingjelly_memopt, "BitSpikeCompressor", lambda: None)
@@ -210,7 +210,7 @@ def test_less_at_the_peak_the_more_it_does(step_of, monkeypatch):
     assert plain.total - plain.by_category["state"] == forgetful.total
 
 
-def test_every_synapse_but_the_last_runs_twice(step_of):
+def test_memopt_recomputes_every_synapse_but_the_last(step_of):
     """A unit runs again as far as what its backward pass needs: not to the end, which for the head is the readout."""
     spec = NETWORKS["residual"]
     plain, twice = (macs(step_of(spec, device="meta", level=level)) for level in (0, 1))
@@ -219,7 +219,7 @@ def test_every_synapse_but_the_last_runs_twice(step_of):
     assert twice.dense == {**plain.dense, "recomputation": plain.dense["forward"] - readout}
 
 
-def test_spikes_that_were_packed_are_still_spikes(step_of):
+def test_memopt_unpacked_spikes_count_as_spikes(step_of):
     spec = NETWORKS["residual"]
     multistep = macs(step_of(spec, "spikingjelly-multistep", device="meta"))
     plain, twice = (macs(step_of(spec, device="meta", level=level)) for level in (0, 1))
@@ -245,7 +245,7 @@ def placed(units: nn.Sequential) -> list[type | None]:
 
 
 @every_network
-def test_optimize_memory_places_the_same_checkpoints_and_compressors(spec):
+def test_optimize_memory_uses_the_same_checkpoints_and_compressors(spec):
     ours, theirs = Shipped(spec, level=1), Shipped(spec, level=0)
     lively(theirs)
     assert not any(isinstance(module, CheckpointWrapper) for module in theirs.modules())
@@ -260,7 +260,7 @@ class Block(nn.Sequential):
     """A target for optimize_memory."""
 
 
-def test_an_example_that_is_silent_makes_it_cut_numbers_to_bits():
+def test_optimize_memory_packs_real_numbers_after_a_silent_example():
     """A defect of the framework: what was zero in the example is packed as bits ever after, with no check of the values."""
     plain = nn.Sequential(Block(nn.Identity()))
     packed = optimize_memory(nn.Sequential(Block(nn.Identity())), (Block,), lambda net: net(torch.zeros(1, 8)), level=1)
@@ -269,7 +269,7 @@ def test_an_example_that_is_silent_makes_it_cut_numbers_to_bits():
     assert torch.equal(packed(halves), torch.zeros(1, 8))
 
 
-def test_an_example_in_evaluation_mode_makes_it_cut_what_dropout_scales():
+def test_optimize_memory_packs_dropout_outputs_after_an_example_in_evaluation_mode():
     net = nn.Sequential(nn.Dropout(0.5), Block(nn.Identity())).eval()
     spikes = torch.ones(1, 64)
     optimize_memory(net, (Block,), lambda net: net(spikes), level=1)
@@ -278,13 +278,13 @@ def test_an_example_in_evaluation_mode_makes_it_cut_what_dropout_scales():
     assert set(passed.unique().tolist()) <= {0.0, 1.0}  # none of the twos that dropout gave
 
 
-def test_searching_levels_need_a_gpu_in_the_framework_too():
+def test_optimize_memory_needs_a_gpu_for_searching_levels():
     net = nn.Sequential(Block(nn.Linear(8, 8), nn.Linear(8, 8)))
     with pytest.raises(RuntimeError, match="CUDA"):
         optimize_memory(net, (Block,), lambda net: net(torch.randn(1, 8)), level=2, split_fn=lambda block: list(block))
 
 
-def test_its_example_needs_values():
+def test_optimize_memory_needs_an_example_with_values():
     """Why this backend composes ``checkpoint_module`` itself: device 'meta' has no values to look at."""
     with torch.device("meta"):
         net = nn.Sequential(Block(nn.Linear(8, 8)))
@@ -297,25 +297,25 @@ def test_its_example_needs_values():
 
 
 @pytest.mark.parametrize("level", [2, 3, 4])
-def test_a_level_that_searches_is_refused(step_of, level):
+def test_memopt_rejects_searching_levels(step_of, level):
     with pytest.raises(UserError, match=f"level = {level} needs CUDA: .* use level 0 or 1"):
         step_of(NETWORKS["plain"], device="meta", level=level)
 
 
 @pytest.mark.parametrize("level", [-1, 5, "high"])
-def test_a_level_that_is_none_is_refused(step_of, level):
+def test_memopt_rejects_invalid_levels(step_of, level):
     with pytest.raises(UserError, match=f"level = {level!r}; use 0"):
         step_of(NETWORKS["plain"], device="meta", level=level)
 
 
 @pytest.mark.parametrize(("layer", "kind"), [(Gain(1.0), "Gain"), (Loop((Conv(6),), (Spike(NEURON),), (Conv(6),)), "Loop")])
-def test_a_layer_it_has_not_is_named(layer, kind):
+def test_memopt_names_a_layer_that_it_lacks(layer, kind):
     answer = ships(network("other", (Residual((), (layer,)),), 0), "bptt")
     assert not answer
     assert kind in answer.reason
 
 
-def test_nothing_is_kept_between_batches(step_of):
+def test_memopt_keeps_nothing_between_batches(step_of):
     step = step_of(NETWORKS["residual"], level=1)
     first, _, _ = respond(step)
     assert any(isinstance(v, Tensor) for v in step.net.carried(None))
