@@ -1,4 +1,4 @@
-"""What every backend owes: state is explicit, a window is its steps, and nothing is kept between batches."""
+"""Requirements on every backend: explicit state, a window equals its steps, nothing is kept between batches."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def backend(request):
 
 @pytest.fixture(params=[name for name in backends.names() if not name.endswith(("-shipped", "-memopt"))])
 def neuronal(request):
-    """Every backend that gives neurons; a shipped one gives whole networks with their own loop."""
+    """Every backend that provides neurons; shipped implementations provide whole networks instead."""
     return installed(request.param)
 
 
@@ -55,7 +55,7 @@ def over(neurons: torch.nn.Module, x: Tensor, v: Tensor | None, layerwise: bool)
 
 @pytest.mark.parametrize("spec", NEURONS, ids=NEURON_NAMES)
 def test_neurons_follow_the_spec(neuronal, spec):
-    """The equations of NeuronSpec in plain numbers, on doubles."""
+    """The equations of NeuronSpec in Python numbers, in double precision."""
     x = torch.randn(6, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.5
     s, v = over(neuronal.neurons(spec), x, None, neuronal.layerwise)
     membrane, expected = torch.zeros(4, 5, dtype=torch.float64), []

@@ -1,4 +1,4 @@
-"""Batch norm over a single value has no variance: every backend refuses it, and none is left with a running variance of NaN."""
+"""Batch norm over a single value has no variance: every backend rejects it, and no running variance becomes NaN."""
 
 from __future__ import annotations
 
@@ -68,5 +68,5 @@ def test_require_variance_names_the_layer(name: str, layer: str) -> None:
 
 
 def test_single_valued_finds_no_layer_in_the_catalogue() -> None:
-    """They train with any batch."""
+    """They can be trained with any batch size."""
     assert [name for name in networks.names() if single_valued(networks.spec(name))] == []

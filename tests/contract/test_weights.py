@@ -1,4 +1,4 @@
-"""One seed, the same weights: on every backend, of every network, for every algorithm, and whatever a framework ships."""
+"""Equal seeds give equal weights on every backend, for every network and algorithm and for shipped implementations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.probes.equivalence import aligned_parameters, draw
 from bench.spec import Case, UserError
 from bench.training_step import support, training_step
 
-FEW = 2_000_000  # parameters of a network that is drawn for every backend and algorithm in the default run
+FEW = 2_000_000  # largest network that the default run draws for every backend and algorithm
 SMALL = {name.split("/")[0]: name for name in networks.names() if networks.spec(name).parameters < FEW}  # one of each kind
 WALKED = [pytest.param(n, marks=[] if n in SMALL.values() else pytest.mark.full, id=n) for n in networks.names()]
 SHIPPED = {"spikingjelly-shipped": "ottt-a", "spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}
@@ -22,13 +22,13 @@ REFERENCE = ("bptt", "native")
 
 
 def weights(net: nn.Module) -> list[Tensor]:
-    """Of the network alone: auxiliary classifiers, which some algorithms train beside it, are none of its layers."""
+    """Return the weights of the network without auxiliary classifiers."""
     beside = {id(p) for p in getattr(net, "classifiers", nn.ModuleList()).parameters()}
     return [p.detach() for p in aligned_parameters(net) if id(p) not in beside]
 
 
 def combinations(network: str) -> Iterator[tuple[str, str]]:
-    """What runs of all algorithms on all backends."""
+    """Yield the supported pairs of algorithm and backend."""
     for algorithm, backend in itertools.product(algorithms.names(), backends.names()):
         if backends.available(backend) and support(network, algorithm, backend):
             yield algorithm, backend
@@ -58,7 +58,7 @@ def test_shipped_covers_every_shipped_implementation():
 
 @pytest.mark.parametrize("network", sorted(SMALL.values()))
 def test_draw_does_not_depend_on_earlier_weights(network):
-    """Biases and gains are set, too."""
+    """Biases and gains are drawn too."""
     found = []
     for algorithm, backend in combinations(network):
         net = training_step(network, algorithm, backend).net

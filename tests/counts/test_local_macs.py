@@ -1,4 +1,4 @@
-"""Multiplications of local training: against hand counts of the AlexNet-type networks, and what each was for."""
+"""MACs of local training, by purpose, compared with counts by hand for the AlexNet-type networks."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ T, BATCH = 4, 2
 
 @cache
 def macs(network: str, algorithm: str, backend: str = "native", **options: Any) -> Macs:
-    """Of a step of T x BATCH samples."""
+    """Return the MACs of a step of T x BATCH samples."""
     step = training_step(network, algorithm, backend, device="meta", **options)
     return cost_of(step, *batch_for(step, T, BATCH, "meta")).macs
 
 
 def outputs(height: int) -> list[int]:
-    """Values behind each block of one layer, after pooling."""
+    """Return the number of outputs of each block of one layer, after pooling."""
     half, quarter, eighth = height // 2, height // 4, height // 8
     return [96 * height**2, 256 * half**2, 384 * quarter**2, 384 * quarter**2, 256 * eighth**2, 1024, 1024]
 
 
 def synapses(height: int) -> list[int]:
-    """Products of each layer, the readout last."""
+    """Return the products of each layer, the readout last."""
     half, quarter, eighth = height // 2, height // 4, height // 8
     convolutions = [
         2 * 96 * 9 * height**2, 96 * 256 * 9 * height**2, 256 * 384 * 9 * half**2, 384 * 384 * 9 * quarter**2,
@@ -41,7 +41,7 @@ def synapses(height: int) -> list[int]:
 
 @pytest.mark.parametrize(("height", "end_to_end", "local"), [(42, 1_009_133_568, 3_674_880), (48, 1_348_216_832, 4_904_960)])
 def test_local_macs_of_back_propagated_errors_by_hand(height: int, end_to_end: int, local: int) -> None:
-    """A block's error crosses its classifier and the synapses inside the block, never the block's first."""
+    """Errors are back-propagated through the classifier and the synapses of a block, except its first synapse."""
     network, products = f"alexnet/cifar10-dvs-{height}", synapses(height)
     assert sum(products[1:]) == end_to_end
     assert 10 * sum(outputs(height)) == local

@@ -1,10 +1,10 @@
-"""Local training and TTL-BPTT at the papers' sizes: each block's graph is freed before the next runs, and what that leaves.
+"""Memory of local training and TTL-BPTT at the papers' sizes: the graph of each block is freed before the next block runs.
 
-The peak of a step is the greatest, over windows w and blocks i, of  outside(w, i) + own(w, i):
+The peak of a step is the maximum, over windows w and blocks i, of  outside(w, i) + own(w, i):
 
     outside = parameters + optimizer state + inputs + running sum of outputs
-              + gradients and states that other runs of blocks have left + the spikes that block i reads      by hand, from shapes
-    own     = how far live bytes rise while block i runs alone, on tensors of its own                       measured apart
+              + gradients and states of other blocks + input spikes of block i      by hand, from shapes
+    own     = increase of live bytes while block i runs alone on its own tensors    measured separately
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ def peak(network: str, algorithm: str, T: int, batch: int, backend: str = "nativ
 
 
 def size(values: Iterable[Tensor]) -> int:
-    """Bytes of the storages behind some tensors, each once."""
+    """Return the bytes of the storages of some tensors, each counted once."""
     return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in values}.values())
 
 
 def learning(net: Any, block: int) -> list[nn.Parameter]:
-    """The parameters that block ``block`` trains."""
+    """Return the parameters that block ``block`` trains."""
     heads = list(net.classifiers)[block : block + 1]
     return [p for module in (blocks.chain(net.body, net.parts[block]), *heads) for p in module.parameters()]
 
 
-# --------------------------------------------------------------------------- a step, run of a block by run of a block
+# --------------------------------------------------------------------------- a step, block by block
 
 
 def runs_of(
     monkeypatch: pytest.MonkeyPatch, step: TrainingStep, T: int, batch: int, train_block: Callable[..., Any] = blocks.train_block
 ) -> tuple[list[list[Moment]], int]:
-    """The moments of each run of a block, in order, and the peak of the whole step."""
+    """Return the moments of each run of a block, in order, and the peak of the whole step."""
     calls, running = 0, 0
 
     def counted(*args: Any) -> Any:
@@ -77,13 +77,13 @@ def runs_of(
     monkeypatch.setattr(blocks, "train_block", counted)
     trace = trace_of(step, *batch_for(step, T, batch, "meta"), where=lambda: running)
     moments = trace.moments()
-    first = calls // 2 + 1  # a step of training has run before the one that is traced
+    first = calls // 2 + 1  # one training step runs before the traced one
     return [[m for m in moments if m.place == call] for call in range(first, calls + 1)], trace.peak().total
 
 
 @dataclass(frozen=True)
 class Alone:
-    """A block on tensors of its own, one window after the other: bytes by which its run rises, and of the state it leaves."""
+    """A block that runs alone on its own tensors: per window, the increase of live bytes and the bytes of its state."""
 
     rise: list[int]
     state: list[int]
@@ -92,7 +92,7 @@ class Alone:
 @dataclass(frozen=True)
 class Setting:
     windows: list[int]  # steps of each
-    shapes: list[tuple[int, ...]]  # of the network's input, and behind each block
+    shapes: list[tuple[int, ...]]  # of the network's input and of the output of each block
     T: int
     batch: int
     update: str
@@ -120,12 +120,12 @@ def alone(step: TrainingStep, block: int, setting: Setting) -> Alone:
 
 
 def outside(step: TrainingStep, found: list[Alone], setting: Setting, w: int, i: int) -> int:
-    """Live bytes when block i begins in window w."""
+    """Return the live bytes when block i begins in window w."""
     net: Any = step.net
     last, batch = len(setting.windows) - 1, setting.batch
     trained = [4 * sum(p.numel() for p in learning(net, j)) for j in range(len(found))]
     gradients = {"end": sum(trained[:i] if w == 0 else trained), "window": sum(trained[:i]), "block": 0}[setting.update]
-    newer = sum(block.state[w] for block in found[:i]) if w < last else 0  # nobody takes the last window's
+    newer = sum(block.state[w] for block in found[:i]) if w < last else 0  # the state after the last window is not kept
     older = sum(block.state[w - 1] for block in found[i:]) if w > 0 else 0
     return (
         2 * 4 * sum(p.numel() for p in net.parameters())  # and SGD's momentum
@@ -160,7 +160,7 @@ def test_local_training_peak_is_the_maximum_over_blocks_to_the_byte(
     windows = [len(window) for window in torch.empty(T).split(options["K"])]
     setting = Setting(windows, [net.spec.input, *blocks.output_shapes(net, net.parts)], T, batch, options["update"])
     order = [(w, i) for w in range(len(windows)) for i in range(len(net.parts))]
-    for _ in range(2):  # the second time as in steady training: snnTorch's modules keep tensors of their last step
+    for _ in range(2):  # twice, as in steady training: snnTorch's modules hold tensors of their last step
         found = [alone(apart, i, setting) for i in range(len(net.parts))]
     runs, total = runs_of(monkeypatch, step, T, batch)
     explained = []
@@ -173,7 +173,7 @@ def test_local_training_peak_is_the_maximum_over_blocks_to_the_byte(
 
 
 def test_local_training_peak_exceeds_the_sum_if_a_block_keeps_its_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All blocks forward, then all back: the same gradients, and a peak that the sum above does not reach."""
+    """With all forward passes before all backward passes, gradients are equal but the peak exceeds the sum above."""
     T, batch = 7, 3
     waiting: list[Callable[[], None]] = []
 
@@ -195,7 +195,7 @@ def test_local_training_peak_exceeds_the_sum_if_a_block_keeps_its_graph(monkeypa
 
 
 def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A saw: each tooth is one block's graph, and between teeth no more is left than the input spikes and the gradients."""
+    """Live bytes rise and fall once per block; between blocks only input spikes and gradients remain."""
     runs, total = runs_of(monkeypatch, made(ALEXNET, "local"), 10, 16)
     tops, feet = [max(m.after for m in moments) for moments in runs], [moments[0].before for moments in runs]
     assert len(runs) == 7
@@ -204,7 +204,7 @@ def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> N
         assert after < top
         assert foot < top
     largest = max(top - foot for top, foot in zip(tops, feet, strict=True))
-    assert largest > 0.8 * (total - feet[0])  # one block's graph is nearly all there ever is
+    assert largest > 0.8 * (total - feet[0])  # the graph of one block is most of the peak
 
 
 @pytest.mark.parametrize(("network", "algorithm", "options"), [(SMALL, "ttl-bptt", {"K": 3}), (ALEXNET, "bptt", {})])
@@ -221,11 +221,11 @@ _VARIANTS = [
     ("alexnet/cifar10", 32), ("alexnet/fashion-mnist", 32), ("vgg11-bn/cifar10-dvs", 16), ("vgg-sws/cifar10-dvs", 16),
     (SMALL, 25),
 ]  # fmt: skip
-ALWAYS = (ALEXNET, "vgg11-bn/cifar10-dvs", SMALL)  # a map that narrows at once, batch norm, the smallest; the others: -m full
+ALWAYS = (ALEXNET, "vgg11-bn/cifar10-dvs", SMALL)  # early pooling, batch norm, the smallest; the others only with -m full
 
 
 def of_network(network: str, *more: Any) -> Any:
-    """A parameter set that every run takes for some networks, and a run of the whole products for all."""
+    """Return a parameter set; for networks not in ALWAYS it is marked ``full``."""
     return pytest.param(network, *more, marks=() if network in ALWAYS else pytest.mark.full)
 
 
@@ -244,7 +244,7 @@ def test_peak_decreases_with_the_window(network: str, batch: int, backend: str) 
 
 
 AT_SIZE = [of_network(n) for n in (ALEXNET, "alexnet-unpooled/cifar10-dvs-48", "alexnet/cifar10-dvs-128", "vgg-sws/cifar10-dvs")]
-NESTED = [(1, 2, 4, 99), (1, 3, 99)]  # layers a block: each one's cuts are also cuts of the one before
+NESTED = [(1, 2, 4, 99), (1, 3, 99)]  # layers per block: the cuts of each entry are also cuts of the entry before
 
 
 def cuts(network: str, b: int) -> list[int]:
@@ -288,14 +288,14 @@ def test_peak_decreases_with_every_cut_on_frameworks(network: str, batch: int, K
 
 
 def test_peak_of_the_smallest_network_does_not_decrease_at_its_last_cut_on_frameworks() -> None:
-    """Steps that ran one by one are joined to a block's output; the layer behind this cut has 128 neurons."""
+    """Single steps are stacked to the output of a block, which needs memory; the layer after this cut has only 128 neurons."""
     at = partial(peak, SMALL, "local", 8, 25, "spikingjelly")
     assert at(b=1) < at(b=2) < at(b=99) < at(b=3) < 1.005 * at(b=99)
 
 
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
 def test_peak_is_least_for_single_layers_in_long_windows_on_native(network: str, batch: int) -> None:
-    """Native neurons keep one map: the widest layer makes most of the peak by itself, and cuts elsewhere save little."""
+    """Native neurons save one map, so the widest layer determines most of the peak, and cuts elsewhere save little."""
     by_b = {b: peak(network, "local", 8, batch, b=b) for b in (1, 2, 3, 4, 99)}
     assert min(by_b, key=lambda b: by_b[b]) == 1
 
@@ -305,8 +305,10 @@ def test_peak_is_least_for_single_layers_in_long_windows_on_native(network: str,
 def test_peak_in_windows_of_one_step_decreases_except_for_the_classifiers(
     network: str, batch: int, classifier: str, times: int
 ) -> None:
-    """In a window of one step the widest layer's own forward pass makes the peak, however the network is cut; classifiers and
-    their momentum stand beside it, and where they are heavier than layers, their gradient."""
+    """In windows of one step the peak is in the forward pass of the widest layer, for every cut.
+
+    Classifiers and their momentum add to it, and their gradient if they are larger than layers.
+    """
     at = partial(peak, network, "ttl-bptt", 8, batch, K=1, classifier=classifier)
 
     def weights(b: int) -> int:
@@ -318,7 +320,7 @@ def test_peak_in_windows_of_one_step_decreases_except_for_the_classifiers(
 
 
 def test_peak_increases_if_classifiers_need_more_than_the_graph_saved() -> None:
-    """A dense classifier costs three times its weights: weight, gradient, momentum. A short window's graph can be less."""
+    """A dense classifier needs three times its weights (weight, gradient, momentum); the graph of a short window can be less."""
     at = partial(peak, ALEXNET, "ttl-bptt", 8, 16, K=2, update="end")
     assert at(b=1, classifier="dense") > at(b=99)
     assert at(b=1, classifier="fixed") < at(b=99)

@@ -1,4 +1,4 @@
-"""Rules of multiply-accumulates: every operator is counted, reviewed or refused; counts by hand and by torch's counter."""
+"""Counting rules for MACs: every operator is counted, listed or rejected; counts by hand and by torch's counter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ aten = torch.ops.aten
 
 
 def registered() -> list[Any]:
-    """Every operator of PyTorch that can come to the tape."""
+    """Return every operator of PyTorch that can reach the tape."""
     found = []
     for name in torch._C._dispatch_get_all_op_names():
         library, _, operator = name.partition("::")
@@ -54,7 +54,7 @@ def test_operators_are_not_both_counted_and_listed() -> None:
     assert both == []
 
 
-# Words in the names of operators that multiply; and those among these that do not, each looked at.
+# Words in the names of operators that multiply, and the reviewed exceptions.
 MULTIPLY = re.compile(
     r"conv|mm(_|$)|matmul|(^|_)mv(_|$)|(^|_)v?dot|linear(_|$)|attention|einsum|rnn|lstm|gru|fft|linalg|cholesky|svd|(^|_)qr|solve|inverse"
     r"|cdist|pdist|bilinear(_|$)|trilinear|embedding_bag|tensordot|addr|outer|(^|_)ger(_|$)|inner|kron|cov|matrix|det(_|$)"
@@ -81,7 +81,7 @@ def test_operators_counted_by_torch_are_counted() -> None:
 
 
 def test_listed_operators_exist() -> None:
-    """A slip of the pen would stop a probe later."""
+    """A misspelt name would stop a probe later."""
     names = {functional(str(op.overloadpacket)) for op in OPERATORS}
     names |= {name.removesuffix("_copy") for name in names}
     assert sorted((REVIEWED | set(RULES)) - names) == []
@@ -136,9 +136,9 @@ CONVOLUTIONS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolutions_by_hand_and_by_torchs_counter(name: str, device: str) -> None:
-    """Each side's element meets kernel x channels of a group: of the output, or, transposed, of the input.
+    """Products: elements of the output (transposed: of the input) times kernel size times channels of a group.
 
-    torch counts the weight gradient of a convolution in groups as if it had none: there the hand count stands alone.
+    torch's counter ignores groups in the weight gradient, so with groups only the count by hand is compared.
     """
     make, shape = CONVOLUTIONS[name]
     module = make().to(device)
@@ -215,7 +215,7 @@ def test_products_by_hand(name: str, inference: bool) -> None:
         assert dense(f) == {"forward": by_hand}
         with FlopCounterMode(display=False) as counter:
             f()
-    if counter.get_total_flops():  # it passes over what it has no rule for
+    if counter.get_total_flops():  # 0 if it has no rule
         assert counter.get_total_flops() == 2 * by_hand
 
 
@@ -258,7 +258,7 @@ def test_attention_on_a_cpu_by_hand() -> None:
     with sdpa_kernel(SDPBackend.MATH):
         plain = dense(lambda: F.scaled_dot_product_attention(q, k, v).sum().backward())
     assert plain["forward"] == FORWARD
-    assert sum(plain.values()) == FORWARD + BACKWARD["error to input"]  # it keeps the scores
+    assert sum(plain.values()) == FORWARD + BACKWARD["error to input"]  # the scores are saved for backward, not recomputed
 
 
 ATTENTION: dict[str, tuple[int, Callable[[Tensor, Tensor, Tensor], Any]]] = {
@@ -279,7 +279,7 @@ def test_attention_on_a_gpu_by_hand_and_by_torchs_counter(name: str) -> None:
 
 
 def rule(name: str, outputs: list[Tensor], **arguments: Any) -> dict[str | None, int]:
-    """What a rule says of arguments, for operators that no CPU runs."""
+    """Apply a rule to arguments, for operators that do not run on a CPU."""
     found: dict[str | None, int] = {}
     for product in RULES[f"aten.{name}"](arguments, outputs):
         found[product.role] = found.get(product.role, 0) + product.macs
@@ -315,7 +315,7 @@ GATES = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}
 
 
 def matrices(kind: type[nn.RNNBase], layers: int, both: bool) -> int:
-    """Elements of all weight matrices, by hand."""
+    """Return the number of elements of all weight matrices, by hand."""
     directions = 2 if both else 1
     return sum(directions * GATES[kind] * H * ((IN if layer == 0 else directions * H) + H) for layer in range(layers))
 
@@ -333,7 +333,7 @@ def test_recurrent_layers_by_hand(kind: type[nn.RNNBase], layers: int, both: boo
     step = dense(lambda: net(x)[0].sum().backward(), tuple(net.parameters()))
     assert step["forward"] == by_hand
     assert step["error to weight"] == by_hand
-    # A fused layer makes all errors, separate operators only those that somebody wants: none to x, and none to the first state.
+    # A fused layer computes all errors; separate operators only requested ones, which excludes x and the first state.
     assert 0 < step["error to input"] <= by_hand
 
 

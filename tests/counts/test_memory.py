@@ -1,4 +1,4 @@
-"""Peak live bytes: known answers, flat and affine in T at the paper's size, and the same without storage as with."""
+"""Peak live bytes: known answers, constant or affine in T at the paper's size, equal on device 'meta' and on real tensors."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def peak(network: str, algorithm: str, T: int, batch: int, backend: str = "nativ
 
 
 def differences(points: dict[int, int]) -> list[tuple[int, int]]:
-    """(step in the argument, step in the value) between neighbours."""
+    """Return (difference of the argument, difference of the value) between neighbours."""
     at = sorted(points)
     return [(b - a, points[b] - points[a]) for a, b in itertools.pairwise(at)]
 
 
 def assert_affine(points: dict[int, int]) -> None:
-    """Integer arithmetic: every two points lie on the line of the first two, exactly, and it rises."""
+    """Assert in integer arithmetic that all points lie exactly on the line through the first two, and that it rises."""
     (dx, dy), *rest = differences(points)
     assert dy > 0
     for more_x, more_y in rest:
@@ -50,7 +50,7 @@ def assert_affine(points: dict[int, int]) -> None:
 def test_online_algorithms_need_no_byte_more_for_more_steps(algorithm):
     two, thirty = peak(PAPER, algorithm, 2, 128), peak(PAPER, algorithm, 30, 128)
     assert thirty.total == two.total
-    if algorithm != "sltt-k":  # whether the first output is kept for backward is in its draw
+    if algorithm != "sltt-k":  # its random steps decide whether the first output is saved for backward
         assert thirty.by_category == two.by_category
 
 
@@ -59,9 +59,9 @@ def test_bptt_peak_is_exactly_affine_in_T():
 
 
 def test_bptt_peak_per_step_by_hand():
-    """What one step more of VGG (sWS) keeps, in numbers of 4 bytes for each of the 128 samples.
+    """Tensors that VGG (sWS) saves per additional step, in values of 4 bytes for each of 128 samples.
 
-    The peak is where the backward pass enters the last layer of neurons: what follows that layer is freed by then.
+    The peak is where the backward pass reaches the last layer of neurons: later layers are freed by then.
     """
     maps = [64 * 32 * 32, 128 * 32 * 32, *[256 * 16 * 16] * 2, *[512 * 8 * 8] * 2, *[512 * 4 * 4] * 2]
     potentials = sum(maps)
@@ -76,7 +76,7 @@ def test_bptt_peak_per_step_by_hand():
 
 
 def test_bptt_peak_is_piecewise_affine_in_the_batch_size():
-    """The peak is the greater of two lines: small batches peak where weight gradients are made, large ones before."""
+    """The peak is the larger of two lines: for small batches it is where weight gradients are computed, for large ones before."""
     small, large = (4, 8, 16, 32), (96, 128, 192, 256)
     assert_affine({batch: peak(PAPER, "bptt", 3, batch).total for batch in small})
     assert_affine({batch: peak(PAPER, "bptt", 3, batch).total for batch in large})
@@ -89,12 +89,12 @@ def test_bptt_peak_is_piecewise_affine_in_the_batch_size():
     [("sltt", (192, 256, 320, 512)), ("ottt-a", (192, 256, 320, 512)), ("ottt-o", (16, 32, 96, 128))],
 )
 def test_online_peaks_are_affine_in_the_batch_size(algorithm, batches):
-    """Where one place of the step makes the peak at all of them."""
+    """For batch sizes whose peak is at the same place of the step."""
     assert_affine({batch: peak(PAPER, algorithm, 3, batch).total for batch in batches})
 
 
 def test_peaks_of_algorithms_are_ordered():
-    """SLTT keeps no trace; OTTT keeps one; BPTT keeps every step."""
+    """SLTT has no traces, OTTT has them; BPTT saves every step."""
     sltt, ottt, bptt = (peak(PAPER, name, 6, 128).total for name in ("sltt", "ottt-a", "bptt"))
     assert sltt < ottt < bptt
     traces = 64 * 32 * 32 + 128 * 16 * 16 + 256 * 16 * 16 + 256 * 8 * 8 + 512 * 8 * 8 + 512 * 4 * 4 + 512 * 4 * 4 + 512
@@ -113,7 +113,7 @@ def possible() -> list[tuple[str, str]]:
 
 @cache
 def fused(neuron: str) -> Any:
-    """SpikingJelly's fused operator on real CPU tensors: its own CPU kernels under its own autograd rule."""
+    """SpikingJelly's fused operator on real CPU tensors: its CPU kernels with its autograd rule."""
     ops = importlib.import_module(f"spikingjelly._ops.{neuron}")
     namespace = f"test_{neuron.strip('_')}"
     for direction in ("forward", "backward"):
@@ -125,10 +125,9 @@ def fused(neuron: str) -> Any:
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    """Tensors without storage take the operator that SpikingJelly's users run on a GPU: one forward, one backward kernel.
+    """Make the CPU use SpikingJelly's fused operator, as device 'meta' and a GPU do: one forward and one backward kernel.
 
-    On a CPU the framework replaces it by a chain of plain operators, which is another computation with other storages;
-    here the CPU takes the operator too.
+    On a CPU the framework normally uses a chain of plain operators, which has other storages.
     """
     if backends.available("spikingjelly"):
         for neuron in ("lif", "if_"):
@@ -255,7 +254,7 @@ def test_live_bytes_include_a_storage_kept_alive_by_a_view(device):
         a = torch.empty(1000, device=device)  # 4000
         view = a[:1]
         del a
-        b = torch.empty(1000, device=device)  # 8000: a's storage lives on in the view
+        b = torch.empty(1000, device=device)  # 8000: the view keeps the storage of a alive
         del view, b
         c = torch.empty(1500, device=device)  # 6000
     assert c.numel() == 1500
@@ -276,7 +275,7 @@ def test_live_bytes_follow_a_storage_resized_by_out(device):
 def test_live_bytes_include_earlier_tensors_if_marked():
     live = LiveBytes()
     weight = torch.empty(10)
-    live.mark([weight, weight.view(2, 5)], "parameters")  # one storage, once
+    live.mark([weight, weight.view(2, 5)], "parameters")  # one storage counts once
     with watching(live):
         made = weight + 1
     peak = live.peak()
@@ -299,7 +298,7 @@ def test_storage_has_the_first_of_its_categories():
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_saved_for_backward_by_hand(device):
-    """y = sigmoid(w x): autograd keeps x for w's gradient and sigmoid's output; w x itself goes."""
+    """y = sigmoid(w x): autograd saves x for the gradient of w, and the output of sigmoid, but not w x."""
     w = torch.empty(1, device=device, requires_grad=True)
     x = torch.empty(100, device=device)
     live = LiveBytes()
@@ -328,7 +327,7 @@ class KeepsItsOutput(torch.autograd.Function):
 
 
 def test_tape_keeps_no_output_of_a_custom_function_alive():
-    """Nothing goes back through it: it is gone with its last reference, as when nobody watches."""
+    """Without a backward pass it is freed with its last reference, as without a tape."""
     live = LiveBytes()
     x = torch.empty(10, requires_grad=True)
     with watching(live):
@@ -339,7 +338,7 @@ def test_tape_keeps_no_output_of_a_custom_function_alive():
 
 
 def test_live_bytes_distinguish_storages_at_the_same_address():
-    """Addresses are used again as soon as a storage is freed; sizes must not get mixed up."""
+    """Addresses are reused as soon as a storage is freed; sizes must not be mixed up."""
     live = LiveBytes()
     with watching(live):
         for n in (10, 1000, 10, 500):

@@ -31,7 +31,7 @@ def test_traffic_excludes_views_and_allocations() -> None:
 
 
 def test_traffic_counts_saved_tensors_written_and_read_once() -> None:
-    """y = (x w)^2: the product keeps x (its factor w is a parameter), the square keeps its input."""
+    """y = (x w)^2: the product saves x (its factor w is a parameter), the square saves its input."""
     w, x = torch.ones(5, 3, requires_grad=True), torch.ones(2, 5)
     traffic = Traffic([w])
     with watching(traffic):

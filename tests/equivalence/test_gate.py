@@ -1,4 +1,4 @@
-"""The gate opens for the frameworks as they are set here, and for nothing else."""
+"""The equivalence gate passes for the frameworks with the settings used here, and fails for broken neurons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_MEMORY = "cannot differ where every decay is 0"
 
 @pytest.fixture(autouse=True)
 def _in_double():
-    """Also those tests that take the gate apart compare in its precision."""
+    """Use the gate's double precision in all tests of this module."""
     with equivalence.in_double():
         yield
 
@@ -58,7 +58,7 @@ KINDS = {"chain": SMALL, "residual": "resnet20/cifar10", "recurrent": "r400/fash
 @pytest.mark.parametrize("T", TIMES)
 @pytest.mark.parametrize("network", KINDS.values(), ids=KINDS)
 def test_gate_passes_native_and_fails_every_applicable_control_at_every_T(network, T):
-    """Also at a single step, where no potential is left to decay and no reset can come late."""
+    """Also at T = 1, where no potential decays and no reset can be late."""
     (gate,) = equivalence.measure(case_of(network, "bptt", "native", T=T))
     assert gate.value == "pass", gate.detail
     idle = dict.fromkeys(("wrong decay", "late reset"), "cannot differ at T = 1") if T == 1 else {}
@@ -90,7 +90,7 @@ def test_frameworks_equal_native_under_bptt(network, backend):
 
 
 def test_framework_equals_native_at_the_papers_width():
-    """One is enough: the neurons are those of the small network."""
+    """One framework is enough: the neurons are those of the small network."""
     assert_opens(case_of("vgg-sws/cifar10", "bptt", "spikingjelly", T=2))
 
 
@@ -106,7 +106,7 @@ def test_spikingjelly_memopt_equals_native(network):
 
 
 def test_framework_equals_native_without_leak():
-    """A reset one step late is told from a prompt one also where nothing decays in between."""
+    """A reset one step late is also detected without leak."""
     assert_opens(case_of("resnet20/cifar10", "bptt", "spikingjelly"))
 
 
@@ -143,18 +143,18 @@ def test_fused_neurons_equal_native_online():
 @pytest.mark.parametrize("K", [2, 3, 4])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
 def test_fused_neurons_equal_native_online_in_windows(algorithm, K):
-    """The broken neurons have no way to stay in space inside a window: the reference and its noise floor go step by step."""
+    """The broken neurons cannot stop the gradient through time inside a window, so the reference runs step by step."""
     case = case_of(SMALL, algorithm, "native-fast")
     x, target, reference, noise = native(case)
     response = equivalence._respond(replace(case, options=(("K", K),)), "native-fast", x, target)
     assert compare(reference, response).passes(noise)
 
 
-# --------------------------------------------------------------------------- what must not pass
+# --------------------------------------------------------------------------- negative controls
 
 
 def native(case: Case) -> tuple[Tensor, Tensor, Response, float]:
-    """Input, target, the native response, and the noise floor as the gate takes it."""
+    """Return input, target, the native response, and the noise floor as computed by the gate."""
     x, target = equivalence._batch(networks.spec(case.network), case)
     reference = equivalence._respond(case, "native", x, target)
     turned = equivalence._respond(case, "native", x.flip(1), target.flip(0))
@@ -175,7 +175,7 @@ def test_gate_fails_a_broken_neuron(control, algorithm):
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a"])
 @pytest.mark.parametrize("network", [SMALL, "r400/fashion-mnist"])
 def test_controls_with_correct_neurons_pass(network, algorithm):
-    """Sound neurons in the place of the broken ones pass: same weights, same input."""
+    """With correct neurons in place of the broken ones, the controls pass."""
     case = case_of(network, algorithm, "native")
     x, target, reference, noise = native(case)
     sound = equivalence._run_broken(case, x, target, equivalence._Broken(lif))
@@ -184,7 +184,7 @@ def test_controls_with_correct_neurons_pass(network, algorithm):
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """The snnTorch backend but for the reset: Leaky's own in place of the one that the backend writes out."""
+    """The snnTorch backend with Leaky's built-in reset."""
 
     delayed: bool
     name: str = "snntorch built-in"
@@ -225,12 +225,12 @@ def test_gate_fails_snntorchs_built_in_reset(delayed):
         loss = InstantaneousLoss(target, case.T)
         return compare(reference, equivalence.respond(net, lambda: rule.train_step(net, x, loss, lambda: None, rule.Options())))
 
-    assert compared(backends.load("snntorch")).passes(noise)  # all else being equal
+    assert compared(backends.load("snntorch")).passes(noise)  # only the reset differs
     assert not compared(BuiltIn(delayed)).passes(noise)
 
 
 def test_gate_records_a_failure(monkeypatch):
-    """A backend that differs is written down as a fail, not raised and not passed."""
+    """A backend that differs is recorded as "fail"; nothing is raised."""
     case = case_of(SMALL, "bptt", "snntorch", T=3, batch=1)
     module = backends.load("snntorch")
     honest = module.neurons
@@ -241,7 +241,7 @@ def test_gate_records_a_failure(monkeypatch):
 
 
 def test_gate_fails_if_a_control_passes(monkeypatch):
-    """If a broken neuron got through, agreement would mean nothing."""
+    """If a broken neuron passed, agreement would mean nothing."""
     case = case_of(SMALL, "bptt", "native", T=2, batch=1)
     honest = equivalence._respond
     unbroken = replace(CONTROLS["late reset"], respond=lambda case, x, target: honest(case, "native", x, target))

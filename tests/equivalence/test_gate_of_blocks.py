@@ -1,4 +1,4 @@
-"""The gate opens for training block by block: auxiliary classifiers take part, and broken neurons are still caught."""
+"""The equivalence gate for local training: auxiliary classifiers are included, and broken neurons still fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time left: from typical costs, mended by what was seen, and steady."""
+"""The estimate of the remaining time: from typical times, corrected by measured ones, and stable."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CASE = Case("p", "cost", "net", "bptt", "native", T=1, batch=1)
 
 
 def cases() -> list[Case]:
-    """Many cheap ones, then some dear ones: what makes a rate of cases wander."""
+    """Many short cases, then some long ones: an estimate by the rate of cases would be unstable."""
     counts = {"count": 7, "cost": 150, "equivalence": 20, "gradient": 2, "training": 5, "clock": 8}
     return [replace(CASE, probe=probe, T=T + 1) for probe, n in counts.items() for T in range(n)]
 
 
 def ends(workers: int, speed: float) -> list[tuple[float, float]]:
-    """(time, what was thought of the end) at every event of a run on a machine ``speed`` times as fast as was thought."""
+    """Return (time, estimated end) at every event of a run on a machine ``speed`` times as fast as typical."""
     chance = random.Random("durations")
     seconds = {case.key: PROBE_TABLE[case.probe].typical_s / speed * chance.uniform(0.5, 1.5) for case in cases()}
     estimate, waiting = Estimate(cases(), workers), cases()
@@ -49,7 +49,7 @@ def test_estimate_is_constant_on_a_typical_machine(workers: int) -> None:
 
 @pytest.mark.parametrize("speed", [0.4, 3.0])
 def test_estimate_converges_monotonically_on_another_machine(speed: float) -> None:
-    """From the first thought on, nearer and nearer; by the middle within a third."""
+    """The estimate gets closer at every event; by the middle it is within a third."""
     told = ends(2, speed)
     end = told[-1][0]
     assert all(1 / 3.5 < thought / end < 3.5 for _, thought in told)

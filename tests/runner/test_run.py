@@ -1,4 +1,4 @@
-"""Real processes, cheap work: whatever happens to one case, the others are measured and nothing is lost."""
+"""Runs with real processes and short cases: whatever happens to one case, the others are measured and nothing is lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ THREE = [replace(SMALL, T=T) for T in (1, 2, 3)]
 
 
 class Notes:
-    """A listener that remembers; ``on_finished`` is called with each case that has ended."""
+    """A listener that records calls; ``on_finished`` is called with each case that has ended."""
 
     def __init__(self, on_finished: Callable[[Case], None] = lambda _: None) -> None:
         self.events: list[tuple[str, int]] = []
@@ -56,7 +56,7 @@ class Notes:
 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """``faulty(name)``: workers do what that function of faulty.py does."""
+    """``faulty(name)``: make workers run that function of faulty.py."""
     monkeypatch.syspath_prepend(str(HERE))  # type: ignore[no-untyped-call]
 
     def use(name: str) -> None:
@@ -68,7 +68,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 def measure(root: Path, cases: Sequence[Case], listener: Notes | None = None, workers: int = 1) -> list[Case]:
-    """Run what is missing, as the command line does; return what that was."""
+    """Run the missing cases, as the command line does, and return them."""
     store = Store(root / "results")
     done = store.done(PAPER, MACHINE)
     missing = [case for case in cases if to_make(case, gpu()) not in done]
@@ -126,7 +126,7 @@ def test_run_records_a_broken_case_and_continues(
     assert reason in rows[2][1]
     (broken,) = [record for record in stored(tmp_path) if record.status != "ok"]
     assert (broken.metric, broken.value) == ("none", None)
-    assert measure(tmp_path, THREE) == []  # a failure is not tried again unasked
+    assert measure(tmp_path, THREE) == []  # failures are not repeated by default
 
 
 @pytest.mark.parametrize("fault", ["hangs", "chatters"])
@@ -157,7 +157,7 @@ def test_run_records_unsupported_cases_with_the_reason(tmp_path: Path) -> None:
     assert f"forecast {worker.forecast(refused) / 2**30:.1f} GiB at T = 3, batch 100000000" in rows[3][1]
 
 
-# --------------------------------------------------------------------------- on what it was computed
+# --------------------------------------------------------------------------- conditions
 
 
 @pytest.mark.parametrize(("probe", "device", "precision"), [("cost", "meta", "float32"), ("equivalence", "cpu", "float64")])
@@ -167,7 +167,7 @@ def test_records_name_the_device(tmp_path: Path, probe: str, device: str, precis
 
 
 def test_records_of_every_probe_match_the_conditions_of_their_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else it would be measured again in every run. A crash, of which no worker tells, is stored like the answer."""
+    """Otherwise it would be measured again in every run. A crash, which no worker reports, is stored in the same way."""
     here = gpu()
     for probe in PROBE_TABLE:
         case = replace(SMALL, probe=probe, dataset="digits" if probe in ("training", "gradient") else "none")
@@ -197,7 +197,7 @@ def test_cuda_memory_without_a_gpu_is_unsupported(tmp_path: Path) -> None:
     assert "needs an NVIDIA GPU" in found.reason
 
 
-# --------------------------------------------------------------------------- which code
+# --------------------------------------------------------------------------- commit of the code
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_commit_ignores_generated_files(checkout: Path) -> None:
     assert re.fullmatch(r"[0-9a-f]{12}", clean)
     for name in ("reproductions/p/README.md", "README.md", "results/runs/m/p.jsonl", "plots/index.html", "docs/method.md"):
         (checkout / name).write_text("two\n")
-    (checkout / "reproductions/p/claims.toml").write_text("two\n")  # decides no number
+    (checkout / "reproductions/p/claims.toml").write_text("two\n")  # does not affect results
     (checkout / "results/new.csv").write_text("new\n")
     assert commit_of(checkout) == clean
 
@@ -239,7 +239,7 @@ def test_commit_marks_changed_code(checkout: Path, name: str) -> None:
 
 
 def test_commit_outside_git_is_a_digest_of_the_files(checkout: Path) -> None:
-    installed = checkout / "venv" / "lib"  # in somebody's repository, and no part of it
+    installed = checkout / "venv" / "lib"  # inside a repository, but not part of it
     shutil.copytree(checkout / "bench", installed / "bench")
     found = commit_of(installed)
     assert re.fullmatch(r"tree-[0-9a-f]{12}\+", found)
@@ -296,7 +296,7 @@ def test_sigterm_ends_the_run_and_its_workers(tmp_path: Path, faulty: Callable[[
 
     def terminate() -> None:
         worker_id = int(_wait_for(tmp_path / "scratch" / "pid").read_text())
-        os.kill(worker_id, signal.SIGINT)  # as Ctrl-C in a terminal does: workers leave it to the run
+        os.kill(worker_id, signal.SIGINT)  # like Ctrl-C in a terminal: workers ignore it
         time.sleep(0.3)
         alive.append(psutil.pid_exists(worker_id))
         if alive == [True]:
@@ -407,7 +407,7 @@ def test_checkpoint_depends_on_case_and_code(tmp_path: Path, monkeypatch: pytest
     assert mine != checkpoint_of(job)
 
 
-# --------------------------------------------------------------------------- side by side
+# --------------------------------------------------------------------------- in parallel
 
 
 def test_cases_run_in_parallel_but_clock_cases_alone_and_last(tmp_path: Path, faulty: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""The probe of what Skipper leaves out, and the length of a gradient."""
+"""The activity probe (spikes in the steps that Skipper skips), and the norm of a gradient."""
 
 from __future__ import annotations
 

@@ -42,5 +42,5 @@ def test_membrane_potentials_are_float32_under_autocast(algorithm: str, options:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = gradient(step, x, target)
     assert types == {(torch.bfloat16, torch.bfloat16, torch.float32)}
-    assert mixed.dtype == torch.float32  # of weights, which stay as they are
+    assert mixed.dtype == torch.float32  # gradients have the type of the weights
     assert 0.99 < float(torch.cosine_similarity(mixed, whole, 0)) < 1

@@ -1,4 +1,4 @@
-"""What is available was tried: versions, what a backend takes of its framework, and a compiler where kernels are compiled."""
+"""Availability of backends: version of the framework, names that the backend needs from it, and a compiler for the kernels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FITTING = {"torch": ("2.9.0", "2.11.0+cpu", "2.10.0a0"), "spikingjelly": ("2.0.0
 
 
 def installed_as(package: str, version: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder stands first where Python looks, with the papers of another version in it."""
+    """Put metadata of this version of ``package`` into ``folder``, first on Python's path."""
     about = folder / f"{package}-{version}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
@@ -68,7 +68,7 @@ def test_available_accepts_supported_versions(
 
 
 def test_pyproject_and_constraints_lie_within_the_supported_versions() -> None:
-    """pyproject.toml and constraints.txt name versions of the ranges, of every framework."""
+    """The versions in pyproject.toml and constraints.txt lie within the supported ranges, for every framework."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     asked = "\n".join([*project["dependencies"], *project["optional-dependencies"]["frameworks"]])
     pinned = (REPOSITORY / "constraints.txt").read_text()
@@ -125,4 +125,4 @@ def test_available_imports_no_framework() -> None:
         "sys.exit(' '.join({'torch', 'spikingjelly', 'snntorch'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
-    assert ran.stderr.strip() == ""  # an exit status in words goes there
+    assert ran.stderr.strip() == ""  # sys.exit with a message prints to stderr

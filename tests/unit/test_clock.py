@@ -1,4 +1,4 @@
-"""The clock's options: what cannot be timed is refused before anything is built."""
+"""The options of the clock probe: invalid values are rejected before anything is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading: registry, checksums, layouts, the real files where they are, subsets."""
+"""Loading data sets: registry, checksums, layouts, real files if they exist, subsets."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_missing_data_error_has_a_remedy_without_a_path(name, tmp_path):
         datasets.load(name, tmp_path, download=False)
 
 
-# --------------------------------------------------------------------------- CIFAR, in small and in full
+# --------------------------------------------------------------------------- CIFAR, small and complete
 
 
 def batch_file(data: np.ndarray, **lists: list[int]) -> bytes:
@@ -81,7 +81,7 @@ def batch_file(data: np.ndarray, **lists: list[int]) -> bytes:
 
 @pytest.fixture
 def small(tmp_path) -> tuple[Cifar, Path, np.ndarray]:
-    """A set of three files with CIFAR-10's layout, of random pixels, with their true checksums."""
+    """A data set of three files in CIFAR-10's layout, with random pixels and correct checksums."""
     pixels = np.random.default_rng(0).integers(256, size=(3, 4, 3072), dtype=np.uint8)
     folder = tmp_path / CIFAR10.folder
     folder.mkdir()
@@ -141,7 +141,7 @@ def test_cifar_unpacks_only_its_own_files_of_an_archive(small, tmp_path_factory)
     images = source.load(fresh, False, fresh / "prepared")
     assert torch.equal(images.test_x, torch.from_numpy(pixels[2].reshape(4, 3, 32, 32)))
     assert sorted(p.name for p in (fresh / "prepared" / source.folder).iterdir()) == sorted(source.files)
-    assert sorted(p.name for p in fresh.iterdir()) == [source.archive, "prepared"]  # the data root is only read
+    assert sorted(p.name for p in fresh.iterdir()) == [source.archive, "prepared"]  # nothing is written to the data root itself
     archive.write_bytes(b"no longer needed")
     assert source.load(fresh, False, fresh / "prepared").checksum == images.checksum
     assert not (fresh.parent / "escape").exists()
@@ -174,7 +174,7 @@ def data_root() -> Path:
 
 @pytest.fixture(scope="session")
 def cifar10_test_batch(tmp_path_factory) -> Path:
-    """A data root with CIFAR-10's real test batch: the given one, or one rebuilt from the lossless mosaics."""
+    """A data root with CIFAR-10's real test batch: the given root, or one rebuilt from lossless mosaics."""
     if (data_root() / CIFAR10.folder / "test_batch").exists():
         return data_root()
     script = REPOSITORY.parent / "shared" / "data" / "unpack.py"
@@ -200,9 +200,9 @@ def test_real_cifar10_test_batch(cifar10_test_batch):
     assert (x.shape, x.dtype) == ((10_000, 3, 32, 32), torch.uint8)
     assert y.bincount().tolist() == [1000] * 10
     assert y[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
-    # Channel means of the set as it is commonly published; a transposed or reordered read would keep the labels.
+    # Channel means as commonly published; a transposed or reordered read would not change the labels.
     assert (x.double() / 255).mean((0, 2, 3)).tolist() == pytest.approx([0.4942, 0.4851, 0.4504], abs=1e-4)
-    # Neighbours in a photograph are alike along both axes, so rows and columns are where they should be.
+    # Neighbouring pixels of photographs are similar along both axes, so rows and columns are not mixed up.
     f = x[:500].float()
     assert f.diff(dim=-1).abs().mean() < 20
     assert f.diff(dim=-2).abs().mean() < 20
@@ -223,7 +223,7 @@ def test_real_cifar_complete(source, per_class):
 
 @pytest.fixture
 def small_fashion(tmp_path, monkeypatch) -> Path:
-    """Two training images and one test image in idx files of the official names."""
+    """Two training images and one test image in idx files with the official names."""
     sums = {}
     for split, count in (("train", 2), ("t10k", 1)):
         pixels = np.arange(count * 784, dtype=np.uint32).astype(np.uint8)
@@ -273,7 +273,7 @@ def test_real_fashion_mnist():
 
 
 def test_fashion_mnist_of_debian_has_the_official_contents():
-    """With the name and date that the official gzip headers have, Debian's files are the official ones to the byte."""
+    """With the official name and date in the gzip header, Debian's files equal the official ones to the byte."""
     folder = DEBIAN / "fashion-mnist"
     if not folder.exists():
         pytest.skip("Debian's dataset-fashion-mnist is not installed")

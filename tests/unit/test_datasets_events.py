@@ -1,4 +1,4 @@
-"""Event data sets: official formats read back, part and whole told apart, frames and what is kept of them."""
+"""Event data sets: reading the official formats, parts and whole sets, frames and their cache."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def recording(rows: list[tuple[int, int, int, int]]) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def parser() -> None:
-    with warnings.catch_warnings():  # what the library and its own dependencies warn of while they are imported
+    with warnings.catch_warnings():  # warnings of the library and its dependencies on import
         warnings.simplefilter("ignore")
         pytest.importorskip("tonic.io", reason="tonic reads event files: pip install '.[data]'")
 
@@ -55,7 +55,7 @@ def parser() -> None:
 
 
 def by_definition(events: np.ndarray, T: int, sensor: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """One event after the other, in exact fractions."""
+    """Bin one event after the other, in exact fractions."""
     from fractions import Fraction
     from math import floor
 
@@ -79,12 +79,12 @@ def test_binned_equals_its_definition_and_loses_no_event(data, T, size):
     for p in (0, 1):
         assert frames[:, p].sum() == (events["p"] == p).sum()
     later = events.copy()
-    later["t"] += 10**9  # the clock's origin is no information
+    later["t"] += 10**9  # the origin of time must not matter
     assert np.array_equal(frames, binned(later, T, sensor, size))
 
 
 def test_binned_has_bins_of_equal_length():
-    """One event a microsecond from an odd beginning: every bin gets as many."""
+    """One event per microsecond from an arbitrary start: every bin gets the same number."""
     events = recording([(0, 0, 1003 + t, t % 2) for t in range(600)])
     assert binned(events, 20, (1, 1), (1, 1)).sum((1, 2, 3)).tolist() == [30] * 20
     assert binned(events, 600, (1, 1), (1, 1)).max() == 1
@@ -137,11 +137,11 @@ def test_events_out_of_range_are_found_in_unsigned_fields(tmp_path):
         list(Recordings("set", torch.tensor([0]), (34, 34), lambda: iter([events]), tmp_path).each())
 
 
-# --------------------------------------------------------------------------- kept arrays
+# --------------------------------------------------------------------------- cached arrays
 
 
 class Maker:
-    """Rows to keep, and how often they were asked for."""
+    """Rows to cache, and a count of how often they were requested."""
 
     def __init__(self, rows: np.ndarray) -> None:
         self.rows, self.asked = rows, 0
@@ -231,7 +231,7 @@ def test_kept_computes_once_for_two_processes(tmp_path):
 
 
 def atis(rows: list[tuple[int, int, int, int]]) -> bytes:
-    """Events (x, y, t, p) in the 40 bits of the official .bin files: x, y, then p and 23 bits of time, big end first."""
+    """Encode events (x, y, t, p) in the 40 bits of the official .bin files: x, y, then p and 23 bits of time, big-endian."""
     return b"".join(bytes((x, y)) + (p << 23 | t).to_bytes(3, "big") for x, y, t, p in rows)
 
 
@@ -329,7 +329,7 @@ def test_reader_error_names_the_missing_parser(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def real_root(parser, tmp_path_factory) -> Path:
-    """A data root with real recordings, where frames may be written."""
+    """A data root with real recordings, in which frames may be written."""
     given = Path(os.environ.get("SPIKECOST_DATA_ROOT", "/nonexistent"))
     places = (given, REPOSITORY.parent / "shared" / "data")
     source = next((place / n_mnist.FOLDER for place in places if (place / n_mnist.FOLDER / "Test.zip").exists()), None)
@@ -438,7 +438,7 @@ def test_real_gradient_and_training_records_name_the_part_of_the_data(real, real
 
 
 def aedat3(packets: list[tuple[int, list[tuple[int, int, int, int]]]]) -> bytes:
-    """AEDAT 3.1: text header, then packets of 28 bytes of header and 8 an event (x, y, t, p)."""
+    """Encode AEDAT 3.1: text header, then packets with 28 bytes of header and 8 bytes per event (x, y, t, p)."""
     out = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Start-Time: 2016-01-01 00:00:00\r\n#!END-HEADER\r\n"
     for kind, events in packets:
         out += struct.pack("<HHIIIIII", kind, 1, 8, 4, 0, len(events), len(events), len(events))
@@ -485,7 +485,7 @@ def test_dvs_gesture_recordings_are_the_labelled_intervals(gesture):
     one, two, three = (list(zip(*(e[name].tolist() for name in "xytp"), strict=True)) for e in gesture.train.read())
     assert one == [(8, 9, 50, 0)]
     assert two == [(0, 1, 100, 1), (127, 2, 200, 0), (3, 126, 299, 1)]
-    assert three == [(4, 5, 300, 0)]  # the end of an interval is outside, the beginning inside
+    assert three == [(4, 5, 300, 0)]  # intervals are half-open: [start, end)
 
 
 def test_dvs_gesture_in_frames_of_lenet(gesture):
@@ -524,7 +524,7 @@ def test_dvs_gesture_rejects_another_archive(gesture_root):
 
 
 def aedat2(events: list[tuple[int, int, int, int]]) -> bytes:
-    """AEDAT 2.0 of a DVS128: text header, then address and time, big end first; the address holds row, column, polarity."""
+    """Encode AEDAT 2.0 of a DVS128: text header, then address and time, big-endian; the address has row, column, polarity."""
     out = b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n"
     return out + b"".join(struct.pack(">II", row << 8 | column << 1 | bit, t) for row, column, t, bit in events)
 

@@ -1,4 +1,4 @@
-"""Augmentation and normalisation against what they are said to be."""
+"""Augmentation and normalisation compared with their documented definitions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.datasets import cifar
 from bench.datasets.prepare import Cutout, Preparation
 
-IDENTITY = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # prepared values are the stored ones
+IDENTITY = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # prepared values equal the stored ones
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -65,7 +65,7 @@ def test_flip_reflects_half_of_the_images():
 
 @pytest.fixture(scope="module")
 def erased() -> torch.Tensor:
-    """[N, 32, 32]: where 20,000 images were erased; the input, -1, cannot be a fill."""
+    """Mask [N, 32, 32] of the erased pixels of 20,000 images; the input is -1, which is never a fill value."""
     return Cutout()(torch.full((20_000, 3, 32, 32), -1, dtype=torch.int16), generator())
 
 
@@ -91,7 +91,7 @@ def test_cutout_erases_one_rectangle_within_the_stated_bounds(erased):
 
 
 def test_cutout_area_and_aspect_have_the_stated_means(erased):
-    """Against the definition drawn once more with other random numbers, one rectangle at a time."""
+    """Compared with the definition, drawn one rectangle at a time with other random numbers."""
     mask = (erased != -1).any(1)
     mask = mask[mask.flatten(1).any(1)]
     height, width = mask.any(2).sum(1).double(), mask.any(1).sum(1).double()
@@ -138,14 +138,14 @@ def test_cutout_of_the_whole_image_fits():
 
 
 def test_preparation_order_is_crop_cutout_flip():
-    """Cutout comes after the crop: it may erase padding. Before normalisation: fills are whole numbers of 0..255."""
+    """Cutout is after the crop, so it may erase padding, and before normalisation, so fills are integers in 0..255."""
     x = torch.full((2000, 3, 32, 32), 77, dtype=torch.uint8)
     always = Preparation(pad=4, cutout=Cutout(p=1.0), **IDENTITY)
     y = always.train(x, generator()).round().to(torch.uint8)
     margin = y[:, 0, 0]  # first row: padding (0), image (77) or, when erased, any fill
     assert bool(((margin != 0) & (margin != 77)).any())
     cropped = Preparation(pad=4, **IDENTITY).train(x, generator()).round().to(torch.uint8)
-    assert bool(((cropped[:, 0] == 0) & (y[:, 0] != 0)).any())  # padding was there and then erased
+    assert bool(((cropped[:, 0] == 0) & (y[:, 0] != 0)).any())  # padding that was then erased
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,4 +1,4 @@
-"""Images over time: still images as before, Poisson spikes at the stated rate, the same again from the same names."""
+"""Images over time: static images, and Poisson spikes at the documented rate, reproducible from names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def data(scikit_learn) -> RealData:
 
 @pytest.mark.parametrize("scale", [1.0, 0.9, 2.0])
 def test_poisson_spikes_have_the_rate_and_sign_of_the_pixel(scale):
-    """Each of n = 20,000 steps is a Bernoulli trial: the mean strays from p by 6 deviations of sqrt(p(1-p)/n) hardly ever."""
+    """Each of n = 20,000 steps is a Bernoulli trial: the mean differs from p by less than 6 sqrt(p(1-p)/n)."""
     n = 20_000
     x = torch.tensor([-3.0, -1.0, -0.7, -0.05, 0.0, 0.02, 0.3, 0.95, 1.0, 2.4])
     spikes = poisson(x, n, scale, generator("rates", scale))
@@ -68,7 +68,7 @@ def test_poisson_spikes_depend_on_names(data):
 
 
 def test_poisson_spikes_of_test_samples_are_fixed(data):
-    """Whatever the batch, the seed and the epoch; a longer sequence begins as the shorter one."""
+    """For every batch, seed and epoch; a longer sequence begins with the shorter one."""
     one = torch.cat([x for x, _ in data.test_batches(3, 6)], 1)
     list(data.training_batches(0, 3, 4))
     assert torch.equal(one, torch.cat([x for x, _ in data.test_batches(3, 4)], 1))
@@ -89,7 +89,7 @@ def test_poisson_mean_over_time_is_the_clipped_image(data):
 
 
 def test_still_repeats_the_augmented_image(scikit_learn):
-    """The order and the augmentation from the same names as before there were spikes, the same image at every step."""
+    """Order and augmentation are seeded by the same names as for spikes; the image is the same at every step."""
     case = replace(CASE, network="vgg-sws-small/digits")
     data = RealData(case, None)
     name = ("training", "digits", 0, 0)
@@ -119,7 +119,7 @@ def test_sequences_reject_a_network_of_another_shape(scikit_learn):
 
 
 class Killed(Exception):
-    """The run ends here."""
+    """Simulates a kill of the run."""
 
 
 def test_training_on_spikes_resumes_to_the_bit(data, tmp_path, monkeypatch):
@@ -146,7 +146,7 @@ def test_training_on_spikes_resumes_to_the_bit(data, tmp_path, monkeypatch):
 
 
 def test_small_vgg5_learns(scikit_learn, tmp_path):
-    """A hundred digits, seen three times: chance is a loss of ln 10 = 2.30 and an accuracy of 10 %."""
+    """A hundred digits, three epochs. Chance level: a loss of ln 10 = 2.30 and an accuracy of 10 %."""
     case = replace(CASE, T=8, batch=5, options=(("train_images", 100), ("test_images", 100)))
     step = training_step(case.network, "bptt", "native", seed=0, optimizer="adam", lr=1e-3)
     history = train(case, step, RealData(case, None), epochs=3, checkpoint=tmp_path / "c.pt")

@@ -1,4 +1,4 @@
-"""The simulated event camera by its law, the data set made with it, and the numbers that hold it against real recordings."""
+"""The simulated event camera and its definition, the data set made with it, and statistics to compare with real recordings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def rows(events: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 
 def one_by_one(camera: Camera, scenes: np.ndarray, step_us: int) -> list[tuple[int, int, int, int]]:
-    """The definition: pixel after pixel, event after event, in exact fractions. Before every scene in turn."""
+    """The definition of the camera: pixel after pixel, event after event, in exact fractions; every scene is shown once."""
     on, off = thresholds(camera)
     found = []
     for y, x in np.ndindex(*camera.sensor):
@@ -78,7 +78,7 @@ def test_camera_events_equal_the_definition(data, mismatch):
 
 
 def test_camera_gives_one_event_per_threshold_at_both_edges_of_a_moving_bar():
-    """A bar three times as bright moves right, a pixel a step: trunc(log 3 / 0.3) = 3 of each, ON first, column by column."""
+    """A bar three times as bright moves right by a pixel per step: trunc(log 3 / 0.3) = 3 ON, then 3 OFF events per pixel."""
     camera = replace(QUIET, sensor=(4, 8), threshold=0.3)
     scenes = np.ones((7, 4, 8))
     for k in range(7):
@@ -93,7 +93,7 @@ def test_camera_gives_one_event_per_threshold_at_both_edges_of_a_moving_bar():
             arrives = (column - 1) * 1000
             expected = [arrives + int(j * 0.3 / log(3) * 1000) for j in (1, 2, 3)]
             assert own["t"][:3].tolist() == pytest.approx(expected, abs=1)
-            # the level at which it left is the last one crossed, 0.9, not log 3
+            # the reference level is the last one crossed, 0.9, not log 3
             assert own["t"][3] == pytest.approx(arrives + 1000 + int((log(3) - 0.6) / log(3) * 1000), abs=1)
     first_on = [events["t"][(events["x"] == column) & (events["p"] == 1)].min() for column in range(1, 7)]
     assert first_on == sorted(first_on)
@@ -132,7 +132,7 @@ def test_camera_events_are_sorted_by_time():
 
 
 def test_enlargement_is_bicubic():
-    """Against torch's antialiased one, whose kernel is the same when it enlarges; where it enters, at the border, it differs."""
+    """Compared with torch's antialiased interpolation, which has the same kernel for upsampling; only the borders differ."""
     weights, margin = simulation._enlargement(), simulation.margin()
     assert margin == 20
     assert np.array_equal(weights.sum(1), np.ones(512 + 40))
@@ -193,7 +193,7 @@ def test_simulated_events_depend_on_image_number_and_camera_alone():
 
 
 def test_model_digest_matches_its_version():
-    """Kept frames are believed by their name. Whoever changes the events raises ``_VERSION`` and puts the new digest here."""
+    """Cached frames are identified by name. A change of the events requires a new ``_VERSION`` and the new digest here."""
     channel, row, column = np.indices((3, 32, 32)) // np.array([1, 8, 8])[:, None, None, None]
     image = (channel * 31 + row * 47 + column * 83) % 256
     events = simulation.simulated(image.astype(np.uint8), 0, simulation.camera())
@@ -209,13 +209,13 @@ def test_simulated_grey_image_gives_noise_only():
 
 
 def test_simulated_edge_gives_off_events_when_it_darkens_and_on_events_when_it_brightens():
-    """Dark left, bright right. In move 1 the image goes right: OFF alone, at the edge; in move 3 it comes back: ON alone."""
+    """Dark left, bright right. Move 1 to the right gives only OFF events at the edge; move 3, back, only ON events."""
     edge = np.zeros((3, 32, 32), np.uint8)
     edge[..., :16], edge[..., 16:] = 60, 200
     events = simulation.simulated(edge, 0, QUIET)
     by_move = [events[(events["t"] >= a) & (events["t"] < a + 50_000)] for a in range(0, 1_200_000, 50_000)]
     assert [set(move["p"].tolist()) for move in by_move[:4]] == [{0}, {0}, {1}, {1}]
-    assert events["x"].min() >= 58  # the edge is at 64; it goes 5 camera pixels to the right, and is 8 wide
+    assert events["x"].min() >= 58  # the edge is at 64, 8 pixels wide, and moves by 5 camera pixels
     assert events["x"].max() <= 74
     positions, _ = simulation.path()
     seen = simulation.views(simulation.luminance(edge), positions)
@@ -223,7 +223,7 @@ def test_simulated_edge_gives_off_events_when_it_darkens_and_on_events_when_it_b
     first_loop = events[events["t"] < 100_000]
     fallen = np.zeros((128, 128), int)
     np.add.at(fallen, (first_loop["y"], first_loop["x"]), 1)
-    # within 100 ms every pixel has seen its whole way down
+    # after 100 ms every pixel has darkened completely
     assert np.array_equal(fallen, np.trunc((seen[0] - seen.min(0)) / round(QUIET.threshold * UNIT)).astype(int))
     assert swing.max() > 3 * QUIET.threshold
 
@@ -259,7 +259,7 @@ def test_simulated_frames_lose_no_event():
 
 
 def test_simulation_of_20_images_takes_at_most_3_s():
-    """A generous bound on processor time: 20 images in 3 s would be 25 minutes for 10,000; it is about a quarter."""
+    """A loose bound on processor time: 20 images in 3 s means 25 minutes for 10,000; the actual time is about a quarter."""
     images = pictures(20)
     simulation.simulated(images[0], 0, Camera())
     start = time.thread_time()
@@ -273,7 +273,7 @@ def test_simulation_of_20_images_takes_at_most_3_s():
 
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
-    """Files like CIFAR-10's with 12 images of each class in two batches; 8 + 2 of each are simulated."""
+    """Files in CIFAR-10's format with 12 images per class in two batches; 8 + 2 per class are simulated."""
     folder = tmp_path / CIFAR10.folder
     folder.mkdir()
     images, sums = pictures(130), {}
@@ -428,7 +428,7 @@ def stream(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.nda
 
 
 def test_statistics_by_hand():
-    """Pixel (0, 0) three times, pixel (3, 1) once, over 2 s."""
+    """Three events at pixel (0, 0) and one at pixel (3, 1), within 2 s."""
     events = stream(
         np.array([10, 110, 1_000_010, 2_000_010]), np.array([0, 0, 3, 0]), np.array([0, 0, 1, 0]), np.array([1, 1, 1, 0])
     )
@@ -439,7 +439,7 @@ def test_statistics_by_hand():
     assert event_statistics.intervals(events, (2, 4)).tolist() == [100, 1_999_900]
     assert found.interval_us == pytest.approx(1_000_000)
     assert found.profile[0] == pytest.approx(2 / 8 / 5e-3)
-    assert sum(found.profile) * 5e-3 * 8 == pytest.approx(3)  # the last event ends the last whole bin
+    assert sum(found.profile) * 5e-3 * 8 == pytest.approx(3)  # the last event is after the last complete bin
 
 
 def test_statistics_bins_intervals_by_decade():
@@ -468,7 +468,7 @@ def test_spectral_slope_of_a_power_law(exponent):
 
 
 def test_correlation_length_of_gaussian_spots():
-    """White noise blurred by a Gaussian of sigma has the autocorrelation exp(-d^2 / 4 sigma^2): 1/e at 2 sigma."""
+    """White noise blurred by a Gaussian of width sigma has autocorrelation exp(-d^2 / 4 sigma^2), which is 1/e at 2 sigma."""
     generator = np.random.default_rng(0)
     f = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.fftfreq(256))
     for sigma in (2.0, 5.0):
@@ -486,7 +486,7 @@ def test_statistics_reject_too_few_events():
 
 
 def test_simulated_recording_has_the_frequency_of_its_moves():
-    """24 moves in 1.2 s: 20 a second."""
+    """24 moves in 1.2 s: 20 Hz."""
     found = event_statistics.describe(
         (simulation.simulated(image, i, Camera()) for i, image in enumerate(pictures(8))), (128, 128)
     )
@@ -495,7 +495,7 @@ def test_simulated_recording_has_the_frequency_of_its_moves():
 
 @pytest.fixture(scope="module")
 def real_recordings() -> list[np.ndarray]:
-    with warnings.catch_warnings():  # what the parser's own dependencies warn of while they are imported
+    with warnings.catch_warnings():  # warnings of the parser's dependencies on import
         warnings.simplefilter("ignore")
         pytest.importorskip("tonic.io", reason="tonic reads event files: pip install '.[data]'")
     given = Path(os.environ.get("SPIKECOST_DATA_ROOT", "/nonexistent"))
@@ -508,7 +508,7 @@ def real_recordings() -> list[np.ndarray]:
 
 
 def test_simulated_and_real_recordings_have_similar_statistics(real_recordings):
-    """Real: N-MNIST, three moves of 100 ms. Not the same images, camera or moves: what is alike is what moving edges give."""
+    """Real: N-MNIST, three moves of 100 ms. Images, camera and moves differ, so only properties of moving edges are compared."""
     real = event_statistics.describe(real_recordings, (34, 34))
     ours = event_statistics.describe(
         (simulation.simulated(image, i, simulation.camera()) for i, image in enumerate(pictures(20))), (128, 128)
@@ -518,7 +518,7 @@ def test_simulated_and_real_recordings_have_similar_statistics(real_recordings):
     assert ours.on_fraction == pytest.approx(real.on_fraction, abs=0.02)
     assert 1 / 3 < ours.rate / real.rate < 3
     assert 1 / 2 < ours.correlation_px / real.correlation_px < 2
-    assert min(ours.spectral_slope, real.spectral_slope) > -5  # edges: steeper than noise, which has 0
+    assert min(ours.spectral_slope, real.spectral_slope) > -5  # edges are steeper than noise, whose slope is 0
     assert max(ours.spectral_slope, real.spectral_slope) < -2
-    assert 1 < ours.interval_us / real.interval_us < 10  # a move is half as long there, and three times as slow here
+    assert 1 < ours.interval_us / real.interval_us < 10  # real moves are half as long; simulated ones three times as slow
     assert max(ours.below_1_ms, real.below_1_ms) < 0.02

@@ -1,4 +1,4 @@
-"""Data root, download and writing."""
+"""Data root, cache root, download and writing of files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MD5 = hashlib.md5(CONTENTS, usedforsecurity=False).hexdigest()
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    """Between two attempts pooch sleeps."""
+    """Skip pooch's waiting time between two attempts."""
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
 @pytest.fixture
 def server():
-    """A server that fails once, then gives the file; ``asked`` counts requests."""
+    """A server that fails once, then returns the file; ``asked`` counts requests."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         asked = 0
@@ -63,7 +63,7 @@ def test_data_root_is_the_argument_else_the_variable_else_the_cache(monkeypatch,
 def test_cache_root_is_the_argument_else_the_variable_else_the_default(monkeypatch, tmp_path):
     monkeypatch.setenv("SPIKECOST_CACHE", str(tmp_path / "variable"))
     assert cache_root(tmp_path) == tmp_path
-    assert cache_root() == tmp_path / "variable"  # made when something is kept
+    assert cache_root() == tmp_path / "variable"  # created when something is cached
     monkeypatch.delenv("SPIKECOST_CACHE")
     assert cache_root().parts[-2:] == ("spikecost", "prepared")
 

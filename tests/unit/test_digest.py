@@ -1,4 +1,4 @@
-"""The digest of code changes with an equation and with nothing else."""
+"""The digest of code changes with code, not with comments, docstrings or messages."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def test_digest_ignores_comments_docstrings_and_messages(tmp_path: Path, before:
         ("bench/kernels/lazy.py", "2", "3"),  # imported inside a function
         ("bench/kernels/beside.py", "3", "4"),  # relative, inside a function
         ("bench/step.py", "lif.charge(v, x)", "lif.charge(x, v)"),
-        ("bench/step.py", "if x is None", "if v is None"),  # when an error is raised, not what it says
+        ("bench/step.py", "if x is None", "if v is None"),  # the condition of an error, not its message
         ("bench/step.py", "ValueError", "TypeError"),
-        ("bench/__init__.py", '"""The instrument."""\n', "X = 1\n"),  # a package runs before its modules
+        ("bench/__init__.py", '"""The instrument."""\n', "X = 1\n"),  # a package is imported before its modules
     ],
 )
 def test_digest_changes_with_code(tmp_path: Path, before: str, name: str, old: str, new: str) -> None:
@@ -83,7 +83,7 @@ def test_digest_changes_with_code(tmp_path: Path, before: str, name: str, old: s
 
 
 def test_digest_includes_kernel_sources_that_a_module_names(tmp_path: Path) -> None:
-    """But no such file elsewhere, nor one that nobody names."""
+    """Files in other folders, and files that no module names, are not included."""
     named = {**FILES, "bench/kernels/lif.py": FILES["bench/kernels/lif.py"] + 'SOURCE = "lif.cpp"\n'}
     one = digest(tmp_path / "one", {**named, "bench/kernels/lif.cpp": "u = v + x;"})
     assert one != digest(tmp_path / "other", {**named, "bench/kernels/lif.cpp": "u = v - x;"})

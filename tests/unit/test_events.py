@@ -1,4 +1,4 @@
-"""The probe of what event recordings are like, and the table of its records."""
+"""The probe for statistics of event recordings, and the table of its records."""
 
 from __future__ import annotations
 

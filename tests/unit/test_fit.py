@@ -1,4 +1,4 @@
-"""The formula for peak bytes, the plan for a budget and the longest sequence, held against counts and real tensors."""
+"""The formulas for peak bytes, the plan for a budget and the longest sequence, compared with counts and real tensors."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_largest_searches_beyond_a_dip() -> None:
 
 
 def test_longest_of_skipper_is_the_largest_T_that_fits() -> None:
-    """With few steps a segment cannot be short enough, so that more steps may need less."""
+    """With few steps a segment cannot be short enough, so a longer sequence may need less memory."""
     need, budget = formula("resnet20/cifar10", "skipper", BATCH, {"p": 50}), 5 * 2**30
     fitting = [T for T in range(40, 1200) if need(T) <= budget]
     assert fitting != list(range(40, 40 + len(fitting)))
@@ -91,7 +91,7 @@ SMALL, T_SMALL, BATCH_SMALL = "custom/n-mnist", 7, 4
 
 @cache
 def every_schedule() -> tuple[tuple[int, int], ...]:
-    """(steps run twice, counted bytes) of BPTT, of all segmentations of seven steps, of all replay windows."""
+    """(recomputed steps, counted bytes) of BPTT, of all segmentations of seven steps, and of all replay windows."""
     found = [(0, peak(SMALL, "bptt", T_SMALL, BATCH_SMALL))]
     for cuts in range(1, T_SMALL):
         for places in combinations(range(1, T_SMALL), cuts):
@@ -134,7 +134,7 @@ def test_cheapest_names_the_least_memory_if_nothing_fits() -> None:
 
 
 def test_cheapest_uses_the_budget_less_the_headroom() -> None:
-    """What fills a card to the last byte does not fit it."""
+    """Live tensors that fill a card to the last byte do not fit."""
     needed = peak(SMALL, "bptt", T_SMALL, BATCH_SMALL)
     all_of_it = cheapest(SMALL, T_SMALL, BATCH_SMALL, needed, headroom=0)
     assert all_of_it == cheapest(SMALL, T_SMALL, BATCH_SMALL, needed + HEADROOM)
@@ -144,7 +144,7 @@ def test_cheapest_uses_the_budget_less_the_headroom() -> None:
 
 
 def test_longest_probe_fits_the_card_less_the_headroom() -> None:
-    """The probe's T fits what is left of the card, T + 1 does not."""
+    """T steps fit the card less the headroom, T + 1 do not."""
     (least, *_) = measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "native", 100, BATCH))
     assert (least.metric, least.detail["headroom GiB"], least.detail["found by"]) == ("longest T on a 2 GiB card", 1.0, "count")
     T, live = int(str(least.value)), CARDS_GIB[0] * 2**30 - HEADROOM
@@ -168,7 +168,7 @@ def test_segments_within_cover_the_sequence_with_the_longest_last_segment() -> N
     [("bptt", {}), ("checkpointed", {}), ("checkpointed", {"lengths": "falling"}), ("replay", {"K": 2})],
 )
 def test_longest_is_confirmed_on_real_tensors(algorithm: str, options: dict[str, Any]) -> None:
-    """Real training steps, their live storages counted: T fits a budget of 8 MiB, T + 1 does not."""
+    """In real training steps the live storages are counted: T steps fit a budget of 8 MiB, T + 1 do not."""
     budget, batch = 8 << 20, 4
     T, was_counted = longest("custom/n-mnist", algorithm, batch, budget, options)
     assert was_counted
@@ -196,7 +196,7 @@ def test_longest_grows_with_the_budget_and_keeps_the_order_of_algorithms() -> No
         assert values == sorted(set(values))
     assert all(b < f for b, f in zip(bptt, falling, strict=True))
     for GiB, T in zip(CARDS_GIB, bptt, strict=True):
-        if T < 300:  # what the formula says is what a count says, within two per cent
+        if T < 300:  # the formula is within two per cent of a count
             live = GiB * 2**30 - HEADROOM
             assert peak("vgg5/cifar10", "bptt", T) <= 1.02 * live <= 1.04 * peak("vgg5/cifar10", "bptt", T + 1)
 
@@ -231,7 +231,7 @@ def test_fit_command_rejects_an_invalid_budget_before_counting(
     monkeypatch.setattr("bench.fit.plan.peaks_of", lambda *_: pytest.fail("counted"))
     ran = CliRunner().invoke(main, [*NETWORK, *arguments])
     assert ran.exit_code == 1
-    assert isinstance(ran.exception, SystemExit)  # a message, no traceback
+    assert isinstance(ran.exception, SystemExit)  # a message, not a traceback
     assert told in ran.output
 
 

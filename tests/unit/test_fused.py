@@ -1,4 +1,4 @@
-"""The fused kernels against the plain-torch reference: C++ on the CPU, Triton's programs interpreted there, and on a GPU."""
+"""The fused kernels compared with the plain PyTorch reference: C++ on the CPU, Triton interpreted on the CPU, and on a GPU."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXAMPLES = {"C++": 150, "Triton, interpreted": 50, "Triton": 150}  # the interpr
 
 
 def interpreted() -> Any:
-    """A copy of the Triton module of its own, whose programs run on the CPU; the one that GPUs use stays as it is."""
+    """A separate copy of the Triton module whose programs run on the CPU; the module used on GPUs is unchanged."""
     if importlib.util.find_spec("triton") is None:
         pytest.skip("triton is not installed")
     name = "interpreted_triton_lif"
@@ -75,12 +75,24 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "one image for all steps": lambda x: x[:1].expand_as(x),
     "one number for a channel": lambda x: x[..., :1].expand_as(x),
 }
-SAMPLES = ((), (1,), (7,), (3, 5), (2, 3, 5), (5, 1, 3), (1, 4, 1), (2, 23, 29), (1031,), (0,), (3, 0, 2))  # over one block, too
+SAMPLES = (
+    (),
+    (1,),
+    (7,),
+    (3, 5),
+    (2, 3, 5),
+    (5, 1, 3),
+    (1, 4, 1),
+    (2, 23, 29),
+    (1031,),
+    (0,),
+    (3, 0, 2),
+)  # some over one block
 
 
 @dataclass(frozen=True)
 class Window:
-    """``decay``: how it is given; ``asked``: of which outputs a gradient comes back."""
+    """``decay``: the form in which it is given; ``asked``: the outputs that have a gradient."""
 
     T: int
     batch: int
@@ -147,7 +159,7 @@ def laid_out(x: Tensor, layout: str) -> Tensor:
 
 
 def run(kernel: Kernel, w: Window, dtype: torch.dtype, device: str, in_space: bool = False) -> Ran:
-    """``w`` through a kernel, forward and back. What is drawn is rounded to ``dtype``: the same numbers for every type wider."""
+    """Run ``w`` through a kernel, forward and backward. Random numbers are exact in every type, so all types get the same."""
     kept = fused.TYPES[dtype]
     generator = torch.Generator().manual_seed(w.seed)
 
@@ -180,7 +192,7 @@ def largest(x: Tensor) -> float:
 
 
 def assert_same_spikes(mine: Ran, other: Ran) -> None:
-    """Spikes and potentials to the last bit, in the same types and shapes."""
+    """Assert equal spikes and potentials to the bit, with the same types and shapes."""
     assert mine.spikes.dtype == other.spikes.dtype
     assert mine.potential.dtype == other.potential.dtype
     assert torch.equal(mine.spikes, other.spikes)
@@ -212,7 +224,7 @@ def test_fused_equals_the_reference_in_double_precision(on: On, w: Window) -> No
 @pytest.mark.parametrize("reset", ["soft", "hard"])
 @pytest.mark.parametrize("detached", [True, False], ids=["detached", "through reset"])
 def test_fused_equals_the_reference_for_every_setting(on: On, kind: Any, reset: Any, detached: bool) -> None:
-    """None is left to chance."""
+    """Every setting, not only the randomly drawn ones."""
     neuron = NeuronSpec(0.7, 0.8, reset, detached, Surrogate(kind, 1.5))
     for decay, carried in (("by channel", "given, with gradient"), ("learnt", "zero"), ("the neuron's", "given")):
         w = Window(5, 2, (3, 5), "contiguous", "channels last", neuron, decay, carried, "both", 3)
@@ -227,10 +239,10 @@ def test_fused_in_space_equals_the_reference_in_double_precision(on: On, w: Wind
 
 @every
 def test_fused_in_single_precision_is_at_the_noise_floor(on: On, w: Window) -> None:
-    """No further from the gradient in double precision than twice the reference in single precision is, and 4 roundings:
-    of the largest entry; of a decay's gradient, a sum of n terms of the size of one, 4 sqrt(n) of one.
+    """The error against double precision is at most twice that of the reference in single precision, plus 4 roundings.
 
-    Where single precision fires another spike than double there is no floor to speak of, and spikes alone are compared.
+    A rounding is relative to the largest entry; for the gradient of a decay, a sum of n terms, it is 4 sqrt(n) roundings of one
+    term. If single and double precision differ in a spike, there is no noise floor and only spikes are compared.
     """
     mine, other = (run(k, w, torch.float32, on.device) for k in (fused.lif_, reference.lif))
     with in_double():
@@ -245,8 +257,11 @@ def test_fused_in_single_precision_is_at_the_noise_floor(on: On, w: Window) -> N
 
 @every
 def test_fused_equals_the_reference_in_bfloat16(on: On, w: Window) -> None:
-    """bfloat16 currents, float32 potentials. Gradients are worked out in float32: what is rounded to bfloat16 differs by one
-    unit in the last place at most, 2^-7 of the entry; what stays in float32 by 1e-5 of the largest."""
+    """bfloat16 currents, float32 potentials. Gradients are computed in float32.
+
+    Those rounded to bfloat16 differ by at most one unit in the last place, 2^-7 of the entry; those in float32 by 1e-5 of the
+    largest entry.
+    """
     mine, other = (run(k, w, torch.bfloat16, on.device) for k in (fused.lif_, reference.lif))
     assert_same_spikes(mine, other)
     assert mine.potential.dtype == torch.float32
@@ -269,7 +284,7 @@ def test_fused_window_of_no_steps_keeps_the_potential(on: On) -> None:
 
 
 def test_windows_have_spikes_and_nonzero_gradients(on: On) -> None:
-    """Neurons fire and do not, and every gradient has something in it; else agreement would say little."""
+    """Some neurons fire and some do not, and all gradients are nonzero; otherwise agreement would mean little."""
     w = Window(5, 3, (2, 23, 29), "channels last", "with gaps", NeuronSpec(), "by channel", "given, with gradient", "both", 1)
     ran = run(fused.lif_, w, torch.float64, on.device)
     assert 0.1 < float(ran.spikes.mean()) < 0.9
@@ -279,31 +294,31 @@ def test_windows_have_spikes_and_nonzero_gradients(on: On) -> None:
 
 @pytest.mark.parametrize("reset", ["soft", "hard"])
 def test_fused_passes_gradcheck_between_spikes(on: On, reset: Any) -> None:
-    """Between spikes the last potential is a smooth function of x, v and the decays; the surrogate has no part in it."""
+    """Between spikes the last potential is a smooth function of x, v and the decays, independent of the surrogate."""
     neuron = NeuronSpec(reset=reset)
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(4, 2, 3, 2, generator=generator, dtype=torch.float64).to(on.device) + 0.6
     v = torch.randn(2, 3, 2, generator=generator, dtype=torch.float64).to(on.device)
     decay = torch.tensor([0.5, 0.7, 0.9], dtype=torch.float64, device=on.device)[:, None]
     u, s, _ = reference.run(x, v, decay, neuron)
-    assert (u - neuron.threshold).abs().min() > 1e-4  # no spike within the steps that gradcheck takes
+    assert (u - neuron.threshold).abs().min() > 1e-4  # gradcheck's steps cause no spike
     assert 0 < s.mean() < 1
 
     def potential(x: Tensor, v: Tensor, decay: Tensor) -> Tensor:
         return fused.lif_(x * 1, v, neuron, decay)[1]
 
-    # gradcheck goes through one graph many times: it is given copies of what a backward pass consumes
+    # gradcheck uses one graph many times, so it gets copies of what a backward pass consumes
     with torch.autograd.graph.saved_tensors_hooks(torch.clone, torch.clone):
         assert torch.autograd.gradcheck(potential, [leaf.requires_grad_() for leaf in (x, v, decay)], nondet_tol=0)
 
 
-# --------------------------------------------------------------------------- what it does to its input
+# --------------------------------------------------------------------------- effects on the input
 
 CONSUMED = "modified by an inplace operation"
 
 
 def current(on: On, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """A leaf and an input current made of it."""
+    """Return a leaf tensor and an input current computed from it."""
     leaf = (torch.randn(4, 3, 7, generator=torch.Generator().manual_seed(0)) + 0.5).to(on.device, dtype).requires_grad_()
     return leaf, leaf * 1
 
@@ -318,7 +333,7 @@ def test_fused_overwrites_its_input_with_the_potentials(on: On, dtype: torch.dty
     s, _ = fused.lif_(x, None, NeuronSpec())
     assert torch.equal(x, u)
     (g,) = torch.autograd.grad(s.sum(), x)
-    assert torch.equal(x, g)  # and the gradient takes theirs
+    assert torch.equal(x, g)  # the gradient then overwrites them
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -350,7 +365,7 @@ def test_fused_rejects_other_types_and_names_the_supported_ones(on: On, kernel: 
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_operators_pass_opcheck(on: On, dtype: torch.dtype) -> None:
-    """What is written is declared to be, and tensors without storage have the same shapes, strides and types."""
+    """All written arguments are declared as mutable, and results on device 'meta' have the same shapes, strides and types."""
     x = torch.randn(4, 3, 2, 5, device=on.device).to(dtype)
     kept = fused.TYPES[dtype]
     u = None if kept == dtype else torch.empty_like(x, dtype=kept)

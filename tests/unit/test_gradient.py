@@ -1,4 +1,4 @@
-"""The gradient probe on algorithms that train classifiers beside the network."""
+"""The gradient probe, also for algorithms with auxiliary classifiers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def measured(algorithm: str, **options: Any) -> dict[str, Measurement]:
 def test_gradient_probe_compares_only_the_networks_own_parameters(classifier: str) -> None:
     found = measured("local", b=1, classifier=classifier)["gradient_cosine"]
     assert list(found.detail) == WEIGHTS
-    assert found.detail["12.weight"] == 1  # the readout sees the same spikes and the same loss
+    assert found.detail["12.weight"] == 1  # the readout has the same input and loss as in BPTT
     assert abs(found.detail["0.weight"]) < 0.99
     assert -1 < found.value < 0.99  # type: ignore[operator]
 
@@ -54,7 +54,7 @@ def test_gradient_probe_averages_over_batches_and_lists_each() -> None:
 
 @pytest.mark.parametrize("algorithm", ["bptt", "replay"])
 def test_gradient_probe_compares_at_the_trained_weights(algorithm: str) -> None:
-    """What is exact stays so; had BPTT's gradient been left at the initial weights, it would not."""
+    """The cosine of an exact algorithm is still 1; with BPTT's gradient at the initial weights it would not be."""
     assert measured(algorithm, after_batches=2)["gradient_cosine"].value == pytest.approx(1, abs=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""The laws of the algorithms: their formulas written out by hand, and what each must equal."""
+"""Properties of the algorithms: their formulas by hand, and equalities between them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ T, B = 5, 4
 
 
 def drawn(spec: NetworkSpec, algorithm: str = "bptt", **options) -> tuple[Network, Tensor, Tensor]:
-    """The net in doubles with weights that make it fire, made ready for the algorithm; a sequence and targets."""
+    """Return the prepared network in double precision, with weights for which it fires, a sequence and targets."""
     net = build(spec, backends.load("native")).double()
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
@@ -80,7 +80,7 @@ def difference(a: list[Tensor], b: list[Tensor]) -> float:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.05, 1.0])
 def test_loss_by_hand_and_as_a_sum_over_steps(alpha):
-    """Steps taken one by one, and all together, have the loss of the sequence."""
+    """The losses of single steps sum to the loss of the sequence."""
     g = torch.Generator().manual_seed(0)
     outs, target = torch.randn(4, 3, 5, generator=g, dtype=torch.float64), torch.tensor([1, 4, 0])
     by_hand = 0.0
@@ -106,7 +106,7 @@ def error_at_output(o: Tensor, target: Tensor, alpha: float = 0.05) -> Tensor:
 
 
 def fired(u: Tensor, n: NeuronSpec) -> tuple[Tensor, Tensor]:
-    """Spikes, and the membrane after the reset."""
+    """Return the spikes, and the membrane potential after the reset."""
     s = (u >= n.threshold).double()
     return s, u - n.threshold * s
 
@@ -138,7 +138,7 @@ def online_by_hand_mlp(net: Network, x: Tensor, target: Tensor, n: NeuronSpec, t
 
 
 def outer_of_convolution(g: Tensor, a: Tensor) -> Tensor:
-    """sum over samples and places of g[o] a[i, shifted], for a 3x3 kernel padded by one: loops over the nine shifts."""
+    """Return the sum over samples and positions of g[o] a[i, shifted], for a 3x3 kernel with padding 1, by loops over shifts."""
     height, width = a.shape[-2:]
     padded = F.pad(a, (1, 1, 1, 1))
     grad = a.new_zeros(g.shape[1], a.shape[1], 3, 3)
@@ -148,7 +148,7 @@ def outer_of_convolution(g: Tensor, a: Tensor) -> Tensor:
 
 
 def convolved_back(g: Tensor, W: Tensor) -> Tensor:
-    """The error at a 3x3 convolution's input, with the same loops."""
+    """Return the error at the input of a 3x3 convolution, by the same loops."""
     height, width = g.shape[-2:]
     back = g.new_zeros(g.shape[0], W.shape[1], height + 2, width + 2)
     for dy, dx in itertools.product(range(3), repeat=2):
@@ -158,7 +158,7 @@ def convolved_back(g: Tensor, W: Tensor) -> Tensor:
 
 @torch.no_grad()
 def online_by_hand_convnet(net: Network, x: Tensor, target: Tensor, n: NeuronSpec, trace_decay: float) -> list[Tensor]:
-    """As above; gain and pooling act on the trace of the spikes as they do on the spikes."""
+    """As above; gain and pooling apply to the trace as they do to the spikes."""
     W1, b1, W2, b2, W3, b3 = aligned_parameters(net)
     total = [torch.zeros_like(p) for p in (W1, b1, W2, b2, W3, b3)]
     v1 = v2 = a1 = a2 = 0.0
@@ -254,7 +254,7 @@ def test_sltt_k_of_all_steps_is_sltt(spec):
 
 
 def test_sltt_k_is_k_over_T_times_sltt_on_average():
-    """Every draw of 2 of 5 steps, each as likely: the mean gradient is 2/5 of SLTT's."""
+    """The mean gradient over all choices of 2 of 5 steps is 2/5 of SLTT's."""
     net, x, target = drawn(mlp(), "sltt-k")
     whole = gradient(net, "sltt", x, target)
     draws: dict[tuple[int, ...], list[Tensor]] = {}
@@ -272,9 +272,9 @@ def test_sltt_k_is_k_over_T_times_sltt_on_average():
 
 @pytest.mark.parametrize("surrogate", [Surrogate(), Surrogate("triangle", 1.0)], ids=["sigmoid", "triangle"])
 def test_ottt_is_bptt_for_one_layer_with_detached_reset(surrogate):
-    """The traced synapse into the one layer of neurons, its loss on the spikes themselves (fact sheet, sanity fact).
+    """One traced synapse into one layer of neurons, with the loss on the spikes (sanity check in the fact sheet).
 
-    A linear readout after the layer is not BPTT's: its trace stands for s[t] alone. So the class scores are the spikes.
+    The class scores are the spikes, because a linear readout after the layer would itself have a trace and differ from BPTT.
     """
     neuron = NeuronSpec(decay=0.6, surrogate=surrogate)
     spec = made("one layer", (6,), 3, 6 * 3 + 3, Dense(3), Spike(neuron), neuron=neuron)
@@ -304,7 +304,7 @@ def test_algorithms_differ_in_deeper_networks():
 
 @pytest.mark.parametrize("spec", [mlp, convnet])
 def test_bptt_is_sltt_for_decay_zero_and_detached_reset(spec):
-    """Decay 0 and a detached reset leave no path through time."""
+    """With decay 0 and a detached reset there is no gradient through time."""
     memoryless = spec(NeuronSpec(decay=0.0))
     assert difference(gradient_of(memoryless, "sltt"), gradient_of(memoryless, "bptt")) < 1e-12
     assert difference(gradient_of(memoryless, "ottt-a"), gradient_of(memoryless, "bptt")) < 1e-12
@@ -314,7 +314,7 @@ def test_bptt_is_sltt_for_decay_zero_and_detached_reset(spec):
 
 
 def test_bptt_equals_the_graph_of_the_written_equations():
-    """The MLP's recurrence in plain operators under autograd, the spike's slope by a smooth stand-in."""
+    """The recurrence of the MLP in plain operators under autograd, with the slope of spikes from a smooth function."""
     net, x, target = drawn(mlp())
     leaves = [p.detach().clone().requires_grad_() for p in aligned_parameters(net)]
     W1, b1, W2, b2, W3, b3 = leaves
@@ -370,7 +370,7 @@ def test_ottt_o_gradients_sum_to_ottt_a_for_constant_weights():
 
 
 def test_ottt_o_keeps_traces_across_updates():
-    """Plain SGD by hand: step t's gradient is taken with the weights that step t-1 left."""
+    """Plain SGD by hand: the gradient of step t uses the weights updated at step t-1."""
     net, x, target = drawn(mlp(), "ottt-o")
     start = [p.detach().clone() for p in aligned_parameters(net)]
     n, rate = NEURON, 0.5
@@ -427,7 +427,7 @@ def test_sltt_k_rejects_invalid_k(k):
 
 
 def test_with_traces_adds_a_trace_to_exactly_the_synapses_that_read_spikes():
-    """The image's convolution has none; convolutions and the readout that read spikes have one each."""
+    """The convolution that reads the image has none; the readout and the convolutions that read spikes have one each."""
     net = with_traces(build(networks.spec(SMALL), backends.load("native")), 0.5)
     traced = [name for name, module in net.named_modules() if type(module).__name__ == "TracedSynapse"]
     synapses = net.synapses()

@@ -1,4 +1,4 @@
-"""Local training and TTL-BPTT: what they equal, what their gradients depend on, and where a network is cut."""
+"""Local training and TTL-BPTT: equalities, dependence of the gradients, and the blocks of a network."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ CLASSIFIERS = ("dense", "pooled", "conv", "fixed")
 
 @dataclass(frozen=True)
 class Found:
-    """What one training step left: gradients and moved buffers by name, and the outputs."""
+    """Results of one training step: gradients and buffers by name, and the outputs."""
 
     gradients: dict[str, Tensor | None]
     buffers: dict[str, Tensor]
@@ -84,7 +84,7 @@ class Found:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TrainingStep]:
-    """A step in double precision, so that a law is told from rounding; all its weights drawn so that every layer fires."""
+    """A step in double precision, so that rounding is negligible, with weights for which every layer fires."""
 
     def make(spec: NetworkSpec, algorithm: str, backend: str = "native", **options: Any) -> TrainingStep:
         support = backends.available(backend)
@@ -120,7 +120,7 @@ def found(step: TrainingStep) -> Found:
 
 
 def assert_same(one: Found, other: Found) -> None:
-    """To the bit: gradients, running averages and outputs."""
+    """Assert equal gradients, running averages and outputs, to the bit."""
     assert all(g is not None and float(g.norm()) > 0 for name, g in one.gradients.items() if name.endswith("weight"))
     for mine, yours in ((one.gradients, other.gradients), (one.buffers, other.buffers), ({"out": one.out}, {"out": other.out})):
         assert mine.keys() == yours.keys()
@@ -132,7 +132,7 @@ def differ(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return any(not torch.equal(value, other[name]) for name, value in one.items())
 
 
-# --------------------------------------------------------------------------- what they equal
+# --------------------------------------------------------------------------- equalities
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -158,7 +158,7 @@ def test_ttl_bptt_with_one_window_is_local_and_differs_from_bptt(made: Any, name
     local = found(made(spec, "local", backend))
     assert_same(local, found(made(spec, "ttl-bptt", backend, K=T)))
     exact = found(made(spec, "bptt", backend))
-    assert torch.equal(local.out, exact.out)  # the forward pass is the network's
+    assert torch.equal(local.out, exact.out)  # the forward pass is unchanged
     assert differ(exact.of("body.layers.0."), local.gradients)
     assert differ(local.of("body"), found(made(spec, "ttl-bptt", backend, K=2)).gradients)
 
@@ -167,7 +167,7 @@ def test_ttl_bptt_with_one_window_is_local_and_differs_from_bptt(made: Any, name
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 @pytest.mark.parametrize("name", ["plain", "residual", "dense"])
 def test_local_gradients_are_those_of_the_sum_of_all_losses(made: Any, name: str, classifier: str, backend: str) -> None:
-    """The definition in one graph: blocks and windows joined by detached values, every loss added up, one backward pass."""
+    """The definition in one graph: blocks and windows joined by detached tensors, all losses summed, one backward pass."""
     K = 2
     step = made(NETWORKS[name], "ttl-bptt", backend, K=K, classifier=classifier)
     got = found(step)
@@ -187,7 +187,7 @@ def test_local_gradients_are_those_of_the_sum_of_all_losses(made: Any, name: str
         torch.testing.assert_close(got.gradients[parameter_name], p.grad, rtol=1e-9, atol=1e-12)
 
 
-# --------------------------------------------------------------------------- what a block's gradient depends on
+# --------------------------------------------------------------------------- dependence of the gradients
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -214,7 +214,7 @@ def test_local_gradient_of_a_block_does_not_depend_on_later_blocks(
 
 
 def is_after(name: str, cut: int, block: int) -> bool:
-    """Whether a parameter belongs to the blocks after ``block``, whose first layer is ``cut``, or to their classifiers."""
+    """Whether a parameter belongs to a block after ``block``, or its classifier; ``cut`` is the first layer of these blocks."""
     kind, *rest = name.split(".")
     return int(rest[1]) >= cut if kind == "body" else int(rest[0]) > block
 
@@ -287,13 +287,13 @@ def test_pooled_classifier_uses_the_smallest_windows_that_leave_2048_values(shap
     torch.testing.assert_close(head(x, None)[0], means.flatten(2) @ w.t() + bias)
 
 
-# --------------------------------------------------------------------------- what waits while a block goes back
+# --------------------------------------------------------------------------- storage of a block's output (waiting.py)
 
 
 @pytest.mark.parametrize("backend", [*BACKENDS, "native-fast"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_waiting_returns_the_output_of_a_block_to_the_bit(made: Any, name: str, backend: str) -> None:
-    """And where it cannot, because dropout thins the spikes, the output itself is handed on."""
+    """If it cannot be packed, because of dropout, the output itself is stored."""
     step = made(NETWORKS[name], "local", backend)
     net, (y, _) = step.net, data()
     factors = []
@@ -324,7 +324,7 @@ def test_waiting_stores_all_levels_in_half_a_byte(c: float, dtype: torch.dtype) 
     for y, factor in [*((y, 1.0) for y in plain), (s * c, c), (means * c, c)]:
         waiting = Waiting(list(_chain((Spike(NEURON), Scale(factor)), (3, 8, 8), "analog", native)[0].layers))
         kept = waiting.put_aside(y)
-        assert isinstance(kept, Tensor) == (dtype == torch.bfloat16 and factor != 1)  # which rounds 2.74 itself
+        assert isinstance(kept, Tensor) == (dtype == torch.bfloat16 and factor != 1)  # bfloat16 rounds 2.74
         back = waiting(kept)
         assert torch.equal(back, y)
         assert back.dtype == dtype
@@ -374,7 +374,7 @@ def test_ttl_bptt_updates_as_often_as_stated(made: Any, K: int) -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_ttl_bptt_update_per_block_gives_the_weights_of_update_per_window(made: Any, backend: str, optimizer: str) -> None:
-    """A block has read its input before any block above it changes, and that input was made before the blocks below changed."""
+    """No block reads a tensor that depends on weights updated in the same window."""
 
     def weights(update: str) -> dict[str, Tensor]:
         step = made(NETWORKS["dropout"], "ttl-bptt", backend, K=2, update=update, optimizer=optimizer, lr=0.05)
@@ -439,7 +439,7 @@ def test_block_network_evaluation_does_not_change_training(made: Any, backend: s
     assert not differ(with_look.net.state_dict(), without.net.state_dict())
 
 
-# --------------------------------------------------------------------------- where a network is cut
+# --------------------------------------------------------------------------- blocks of a network
 
 
 @pytest.mark.parametrize(("b", "sizes"), [(1, [1] * 7), (2, [2, 2, 2, 1]), (3, [3, 3, 1]), (4, [4, 3]), (6, [6, 1]), (7, [7])])
@@ -469,11 +469,11 @@ def test_parts_begin_at_synapses_and_have_b_layers_of_neurons(name: str, b: int)
 
 def test_parts_keep_pooling_and_scaling_with_the_spikes_before() -> None:
     assert parts(NETWORKS["plain"].layers, 1) == [(0, 3), (3, 6), (6, 11)]
-    assert parts(NETWORKS["dense"].layers, 1) == [(0, 3), (3, 7)]  # its convolutional classifier sees the map, not the vector
+    assert parts(NETWORKS["dense"].layers, 1) == [(0, 3), (3, 7)]  # a convolutional classifier reads the map, not the vector
     assert parts(NETWORKS["residual"].layers, 1) == [(0, 2), (2, 4), (4, 9)]  # a residual block is not cut
 
 
-# --------------------------------------------------------------------------- what is refused
+# --------------------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize("b", [0, -2])

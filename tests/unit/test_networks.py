@@ -1,4 +1,4 @@
-"""Networks as data: sizes that the papers state, and each layer against a hand-written loop."""
+"""Networks as data: sizes stated in the papers, and each layer compared with a loop written by hand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_parameter_counts_equal_the_papers(name):
 
 
 def test_vgg_parameters_by_hand():
-    """9 weights, a gain and a bias an output channel; a dense readout."""
+    """9 weights per pair of channels, a gain and a bias per output channel; a dense readout."""
     widths = [3, 64, 128, 256, 256, 512, 512, 512, 512]
     convolutions = sum(9 * a * b + 2 * b for a, b in itertools.pairwise(widths))
     assert convolutions + 512 * 10 + 10 == STATED["vgg-sws/cifar10"]
@@ -217,7 +217,7 @@ def test_neuron_dropout_is_off_in_evaluation():
 
 @pytest.fixture
 def feedback(lively) -> tuple[Network, Tensor]:
-    """VGG-F whose feedback weights, which start at zero, are drawn."""
+    """VGG-F with random feedback weights (their initial values are zero)."""
     net = build(networks.spec("vgg-f/cifar100"), NATIVE)
     net.reset_parameters(0)
     x, _ = lively(net, 4, 1)

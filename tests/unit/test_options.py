@@ -1,4 +1,4 @@
-"""What can be set: declared once, and a wrong name, type or value is refused before anything is spent."""
+"""Options: an unknown name, or a value of wrong type or range, is rejected before anything is computed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shipping() -> list[str]:
 
 
 def declared() -> dict[str, type[Declared]]:
-    """Everything that declares options."""
+    """Return every class that declares options, by name."""
     found = {f"algorithm {name}": algorithms.load(name).Options for name in algorithms.names()}
     found |= {f"backend {name}": backends.load(name).Options for name in shipping()}
     found |= {f"optimizer {name}": kind for name, kind in optimizers.KINDS.items()}
@@ -60,7 +60,7 @@ def test_options_reject_values_of_wrong_type_or_range(of: str, kind: type[Declar
 
 @pytest.mark.parametrize("algorithm", algorithms.names())
 def test_option_names_are_unique(algorithm: str) -> None:
-    """Those of an algorithm, the loss, an optimizer and a probe stand in one list of names."""
+    """Options of an algorithm, the loss, an optimizer and a probe share one namespace."""
     owners = [algorithms.load(algorithm).Options, *(backends.load(name).Options for name in shipping())]
     for own in owners:
         for optimizer in optimizers.KINDS.values():
@@ -174,7 +174,7 @@ def test_check_accepts_every_planned_case(paper: str) -> None:
     cases = plan(paper, "full", lambda _: True)
     assert cases
     for case in cases:
-        check(case)  # raises where an option is wrong
+        check(case)  # raises if an option is invalid
 
 
 # --------------------------------------------------------------------------- optimizers
@@ -212,7 +212,7 @@ def test_optimizers_are_those_of_pytorch(name: str) -> None:
 
 @pytest.mark.parametrize("algorithm", algorithms.names())
 def test_gathered_gradients_equal_those_of_the_joint_batch(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of unequal parts too, on a network without batch statistics or dropout. Which steps Skipper keeps is a batch's choice."""
+    """Also for unequal batches, on a network without batch norm or dropout. Skipper is excluded: it chooses steps per batch."""
     neuron = NeuronSpec(threshold=0.3)
     layers = (Conv(4), Spike(neuron), Conv(4), Spike(neuron), Flatten(), Dense(3, init="default"))
     spec = NetworkSpec("chain", (2, 4, 4), 3, layers, neuron, 419, "this test")

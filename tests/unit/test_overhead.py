@@ -1,4 +1,4 @@
-"""What a GPU holds beside live tensors: the interval of ratios, held against brute force, and what a budget leaves."""
+"""Overhead beside live tensors: the interval of ratios compared with brute force, and the usable part of a budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Four places, each by flag, variable and default; the code that runs is none of them."""
+"""The four folders, each set by flag, variable or default; the running code is in none of them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_project_of_an_installed_package_must_be_named(tmp_path: Path, monkeypat
 
 
 def test_installed_code_writes_to_a_named_project(project: Path, tmp_path: Path) -> None:
-    """As a package that is not editable: its folder holds the code and may not be written."""
+    """Like a package that is not installed as editable: its folder has the code and is read-only."""
     installed = tmp_path / "site-packages"
     for package in ("bench", "reproductions"):
         shutil.copytree(CODE / package, installed / package, ignore=shutil.ignore_patterns("__pycache__", "README.md"))
@@ -94,7 +94,7 @@ def test_installed_code_writes_to_a_named_project(project: Path, tmp_path: Path)
 def test_every_command_rejects_a_data_root_that_does_not_exist(
     project: Path, tmp_path: Path, command: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not made, nothing downloaded, and no digits in the place of what lies in the one that was meant."""
+    """It is not created, nothing is downloaded, and digits are not used instead."""
     (tmp_path / "data").mkdir()
     monkeypatch.setattr("bench.runner.run.run", lambda *_, **__: pytest.fail("something was measured"))
     wrong = str(tmp_path / "dta")

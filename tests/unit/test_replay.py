@@ -1,4 +1,4 @@
-"""One-bit replay: BPTT's gradient from spikes alone, membrane potentials recomputed backwards."""
+"""One-bit replay: BPTT's gradient from saved spikes, with membrane potentials recomputed backwards in time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ NETWORKS = {
 def gradients(
     monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, algorithm: str, T: int, dtype: torch.dtype = torch.float64, **options: Any
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Gradients, running averages and outputs; same weights, input and random numbers for every algorithm and type."""
+    """Return gradients, running averages and outputs; weights, input and random numbers are the same for all calls."""
     monkeypatch.setattr("bench.networks.spec", lambda _: spec)
     step = training_step(spec.name, algorithm, "native", **options)
     step.net.to(dtype)
@@ -89,18 +89,18 @@ def furthest(one: list[Tensor], other: list[Tensor]) -> float:
 def test_replay_equals_bptt_for_every_window(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec) -> None:
     T = 7
     exact, averages, outputs = gradients(monkeypatch, spec, "bptt", T)
-    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer takes part
+    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer has a gradient
     for K in range(1, T + 1):
         found, moved, out = gradients(monkeypatch, spec, "replay", T, K=K)
         assert furthest(exact, found) < 1e-10, f"K = {K}"
         torch.testing.assert_close(out, outputs, rtol=1e-12, atol=1e-12)
         for one, other in zip(averages, moved, strict=True):
-            torch.testing.assert_close(one, other)  # running averages of batch norm moved once
+            torch.testing.assert_close(one, other)  # running averages of batch norm are updated once
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_replay_rounding_does_not_grow_with_the_sequence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """In single precision replay is as near to BPTT in double precision as BPTT in single precision is."""
+    """In single precision, replay is as close to BPTT in double precision as BPTT in single precision is."""
     spec = NETWORKS[name]
     for T, K in ((12, 1), (20, 5), (100, 1), (100, 7)):
         exact = gradients(monkeypatch, spec, "bptt", T)[0]
@@ -110,12 +110,12 @@ def test_replay_rounding_does_not_grow_with_the_sequence(monkeypatch: pytest.Mon
 
 
 def test_replay_without_saved_states_loses_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, T = NETWORKS["plain"], 100  # a decay of 0.7: 0.7^-100 is 10^15
+    spec, T = NETWORKS["plain"], 100  # decay 0.7: an error grows by 0.7^-100 = 10^15
     exact = gradients(monkeypatch, spec, "bptt", T)[0]
     kept = furthest(exact, gradients(monkeypatch, spec, "replay", T, torch.float32)[0])
     monkeypatch.setattr(replay, "steps_back", lambda _: T)
     lost = furthest(exact, gradients(monkeypatch, spec, "replay", T, torch.float32)[0])
-    assert not lost < 100 * kept  # nan, too
+    assert not lost < 100 * kept  # also true for nan
 
 
 @pytest.mark.parametrize(("decay", "steps"), [(0.5, 4), (0.97, 91), (1.0, float("inf"))])
@@ -176,7 +176,7 @@ def test_pack_uses_one_bit_per_spike_and_unpack_inverts_it(shape: list[int], dty
 
 
 def test_replay_memory_per_step_is_its_input_and_one_bit_per_neuron() -> None:
-    """And a state wherever one is kept against rounding: none on integrators."""
+    """And a state wherever one is saved against rounding: none for neurons without leak."""
 
     def peak(T: int) -> int:
         step = training_step("vgg5/cifar10", "replay", "native", device="meta", K=2)

@@ -1,4 +1,4 @@
-"""Checkpointing, Skipper and truncation: the laws that tie them to BPTT and SLTT, on every backend."""
+"""Checkpointing, Skipper and truncated BPTT: their relations to BPTT and SLTT, on every backend."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ BACKENDS = ("native", "spikingjelly", "spikingjelly-multistep", "snntorch")
 def gradients(
     monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, algorithm: str, backend: str, T: int, **options: Any
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Gradients, buffers after the step, and outputs; same weights, input and random numbers for every algorithm."""
+    """Return gradients, buffers after the step, and outputs; weights, input and random numbers are the same for all calls."""
     support = backends.available(backend)
     if not support:
         pytest.skip(support.reason)
     monkeypatch.setattr("bench.networks.spec", lambda _: spec)
     step = training_step(spec.name, algorithm, backend, **options)
-    step.net.double()  # so that a law is told from rounding
+    step.net.double()  # so that rounding is negligible
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in step.net.parameters():
@@ -86,7 +86,7 @@ def gradients(
 
 
 def furthest(one: list[Tensor], other: list[Tensor]) -> float:
-    """Largest relative difference of two gradients, parameter by parameter."""
+    """Return the largest relative difference of two gradients over parameters."""
     whole = torch.stack([g.norm() for g in one]).norm()
     return max(float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)) for a, b in zip(one, other, strict=True))
 
@@ -98,12 +98,12 @@ def test_checkpointing_equals_bptt_for_every_number_of_segments(
 ) -> None:
     T = 7
     exact, buffers, _ = gradients(monkeypatch, spec, "bptt", backend, T)
-    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer takes part
+    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer has a gradient
     for segments in range(1, T + 1):
         found, moved, _ = gradients(monkeypatch, spec, "checkpointed", backend, T, segments=segments)
         assert furthest(exact, found) < 1e-10, f"{segments} segments"
         for one, other in zip(buffers, moved, strict=True):
-            torch.testing.assert_close(one, other)  # running averages of batch norm moved once
+            torch.testing.assert_close(one, other)  # running averages of batch norm are updated once
 
 
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
@@ -123,7 +123,7 @@ def test_tbptt_is_bptt_for_K_T_and_sltt_for_K_1(monkeypatch: pytest.MonkeyPatch,
     assert furthest(exact, gradients(monkeypatch, spec, "tbptt", backend, T, K=T)[0]) < 1e-10
     between = gradients(monkeypatch, spec, "tbptt", backend, T, K=2)[0]
     assert furthest(exact, between) > 1e-3
-    if backend != "spikingjelly-multistep":  # which has no single steps to compare with
+    if backend != "spikingjelly-multistep":  # it does not run single steps
         step_by_step = gradients(monkeypatch, spec, "sltt", backend, T)[0]
         assert furthest(step_by_step, gradients(monkeypatch, spec, "tbptt", backend, T, K=1)[0]) < 1e-10
         assert furthest(step_by_step, between) > 1e-3
@@ -158,7 +158,7 @@ def test_falling_edges_cover_every_step_and_need_about_equal_memory() -> None:
             need = [i + length * ratio for i, length in enumerate(lengths)]
             even = [end - begin for begin, end in edges(T, best_segments(T, ratio))]
             assert max(need) <= max(i + length * ratio for i, length in enumerate(even)) + 1e-6
-            assert all(n > max(need) - ratio - 1e-6 for n in need[:-1])  # but for the last, which takes what is left
+            assert all(n > max(need) - ratio - 1e-6 for n in need[:-1])  # except the last, which has the remaining steps
 
 
 def test_falling_segments_need_less_memory_for_few_more_multiplications() -> None:
@@ -250,7 +250,7 @@ def test_skipper_with_p_0_is_checkpointing(monkeypatch: pytest.MonkeyPatch, spec
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_skipper_equals_bptt_over_the_kept_steps(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
-    """One segment: what is left is BPTT of a sequence that holds the kept steps alone."""
+    """With one segment, Skipper is BPTT of the sequence of kept steps."""
     T, spec = 8, NETWORKS["plain"]
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(T, 4, 3, 8, 8, generator=generator) * torch.linspace(0.3, 2, T)[torch.randperm(T, generator=generator)].view(
@@ -285,7 +285,7 @@ def _grads(net: Any) -> list[Tensor]:
 def test_kept_steps_are_the_most_active_ones_of_each_segment() -> None:
     spikes = torch.tensor([5.0, 1.0, 4.0, 4.0, 9.0, 0.0, 2.0, 2.0])
     parts = [(0, 4), (4, 8)]
-    assert kept_steps(spikes, parts, 1, Options(p=50)) == [[0, 2], [4, 6]]  # of equals the earlier
+    assert kept_steps(spikes, parts, 1, Options(p=50)) == [[0, 2], [4, 6]]  # of equally active steps the earlier
     assert kept_steps(spikes, parts, 1, Options(p=60)) == [[0, 2], [4, 6]]  # ceil(0.4 * 4) = 2
     assert kept_steps(spikes, parts, 1, Options(p=75)) == [[0], [4]]
     assert kept_steps(spikes, parts, 1, Options(p=0)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
@@ -304,7 +304,7 @@ def test_kept_steps_can_always_include_the_last_of_a_segment() -> None:
 
 @pytest.mark.parametrize("name", ["plain", "dropout", "residual", "feedback"])
 def test_skipped_steps_leak_or_freeze_the_state(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A step left out that leaks is a step without input current: its state decays and nothing fires."""
+    """A skipped step with leak is a step without input current: the state decays and nothing fires."""
     spec = NETWORKS[name]
     monkeypatch.setattr("bench.networks.spec", lambda _: spec)
     net: Any = training_step(spec.name, "bptt", "native").net
@@ -315,7 +315,7 @@ def test_skipped_steps_leak_or_freeze_the_state(monkeypatch: pytest.MonkeyPatch,
     decayed = [torch.allclose(b, 0.49 * a) for a, b in zip(before, after, strict=True)]
     same = [torch.equal(a, b) for a, b in zip(before, after, strict=True)]
     assert sum(decayed) == len(net.neurons()) > 0
-    assert all(d != s for d, s in zip(decayed, same, strict=True))  # masks and outputs stay as they are
+    assert all(d != s for d, s in zip(decayed, same, strict=True))  # masks and outputs do not change
 
 
 def test_skipped_leak_and_frozen_give_different_gradients_if_steps_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +340,7 @@ def test_skipper_rejects_p_over_the_bound_and_names_it(monkeypatch: pytest.Monke
 
 
 def test_skipper_macs_are_those_of_its_two_passes() -> None:
-    """T forward steps in the first pass, (1 - p) T forward and backward ones in the second."""
+    """T forward steps in the first pass, (1 - p) T forward and backward steps in the second."""
     T = 8
 
     def macs(algorithm: str, **options: Any) -> dict[str, int]:
@@ -356,7 +356,7 @@ def test_skipper_macs_are_those_of_its_two_passes() -> None:
 
 @pytest.mark.parametrize("network", ["lenet/dvs-gesture", "custom/n-mnist"])
 def test_checkpointing_memory_grows_as_the_square_root_of_T(network: str) -> None:
-    """Slope of log(bytes that the batch and T decide) over log T, at the best even number of segments."""
+    """The slope of log(bytes that depend on batch and T) over log T, with the best number of even segments."""
     lengths = (64, 256, 1024)
     heights = []
     for T in lengths:

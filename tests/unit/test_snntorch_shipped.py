@@ -1,4 +1,4 @@
-"""snnTorch's own truncated BPTT: where it equals ours, and what it does that its name does not tell."""
+"""snnTorch's shipped truncated BPTT: where it equals ours, and its undocumented behaviour."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def chain(name: str, neuron: NeuronSpec, dropout: float = 0.0) -> NetworkSpec:
 
 @pytest.fixture(autouse=True)
 def instances() -> Iterator[None]:
-    """The list that snnTorch keeps of every neuron of the process, as it was."""
+    """Restore snnTorch's list of all neurons of the process after the test."""
     before = snntorch.SpikingNeuron.instances
     snntorch.SpikingNeuron.instances = []
     yield
@@ -86,19 +86,19 @@ def batch() -> tuple[Tensor, Tensor]:
 
 
 def trained(step: TrainingStep) -> tuple[list[Tensor], Tensor]:
-    """Weights after one batch, whose windows each change them, and the summed outputs."""
+    """Return the weights after one batch, with an update per window, and the summed outputs."""
     lively(step.net)
     out = step.run(*batch())
     return [p.detach().clone() for p in step.net.parameters()], out
 
 
-# --------------------------------------------------------------------------- what it does
+# --------------------------------------------------------------------------- behaviour
 
 
 @pytest.mark.parametrize("K", [1, 2, 3, T])
 @pytest.mark.parametrize("neuron", [PERFECT, HARD], ids=["no leak", "hard reset"])
 def test_shipped_equals_truncated_bptt_with_an_update_every_window(step_of, neuron, K):
-    """Also where T is no multiple of K: the steps left over are a window. The weights after all updates are ours."""
+    """Also if T is no multiple of K: the remaining steps form a window. The weights after all updates equal ours."""
     mine, out = trained(step_of(chain("chain", neuron), K=K, lr=0.01))
     ours, expected = trained(step_of(chain("chain", neuron), "native", K=K, lr=0.01))
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
@@ -158,7 +158,7 @@ def test_shipped_dropout_draws_a_mask_every_step_and_is_always_on(step_of):
 
 
 def test_shipped_keeps_only_empty_graphs_of_earlier_windows(step_of):
-    """What it returns holds the graph of every window; the bytes are those of one. Only the input grows with T."""
+    """The returned value holds the graphs of all windows, but the bytes are those of one. Only the input grows with T."""
     spec = chain("chain", PERFECT)
     ten, twenty = (cost_of(step, *batch_for(step, steps, 4, "meta")).memory for step, steps in (
         (step_of(spec, device="meta", K=5), 10), (step_of(spec, device="meta", K=5), 20),
@@ -228,7 +228,7 @@ def train(time_var: bool, criterion: Any = ce_max_membrane_loss, **settings: Any
 
 
 def test_tbptt_of_snntorch_fails_on_data_that_vary_in_time():
-    """A defect: with ``time_var=True`` the variable K_flag is set for K = False alone, which is BPTT."""
+    """A bug of snnTorch: with ``time_var=True`` the variable K_flag is set only for K = False, which is BPTT."""
     assert torch.isfinite(train(False, K=2))
     assert torch.isfinite(train(True, K=False))
     for K in (1, 2, 6):
@@ -237,13 +237,13 @@ def test_tbptt_of_snntorch_fails_on_data_that_vary_in_time():
 
 
 def test_tbptt_of_snntorch_has_no_clear_error_for_an_unknown_criterion():
-    """A defect: its check of the name always passes."""
+    """A bug of snnTorch: its check of the name always passes."""
     with pytest.raises(UnboundLocalError, match="loss_spk"):
         train(False, of_another_name, K=2)
 
 
 def test_tbptt_of_snntorch_detaches_and_keeps_all_neurons_of_the_process():
-    """Also those of other networks, and none is ever let go."""
+    """Also neurons of other networks, and none is ever freed."""
     other = snntorch.Leaky(beta=0.5, init_hidden=True)
     other(torch.ones(2, 3))
     assert float(other.mem.sum()) == 6
@@ -253,7 +253,7 @@ def test_tbptt_of_snntorch_detaches_and_keeps_all_neurons_of_the_process():
 
 
 def test_tbptt_of_snntorch_overlooks_nested_neurons():
-    """The list of a network's kinds of neurons looks at its children alone: nested, they are not detached."""
+    """It looks for neurons among the network's direct children only: nested neurons are not detached."""
     inner = nn.Sequential(nn.Linear(4, 4), snntorch.Synaptic(alpha=0.5, beta=0.5, init_hidden=True))
     net = nn.Sequential(inner, nn.Linear(4, 2), snntorch.Leaky(beta=0.5, init_hidden=True, output=True))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -262,7 +262,7 @@ def test_tbptt_of_snntorch_overlooks_nested_neurons():
 
 
 def test_tbptt_of_snntorch_detaches_only_one_kind_of_neurons():
-    """A defect: the kinds are the keys True and False of one dictionary, where the last one wins."""
+    """A bug of snnTorch: the kinds are the keys True and False of a dictionary, where the last one wins."""
     net = nn.Sequential(
         nn.Linear(4, 4), snntorch.Leaky(beta=0.5, init_hidden=True),
         nn.Linear(4, 2), snntorch.Synaptic(alpha=0.5, beta=0.5, init_hidden=True, output=True),
@@ -289,5 +289,5 @@ def test_surrogate_sigmoid_of_snntorch_overflows():
 
 
 def test_leaky_spikes_are_float32():
-    """Why these tests cannot be in doubles."""
+    """Therefore these tests cannot use double precision."""
     assert surrogate.sigmoid()(torch.ones(1, dtype=torch.float64)).dtype == torch.float32

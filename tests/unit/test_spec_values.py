@@ -1,4 +1,4 @@
-"""A value that a layer or neuron does not have is an error where it is told, whatever the field."""
+"""An invalid value in any field of a layer or neuron is an error in its constructor."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def cases() -> list[Any]:
     for example in EXAMPLES:
         hints = get_type_hints(type(example), vars(spec))
         for field in fields(example):
-            if field.name in ("name", "source", "parameters"):  # words; and a count that building checks
+            if field.name in ("name", "source", "parameters"):  # free text, and a count that is checked when the network is built
                 continue
             for value in wrong_values(hints[field.name]):
                 found.append(pytest.param(example, field.name, value, id=f"{type(example).__name__}.{field.name}={value}"))
@@ -118,6 +118,6 @@ def test_layers_accept_values_at_the_bounds():
 
 @pytest.mark.parametrize("name", names())
 def test_every_layer_includes_nested_layers(name):
-    """As many layers of neurons as the network has that is built from them."""
+    """It finds as many layers of neurons as the built network has."""
     found = [layer for layer in every_layer(network(name).layers) if isinstance(layer, Spike)]
     assert len(found) == len(build(network(name), native, "meta").neurons())

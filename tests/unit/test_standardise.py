@@ -1,4 +1,4 @@
-"""Weight standardisation in one pass each way, against the expression that autograd differentiates."""
+"""Weight standardisation in one pass, compared with the expression differentiated by autograd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: interrupted and resumed it is the same to the bit; another seed is another training."""
+"""The training loop: an interrupted and resumed training equals an uninterrupted one to the bit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CASE = Case(
 
 
 class Killed(Exception):
-    """The run ends here."""
+    """Simulates a kill of the run."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_resumed_training_equals_the_uninterrupted_one(batches, data, uninterrup
     checkpoint = tmp_path / "c.pt"
     with pytest.raises(Killed):
         train(CASE, new_step(), data, epochs=EPOCHS, checkpoint=checkpoint, report=killed_after(batches))
-    assert checkpoint.exists() is (batches > 1)  # the kill falls between a batch and its checkpoint
+    assert checkpoint.exists() is (batches > 1)  # killed between a batch and its checkpoint
     resumed = new_step()
     seen: list[Progress] = []
     history = train(CASE, resumed, data, epochs=EPOCHS, checkpoint=checkpoint, report=seen.append)
@@ -102,7 +102,7 @@ def test_training_killed_many_times_equals_the_uninterrupted_one(data, uninterru
 
 
 def test_resumed_training_has_the_same_dropout_masks(data, tmp_path):
-    """Masks follow from the batch's name, not from how many were drawn before."""
+    """Masks are seeded by the batch's name, not by how many were drawn before."""
 
     def dropping() -> TrainingStep:
         step = new_step()
@@ -123,7 +123,7 @@ def test_resumed_training_has_the_same_dropout_masks(data, tmp_path):
 
 
 def test_training_continues_a_finished_run_for_more_epochs(data, uninterrupted, tmp_path):
-    """Finished: nothing is trained again."""
+    """Finished epochs are not repeated."""
     checkpoint = tmp_path / "c.pt"
     train(CASE, new_step(), data, epochs=EPOCHS, checkpoint=checkpoint)
     again, seen = new_step(), []
@@ -142,7 +142,7 @@ def test_training_with_another_seed_differs(data, uninterrupted, tmp_path):
 
 
 def test_training_batches_depend_on_names_alone(data):
-    """The same batch from any start; another epoch's or seed's differs."""
+    """A batch is the same from any start; those of another epoch or seed differ."""
     whole = list(data.training_batches(0, 2, 4))
     assert [len(y) for _, y in whole] == [4, 4, 4, 2]
     for i, (x, y) in enumerate(data.training_batches(0, 2, 4, start=2), start=2):
