@@ -67,7 +67,7 @@ def every_neuron(kind: SurrogateKind) -> Iterator[NeuronSpec]:
 
 
 def some_neurons(kind: SurrogateKind) -> Iterator[NeuronSpec]:
-    """Yield a third of the settings, another third per surrogate: all resets, thresholds and detach_reset, each with one decay."""
+    """Yield a third of the settings, another per surrogate: all resets, thresholds and detach_reset, each with one decay."""
     for settings in SETTINGS:
         if sum(i for i, _ in settings) % 3 == KINDS.index(kind) % 3:
             yield NeuronSpec(*(value for _, value in settings), Surrogate(kind, ALPHAS[kind][0]))
