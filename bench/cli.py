@@ -1,4 +1,4 @@
-"""The command line: list, plan, run, fit, report. Only workers and ``fit`` import torch. Places: bench/places.py."""
+"""The command line. Only workers, ``fit`` and ``speed`` import torch. Places: bench/places.py."""
 
 from __future__ import annotations
 
@@ -212,7 +212,47 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
     allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
     click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
     click.echo(f"  forward  {again} of {T} steps run twice: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
-    click.echo(f'  Python   training_step("{network}", "{algorithm}", "native"{told})')
+    click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{told})')
+
+
+@main.command()
+@_project
+@_results
+@click.option("--workload", "names", multiple=True, metavar="NAME", help="only this one; may be given again [default: all]")
+@click.option("--turns", type=click.IntRange(min=2), help="turns that are timed [default: as many as fit into a minute, 5 to 25]")
+def speed(project: Path | None, results: Path | None, names: tuple[str, ...], turns: int | None) -> None:
+    """Time training steps on every backend in turns, and hold the native backend to its goals.
+
+    NAME is a network and its time steps, as vgg-sws/cifar10/T4, or a network for all of its time steps.
+    """
+    from bench.machine import gpu
+    from bench.speed import rows
+
+    device = "cuda" if gpu() else "cpu"
+    wanted = rows.chosen(names, device)
+    folder = project_of(project, results).results / "speed" / _machine()
+    from bench.speed import goals, pages, saved
+    from bench.speed.turns import run as time_rows
+
+    kept = saved.load(folder)
+    for former in (one for one in kept if not one.current):
+        click.echo(f"{former.run.workload.key}: {former.told}")
+    if kept:
+        pages.write(folder, kept)  # a file that cannot be written is told now, not after an hour
+    left = [workload.key for workload in wanted]
+    try:
+        for workload in wanted:
+            click.echo(_bold(f"{workload}, on {device}: timing"))
+            one = time_rows(workload, device, turns=turns)
+            kept = saved.keep(folder, saved.now(one))
+            pages.write(folder, kept)
+            left.remove(workload.key)
+            click.echo(goals.standing([one]), nl=False)
+    except KeyboardInterrupt:
+        again = " ".join(f"--workload {key}" for key in left)
+        raise KeyboardInterrupt(f"{len(wanted) - len(left)} of {len(wanted)} workloads kept; go on with {again}") from None
+    click.echo(_bold(f"all {len(kept)} workloads kept") + "\n" + goals.standing([one.run for one in kept]), nl=False)
+    click.echo(f"table and figure: {folder / 'goals.md'}, {folder / 'speed.svg'}")
 
 
 @main.command()
@@ -293,7 +333,7 @@ def _check(place: Project) -> None:
     if found.left_out:
         problems.append(f"{len(found.left_out)} lines or files of {place.results} were left out, as told above")
     if stale:
-        problems.append("generated files are out of step with results/: run `make report`")
+        problems.append("generated files are out of step with results/: run `spikecost report`")
     if problems:
         raise UserError("; ".join(problems))
     click.echo("every generated file is in step with results/")

@@ -21,6 +21,7 @@ from bench.spec import UserError
 
 CODE = Path(__file__).resolve().parents[1]  # holds the running packages bench and reproductions
 PROJECT, RESULTS = "SPIKECOST_PROJECT", "SPIKECOST_RESULTS"
+REMEDY = f"name the folder that holds reproductions/ (--project, {PROJECT})"
 _MARKS = ("reproductions", "results")  # a folder that holds both is a project
 
 
@@ -47,18 +48,19 @@ class Project:
 def project_of(project: Path | None = None, results: Path | None = None) -> Project:
     """Return the named project, else the one that contains the current folder, else the checkout that contains the code.
 
-    Raises UserError if the named folder is no project, or if there is no project.
+    Raises UserError if the place named is no project, if there is none, and for the folder that the code is installed in.
     """
     named = project or _from(PROJECT)
     root = _named_project(named) if named else _found_project()
+    if root.resolve() == CODE and not _is_checkout(CODE):
+        raise UserError(f"{root} is where spikecost is installed, and no project: nothing is written there; {REMEDY}")
     return Project(root, (results or _from(RESULTS) or root / "results").expanduser())
 
 
 def _named_project(named: Path) -> Path:
-    remedy = f"name the folder that holds reproductions/ (--project, {PROJECT})"
-    root = existing(named, "project", remedy)
+    root = existing(named, "project", REMEDY)
     if not (root / "reproductions").is_dir():
-        raise UserError(f"{root} is no project: it holds no reproductions/; {remedy}")
+        raise UserError(f"{root} is no project: it holds no reproductions/; {REMEDY}")
     return root
 
 
@@ -67,9 +69,13 @@ def _found_project() -> Path:
     for folder in (here, *here.parents):
         if all((folder / mark).is_dir() for mark in _MARKS):
             return folder
-    if (CODE / "pyproject.toml").is_file():
+    if _is_checkout(CODE):
         return CODE
-    raise UserError(f"no project here: name the folder that holds reproductions/ and results/ with --project or {PROJECT}")
+    raise UserError(f"no project here: a checkout of the repository is one; name it with --project or {PROJECT}")
+
+
+def _is_checkout(folder: Path) -> bool:
+    return (folder / "pyproject.toml").is_file()
 
 
 def _from(variable: str) -> Path | None:

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import math
+
 _SECONDS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """``value`` rounded to so many significant digits, without an exponent from 0.0001 on.
+
+    >>> significant(1.2), significant(1234567.0), significant(0.0), significant(0.0000123)
+    ('1.20', '1,230,000', '0', '1.23e-05')
+    """
+    if not value:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")
+    if abs(rounded) < 1e-4 or not math.isfinite(rounded):
+        return f"{value:.{digits}g}"
+    return f"{rounded:,.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
+
+
 def size(n: float) -> str:
-    """Bytes in binary units, to three digits: 819 MiB, 13.1 GiB."""
+    """Bytes in binary units, to three digits: 819 MiB, 13.1 GiB; whole bytes in full."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if n < 1000 or unit == "GiB":
             break
         n /= 1024
-    return f"{n:.3g} {unit}" if n < 1000 else f"{n:,.0f} {unit}"
+    whole = n >= 1000 or (unit == "B" and float(n).is_integer())
+    return f"{n:,.0f} {unit}" if whole else f"{significant(n)} {unit}"
 
 
 def seconds(n: float) -> str:
     """Seconds to three digits, in the unit that needs no leading zeros: 1.5 s, 12 ms."""
     unit, scale = next(((unit, scale) for unit, scale in _SECONDS if abs(n) >= scale), _SECONDS[0])
-    return f"{n / scale:.3g} {unit}"
+    return f"{significant(n / scale)} {unit}"
 
 
 def decimal(value: float, digits: int) -> str:
@@ -31,10 +48,10 @@ def decimal(value: float, digits: int) -> str:
 
 
 def number(value: float | int | str) -> str:
-    """Whole numbers in full, others to four digits."""
+    """Whole numbers in full, others to three significant digits."""
     if isinstance(value, str):
         return value
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else significant(value)
 
 
 def quantity(value: float | int | str, unit: str) -> str:
@@ -43,4 +60,6 @@ def quantity(value: float | int | str, unit: str) -> str:
     if first in ("B", "s") and not isinstance(value, str):
         shown = size(value) if first == "B" else seconds(value)
         return f"{shown} {rest}".rstrip()
+    if unit == "%" and not isinstance(value, str):
+        return f"{decimal(value, 2)} %"  # accuracies are reported so
     return number(value) if unit in ("", "1") else f"{number(value)} {unit}"

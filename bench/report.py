@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.claims import VERDICTS, Verdict, as_csv, counts, judge, ledger_rows, load_claims
+from bench import front
+from bench.claims import Verdict, as_csv, counts, judge, ledger_rows, load_claims
 from bench.figures import style
+from bench.figures.measured import measured
 from bench.figures.paper import Paper, options
 from bench.figures.words import images
 from bench.files import write_whole
 from bench.places import Project
-from bench.quantity import decimal, quantity, size
+from bench.quantity import significant, size
 from bench.records import Store, Torn, latest
 from bench.spec import Record, UserError, choose
 
@@ -67,11 +69,8 @@ class Chapter:
         return [v for v in self.verdicts if v.verdict in DECIDED]
 
     @property
-    def by_place(self) -> dict[str, list[Verdict]]:
-        places: dict[str, list[Verdict]] = {}
-        for verdict in self.verdicts:
-            places.setdefault(verdict.claim.place, []).append(verdict)
-        return places
+    def undecided(self) -> list[Verdict]:
+        return [v for v in self.verdicts if v.verdict not in DECIDED]
 
     @property
     def gates(self) -> dict[tuple[str, str], bool]:
@@ -86,6 +85,18 @@ class Report:
     chapters: Sequence[Chapter]
     machines: Mapping[str, Mapping[str, Any]]
     left_out: Sequence[Torn]
+
+    @property
+    def day(self) -> str:
+        """Of the latest record: the same results give the same page."""
+        return max((record.when[:10] for chapter in self.chapters for record in chapter.paper.records), default="")
+
+    @property
+    def version(self) -> str:
+        """Of this package."""
+        from bench.runner.store import version_of
+
+        return version_of("spikecost")
 
 
 def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
@@ -123,7 +134,7 @@ def texts(report: Report) -> dict[Path, str]:
                 place = project.plots / chapter.name / figure.name
                 files[place.with_suffix(".json")] = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
                 files[place.with_suffix(".svg")] = figure.render(data)
-    files[project.plots / "index.html"] = _template("index.html.j2", chapters=found, machines=report.machines)
+    files[project.plots / "index.html"] = _template("index.html.j2", report=report)
     for page, parts in pages.items():
         of_paper = next((chapter for chapter in found if chapter.name == page.parent.name), None)
         files[page] = _filled(parts, found, of_paper)
@@ -157,7 +168,7 @@ def summary(report: Report, papers: Sequence[str], run: str = "", width: int = 1
     out = io.StringIO()
     console = Console(file=out, width=width, highlight=False)
     for chapter in (chapter for chapter in report.chapters if chapter.name in papers):
-        console.print(f"\n{chapter.name}: {_counted(chapter.verdicts)}")
+        console.print(f"\n{chapter.name}: {counted(chapter.verdicts)}")
         mine = [v for v in chapter.decided if run and run in v.runs]
         earlier = [v for v in chapter.decided if v not in mine]
         if run:
@@ -195,19 +206,29 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
 # --------------------------------------------------------------------------- parts
 
 
-def measured(verdict: Verdict) -> str:
-    """What was measured, in the claim's unit, as people read it."""
-    value = verdict.measured
-    return "–" if value is None else quantity(value, verdict.claim.unit)
-
-
 def day(verdict: Verdict) -> str:
     """Of the latest measurement that decided it."""
     return verdict.when[:10]
 
 
-def _counted(verdicts: Sequence[Verdict]) -> str:
-    return f"{len(verdicts)} claims: " + ", ".join(f"{n} {name}" for name, n in counts(verdicts).items() if n)
+def by_place(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
+    """In groups by where in the paper they stand, in the order of the claims."""
+    places: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        places.setdefault(verdict.claim.place, []).append(verdict)
+    return places
+
+
+def present(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many of each verdict that there is."""
+    return {name: n for name, n in counts(verdicts).items() if n}
+
+
+def counted(verdicts: Sequence[Verdict]) -> str:
+    """All counts in a line; without claims a paper's numbers are a comparison that judges nobody."""
+    if not verdicts:
+        return "a comparison, no claims"
+    return f"{len(verdicts)} claims: " + ", ".join(f"{n} {name}" for name, n in present(verdicts).items())
 
 
 def _cost_table(paper: Paper) -> list[dict[str, str]]:
@@ -247,9 +268,9 @@ def main_costs(chapter: Chapter) -> list[dict[str, str]]:
         title = style.algorithm(row["algorithm"]).title
         row["title"] = f"{title} ({row['options']})" if row["options"] else title
         row["peak"] = size(int(row["peak live bytes"]))
-        row["saved"] = f"{int(reference['peak live bytes']) / int(row['peak live bytes']):.2f}" if reference else ""
-        row["macs"] = decimal(int(row["step MACs"]) / 1e12, 3)
-        row["multiplications"] = decimal(int(row["step multiplications"]) / 1e12, 3)
+        row["saved"] = significant(int(reference["peak live bytes"]) / int(row["peak live bytes"])) if reference else ""
+        row["macs"] = significant(int(row["step MACs"]) / 1e12)
+        row["multiplications"] = significant(int(row["step multiplications"]) / 1e12)
         row["traffic"] = size(int(row["traffic bytes"]))
     return rows
 
@@ -270,7 +291,7 @@ def _simulated(record: Record) -> bool:
 
 
 def _plain(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else significant(value)
 
 
 def pages_of(project: Project) -> list[Path]:
@@ -340,11 +361,13 @@ def _template(name: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "measured": measured, "day": day, "counts": counts, "cell": lambda text: str(text).replace("|", "\\|"),
+        "measured": measured, "day": day, "counted": counted, "present": present, "by_place": by_place,
+        "cell": lambda text: str(text).replace("|", "\\|"), "sentence": lambda text: text[:1].upper() + text[1:],
+        "css": lambda name: name.replace(" ", "-"),
     }  # fmt: skip
     environment.globals |= {
-        "VERDICTS": VERDICTS, "backend": style.backend, "looks": style.VERDICTS,
-        "main_costs": main_costs, "event_columns": event_columns,
+        "backend": style.backend, "looks": style.VERDICTS, "main_costs": main_costs, "event_columns": event_columns,
+        "front_table": lambda chapters: front.table(row for chapter in chapters for row in chapter.cost),
     }  # fmt: skip
     return environment.get_template(name).render(**values)
 

@@ -63,11 +63,20 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What one measure of a claim gave: ``measured`` in the claim's unit, ``spread`` over its runs."""
+
+    measure: Mapping[str, Any]
+    measured: float | int | str | None
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What our evidence says of a claim: ``measured`` in the claim's unit, ``spread`` over ``n`` runs, why in words.
 
     ``machine`` and ``device`` measured it, the last of its records at ``when`` (ISO 8601); ``runs`` are the calls of the run
-    command that its records come from, ``keys`` the cases.
+    command that its records come from, ``keys`` the cases, ``parts`` the measures that were taken, in the claim's order.
     """
 
     claim: Claim
@@ -82,6 +91,7 @@ class Verdict:
     when: str = ""
     runs: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 def text(value: float | int | str | None) -> str:

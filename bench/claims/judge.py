@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.claims.claim import Claim, Judgement, Verdict, text
+from bench.claims.claim import Claim, Judgement, Part, Verdict, text
 from bench.claims.evidence import Evidence, Plan, finite, matches, rank
 from bench.claims.gates import comparable, gates_of
 from bench.claims.rules import RULES, Finding, Missing, told_part
@@ -143,6 +143,11 @@ def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence
             when=when,
             runs=tuple(sorted({record.run for record in used})),
             keys=tuple(sorted({record.key for record in used})),
+            parts=tuple(
+                Part(measure, finding.measured, finding.spread)
+                for measure, finding in zip(claim.parts, found, strict=True)
+                if isinstance(finding, Finding)
+            ),
         ),
     )
 

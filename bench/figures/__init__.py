@@ -24,7 +24,7 @@
 | training_curves.py | does it learn, on real images? |
 | reported_against_measured.py | how do measured numbers stand to those that the paper reports? |
 
-paper.py holds what figures read, style.py how they look, rows.py, heat.py, spaces.py and words.py what several of them share.
+paper.py holds what figures read, style.py how they look. Several share rows.py, heat.py, spaces.py, words.py and measured.py.
 """
 
 from __future__ import annotations

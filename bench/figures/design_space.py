@@ -26,6 +26,8 @@ def data(paper: Paper) -> dict[str, Any] | None:
         return None
     place = max(sorted({_place(s) for s in grid}), key=lambda p: sum(_place(s) == p for s in grid))
     here = [s for s in grid if _place(s) == place]
+    if any(len({dict(s.options)[cut] for s in here}) < 2 for cut in ("K", "b")):
+        return None  # one row of cells is no space
     network, T, batch = place
     reports = paper.context.get(inverse_problem.name, {}).get("reports", {})
     panels = [

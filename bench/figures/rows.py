@@ -10,7 +10,7 @@ from bench.figures import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Row = Mapping[str, Any]  # of a figure's data; "algorithm" and "title" are read here
+Row = Mapping[str, Any]  # of a figure's data; "title" is read here and, if it is one's row, "algorithm"
 Group = Mapping[str, Any]  # "heading" and "rows"
 
 _PITCH = 0.2  # inches a row
@@ -40,7 +40,7 @@ def lay(axes: Axes, groups: Sequence[Group]) -> list[tuple[float, Row]]:
     axes.set_yticks([y for y, _ in placed], [row["title"] for _, row in placed])
     axes.tick_params(axis="y", length=0)
     for text, (_, row) in zip(axes.get_yticklabels(), placed, strict=True):
-        text.set_color(style.algorithm(row["algorithm"]).colour.light)
+        text.set_color((style.algorithm(row["algorithm"]).colour if "algorithm" in row else style.INK).light)
     return placed
 
 

@@ -1,4 +1,4 @@
-"""A run of workloads as a figure: the time of every row over that of the convolutions alone."""
+"""Runs of workloads as a figure: the time of every row over that of the convolutions alone."""
 
 from __future__ import annotations
 
@@ -9,24 +9,34 @@ from bench.figures import rows, style
 from bench.probes.clock import ratio_in_turns
 from bench.quantity import size
 from bench.speed.rows import FLOOR
+from bench.speed.saved import Saved
 from bench.speed.turns import PAPER_BATCH, Run, Timed
 
 SHOWN_T = 10
 
 
-def data(runs: Sequence[Run], machine: str, commit: str) -> dict[str, Any]:
-    """Return the plotted data as plain JSON values: the workloads with T = 10, rows sorted from fastest to slowest."""
-    shown = [run for run in runs if run.workload.T == SHOWN_T] or list(runs)
+def data(kept: Sequence[Saved], machine: str) -> dict[str, Any]:
+    """What is plotted, as JSON has it: the workloads of T = 10, their rows from the fastest to the slowest."""
+    shown = [saved for saved in kept if saved.run.workload.T == SHOWN_T] or list(kept)
+    devices = " and a ".join(dict.fromkeys(saved.run.device.upper() for saved in shown))
+    by_code: dict[str, list[str]] = {}
+    for saved in shown:
+        by_code.setdefault(saved.told, []).append(saved.run.workload.key)
+    measured = "; ".join(f"{', '.join(keys)}: {told}" for told, keys in by_code.items())
     return {
         "title": "Time of one training step over the convolutions alone",
         "subtitle": (
-            f"On a {shown[0].device.upper()} ({machine}). Every row in a process of its own, timed in turns; the convolutions "
+            f"On a {devices} ({machine}). Every row in a process of its own, timed in turns; the convolutions "
             "alone (forward and both gradients, in the better layout) are 1. Dots: median of the ratios turn by turn; "
             f"lines: their quartiles. At the right: that median, and peak live bytes at batch {PAPER_BATCH}, exact."
         ),
-        "origin": {"caption": f"machine {machine} · commit {commit[:10]}"},
-        "groups": [{"heading": f"{run.workload} ({len(run.timed[0].seconds)} turns)", "rows": _rows(run)} for run in shown],
+        "origin": {"caption": f"machine {machine} · {measured}"},
+        "groups": [{"heading": _heading(saved), "rows": _rows(saved.run)} for saved in shown],
     }
+
+
+def _heading(saved: Saved) -> str:
+    return f"{saved.run.workload} ({saved.run.turns} turns{'' if saved.current else ', former code'})"
 
 
 def _rows(run: Run) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.probes.clock import ratio_in_turns
 from bench.speed.rows import FLOOR
+from bench.speed.saved import Saved
 from bench.speed.turns import Run, Timed
 
 EXACT = "bptt"  # rows of frameworks with BPTT's exact gradient
@@ -93,12 +94,13 @@ GOALS = (
 )  # fmt: skip
 
 
-def table(runs: Sequence[Run]) -> str:
-    """Return the goals as a Markdown table, one line per goal and workload, with columns for the CPU and the GPU."""
-    lines = ["| goal | workload | CPU | at most | GPU | at most | ours | against |", "|---|---|---|---|---|---|---|---|"]
+def table(kept: Sequence[Saved]) -> str:
+    """The goals as a Markdown table, a line for each goal and workload; columns for the CPU and the GPU."""
+    heads = ("goal", "workload", "CPU", "at most", "GPU", "at most", "ours", "against", "measured")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for goal in GOALS:
-        for run in runs:
-            found = goal.ratio(run)
+        for saved in kept:
+            run, found = saved.run, goal.ratio(saved.run)
             if found is None:
                 continue
             on_cpu = run.device == "cpu"
@@ -106,7 +108,7 @@ def table(runs: Sequence[Run]) -> str:
             noise = f" ({found.low:.2f} to {found.high:.2f}, n = {found.turns})" if found.turns else ""
             shown = f"{bold}{found.value:.2f}{bold}{noise}"
             cpu, gpu = (shown, "not measured") if on_cpu else ("not measured", shown)
-            cells = (goal.title, run.workload, cpu, goal.cpu, gpu, goal.gpu, found.ours, found.against)
+            cells = (goal.title, run.workload, cpu, goal.cpu, gpu, goal.gpu, found.ours, found.against, saved.told)
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 

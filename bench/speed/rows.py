@@ -1,13 +1,15 @@
-"""The workloads and training steps that are timed."""
+"""What is timed. Nothing here imports torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-FLOOR = "convolutions alone"  # all synapses forward and backward once; no neurons, no optimizer
+from bench.spec import choose
+
+FLOOR = "convolutions alone"  # every synapse forward and backward, once each, nothing else: no neurons, no optimizer
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,11 @@ class Workload:
 
     def __str__(self) -> str:
         return f"{self.network}, T = {self.T}, batch {self.batch}"
+
+    @property
+    def key(self) -> str:
+        """As the command line names it."""
+        return f"{self.network}/T{self.T}"
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,17 @@ def workloads(device: str) -> list[Workload]:
     return [Workload(SMALL.network, SMALL.T, SMALL.batch * times), *large]
 
 
+def chosen(names: Sequence[str], device: str) -> list[Workload]:
+    """The workloads of these names: a workload's key, or a network for all of its own; none named: all. UserError otherwise."""
+    every = workloads(device)
+    known = {name for workload in every for name in (workload.key, workload.network)}
+    for name in names:
+        choose("workload", name, known)
+    return [workload for workload in every if not names or {workload.key, workload.network} & set(names)]
+
+
 def rows(workload: Workload) -> Iterator[Row]:
-    """Yield the candidate rows; their backends decide which of them can run."""
+    """Rows that may be timed, every backend among them; which of them can is for their backends to say."""
     yield from (Row(FLOOR, layout) for layout in ("contiguous", "channels last"))
     for mode in ("native", "native-fast", "native-balanced", "native-small"):
         yield Row("bptt", mode)
@@ -63,3 +79,4 @@ def rows(workload: Workload) -> Iterator[Row]:
     yield Row("ottt-a", "native-fast", (("K", workload.T),))
     yield from (Row("sltt", backend) for backend in ("native-fast", "spikingjelly-shipped"))
     yield Row("sltt", "native-fast", (("K", workload.T),))
+    yield from (Row("tbptt", backend, (("K", 2),)) for backend in ("native-fast", "snntorch", "snntorch-shipped"))

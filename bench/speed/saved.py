@@ -1,45 +1,141 @@
-"""Saves a run of workloads as results/speed/<machine>/{speed.json, goals.md, speed.svg}."""
+"""Runs as they are kept: results/speed/<machine>/speed.json, the latest of every workload, each with the code that it timed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.machine import identity, machine_id
-from bench.speed import draw, goals
-from bench.speed.turns import Run
+from bench import algorithms, backends, networks
+from bench.digest import code_digest
+from bench.files import write_whole
+from bench.machine import identity
+from bench.places import CODE
+from bench.runner.store import commit_of, version_of
+from bench.spec import UserError
+from bench.speed.rows import FLOOR, Row, Workload, workloads
+from bench.speed.turns import Run, Timed
 
-ABOUT = """# Goals of the native backend
-
-Ratios in one run, each row in a process of its own, all rows in turns: the median of the ratios turn by turn, in
-brackets their quartiles and how many turns. Bold: the goal is met. Bytes are counted exactly, at batch 128. What was
-not measured is filled by `make benchmark` on a machine that can. The last columns name the rows divided: ours is the
-fastest, or where bytes are counted the smallest, of those that the goal speaks of.
-
-"""
-
-
-def save(runs: Sequence[Run], results: Path, provenance: Mapping[str, Any]) -> Path:
-    """Write the results of the runs on one machine. ``provenance``: commit, date, versions. Returns the folder."""
-    about = identity()
-    machine = machine_id(about)
-    folder = results / "speed" / machine
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {**provenance, "machine": about, "runs": [_plain(run) for run in runs]}
-    (folder / "speed.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (folder / "goals.md").write_text(ABOUT + goals.table(runs) + "\n" + _list(goals.standing(runs)), encoding="utf-8")
-    plotted = draw.data(runs, machine, str(provenance["commit"]))
-    (folder / "speed.svg").write_text(draw.render(plotted), encoding="utf-8")
-    return folder
+FORMAT = 2
+FORMER = "measured with former code"
+_VERSIONS = ("torch", "spikingjelly", "snntorch", "triton")
 
 
-def _plain(run: Run) -> dict[str, Any]:
-    rows = [{**asdict(timed), "row": str(timed.row)} for timed in run.timed]
-    return {"workload": asdict(run.workload), "device": run.device, "rows": rows, "refused": dict(run.refused)}
+@dataclass(frozen=True)
+class Saved:
+    """A run with its commit, moment (ISO 8601), libraries, and the digest of the code timed (None where it was not kept)."""
+
+    run: Run
+    commit: str
+    when: str
+    versions: Mapping[str, str]
+    digest: str | None
+
+    @property
+    def current(self) -> bool:
+        """Whether the code that was timed is the code that is here."""
+        return self.digest is not None and self.digest == digest_of(self.run)
+
+    @property
+    def told(self) -> str:
+        return f"{self.when[:10]}, commit {self.commit[:10]}" + ("" if self.current else f", {FORMER}")
 
 
-def _list(lines: str) -> str:
-    return "".join(f"- {line}\n" for line in lines.splitlines())
+def digest_of(run: Run) -> str | None:
+    """Digest of the network's, algorithms' and backends' code in a run; None if one of them is no longer there."""
+    try:
+        timed = [timed.row for timed in run.timed]
+        own = {_module(row) for row in timed} | {backends.module_name(row.backend) for row in timed if row.algorithm != FLOOR}
+        return code_digest({*own, networks.module_name(run.workload.network), "bench.probes.clock"}, CODE)
+    except UserError:
+        return None
+
+
+def _module(row: Row) -> str:
+    return "bench.speed.floor" if row.algorithm == FLOOR else algorithms.module_name(row.algorithm)
+
+
+def now(run: Run) -> Saved:
+    """A run that has just ended, with the code that is here."""
+    versions = {name: version_of(name) for name in _VERSIONS}
+    return Saved(run, commit_of(CODE), datetime.now(UTC).isoformat(timespec="seconds"), versions, digest_of(run))
+
+
+def load(folder: Path) -> list[Saved]:
+    """What is kept under results/speed/<machine>; nothing if there is no speed.json. UserError if it cannot be read."""
+    path = folder / "speed.json"
+    if not path.exists():
+        return []
+    try:
+        content = json.loads(path.read_bytes())
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']}, this code reads {FORMAT}")
+        return [_saved(entry) for entry in content["workloads"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        told = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise UserError(f"cannot read {path}: {told}; restore it from git, or move it away to time everything anew") from error
+
+
+def keep(folder: Path, saved: Saved) -> list[Saved]:
+    """Put a run in the place of the former one of its workload on its device, in the order of ``workloads``. Returns all."""
+    others = [other for other in load(folder) if _place(other) != _place(saved)]
+    kept = sorted([*others, saved], key=_order)
+    content = {"format": FORMAT, "machine": identity(), "workloads": [_plain(each) for each in kept]}
+    write_whole(folder / "speed.json", (json.dumps(content, indent=1) + "\n").encode())
+    return kept
+
+
+def _place(saved: Saved) -> tuple[str, Workload]:
+    return saved.run.device, saved.run.workload
+
+
+def _order(saved: Saved) -> tuple[str, int]:
+    known = workloads(saved.run.device)
+    return saved.run.device, known.index(saved.run.workload) if saved.run.workload in known else len(known)
+
+
+def _plain(saved: Saved) -> dict[str, Any]:
+    run = saved.run
+    return {
+        "workload": asdict(run.workload),
+        "device": run.device,
+        "threads": run.threads,
+        "commit": saved.commit,
+        "when": saved.when,
+        "versions": dict(saved.versions),
+        "digest": saved.digest,
+        "rows": [
+            {
+                "algorithm": timed.row.algorithm,
+                "backend": timed.row.backend,
+                "options": dict(timed.row.options),
+                "kernel": timed.kernel,
+                "seconds": list(timed.seconds),
+                "peak_bytes": timed.peak_bytes,
+                "macs": timed.macs,
+            }
+            for timed in run.timed
+        ],
+        "refused": dict(run.refused),
+    }
+
+
+def _saved(entry: Mapping[str, Any]) -> Saved:
+    run = Run(Workload(**entry["workload"]), entry["device"], tuple(_timed(entry["rows"])), entry["refused"], entry["threads"])
+    return Saved(run, entry["commit"], entry["when"], entry["versions"], entry["digest"])
+
+
+def _timed(rows: Iterable[Mapping[str, Any]]) -> list[Timed]:
+    return [
+        Timed(
+            Row(row["algorithm"], row["backend"], tuple(row["options"].items())),
+            row["kernel"],
+            tuple(row["seconds"]),
+            row["peak_bytes"],
+            row["macs"],
+        )
+        for row in rows
+    ]

@@ -6,29 +6,30 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import filelock
 import platformdirs
 
-from bench.probes.cost import batch_for, cost_of
-from bench.spec import YES, Support, UserError, no
-from bench.speed.rows import FLOOR, Row, Workload, rows
-from bench.training_step import support, training_step
+from bench.places import CODE
+from bench.probes import clock
+from bench.spec import UserError
+from bench.speed.rows import Row, Workload, rows
+from bench.speed.steps import able, counted
 
-WARM_UP = 2
-LEAST, MOST = 5, 25  # turns, as many as fit into ENOUGH: short steps are the noisiest and get most turns
+LEAST, MOST = 5, 25  # turns: as many as fit into ENOUGH, so that short steps, which noise reaches most, are timed most often
 ENOUGH = 60.0  # seconds of timed steps, all rows together
 PAPER_BATCH = 128  # batch at which bytes are counted, independent of the batch that is timed
 
 
 @dataclass(frozen=True)
 class Timed:
-    """``seconds`` of each turn, in order; exact ``peak_bytes`` and ``macs`` of a step at PAPER_BATCH (None for the floor)."""
+    """``seconds`` of each turn, in order; ``peak_bytes`` and ``macs`` of a step at PAPER_BATCH, exact (None for the floor)."""
 
     row: Row
     kernel: str
@@ -46,19 +47,12 @@ class Run:
     workload: Workload
     device: str
     timed: tuple[Timed, ...]
-    refused: Mapping[str, str] = field(default_factory=dict)  # row -> why it cannot run here
+    refused: Mapping[str, str] = field(default_factory=dict)  # row: why it cannot run here
+    threads: int | None = None  # of a process; None where it was not kept
 
-
-def able(workload: Workload, row: Row) -> Support:
-    if row.algorithm == FLOOR:
-        return YES
-    answer = support(workload.network, row.algorithm, row.backend)
-    if answer:
-        try:
-            training_step(workload.network, row.algorithm, row.backend, device="meta", **dict(row.options))
-        except UserError as error:
-            return no(str(error))
-    return answer
+    @property
+    def turns(self) -> int:
+        return len(self.timed[0].seconds) if self.timed else 0
 
 
 @contextmanager
@@ -78,60 +72,69 @@ def alone() -> Iterator[None]:
         lock.release()
 
 
-def run(workload: Workload, device: str, wanted: Iterable[Row] | None = None) -> Run:
-    """Time all rows (or those wanted) that can run. After a warm-up, every turn runs each row once."""
+def run(workload: Workload, device: str, wanted: Iterable[Row] | None = None, turns: int | None = None) -> Run:
+    """Time every row (of those wanted) that can run, one after the other in every turn.
+
+    ``turns``: how many; where it is not told, as many as fit into ENOUGH seconds, between LEAST and MOST. A time is that of the
+    message to the row's process, its step, and the answer. UserError if a process ends before its time.
+    """
+    if turns is not None:
+        clock.require_turns(turns)
     asked = list(rows(workload) if wanted is None else wanted)
     refused = {str(row): answer.reason for row in asked if not (answer := able(workload, row))}
-    kernels: dict[Row, str] = {}
     with ExitStack() as stack:
         stack.enter_context(alone())
-        workers: dict[Row, subprocess.Popen[str]] = {}
-        for row in asked:
-            if str(row) not in refused:
-                workers[row] = stack.enter_context(_started(workload, row, device))
-        for row, worker in workers.items():
-            kernels[row] = _said(worker, row).removeprefix("ready ")
-        for _ in range(WARM_UP):
-            _turn(workers)
-        turns: list[dict[Row, float]] = []
-        while len(turns) < LEAST or (len(turns) < MOST and sum(sum(turn.values()) for turn in turns) < ENOUGH):
-            turns.append(_turn(workers))
-        for worker in workers.values():
-            assert worker.stdin is not None
-            worker.stdin.close()
-    timed = [Timed(row, kernels[row], tuple(turn[row] for turn in turns), *_counted(workload, row)) for row in workers]
-    return Run(workload, device, tuple(timed), refused)
+        workers = {row: stack.enter_context(_started(workload, row, device)) for row in asked if str(row) not in refused}
+        told = {row: json.loads(_said(worker, row)) for row, worker in workers.items()}
+        steps = {str(row): partial(_step, worker, row) for row, worker in workers.items()}
+        seconds = clock.in_turns(steps, turns) if turns is not None else _as_many_as_fit(steps)
+    timed = [Timed(row, told[row]["kernel"], tuple(seconds[str(row)]), *counted(workload, row, PAPER_BATCH)) for row in workers]
+    return Run(workload, device, tuple(timed), refused, max((said["threads"] for said in told.values()), default=None))
 
 
-def _started(workload: Workload, row: Row, device: str) -> subprocess.Popen[str]:
-    asked: dict[str, Any] = {"network": workload.network, "T": workload.T, "batch": workload.batch, "device": device}
-    asked["row"] = [row.algorithm, row.backend, dict(row.options)]
+def _as_many_as_fit(steps: Mapping[str, Callable[[], None]]) -> dict[str, list[float]]:
+    seconds = clock.in_turns(steps, LEAST)
+    one = sum(map(sum, seconds.values())) / LEAST
+    further = min(MOST, int(ENOUGH / one) if one else 0) - LEAST
+    if further >= clock.LEAST:
+        for name, more in clock.in_turns(steps, further).items():
+            seconds[name] += more
+    return seconds
+
+
+@contextmanager
+def _started(workload: Workload, row: Row, device: str) -> Iterator[subprocess.Popen[str]]:
+    """A row's process, in a session of its own, so that Ctrl-C reaches who started it alone; gone at the end."""
+    asked = {
+        "workload": [workload.network, workload.T, workload.batch],
+        "row": [row.algorithm, row.backend, dict(row.options)],
+        "device": device,
+    }
     command = [sys.executable, "-W", "ignore", "-m", "bench.speed.worker", json.dumps(asked)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    worker = subprocess.Popen(command, cwd=CODE, start_new_session=True, **pipes)
+    try:
+        yield worker
+    finally:
+        worker.kill()
+        worker.wait()
+        for pipe in (worker.stdin, worker.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
-def _turn(workers: Mapping[Row, subprocess.Popen[str]]) -> dict[Row, float]:
-    """Run one step of every row, one after the other; return the seconds by row."""
-    seconds = {}
-    for row, worker in workers.items():
-        assert worker.stdin is not None
+def _step(worker: subprocess.Popen[str], row: Row) -> None:
+    assert worker.stdin is not None
+    with suppress(BrokenPipeError):  # then it says nothing
         worker.stdin.write("step\n")
         worker.stdin.flush()
-        seconds[row] = float(_said(worker, row))
-    return seconds
+    _said(worker, row)
 
 
 def _said(worker: subprocess.Popen[str], row: Row) -> str:
     assert worker.stdout is not None
     line = worker.stdout.readline().strip()
     if not line:
-        raise RuntimeError(f"the process that times {row} ended with exit status {worker.wait()}; see its output above")
+        raise UserError(f"the process that times {row} ended with exit status {worker.wait()}; its own words stand above")
     return line
-
-
-def _counted(workload: Workload, row: Row) -> tuple[int | None, int | None]:
-    if row.algorithm == FLOOR:
-        return None, None
-    step = training_step(workload.network, row.algorithm, row.backend, device="meta", **dict(row.options))
-    cost = cost_of(step, *batch_for(step, workload.T, PAPER_BATCH, "meta"))
-    return cost.memory.total, sum(cost.macs.dense.values())

@@ -39,6 +39,8 @@ SKIPPER: Row = ("skipper", (("p", 50),))
 TBPTT: Row = ("tbptt", (("K", 10),))
 SLTT: Row = ("sltt", ())
 RIVALS = (BPTT, EVEN, FALLING, REPLAY, SKIPPER, TBPTT, SLTT)
+# The other papers' algorithms, on the first network alone: there README compares all of them (bench/front.py).
+OTHER_PAPERS: tuple[Row, ...] = (("ottt-a", ()), ("ttl-bptt", (("K", 10), ("b", 1))))
 
 MODES = ("native-fast", "native-balanced", "native-small")
 
@@ -77,6 +79,9 @@ def _costs() -> Iterator[Case]:
             for T in MEMORY_FIGURE_T if network == FIRST else (100, 400, 1000):
                 if T <= 400 or row != REPLAY:  # whose T steps are run one by one: the formula is exact there (tests/unit)
                     yield _case("cost", network, row, T, scale="smoke" if T <= 20 else "laptop")
+    for row in OTHER_PAPERS:
+        for T in MEMORY_FIGURE_T:
+            yield _case("cost", FIRST, row, T, scale="smoke" if T <= 20 else "laptop")
     for row in RIVALS:
         for batch in BATCHES:
             yield _case("cost", FIRST, row, FIRST_T, batch)

@@ -1,28 +1,35 @@
-"""Benchmarks: the machine's identity goes into what pytest-benchmark saves, and the goals are printed and written at the end."""
+"""Benchmarks: the machine's identity goes into what pytest-benchmark saves, and nobody else times meanwhile."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.machine import identity
-from bench.runner.store import commit_of, version_of
-from bench.speed import goals
-from bench.speed.saved import save
-from bench.speed.turns import Run
+from bench.machine import gpu, identity, machine_id
 
-ROOT = Path(__file__).resolve().parents[2]
-RUNS = pytest.StashKey[list[Run]]()
+DEVICE = "cuda" if gpu() else "cpu"
 FOREIGN = pytest.StashKey[list[str]]()  # in what the machines of saved runs differ from this one
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--save-goals", metavar="FOLDER", help="write table and figure of the goals under FOLDER (make benchmark: results)"
-    )
+@pytest.fixture(scope="session")
+def alone() -> Iterator[None]:
+    from bench.speed import turns
+
+    with turns.alone():
+        yield
+
+
+@pytest.fixture
+def timed(benchmark: BenchmarkFixture, alone: None) -> BenchmarkFixture:
+    """``benchmark`` that notes where it was taken, while no other process of this user times."""
+    import torch
+
+    where = {"device": DEVICE, "threads": torch.get_num_threads(), "machine": machine_id(identity())}
+    benchmark.extra_info.update(where)
+    return benchmark
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,39 +45,16 @@ def pytest_benchmark_compare_machine_info(
     """Note a saved run of another machine: its seconds stand beside these, and no ratio of them says anything."""
     saved = compared_benchmark.get("machine_info", {}).get("spikecost", {})
     here = machine_info["spikecost"]
-    other = {name: saved.get(name, "not told") for name in here if saved.get(name) != here[name]}
+    other = {name: saved.get(name, "not known") for name in here if saved.get(name) != here[name]}
     if other:
         config.stash[FOREIGN].append(", ".join(f"{name}: {there} there, {here[name]} here" for name, there in other.items()))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[RUNS] = []
     config.stash[FOREIGN] = []
-
-
-def keep(config: pytest.Config, run: Run) -> None:
-    """Remember a workload's run, and write all runs so far: a run that is cut short has lost nothing."""
-    runs = config.stash[RUNS]
-    if run not in runs:
-        runs.append(run)
-        folder = config.getoption("--save-goals")
-        if folder:
-            names = ("torch", "spikingjelly", "snntorch", "triton")
-            provenance = {
-                "commit": commit_of(ROOT),
-                "when": datetime.now(UTC).isoformat(timespec="seconds"),
-                "versions": {name: version_of(name) for name in names},
-            }
-            save(runs, Path(folder), provenance)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     for differences in config.stash[FOREIGN]:
         terminalreporter.section("compared with a run of another machine")
         terminalreporter.write_line(f"No ratio of the times below says anything of the code: {differences}")
-    runs = config.stash[RUNS]
-    if not runs:
-        return
-    terminalreporter.section("goals of the native backend")
-    terminalreporter.write_line(goals.table(runs))
-    terminalreporter.write_line(goals.standing(runs))

@@ -43,6 +43,12 @@ def neuronal(request):
     return installed(request.param)
 
 
+def has_or_skip(module, spec: NeuronSpec) -> None:
+    possible = module.has(spec)
+    if not possible:
+        pytest.skip(possible.reason)
+
+
 def over(neurons: torch.nn.Module, x: Tensor, v: Tensor | None, layerwise: bool) -> tuple[Tensor, Tensor]:
     if layerwise:
         return neurons(x, v)
@@ -56,6 +62,7 @@ def over(neurons: torch.nn.Module, x: Tensor, v: Tensor | None, layerwise: bool)
 @pytest.mark.parametrize("spec", NEURONS, ids=NEURON_NAMES)
 def test_neurons_follow_the_spec(neuronal, spec):
     """The equations of NeuronSpec in Python numbers, in double precision."""
+    has_or_skip(neuronal, spec)
     x = torch.randn(6, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.5
     s, v = over(neuronal.neurons(spec), x, None, neuronal.layerwise)
     membrane, expected = torch.zeros(4, 5, dtype=torch.float64), []
@@ -70,6 +77,7 @@ def test_neurons_follow_the_spec(neuronal, spec):
 
 @pytest.mark.parametrize("spec", NEURONS, ids=NEURON_NAMES)
 def test_neuron_gradients_equal_the_native_ones(neuronal, spec):
+    has_or_skip(neuronal, spec)
     g = torch.Generator().manual_seed(2)
     x = (torch.randn(5, 4, 5, dtype=torch.float64, generator=g) + 0.5).requires_grad_()
     v = torch.randn(4, 5, dtype=torch.float64, generator=g).requires_grad_()

@@ -25,7 +25,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = ("make ", "python -m bench ")
+COMMAND = ("make ", "spikecost ")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "reproductions").glob("*/README.md"))]
 SHOWN = ("text",)
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "scratch", "runs", "plots", "*.egg-info")
@@ -129,7 +129,7 @@ def dry(command: str, page: Path) -> str:
     """What shows that a long command exists and takes these words, without doing its work."""
     if command.startswith("make "):
         return command.replace("make", "make --dry-run", 1)
-    if command.startswith("python -m bench run "):
+    if command.startswith("spikecost run "):
         return command.replace(" run ", " plan ", 1)
     raise ValueError(f"{page}: what this would do cannot be shown without doing it: {command}")
 
@@ -138,7 +138,7 @@ def dry(command: str, page: Path) -> str:
 def test_commands_named_in_the_text_of_page_exist(page: Path, project: Path, environment: dict[str, str]) -> None:
     for command in commands_in_words(page):
         words = command.split()
-        shown = ["make", "--dry-run", *words[1:]] if words[0] == "make" else [sys.executable, "-m", "bench", words[3], "--help"]
+        shown = ["make", "--dry-run", *words[1:]] if words[0] == "make" else ["spikecost", words[1], "--help"]
         run(shown, page, 0, project, environment)
 
 

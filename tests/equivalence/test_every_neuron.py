@@ -125,7 +125,7 @@ def test_backends_equal_native_for_every_neuron_or_reject_it(of, kind, neurons):
 @pytest.mark.parametrize(
     ("neuron", "reason"),
     [
-        (NeuronSpec(surrogate=Surrogate("fast sigmoid", 3.0)), "SoftSign is alpha / 2"),
+        (NeuronSpec(surrogate=Surrogate("fast sigmoid", 3.0)), "SoftSign is alpha / 2 times that"),
         (NeuronSpec(decay=0), "needs tau"),
     ],
     ids=["fast sigmoid", "no memory"],

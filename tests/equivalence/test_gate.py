@@ -20,7 +20,7 @@ from bench.probes.equivalence import CEILING, CONTROLS, Comparison, Response, co
 from bench.spec import Case, NeuronSpec, seed_of
 from bench.training_step import support, training_step
 
-FRAMEWORKS = ["spikingjelly", "spikingjelly-multistep", "snntorch"]
+FRAMEWORKS = [name for name in backends.names() if not name.startswith("native") and not name.endswith(("-shipped", "-memopt"))]
 SMALL = "vgg-sws-small/cifar10"
 SMALLER = "ttl-small/cifar10"
 NO_MEMORY = "cannot differ where every decay is 0"

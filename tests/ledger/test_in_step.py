@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,14 +18,14 @@ import pytest
 from click.testing import CliRunner
 
 import bench.cli as cli
-from bench import figures, report
+from bench import figures, front, report
 from bench.places import CODE as ROOT
 from bench.places import Project
 from bench.report import Report
 from bench.spec import Record, UserError
 
-OUT_OF_STEP = "generated files are out of step with results/: run `make report`"
-DECIDED = {"reproduced", "partly", "not reproduced", "stale"}
+OUT_OF_STEP = "generated files are out of step with results/: run `spikecost report`"
+DECIDED = set(report.DECIDED)
 
 
 def trusting(_: Record) -> bool:
@@ -106,7 +107,7 @@ def test_writing_again_changes_nothing(written: Path) -> None:
 
 
 def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
-    """Exit status and lines of ``python -m bench report --check`` in ``root``."""
+    """Exit status and lines of ``spikecost report --check`` in ``root``."""
     monkeypatch.setattr(cli, "fresh", trusting)
     ended = CliRunner().invoke(cli.main, ["report", "--check", "--project", str(root)])
     return ended.exit_code, ended.output.splitlines()
@@ -118,12 +119,12 @@ def test_prose_around_the_generated_blocks_is_free(copy: Path, monkeypatch: pyte
 
 
 def test_a_verdict_changed_by_hand_fails_the_command(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    replaced(copy / "README.md", "| reproduced | The VGG (sWS)", "| partly | The VGG (sWS)")
-    assert told(copy, monkeypatch) == (1, ["README.md", f"Error: {OUT_OF_STEP}"])
+    replaced(copy / "reproductions" / "ottt" / "README.md", "| reproduced | The VGG (sWS)", "| partly | The VGG (sWS)")
+    assert told(copy, monkeypatch) == (1, ["reproductions/ottt/README.md", f"Error: {OUT_OF_STEP}"])
 
 
 CHANGED_BY_HAND = {  # file: what somebody put in the place of what
-    "README.md": ("9,228,362", "9,228,363"),
+    "README.md": ("| exact |", "| approximate |"),
     "reproductions/ottt/README.md": ("not attempted |", "reproduced |"),
     "reproductions/skipper/README.md": ("not attempted |", "reproduced |"),
     "results/ledger.csv": (",reproduced,", ",partly,"),
@@ -233,21 +234,22 @@ def test_damage_is_told_by_file_and_line_and_fails_the_check(
 
 # --------------------------------------------------------------------------- markers
 
-START, END = "<!-- generated: cost -->\n", "<!-- end -->\n"
-UNPAIRED = {  # what is put before the first marker of README.md, or in place of what; and what is said
+END = "<!-- end -->\n"
+START = "<!-- generated: {name} -->\n"
+UNPAIRED = {  # what is put in place of what, with the name of the page's first block; and what is said
     "an end without a start": (END + START, START, "ends nothing"),
     "a start inside a block": (START + START, START, "starts inside the one of line"),
     "no end": ("", END, "starts inside the one of line"),
-    "an unknown name": ("<!-- generated: csot -->\n", START, "unknown generated block 'csot': did you mean cost?"),
-    "a start that is none": ("<!-- generated:cost -->\n", START, "is no marker"),
+    "an unknown name": ("<!-- generated: {name}x -->\n", START, "unknown generated block '{name}x': did you mean {name}?"),
+    "a start that is none": ("<!-- generated:{name} -->\n", START, "is no marker"),
     "an end that is none": ("<!--end-->\n", END, "is no marker"),
 }
 
 
 @pytest.mark.parametrize("spoilt", UNPAIRED)
-@pytest.mark.parametrize("page", ["README.md", "reproductions/ottt/README.md"])
-def test_markers_that_are_no_pairs_are_refused_by_file_and_line(copy: Path, page: str, spoilt: str) -> None:
-    new, old, said = UNPAIRED[spoilt]
+@pytest.mark.parametrize(("page", "name"), [("README.md", "front"), ("reproductions/ottt/README.md", "cost")])
+def test_markers_that_are_no_pairs_are_refused_by_file_and_line(copy: Path, page: str, name: str, spoilt: str) -> None:
+    new, old, said = (text.replace("{name}", name) for text in UNPAIRED[spoilt])
     replaced(copy / page, old, new)
     with pytest.raises(UserError, match=rf"{page}, line \d+: .*{re.escape(said)}"):
         report.blocks_of(copy / page)
@@ -259,7 +261,7 @@ def test_a_last_block_without_an_end_keeps_what_stands_below_and_nothing_is_writ
     page.write_text(head + tail, encoding="utf-8")
     (copy / "results" / "ledger.csv").write_text("to be written anew")
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match=r"README\.md, line \d+: the block 'cost' has no end: put '<!-- end -->' after it"):
+    with pytest.raises(UserError, match=r"README\.md, line \d+: the block 'verdicts' has no end: put '<!-- end -->' after it"):
         write(copy)
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
@@ -293,12 +295,47 @@ def test_the_terminal_tells_what_this_run_decided_from_what_was_there(copy: Path
 
 
 def test_pages_tell_machine_and_day_of_every_verdict(written: Path) -> None:
-    for page, block in (("README.md", "verdicts"), ("reproductions/ottt/README.md", "claims")):
-        rows = [row for table in _tables(written / page, block) for row in table if row.get("verdict") in DECIDED]
+    for page in (written / "reproductions").glob("*/README.md"):
+        rows = [row for table in _tables(page, "claims") for row in table if row["verdict"] in DECIDED]
         assert rows
         for row in rows:
             assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["day"])
             assert (written / "results" / "machines" / f"{row['on']}.json").exists()
+
+
+def test_the_page_has_an_anchor_for_every_claim_and_machine_and_day_of_every_verdict(written: Path) -> None:
+    page = (written / "plots" / "index.html").read_text(encoding="utf-8")
+    claims = dict(re.findall(r'<tr id="([^"]+)">(.*?)</tr>', page))
+    judged = {f"{row['paper']}-{row['claim']}": row for row in _csv(written / "results" / "ledger.csv")}
+    assert claims.keys() == judged.keys()
+    assert len(re.findall(r'\bid="', page)) == len(set(re.findall(r'\bid="([^"]+)"', page)))
+    for anchor, row in judged.items():
+        assert f'href="#{anchor}"' in claims[anchor]
+        assert f">{row['verdict']}</td>" in claims[anchor]
+        if row["verdict"] in DECIDED:
+            assert f"{row['machine']} {row['measured on']}" in claims[anchor]
+
+
+def test_the_page_tells_date_and_version_and_leads_to_every_paper(written: Path) -> None:
+    page = (written / "plots" / "index.html").read_text(encoding="utf-8")
+    records = [
+        json.loads(line) for path in (written / "results" / "runs").glob("*/*.jsonl") for line in path.read_text().splitlines()
+    ]
+    assert f"latest measurement {max(record['when'] for record in records)[:10]}" in page
+    assert f"spikecost {version('spikecost')}," in page
+    for paper in (written / "reproductions").glob("*/paper.toml"):
+        assert f'href="#{paper.parent.name}"' in page
+        assert f'<h2 id="{paper.parent.name}">' in page
+    assert "<b>0</b>" not in re.sub(r' class="[^"]*"', "", page)
+
+
+def test_a_paper_without_claims_is_shown_as_a_comparison(few: Path) -> None:
+    (few / "reproductions" / "ottt" / "claims.toml").write_text("", encoding="utf-8")
+    write(few)
+    assert "a comparison, no claims" in _block(few / "README.md", "verdicts")
+    page = (few / "plots" / "index.html").read_text(encoding="utf-8")
+    assert page.count("A comparison: no claim of this paper is judged.") == 2  # in the overview and under its title
+    assert 'class="counts"' not in page
 
 
 # --------------------------------------------------------------------------- the tables, read as a person reads them
@@ -306,25 +343,17 @@ def test_pages_tell_machine_and_day_of_every_verdict(written: Path) -> None:
 
 def test_readme_counts_as_the_ledger_does(written: Path) -> None:
     verdicts = _csv(written / "results" / "ledger.csv")
-    table = _tables(written / "README.md", "verdicts")[0]
-    papers = {row["paper"] for row in verdicts}
-    assert len(table) == len(papers) > 0
-    for row in table:
-        paper = re.sub(r"\[(\w+)\]\(.*\)", r"\1", row.pop("paper"))
-        of_paper = Counter(claim["verdict"] for claim in verdicts if claim["paper"] == paper)
-        assert int(row.pop("claims")) == of_paper.total()
-        assert {name: int(count) for name, count in row.items() if int(count)} == of_paper
-
-
-def test_readme_tells_every_decided_claim_as_the_ledger_does(written: Path) -> None:
-    decided = [row for row in _csv(written / "results" / "ledger.csv") if row["verdict"] in DECIDED]
-    table = _tables(written / "README.md", "verdicts")[1]
-    assert len(decided) > 5
-    assert [row["claim"] for row in table] == [row["statement"] for row in decided]
-    for shown, judged in zip(table, decided, strict=True):
-        assert shown["verdict"] == judged["verdict"]
-        assert shown["reported"] == judged["printed"]
-        assert _same(shown["measured"], judged), (shown["measured"], judged["measured"])
+    lines = _block(written / "README.md", "verdicts").strip().splitlines()
+    assert len(lines) == len({row["paper"] for row in verdicts}) > 0
+    for line in lines:
+        paper = re.search(r"\(reproductions/(\w+)/README\.md\)", line)
+        told = re.search(r": (\d+) claims: (.*)$", line)
+        assert paper
+        assert told
+        of_paper = Counter(claim["verdict"] for claim in verdicts if claim["paper"] == paper[1])
+        assert int(told[1]) == of_paper.total()
+        counts = (part.split(" ", 1) for part in told[2].split(", "))
+        assert {name: int(count) for count, name in counts} == of_paper
 
 
 def test_a_papers_page_tells_every_claim_as_the_ledger_does(written: Path) -> None:
@@ -339,20 +368,45 @@ def test_a_papers_page_tells_every_claim_as_the_ledger_does(written: Path) -> No
             assert _same(row["measured"], claim), (row["measured"], claim["measured"])
 
 
-def test_readme_shows_costs_of_the_cost_table(written: Path) -> None:
+def test_readmes_first_table_shows_all_six_algorithms_as_the_cost_table_does(written: Path) -> None:
+    block = _block(written / "README.md", "front")
+    setting = re.search(r"^One training step of (\S+), T = (\d+), batch (\d+), native backend:$", block, re.MULTILINE)
+    assert setting
+    [shown] = _tables(written / "README.md", "front")
+    rows = [row for row in _csv(written / "results" / "cost.csv") if (row["network"], row["T"], row["batch"]) == setting.groups()]
+    for line, choice in zip(shown, front.CHOICES, strict=True):
+        asked = (choice.algorithm, "native", choice.options)
+        fitting = {
+            (row["peak live bytes"], row["step MACs"])
+            for row in rows if (row["algorithm"], row["backend"], row["options"]) == asked
+        }  # fmt: skip
+        assert len(fitting) == 1, choice  # two papers may have counted the same step
+        [(peak, macs)] = fitting
+        assert _rounds_to(int(peak), line["peak memory, GiB"] + " GiB")
+        assert _rounds_to(int(macs), line["MACs, 10¹²"])
+
+
+def test_readme_has_three_significant_digits(written: Path) -> None:
+    [shown] = _tables(written / "README.md", "front")
+    for line in shown:
+        for cell in (line["peak memory, GiB"], line["MACs, 10¹²"]):
+            assert len(cell.replace(".", "").lstrip("0")) == 3, cell
+
+
+def test_a_papers_page_shows_costs_of_the_cost_table(written: Path) -> None:
     """Every row shown is a row of the table, rounded; and all of its network, T and batch are shown, unless they are many."""
-    block = _block(written / "README.md", "cost")
-    captions = re.findall(r"^(\S+), T = (\d+), batch (\d+), one training step:$", block, re.MULTILINE)
-    tables = _tables(written / "README.md", "cost")
-    assert len(captions) == len(tables) >= 1
     exact = {
         "peak live": "peak live bytes",
         "10¹² MACs": "step MACs",
         "of these multiplications": "step multiplications",
         "traffic": "traffic bytes",
     }
-    for setting, shown in zip(captions, tables, strict=True):
-        rows = [row for row in _csv(written / "results" / "cost.csv") if (row["network"], row["T"], row["batch"]) == setting]
+    costs = _csv(written / "results" / "cost.csv")
+    for page in (written / "reproductions").glob("*/README.md"):
+        setting = re.search(r"^(\S+), T = (\d+), batch (\d+), one training step:$", _block(page, "cost"), re.MULTILINE)
+        assert setting
+        [shown] = _tables(page, "cost")
+        rows = [r for r in costs if (r["paper"], r["network"], r["T"], r["batch"]) == (page.parent.name, *setting.groups())]
         assert len(shown) > 4
         assert len(shown) == len(rows) or len(rows) > report._MANY >= len(shown)  # of a design space, the plainest settings
         for line in shown:
@@ -374,8 +428,16 @@ def test_readme_shows_costs_of_the_cost_table(written: Path) -> None:
         ("–", "", "1", True),
         ("–", "0", "1", False),
         ("0", "", "1", False),
-        ("0; 0 B of growth", "0; 0", "B of growth", True),
-        ("0; 8 B of growth", "0; 0", "B of growth", False),
+        ("0 B of growth (A and B)", "0; 0", "B of growth", True),
+        ("8 B of growth (A and B)", "0; 0", "B of growth", False),
+        ("0 B (A), 8 B (B)", "0; 8", "B", True),
+        ("0 B (A), 9 B (B)", "0; 8", "B", False),
+        ("3.33 (A), 3.89 (B)", "3.32721; 3.88754", "1", True),
+        ("3.33 (A), 3.88 (B)", "3.32721; 3.88754", "1", False),
+        ("3.33 (A), 3.89 (B)", "3.32721; 3.88754; 4", "1", False),
+        ("3.33 (A)", "3.32721; –", "1", True),
+        ("5.63 to 19.5 on four networks", "5.63; 7.2; 19.4972; 13.8", "1", True),
+        ("5.63 to 19.5 on four networks", "5.63; 7.2; 29.4972; 13.8", "1", False),
     ],
 )
 def test_the_comparison_above_can_say_no(shown: str, ledger: str, unit: str, same: bool) -> None:
@@ -419,14 +481,27 @@ def _cells(line: str) -> list[str]:
 
 
 def _same(shown: str, claim: dict[str, str]) -> bool:
-    """Whether a number as people read it, with its unit, is the ledger's."""
-    ledger, unit = claim["measured"], claim["unit"]
-    if not ledger:
+    """Whether a number, or several as a sentence, with its unit as people read it, is the ledger's."""
+    ledger, unit = [value for value in claim["measured"].split("; ") if value != "–"], claim["unit"]
+    if ledger in ([""], []):
         return shown == "–"
+    if len(claim["measured"].split("; ")) == 1:
+        return _one_same(shown, ledger[0], unit)
+    span = re.fullmatch(r"(\S+) to (.+) on \S+ .+", shown)
+    if span:
+        ends = (min(ledger, key=float), max(ledger, key=float))
+        rest = span[2].partition(" ")[2]
+        return _one_same(f"{span[1]} {rest}".strip(), ends[0], unit) and _one_same(span[2], ends[1], unit)
+    told = [re.sub(r" \([^()]*\)$", "", part) for part in re.split(r"(?<=\)), ", shown)]
+    told = told * len(ledger) if len(told) == 1 and len(set(ledger)) == 1 else told
+    return len(told) == len(ledger) and all(_one_same(*pair, unit) for pair in zip(told, ledger, strict=True))
+
+
+def _one_same(shown: str, ledger: str, unit: str) -> bool:
     number, _, shown_unit = shown.partition(" ")
     try:
         wanted, found = float(ledger), float(number.replace(",", ""))
-    except ValueError:  # several numbers, or none: as they stand
+    except ValueError:  # no number: as it stands
         return shown in (ledger, f"{ledger} {unit}")
     size = shown_unit.split(" ")[0]
     if unit.split(" ")[0] == "B" and size in _SIZES:

@@ -27,7 +27,7 @@ pytest.importorskip("sklearn", reason="the training of this test needs scikit-le
 REPOSITORY = Path(__file__).parents[2]
 KILLS = 10
 CASES = 20  # 7 parameter counts, 12 costs, 1 training
-RUN = [sys.executable, "-m", "bench", "run", "ottt", "--scale", "smoke", "--only", "/native/T", "--workers", "2"]
+RUN = [sys.executable, "-m", "spikecost", "run", "ottt", "--scale", "smoke", "--only", "/native/T", "--workers", "2"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Project:
 
 
 def project(root: Path) -> Project:
-    for folder in ("bench", "reproductions"):
+    for folder in ("bench", "reproductions", "spikecost"):
         shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md"):
         shutil.copy(REPOSITORY / file, root)

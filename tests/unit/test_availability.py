@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
 from bench import backends
 from bench.cli import main
@@ -68,18 +69,18 @@ def test_available_accepts_supported_versions(
 
 
 def test_pyproject_and_constraints_lie_within_the_supported_versions() -> None:
-    """The versions in pyproject.toml and constraints.txt lie within the supported ranges, for every framework."""
+    """pyproject.toml requires versions within the supported ranges, with upper bounds; constraints.txt pins one of them."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    asked = "\n".join([*project["dependencies"], *project["optional-dependencies"]["frameworks"]])
-    pinned = (REPOSITORY / "constraints.txt").read_text()
+    required = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["frameworks"]])
+    asked = {requirement.name: requirement.specifier for requirement in required}
+    pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE))
     assert {backends.framework(name) for name in backends.names()} == set(backends.RANGES)
     for package, (least, below) in backends.RANGES.items():
-        for text in (asked, pinned):
-            found = re.search(rf"^{package}[=>]=([\d.]+)", text, re.MULTILINE)
-            assert found is not None, package
-            version = backends._release(found[1])
-            assert version >= backends._release(least)
-            assert below is None or version < backends._release(below)
+        bounds = {bound.operator: backends._release(bound.version) for bound in asked[package]}
+        assert set(bounds) == {">=", "<"}, package
+        assert bounds[">="] >= backends._release(least)
+        assert below is None or bounds["<"] <= backends._release(below)
+        assert asked[package].contains(pinned[package])
 
 
 def test_available_rejects_an_unknown_version(monkeypatch: pytest.MonkeyPatch) -> None:

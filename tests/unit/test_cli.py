@@ -51,7 +51,7 @@ def invoke(root: Path) -> Invoke:
     (root / "no data" / ".cifar-10-python.tar.gz.lock").mkdir(parents=True)  # where a download would put its lock
 
     def call(*arguments: str, data_root: Path = root / "no data") -> Result:
-        return CliRunner().invoke(cli.main, list(arguments), env={"SPIKECOST_DATA_ROOT": str(data_root)}, prog_name="bench")
+        return CliRunner().invoke(cli.main, list(arguments), env={"SPIKECOST_DATA_ROOT": str(data_root)}, prog_name="spikecost")
 
     return call
 
@@ -97,7 +97,7 @@ def test_a_number_of_workers_that_is_none_is_refused(invoke: Invoke, workers: st
 
 
 def test_a_mistake_is_no_traceback_in_a_real_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench", "run", "ottt1"]
+    command = [sys.executable, "-m", "spikecost", "run", "ottt1"]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr == "Error: unknown paper 'ottt1': did you mean ottt?\n"
@@ -265,7 +265,7 @@ def test_ctrl_c_tells_what_is_kept_and_ends_as_shells_expect(invoke: Invoke, mon
 
 def test_ctrl_c_in_a_terminal_shows_nothing_of_the_processes_behind(invoke: Invoke, root: Path) -> None:
     """It reaches all of them, here while the first imports torch for the others."""
-    command = [sys.executable, "-m", "bench", *COUNTS, "--project", str(root), "--data-root", str(root / "no data")]
+    command = [sys.executable, "-m", "spikecost", *COUNTS, "--project", str(root), "--data-root", str(root / "no data")]
     process = subprocess.Popen(
         command, cwd=REPOSITORY, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -408,7 +408,7 @@ def test_make_hands_on_what_it_is_given_and_is_silent_after_ctrl_c(
     finally:
         process.kill()
         process.wait()
-    assert given == "<-m><bench><run><ottt><--scale><smoke><--data-root></with blanks/and 'quotes'>\n"
+    assert given == "<-m><spikecost><run><ottt><--scale><smoke><--data-root></with blanks/and 'quotes'>\n"
     assert said == "Stopped\n"
     assert process.returncode == -signal.SIGINT
 
@@ -424,7 +424,7 @@ def seconds(*arguments: str) -> float:
     return time.perf_counter() - began
 
 
-LOOKING = (("-m", "bench", "list"), ("-m", "bench", "plan"), ("-c", "import bench.cli, bench.report"))
+LOOKING = (("-m", "spikecost", "list"), ("-m", "spikecost", "plan"), ("-c", "import bench.cli, bench.report"))
 
 
 def test_looking_takes_less_time_than_importing_torch_would() -> None:

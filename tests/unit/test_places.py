@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -65,28 +63,17 @@ def test_project_of_an_installed_package_must_be_named(tmp_path: Path, monkeypat
         project_of()
 
 
-def test_installed_code_writes_to_a_named_project(project: Path, tmp_path: Path) -> None:
-    """Like a package that is not installed as editable: its folder has the code and is read-only."""
-    installed = tmp_path / "site-packages"
-    for package in ("bench", "reproductions"):
-        shutil.copytree(CODE / package, installed / package, ignore=shutil.ignore_patterns("__pycache__", "README.md"))
-    elsewhere = tmp_path / "results elsewhere"
-    before = sorted(installed.rglob("*.*"))
-    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); sys.dont_write_bytecode = True; from bench.cli import main; main()"
-    run = lambda *arguments: subprocess.run(  # noqa: E731
-        [sys.executable, "-c", code, str(installed), *arguments], cwd=tmp_path, capture_output=True, text=True
-    )
-    for looking in (["list"], ["--version"]):
-        assert run(*looking).returncode == 0, looking
-    lost = run("report")
-    assert lost.returncode == 1
-    assert lost.stderr.startswith("Error: no project here")
-    ended = run("report", "--project", str(project), "--results", str(elsewhere))
-    assert ended.returncode == 0, ended.stderr
-    assert (elsewhere / "ledger.csv").exists()
-    assert (project / "plots" / "index.html").exists()
-    assert list((project / "results").iterdir()) == []
-    assert sorted(installed.rglob("*.*")) == before
+def test_project_rejects_the_folder_of_the_installed_code(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has reproductions/ too, but nothing is written there, even if it is named (see also test_wheel.py)."""
+    monkeypatch.setattr("bench.places.CODE", project)
+    monkeypatch.chdir(project / "reproductions")
+    monkeypatch.setenv("SPIKECOST_PROJECT", str(project))
+    for named in (None, project, Path("..")):
+        with pytest.raises(UserError, match=r"is where spikecost is installed, and no project: .*--project"):
+            project_of(named)
+    monkeypatch.delenv("SPIKECOST_PROJECT")
+    with pytest.raises(UserError, match="is where spikecost is installed"):
+        project_of()
 
 
 @pytest.mark.parametrize("command", ["list", "plan", "run"])

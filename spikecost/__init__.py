@@ -1,0 +1,114 @@
+"""The library's door: what is public in Python, and nothing else. A name is imported when it is first used.
+
+What there is, and whether a combination exists:
+
+    >>> import spikecost
+    >>> "ottt-a" in spikecost.algorithms()
+    True
+    >>> spikecost.support("vgg5/cifar10", "ottt-a", "spikingjelly-multistep").ok
+    False
+
+What a training step costs, counted at its true size without data, weights or a GPU:
+
+    >>> cost = spikecost.cost("vgg-sws/cifar10", "tbptt", "native", T=6, batch=128, K=2)
+    >>> print(f"{cost.memory.total / 2**30:.2f} GiB, {sum(cost.macs.dense.values()):.3g} MACs")
+    1.22 GiB, 1.39e+12 MACs
+    >>> plan = spikecost.cheapest("vgg5-small/digits", T=4, batch=16, budget=2 * 2**30)
+    >>> plan.schedule.algorithm, plan.macs_ratio
+    ('bptt', 1.0)
+
+A training step to run, here on one random batch:
+
+    >>> step = spikecost.training_step("vgg5-small/digits", "sltt", "native", lr=0.05)
+    >>> x, target = spikecost.batch_for(step, T=4, batch=16, device="cpu")
+    >>> step.run(x, target).shape  # the outputs [batch, classes], summed over time
+    torch.Size([16, 10])
+
+A mistake in a name or a value is a ``UserError`` that says what is known and what to do.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.algorithms import names as algorithms
+    from bench.backends import names as backends
+    from bench.datasets import names as datasets
+    from bench.fit.plan import Plan, cheapest
+    from bench.networks import names as networks
+    from bench.probes.cost import Cost, batch_for
+    from bench.spec import Support, UserError
+    from bench.training_step import TrainingStep, support, training_step
+
+    __version__: str
+
+__all__ = [
+    "Cost",
+    "Plan",
+    "Support",
+    "TrainingStep",
+    "UserError",
+    "__version__",
+    "algorithms",
+    "backends",
+    "batch_for",
+    "cheapest",
+    "cost",
+    "datasets",
+    "networks",
+    "support",
+    "training_step",
+]
+
+_HOMES = {  # public name: module and the name there
+    "Cost": "bench.probes.cost:Cost",
+    "Plan": "bench.fit.plan:Plan",
+    "Support": "bench.spec:Support",
+    "TrainingStep": "bench.training_step:TrainingStep",
+    "UserError": "bench.spec:UserError",
+    "algorithms": "bench.algorithms:names",
+    "backends": "bench.backends:names",
+    "batch_for": "bench.probes.cost:batch_for",
+    "cheapest": "bench.fit.plan:cheapest",
+    "datasets": "bench.datasets:names",
+    "networks": "bench.networks:names",
+    "support": "bench.training_step:support",
+    "training_step": "bench.training_step:training_step",
+}
+
+
+def cost(network: str, algorithm: str, backend: str, *, T: int, batch: int, **options: Any) -> Cost:
+    """Memory [B], multiply-accumulates and memory traffic [B] of one training step on ``batch`` samples of ``T`` time steps.
+
+    ``memory`` (total, by_category), ``macs`` (dense, multiplications: each by role), ``traffic`` (conventions()). Counted on
+    tensors without storage. ``options`` as of ``training_step``. UserError with the reason for what does not exist.
+    """
+    from bench.probes.cost import batch_for, cost_of
+    from bench.spec import Case, UserError
+    from bench.training_step import check, training_step
+
+    able = check(Case("none", "cost", network, algorithm, backend, T, batch, options=tuple(options.items())))
+    if not able:
+        raise UserError(f"{algorithm} on backend {backend}, network {network}: {able.reason}")
+    step = training_step(network, algorithm, backend, device="meta", **options)
+    return cost_of(step, *batch_for(step, T, batch, "meta"))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from bench.runner.store import version_of
+
+        value: Any = version_of(__name__)
+    elif name in _HOMES:
+        value = pkgutil.resolve_name(_HOMES[name])
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
