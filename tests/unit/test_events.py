@@ -73,7 +73,7 @@ def written(dataset: str, part: str) -> Record:
     )  # fmt: skip
 
 
-def test_the_table_has_a_column_a_data_set_real_ones_first_simulated_ones_labelled() -> None:
+def test_events_table_has_one_column_per_data_set_with_simulated_ones_last_and_marked() -> None:
     records = [written("cifar10-dvs-simulated", "simulated from images"), written("n-mnist", "part of it"), written("dvs", "")]
     chapter = report.Chapter(Paper("p", records), {}, {}, [])
     columns = report.event_columns(chapter)
@@ -90,5 +90,5 @@ def test_the_table_has_a_column_a_data_set_real_ones_first_simulated_ones_labell
     assert "part of it" not in "".join(rest)
 
 
-def test_without_records_there_is_no_table() -> None:
+def test_events_table_is_empty_without_records() -> None:
     assert report._template("events.md.j2", chapter=report.Chapter(Paper("p", []), {}, {}, []), chapters=[]).strip() == ""

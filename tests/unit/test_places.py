@@ -15,7 +15,7 @@ from bench.spec import UserError
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project without code, its claims those of the repository, nothing measured."""
+    """A project with the repository's claims, but without code and results."""
     for variable in ("SPIKECOST_PROJECT", "SPIKECOST_RESULTS", "SPIKECOST_DATA_ROOT"):
         monkeypatch.delenv(variable, raising=False)
     root = tmp_path / "project"
