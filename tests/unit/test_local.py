@@ -501,6 +501,6 @@ def test_local_does_not_support_networks_that_cannot_be_cut(algorithm: str) -> N
     rule = algorithms.load(algorithm)
     loop = (Loop((Conv(6),), (Spike(NEURON),), (Conv(6),)),)
     assert "loop" in rule.supports(network("loop", loop, 0)).reason
-    assert "none" in rule.supports(network("rectifiers", (Conv(6), ReLU()), 0)).reason
+    assert "no layers of neurons" in rule.supports(network("rectifiers", (Conv(6), ReLU()), 0)).reason
     assert rule.supports(network("pre-activation", (Conv(6), Residual((Spike(NEURON),), (Conv(6), Gain(1.0)))), 0))
     assert not rule.supports(networks.spec("vgg-f/cifar100"))
