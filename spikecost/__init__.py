@@ -44,6 +44,20 @@ if TYPE_CHECKING:
     from bench.training_step import TrainingStep, support, training_step
 
     __version__: str
+else:  # a type checker would take any name for one of this module's
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from bench.runner.store import version_of
+
+            value: Any = version_of(__name__)
+        elif name in _HOMES:
+            value = pkgutil.resolve_name(_HOMES[name])
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+        globals()[name] = value
+        return value
+
 
 __all__ = [
     "Cost",
@@ -95,19 +109,6 @@ def cost(network: str, algorithm: str, backend: str, *, T: int, batch: int, **op
         raise UserError(f"{algorithm} on backend {backend}, network {network}: {able.reason}")
     step = training_step(network, algorithm, backend, device="meta", **options)
     return cost_of(step, *batch_for(step, T, batch, "meta"))
-
-
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from bench.runner.store import version_of
-
-        value: Any = version_of(__name__)
-    elif name in _HOMES:
-        value = pkgutil.resolve_name(_HOMES[name])
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:
