@@ -48,7 +48,7 @@ class Project:
 def project_of(project: Path | None = None, results: Path | None = None) -> Project:
     """Return the named project, else the one that contains the current folder, else the checkout that contains the code.
 
-    Raises UserError if the place named is no project, if there is none, and for the folder that the code is installed in.
+    Raises UserError if the named folder is no project, if there is no project, or if it is the folder of the installed code.
     """
     named = project or _from(PROJECT)
     root = _named_project(named) if named else _found_project()

@@ -1,4 +1,4 @@
-"""Shared by the tests: nets that fire in every layer, and input that makes them."""
+"""Fixtures shared by all tests: weights and input for which every layer of a network fires."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bench.spec import NetworkSpec
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Times are taken in turns by one process: workers side by side would time each other."""
+    """Run benchmarks in one process: parallel workers would disturb one another's times."""
     if config.getoption("benchmark_only", default=False) and config.getoption("dist", default="no") != "no":
         raise pytest.UsageError("benchmarks are timed alone on the machine: leave out -n (pytest-xdist)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under --benchmark-only leave the other tests out, so that the table is not buried under a thousand skips."""
+    """With --benchmark-only, deselect the other tests, so that they do not appear as skipped."""
     if config.getoption("benchmark_only", default=False):
         others = [item for item in items if "benchmark" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=others)
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Prepared data go to a folder of the tests' own."""
+    """Use a temporary folder for prepared data."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPIKECOST_CACHE", os.environ.get("SPIKECOST_CACHE") or str(tmp_path_factory.mktemp("cache")))
         yield
@@ -36,9 +36,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def lively() -> Callable[..., tuple[Tensor, Tensor]]:
-    """``lively(net, T, batch, seed=0)``: draw weights none of which is zero, and return a sequence and targets.
+    """``lively(net, T, batch, seed=0)``: draw nonzero weights, and return a sequence [T, B, ...] and targets [B].
 
-    The images are smooth in space: white noise averages out and leaves deep layers silent.
+    The images are smooth in space: with white noise, which averages out, deep layers would not fire.
     """
 
     def ready(net: torch.nn.Module, T: int, batch: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ def pack(s: Tensor) -> Tensor:
     """Pack n spikes (0 or 1, any shape) as uint8 [ceil(n / 8)]: bit j of byte i is spike j * ceil(n / 8) + i."""
     flat = s.flatten()
     planes = F.pad(flat, (0, -len(flat) % 8)).unflatten(0, (8, -1)) if len(flat) % 8 else flat.unflatten(0, (8, -1))
-    total = planes[0].clone()  # at most 255: exact in every floating type but bfloat16, whose 8 bits hold it too
+    total = planes[0].clone()  # at most 255: exact in every floating type, also in bfloat16 with 8 significant bits
     for j in range(1, 8):
         total.add_(planes[j], alpha=2**j)
     packed: Tensor = total.to(torch.uint8)

@@ -178,7 +178,7 @@ def lif_(x: Tensor, v: Tensor | None, neuron: NeuronSpec, decay: Tensor | None =
 
 
 def lif_in_space_(x: Tensor, v: Tensor | None, neuron: NeuronSpec) -> tuple[Tensor, Tensor]:
-    """As ``kernels.lif.lif_in_space``: the gradient stays in its time step. ``x`` is consumed."""
+    """As ``kernels.lif.lif_in_space``: without gradient through time. ``x`` is consumed."""
     s, after = _FusedLIF.apply(_time_major(x), v, neuron.decay, neuron, True)
     return s, after
 

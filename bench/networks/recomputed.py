@@ -62,7 +62,7 @@ class RecomputingChain(m.Chain):
 
 
 def _only_once(module: nn.Module) -> bool:
-    """Whether ``module`` must not run twice, because it keeps a state of its own between windows (a presynaptic trace)."""
+    """Whether ``module`` cannot be recomputed, because it keeps its own state between windows (a presynaptic trace)."""
     return hasattr(module, "synapse")
 
 

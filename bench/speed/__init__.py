@@ -2,17 +2,17 @@
 
 | file | what |
 |---|---|
-| rows.py | what is timed: workloads and, for each, its rows |
-| steps.py | a row made ready to run, and its exact bytes and multiplications |
+| rows.py | the workloads, and the rows (training steps) of each |
+| steps.py | builds a row's training step, and counts its bytes and MACs |
 | floor.py | the convolutions alone |
-| worker.py | a process that runs one row's training step whenever it is told to |
-| turns.py | one run of a workload: all its workers in turns, timed by probes/clock.py |
-| saved.py | runs as they are kept, each with the commit and the digest of the code that was timed |
-| goals.py | the goals, and how a run stands to them |
-| draw.py | the same as a figure |
-| pages.py | the files that people read |
+| worker.py | a process that runs one row's training step on request |
+| turns.py | one run of a workload: its workers in turns, timed by probes/clock.py |
+| saved.py | stored runs, each with commit and digest of the timed code |
+| goals.py | the goals, and a table of the goals that a run meets |
+| draw.py | a figure of a run |
+| pages.py | writes table and figure |
 
-A row has a process of its own, so that no other row's allocator, threads or caches serve it; the turns make a slow moment of the
-machine fall on all rows. The command is ``spikecost speed``. The same rows, small and in one process, are benchmarks of
-pytest-benchmark (tests/benchmarks).
+Each row has its own process, so that rows do not share allocator, threads or caches. They take turns, so that a slow moment of
+the machine affects all rows. The command is ``spikecost speed``. The same rows at a smaller size, in one process, are benchmarks
+of pytest-benchmark (tests/benchmarks).
 """

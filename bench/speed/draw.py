@@ -16,7 +16,7 @@ SHOWN_T = 10
 
 
 def data(kept: Sequence[Saved], machine: str) -> dict[str, Any]:
-    """What is plotted, as JSON has it: the workloads of T = 10, their rows from the fastest to the slowest."""
+    """Return the plotted data as plain JSON values: the workloads with T = 10, rows sorted from fastest to slowest."""
     shown = [saved for saved in kept if saved.run.workload.T == SHOWN_T] or list(kept)
     devices = " and a ".join(dict.fromkeys(saved.run.device.upper() for saved in shown))
     by_code: dict[str, list[str]] = {}

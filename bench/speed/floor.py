@@ -1,4 +1,4 @@
-"""What a training step cannot do without: the convolutions alone."""
+"""The convolutions alone: the minimum of a training step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ LAYOUTS = {"contiguous": None, "channels last": torch.channels_last}
 
 
 def convolutions_alone(network: str, T: int, batch: int, device: str, layout: str) -> Callable[[], Any]:
-    """Each synapse's product with its input and both its gradients, time folded into the batch; ``layout``: one of LAYOUTS."""
+    """Return a function that runs the product of each synapse with its input, and its two gradients.
+
+    Time is folded into the batch. ``layout`` of the tensors: one of LAYOUTS.
+    """
     if device == "cpu":
         keep_freed_memory()
     step, order = training_step(network, "bptt", "native", device=device), LAYOUTS[layout]

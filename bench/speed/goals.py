@@ -95,7 +95,7 @@ GOALS = (
 
 
 def table(kept: Sequence[Saved]) -> str:
-    """The goals as a Markdown table, a line for each goal and workload; columns for the CPU and the GPU."""
+    """Return the goals as a Markdown table, one line per goal and workload, with columns for the CPU and the GPU."""
     heads = ("goal", "workload", "CPU", "at most", "GPU", "at most", "ours", "against", "measured")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for goal in GOALS:

@@ -1,4 +1,4 @@
-"""What people read of the runs of one machine: results/speed/<machine>/{goals.md, speed.svg}."""
+"""Table and figure of the runs of one machine: results/speed/<machine>/{goals.md, speed.svg}."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ the workload's network, algorithms or backends has changed since; `spikecost spe
 
 
 def write(folder: Path, kept: Sequence[Saved]) -> None:
-    """Table and figure of what is kept under ``folder``, results/speed/<machine>."""
+    """Write table and figure of the stored runs to ``folder``, results/speed/<machine>."""
     write_whole(folder / "goals.md", goals_page(kept).encode())
     write_whole(folder / "speed.svg", draw.render(draw.data(kept, folder.name)).encode())
 

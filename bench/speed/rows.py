@@ -1,4 +1,4 @@
-"""What is timed. Nothing here imports torch."""
+"""The workloads and training steps that are timed. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.spec import choose
 
-FLOOR = "convolutions alone"  # every synapse forward and backward, once each, nothing else: no neurons, no optimizer
+FLOOR = "convolutions alone"  # all synapses forward and backward once; no neurons, no optimizer
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Workload:
 
     @property
     def key(self) -> str:
-        """As the command line names it."""
+        """Name on the command line."""
         return f"{self.network}/T{self.T}"
 
 
@@ -58,7 +58,10 @@ def workloads(device: str) -> list[Workload]:
 
 
 def chosen(names: Sequence[str], device: str) -> list[Workload]:
-    """The workloads of these names: a workload's key, or a network for all of its own; none named: all. UserError otherwise."""
+    """Return the workloads with these names (a key, or a network for all of its workloads); all if ``names`` is empty.
+
+    Raises UserError for an unknown name.
+    """
     every = workloads(device)
     known = {name for workload in every for name in (workload.key, workload.network)}
     for name in names:
@@ -67,7 +70,7 @@ def chosen(names: Sequence[str], device: str) -> list[Workload]:
 
 
 def rows(workload: Workload) -> Iterator[Row]:
-    """Rows that may be timed, every backend among them; which of them can is for their backends to say."""
+    """Yield the candidate rows, with every backend; the backends decide which of them can run."""
     yield from (Row(FLOOR, layout) for layout in ("contiguous", "channels last"))
     for mode in ("native", "native-fast", "native-balanced", "native-small"):
         yield Row("bptt", mode)

@@ -1,4 +1,4 @@
-"""Runs as they are kept: results/speed/<machine>/speed.json, the latest of every workload, each with the code that it timed."""
+"""Stored runs: results/speed/<machine>/speed.json has the latest run of every workload, with the digest of the timed code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VERSIONS = ("torch", "spikingjelly", "snntorch", "triton")
 
 @dataclass(frozen=True)
 class Saved:
-    """A run with its commit, moment (ISO 8601), libraries, and the digest of the code timed (None where it was not kept)."""
+    """A run with its commit, time (ISO 8601), libraries, and the digest of the timed code (None if it was not stored)."""
 
     run: Run
     commit: str
@@ -36,7 +36,7 @@ class Saved:
 
     @property
     def current(self) -> bool:
-        """Whether the code that was timed is the code that is here."""
+        """Whether the timed code equals the current code."""
         return self.digest is not None and self.digest == digest_of(self.run)
 
     @property
@@ -45,7 +45,7 @@ class Saved:
 
 
 def digest_of(run: Run) -> str | None:
-    """Digest of the network's, algorithms' and backends' code in a run; None if one of them is no longer there."""
+    """Return the digest of the code of network, algorithms and backends in a run; None if one of them no longer exists."""
     try:
         timed = [timed.row for timed in run.timed]
         own = {_module(row) for row in timed} | {backends.module_name(row.backend) for row in timed if row.algorithm != FLOOR}
@@ -59,13 +59,13 @@ def _module(row: Row) -> str:
 
 
 def now(run: Run) -> Saved:
-    """A run that has just ended, with the code that is here."""
+    """Return a run that has just ended, with commit and digest of the current code."""
     versions = {name: version_of(name) for name in _VERSIONS}
     return Saved(run, commit_of(CODE), datetime.now(UTC).isoformat(timespec="seconds"), versions, digest_of(run))
 
 
 def load(folder: Path) -> list[Saved]:
-    """What is kept under results/speed/<machine>; nothing if there is no speed.json. UserError if it cannot be read."""
+    """Return the runs stored in ``folder``, results/speed/<machine>; empty without speed.json. Raises UserError if unreadable."""
     path = folder / "speed.json"
     if not path.exists():
         return []
@@ -80,7 +80,7 @@ def load(folder: Path) -> list[Saved]:
 
 
 def keep(folder: Path, saved: Saved) -> list[Saved]:
-    """Put a run in the place of the former one of its workload on its device, in the order of ``workloads``. Returns all."""
+    """Store a run, replacing the former run of its workload on its device. Returns all runs, in the order of ``workloads``."""
     others = [other for other in load(folder) if _place(other) != _place(saved)]
     kept = sorted([*others, saved], key=_order)
     content = {"format": FORMAT, "machine": identity(), "workloads": [_plain(each) for each in kept]}

@@ -1,4 +1,4 @@
-"""A row made ready to run, and what is known exactly of it beside its time."""
+"""Builds the training step of a row, and counts its memory and MACs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bench.training_step import support, training_step
 
 @dataclass(frozen=True)
 class Step:
-    """``run()`` trains on one batch and returns when the device has done it."""
+    """``run()`` trains on one batch and returns when the device has finished."""
 
     run: Callable[[], None]
     kernel: str
 
 
 def able(workload: Workload, row: Row) -> Support:
-    """Whether a row can be timed on a workload, with the reason if not."""
+    """Return whether a row can be timed on a workload, with the reason if not."""
     if row.algorithm == FLOOR:
         return YES
     try:
@@ -36,7 +36,7 @@ def able(workload: Workload, row: Row) -> Support:
 
 
 def step_of(workload: Workload, row: Row, device: str) -> Step:
-    """The step of a row on random numbers, on ``device`` 'cpu' or 'cuda'. UserError for a row that cannot run."""
+    """Return the step of a row with random input, on ``device`` 'cpu' or 'cuda'. Raises UserError if the row cannot run."""
     if row.algorithm == FLOOR:
         return Step(_synchronised(convolutions_alone(*_size(workload), device, row.backend), device), "torch")
     step = training_step(workload.network, row.algorithm, row.backend, device=device, **dict(row.options))
@@ -45,7 +45,7 @@ def step_of(workload: Workload, row: Row, device: str) -> Step:
 
 
 def counted(workload: Workload, row: Row, batch: int) -> tuple[int | None, int | None]:
-    """(peak live bytes, dense MACs) of a step at ``batch``, exact; None for the convolutions alone."""
+    """Return exact (peak live bytes, dense MACs) of a step at ``batch``; None for the convolutions alone."""
     if row.algorithm == FLOOR:
         return None, None
     step = training_step(workload.network, row.algorithm, row.backend, device="meta", **dict(row.options))

@@ -22,7 +22,7 @@ from bench.spec import UserError
 from bench.speed.rows import Row, Workload, rows
 from bench.speed.steps import able, counted
 
-LEAST, MOST = 5, 25  # turns: as many as fit into ENOUGH, so that short steps, which noise reaches most, are timed most often
+LEAST, MOST = 5, 25  # turns, as many as fit into ENOUGH: short steps are the noisiest and get most turns
 ENOUGH = 60.0  # seconds of timed steps, all rows together
 PAPER_BATCH = 128  # batch at which bytes are counted, independent of the batch that is timed
 
@@ -47,8 +47,8 @@ class Run:
     workload: Workload
     device: str
     timed: tuple[Timed, ...]
-    refused: Mapping[str, str] = field(default_factory=dict)  # row: why it cannot run here
-    threads: int | None = None  # of a process; None where it was not kept
+    refused: Mapping[str, str] = field(default_factory=dict)  # row -> why it cannot run here
+    threads: int | None = None  # per process; None if it was not stored
 
     @property
     def turns(self) -> int:
@@ -73,10 +73,10 @@ def alone() -> Iterator[None]:
 
 
 def run(workload: Workload, device: str, wanted: Iterable[Row] | None = None, turns: int | None = None) -> Run:
-    """Time every row (of those wanted) that can run, one after the other in every turn.
+    """Time all rows (or those wanted) that can run. Every turn runs each row once.
 
-    ``turns``: how many; where it is not told, as many as fit into ENOUGH seconds, between LEAST and MOST. A time is that of the
-    message to the row's process, its step, and the answer. UserError if a process ends before its time.
+    ``turns``: number of turns; default: as many as fit into ENOUGH seconds, between LEAST and MOST. A time includes the message
+    to the row's process, its step, and the answer. Raises UserError if a process ends early.
     """
     if turns is not None:
         clock.require_turns(turns)
@@ -104,7 +104,7 @@ def _as_many_as_fit(steps: Mapping[str, Callable[[], None]]) -> dict[str, list[f
 
 @contextmanager
 def _started(workload: Workload, row: Row, device: str) -> Iterator[subprocess.Popen[str]]:
-    """A row's process, in a session of its own, so that Ctrl-C reaches who started it alone; gone at the end."""
+    """Start the process of a row and end it afterwards. It has its own session, so that Ctrl-C reaches only the parent."""
     asked = {
         "workload": [workload.network, workload.T, workload.batch],
         "row": [row.algorithm, row.backend, dict(row.options)],
@@ -126,7 +126,7 @@ def _started(workload: Workload, row: Row, device: str) -> Iterator[subprocess.P
 
 def _step(worker: subprocess.Popen[str], row: Row) -> None:
     assert worker.stdin is not None
-    with suppress(BrokenPipeError):  # then it says nothing
+    with suppress(BrokenPipeError):  # the process has ended; _said reports it
         worker.stdin.write("step\n")
         worker.stdin.flush()
     _said(worker, row)
@@ -136,5 +136,5 @@ def _said(worker: subprocess.Popen[str], row: Row) -> str:
     assert worker.stdout is not None
     line = worker.stdout.readline().strip()
     if not line:
-        raise UserError(f"the process that times {row} ended with exit status {worker.wait()}; its own words stand above")
+        raise UserError(f"the process that times {row} ended with exit status {worker.wait()}; see its output above")
     return line

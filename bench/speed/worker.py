@@ -1,7 +1,7 @@
-"""One row's process: ``python -m bench.speed.worker '{"workload": [...], "row": [algorithm, backend, {}], "device": ...}'``.
+"""The process of one row: ``python -m bench.speed.worker '{"workload": [...], "row": [algorithm, backend, {}], "device": ...}'``.
 
-Says {"kernel": ..., "threads": ...}; then, for every line it is given, runs one training step and says "done", until its input
-ends. Time is taken by who asks (bench/speed/turns.py).
+It prints {"kernel": ..., "threads": ...}; then, for every input line, it runs one training step and prints "done", until input
+ends. The parent measures the time (bench/speed/turns.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every backend owes: state is explicit, a window is its steps, and nothing is kept between batches."""
+"""Requirements on every backend: explicit state, a window equals its steps, nothing is kept between batches."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def backend(request):
 
 @pytest.fixture(params=[name for name in backends.names() if not name.endswith(("-shipped", "-memopt"))])
 def neuronal(request):
-    """Every backend that gives neurons; a shipped one gives whole networks with their own loop."""
+    """Every backend that provides neurons; shipped implementations provide whole networks instead."""
     return installed(request.param)
 
 
@@ -61,7 +61,7 @@ def over(neurons: torch.nn.Module, x: Tensor, v: Tensor | None, layerwise: bool)
 
 @pytest.mark.parametrize("spec", NEURONS, ids=NEURON_NAMES)
 def test_neurons_follow_the_spec(neuronal, spec):
-    """The equations of NeuronSpec in plain numbers, on doubles."""
+    """The equations of NeuronSpec in Python numbers, in double precision."""
     has_or_skip(neuronal, spec)
     x = torch.randn(6, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.5
     s, v = over(neuronal.neurons(spec), x, None, neuronal.layerwise)
@@ -91,7 +91,7 @@ def test_neuron_gradients_equal_the_native_ones(neuronal, spec):
         torch.testing.assert_close(mine, native, rtol=1e-6, atol=1e-9)
 
 
-def test_a_potential_at_threshold_fires(neuronal):
+def test_neurons_fire_at_threshold(neuronal):
     s, v = neuronal.neurons(NeuronSpec())(torch.ones(1, 1, 1), None)
     assert s.item() == 1
     assert v.item() == 0
@@ -114,7 +114,7 @@ def assert_same(a: tuple[Tensor, object], b: tuple[Tensor, object]) -> None:
 
 
 @torch.no_grad()
-def test_a_window_is_its_steps(ready):
+def test_window_equals_its_steps(ready):
     net, x = ready
     outs, state = [], net.initial_state(2)
     for x_t in x:
@@ -127,7 +127,7 @@ def test_a_window_is_its_steps(ready):
 
 @pytest.mark.parametrize("at", [1, 3])
 @torch.no_grad()
-def test_windows_that_carry_the_state_are_one_window(ready, at):
+def test_windows_with_carried_state_equal_one_window(ready, at):
     net, x = ready
     first, state = net.window(x[:at], net.initial_state(2))
     second, state = net.window(x[at:], state)
@@ -138,7 +138,7 @@ def test_windows_that_carry_the_state_are_one_window(ready, at):
 
 @torch.no_grad()
 @pytest.mark.parametrize("ready", [NETWORK], indirect=True)  # a loop's first step has no feedback, not even its bias
-def test_no_state_is_the_zero_state(ready):
+def test_state_none_is_the_zero_state(ready):
     net, x = ready
     _, state = net.window(x, None)
     zeros = map_state(torch.zeros_like, state)
@@ -146,7 +146,7 @@ def test_no_state_is_the_zero_state(ready):
 
 
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
-def test_nothing_is_kept_between_batches(backend, algorithm, lively):
+def test_backends_keep_nothing_between_batches(backend, algorithm, lively):
     possible = support(NETWORK, algorithm, backend.name)
     if not possible:
         pytest.skip(possible.reason)
@@ -170,7 +170,7 @@ SHIPPED = [("spikingjelly-memopt", "bptt"), ("snntorch-shipped", "tbptt")]
 
 @pytest.mark.parametrize(("name", "algorithm"), SHIPPED)
 @pytest.mark.parametrize("network", ["vgg5/cifar10", "vgg11/cifar100", "resnet20/cifar10", "lenet/dvs-gesture", "custom/n-mnist"])
-def test_what_is_shipped_has_the_parameters_of_the_spec(network, name, algorithm):
+def test_shipped_networks_have_the_parameters_of_the_spec(network, name, algorithm):
     installed(name)
     possible = support(network, algorithm, name)
     if network.startswith("resnet") and name == "snntorch-shipped":
@@ -184,7 +184,7 @@ def test_what_is_shipped_has_the_parameters_of_the_spec(network, name, algorithm
 
 
 @pytest.mark.parametrize(("name", "algorithm"), SHIPPED)
-def test_what_is_shipped_starts_from_the_native_weights(name, algorithm):
+def test_shipped_networks_start_from_the_native_weights(name, algorithm):
     installed(name)
     nets = [training_step("custom/n-mnist", algorithm, b, seed=5).net for b in (name, "native")]
     for mine, native in zip(*(net.parameters() for net in nets), strict=True):
@@ -192,7 +192,7 @@ def test_what_is_shipped_starts_from_the_native_weights(name, algorithm):
 
 
 @pytest.mark.parametrize("name", [name for name in backends.names() if name.endswith(("-shipped", "-memopt"))])
-def test_what_is_shipped_refuses_what_it_does_not_know(name):
+def test_shipped_implementations_reject_unknown_options_and_algorithms(name):
     installed(name)
     algorithm = {"spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}.get(name, "sltt")
     network = NETWORK if algorithm == "sltt" else "custom/n-mnist"
@@ -202,6 +202,6 @@ def test_what_is_shipped_refuses_what_it_does_not_know(name):
         training_step(network, "checkpointed", name, device="meta")
 
 
-def test_every_backend_names_its_kernel_and_version(backend):
+def test_backends_name_their_kernel_and_version(backend):
     assert backend.kernel()
     assert backends.version(backend.name)

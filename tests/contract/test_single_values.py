@@ -1,4 +1,4 @@
-"""Batch norm over a single value has no variance: every backend refuses it, and none is left with a running variance of NaN."""
+"""Batch norm over a single value has no variance: every backend rejects it, and no running variance becomes NaN."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def norms(net: nn.Module) -> list[Any]:
 @pytest.mark.parametrize(
     ("normed", "algorithm"), [*(("chain", name) for name in algorithms.names()), ("residual", "bptt"), ("residual", "sltt")]
 )
-def test_a_single_value_a_channel_is_refused_before_anything_runs(normed: str, backend: str, algorithm: str) -> None:
+def test_batch_norm_over_a_single_value_is_rejected_before_training(normed: str, backend: str, algorithm: str) -> None:
     possible = support(normed, algorithm, backend)
     if not possible:
         pytest.skip(possible.reason)
@@ -56,17 +56,17 @@ def test_a_single_value_a_channel_is_refused_before_anything_runs(normed: str, b
         assert bool(torch.isfinite(norm.running_var).all())
 
 
-def test_one_sample_is_enough_for_larger_maps() -> None:
+def test_batch_norm_over_larger_maps_accepts_one_sample() -> None:
     step = training_step("resnet20/cifar10", "bptt", "native")
     step.run(*batch_for(step, T=2, batch=1, device="cpu"))
     assert all(bool(torch.isfinite(norm.running_var).all()) for norm in norms(step.net))
 
 
 @pytest.mark.parametrize(("name", "layer"), [("chain", "body.layers.5"), ("residual", "body.layers.4.body.layers.1")])
-def test_the_layer_is_named(name: str, layer: str) -> None:
+def test_require_variance_names_the_layer(name: str, layer: str) -> None:
     assert single_valued(NETS[name]) == layer
 
 
-def test_no_network_of_the_catalogue_is_single_valued() -> None:
-    """They train with any batch."""
+def test_single_valued_finds_no_layer_in_the_catalogue() -> None:
+    """They can be trained with any batch size."""
     assert [name for name in networks.names() if single_valued(networks.spec(name))] == []

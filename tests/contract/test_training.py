@@ -1,6 +1,6 @@
-"""What ``support`` says yes to trains, is evaluated, has firing rates and goes on from a checkpoint; all else is refused first.
+"""Combinations that ``support`` accepts can be trained, evaluated and resumed and have firing rates; others are rejected first.
 
-Walked over every algorithm, every backend and four kinds of networks; the full product behind the marker ``full``.
+For all algorithms, backends and four kinds of networks; the full product has the marker ``full``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ NETWORKS = {
 
 
 def in_ci(algorithm: str, backend: str, _: str) -> bool:
-    """Every algorithm and every backend at least once on every kind of network that it takes."""
+    """Whether the default run includes it: all algorithms and backends at least once on all supported kinds of network."""
     whole = algorithm in ("bptt", "ottt-a", "skipper", "local") or backend in ("native", "native-small")
     return whole or backend.endswith("-shipped")
 
@@ -72,7 +72,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Noise:
-    """Two batches to train on and one to test on."""
+    """Random data: two training batches and one test batch."""
 
     seed: int = 0
 
@@ -96,7 +96,7 @@ class Noise:
 
 
 class Killed(Exception):
-    """The training ends here."""
+    """Simulates a kill of the training."""
 
 
 def product(in_ci: Callable[[str, str, str], bool]) -> Iterator[Any]:
@@ -113,7 +113,7 @@ def trained(case: Case, step: TrainingStep, checkpoint: Path, **more: Any) -> li
 
 
 @pytest.mark.parametrize(("algorithm", "backend", "name"), list(product(in_ci)))
-def test_what_is_supported_trains_and_resumes_and_is_evaluated(algorithm: str, backend: str, name: str, tmp_path: Path) -> None:
+def test_supported_combinations_train_resume_and_evaluate(algorithm: str, backend: str, name: str, tmp_path: Path) -> None:
     answer = support(name, algorithm, backend, T=T)
     if not answer:
         assert answer.reason
@@ -145,12 +145,12 @@ def test_what_is_supported_trains_and_resumes_and_is_evaluated(algorithm: str, b
     assert rates["all"] > 0
     first, second = (out for _, out in training.outputs(whole.net, data, T, BATCH))
     [again] = [out for _, out in training.outputs(whole.net, Backwards(), T, BATCH)][1:]  # type: ignore[arg-type]
-    assert torch.equal(first, again)  # nothing is left of the batch before
+    assert torch.equal(first, again)  # independent of the batch before
     assert not torch.equal(first, second)
 
 
 class Backwards(Noise):
-    """The test batches in the other order."""
+    """The test batches in reverse order."""
 
     def test_batches(self, steps: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield from reversed(list(super().test_batches(steps, batch)))
@@ -163,10 +163,10 @@ FUSED = ("native-fast", "native-balanced", "native-small")
 @pytest.mark.parametrize(
     ("algorithm", "backend", "name"), list(product(lambda algorithm, _, name: name == "chain" or algorithm in ("bptt", "ottt-a")))
 )
-def test_gradients_under_autocast_are_those_of_single_precision_but_for_rounding(
+def test_gradients_under_autocast_equal_single_precision_up_to_rounding(
     algorithm: str, backend: str, name: str, dtype: torch.dtype
 ) -> None:
-    """In the type of the parameters. The compiled kernels have no float16 and say so."""
+    """Gradients have the type of the parameters. The compiled kernels reject float16."""
     if not support(name, algorithm, backend, T=T):
         return
     step = training_step(name, algorithm, backend)
@@ -186,12 +186,12 @@ def test_gradients_under_autocast_are_those_of_single_precision_but_for_rounding
         return
     whole, mixed = gradient(mixed=False), gradient(mixed=True)
     assert float(whole.norm()) > 0
-    assert float(torch.cosine_similarity(whole, mixed, 0)) > 0.9  # a potential near its threshold fires in one and not the other
+    assert float(torch.cosine_similarity(whole, mixed, 0)) > 0.9  # potentials near threshold fire in one and not in the other
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("backend", backends.names())
-def test_layers_of_neurons_are_as_many_on_every_backend(backend: str, name: str) -> None:
+def test_backends_have_equal_numbers_of_layers_of_neurons(backend: str, name: str) -> None:
     algorithm = {"spikingjelly-shipped": "sltt", "snntorch-shipped": "tbptt"}.get(backend, "bptt")
     answer = support(name, algorithm, backend)
     if not answer:
@@ -201,7 +201,7 @@ def test_layers_of_neurons_are_as_many_on_every_backend(backend: str, name: str)
 
 
 class FiveImages(Noise):
-    """Batches of which the last is smaller."""
+    """Data whose last batch is smaller."""
 
     @property
     def samples(self) -> Samples:
@@ -209,8 +209,8 @@ class FiveImages(Noise):
 
 
 @pytest.mark.parametrize("data", [Noise(), FiveImages()], ids=["6 samples", "5 samples"])
-def test_gathering_over_batches_is_training_on_larger_ones(data: Any, tmp_path: Path) -> None:
-    """Two batches of 2 are one of 4; what is left at the end of an epoch is an update of its own. Killed in between, too."""
+def test_accumulating_over_batches_equals_training_on_larger_ones(data: Any, tmp_path: Path) -> None:
+    """Two batches of 2 equal one of 4; remaining batches at the end of an epoch are a separate update. Also after a kill."""
 
     def weights(batch: int, accumulate: int, kill_after: int = 0) -> list[Tensor]:
         case = Case("tests", "training", "chain", "bptt", "native", T, batch)
@@ -260,7 +260,7 @@ class Doubles:
         yield from ((x.double(), y) for x, y in self.of.test_batches(*about))
 
 
-def test_gathering_is_refused_where_weights_change_within_a_batch() -> None:
+def test_accumulating_is_rejected_if_weights_change_within_a_batch() -> None:
     for algorithm, backend in (("ottt-o", "native"), ("ottt-o", "spikingjelly-shipped"), ("tbptt", "snntorch-shipped")):
         case = Case("tests", "training", "chain", algorithm, backend, T, BATCH, options=(("accumulate", 2),))
         if backends.available(backend):
@@ -278,7 +278,7 @@ def test_gathering_is_refused_where_weights_change_within_a_batch() -> None:
     ],
     ids=["rate", "optimizer", "network", "epochs"],
 )  # fmt: skip
-def test_a_checkpoint_of_another_training_is_refused_by_what_differs(
+def test_checkpoint_of_another_training_is_rejected_with_the_difference(
     network: str, options: dict[str, Any], epochs: int, said: str, tmp_path: Path
 ) -> None:
     def train(network: str, epochs: int, **options: Any) -> None:
@@ -291,7 +291,7 @@ def test_a_checkpoint_of_another_training_is_refused_by_what_differs(
         train(network, epochs, **options)
 
 
-def test_a_checkpoint_of_other_code_or_layers_or_half_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_of_other_code_layers_or_damaged_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case, data = Case("tests", "training", "chain", "bptt", "native", T, BATCH), cast(Any, Noise())
 
     def train() -> None:

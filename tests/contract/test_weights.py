@@ -1,4 +1,4 @@
-"""One seed, the same weights: on every backend, of every network, for every algorithm, and whatever a framework ships."""
+"""Equal seeds give equal weights on every backend, for every network and algorithm and for shipped implementations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.probes.equivalence import aligned_parameters, draw
 from bench.spec import Case, UserError
 from bench.training_step import support, training_step
 
-FEW = 2_000_000  # parameters of a network that is drawn for every backend and algorithm in the default run
+FEW = 2_000_000  # largest network that the default run draws for every backend and algorithm
 SMALL = {name.split("/")[0]: name for name in networks.names() if networks.spec(name).parameters < FEW}  # one of each kind
 WALKED = [pytest.param(n, marks=[] if n in SMALL.values() else pytest.mark.full, id=n) for n in networks.names()]
 SHIPPED = {"spikingjelly-shipped": "ottt-a", "spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}
@@ -22,13 +22,13 @@ REFERENCE = ("bptt", "native")
 
 
 def weights(net: nn.Module) -> list[Tensor]:
-    """Of the network alone: auxiliary classifiers, which some algorithms train beside it, are none of its layers."""
+    """Return the weights of the network without auxiliary classifiers."""
     beside = {id(p) for p in getattr(net, "classifiers", nn.ModuleList()).parameters()}
     return [p.detach() for p in aligned_parameters(net) if id(p) not in beside]
 
 
 def combinations(network: str) -> Iterator[tuple[str, str]]:
-    """What runs of all algorithms on all backends."""
+    """Yield the supported pairs of algorithm and backend."""
     for algorithm, backend in itertools.product(algorithms.names(), backends.names()):
         if backends.available(backend) and support(network, algorithm, backend):
             yield algorithm, backend
@@ -39,7 +39,7 @@ def drawn(network: str, algorithm: str, backend: str, seed: int) -> list[Tensor]
 
 
 @pytest.mark.parametrize("network", WALKED)
-def test_same_seed_same_weights_on_every_backend_for_every_algorithm(network):
+def test_initial_weights_are_equal_on_every_backend_for_every_algorithm(network):
     reference = drawn(network, *REFERENCE, seed=5)
     ran = set(combinations(network))
     for algorithm, backend in ran:
@@ -50,15 +50,15 @@ def test_same_seed_same_weights_on_every_backend_for_every_algorithm(network):
     assert not torch.equal(drawn(network, *REFERENCE, seed=6)[0], reference[0])
 
 
-def test_everything_that_is_shipped_is_walked():
+def test_shipped_covers_every_shipped_implementation():
     shipped = {name for name in backends.names() if backends.available(name) and hasattr(backends.load(name), "shipped")}
     assert shipped <= set(SHIPPED)
     assert shipped <= {backend for network in SMALL.values() for _, backend in combinations(network)}
 
 
 @pytest.mark.parametrize("network", sorted(SMALL.values()))
-def test_the_gates_weights_do_not_depend_on_those_before(network):
-    """Biases and gains are set, too."""
+def test_draw_does_not_depend_on_earlier_weights(network):
+    """Biases and gains are drawn too."""
     found = []
     for algorithm, backend in combinations(network):
         net = training_step(network, algorithm, backend).net
@@ -80,7 +80,7 @@ def shipped(request) -> tuple[str, str, str]:
     return "custom/n-mnist", SHIPPED[request.param], request.param
 
 
-def test_a_frameworks_own_initial_weights_are_an_option(shipped):
+def test_draw_weights_can_use_the_frameworks_own(shipped):
     ours = drawn(*shipped, seed=5)
     own = [weights(training_step(*shipped, seed=seed, init="framework").net) for seed in (5, 5, 6)]
     assert all(torch.equal(a, b) for a, b in zip(own[0], own[1], strict=True))
@@ -90,6 +90,6 @@ def test_a_frameworks_own_initial_weights_are_an_option(shipped):
         assert not torch.equal(theirs, native)
 
 
-def test_other_initial_weights_are_refused(shipped):
+def test_draw_weights_rejects_other_names(shipped):
     with pytest.raises(UserError, match="unknown init 'natve': did you mean native"):
         training_step(*shipped, init="natve")

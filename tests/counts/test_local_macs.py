@@ -1,4 +1,4 @@
-"""Multiplications of local training: against hand counts of the AlexNet-type networks, and what each was for."""
+"""MACs of local training, by purpose, compared with counts by hand for the AlexNet-type networks."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ T, BATCH = 4, 2
 
 @cache
 def macs(network: str, algorithm: str, backend: str = "native", **options: Any) -> Macs:
-    """Of a step of T x BATCH samples."""
+    """Return the MACs of a step of T x BATCH samples."""
     step = training_step(network, algorithm, backend, device="meta", **options)
     return cost_of(step, *batch_for(step, T, BATCH, "meta")).macs
 
 
 def outputs(height: int) -> list[int]:
-    """Values behind each block of one layer, after pooling."""
+    """Return the number of outputs of each block of one layer, after pooling."""
     half, quarter, eighth = height // 2, height // 4, height // 8
     return [96 * height**2, 256 * half**2, 384 * quarter**2, 384 * quarter**2, 256 * eighth**2, 1024, 1024]
 
 
 def synapses(height: int) -> list[int]:
-    """Products of each layer, the readout last."""
+    """Return the products of each layer, the readout last."""
     half, quarter, eighth = height // 2, height // 4, height // 8
     convolutions = [
         2 * 96 * 9 * height**2, 96 * 256 * 9 * height**2, 256 * 384 * 9 * half**2, 384 * 384 * 9 * quarter**2,
@@ -40,8 +40,8 @@ def synapses(height: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("height", "end_to_end", "local"), [(42, 1_009_133_568, 3_674_880), (48, 1_348_216_832, 4_904_960)])
-def test_error_transport_by_hand(height: int, end_to_end: int, local: int) -> None:
-    """A block's error crosses its classifier and the synapses inside the block, never the block's first."""
+def test_local_macs_of_back_propagated_errors_by_hand(height: int, end_to_end: int, local: int) -> None:
+    """Errors are back-propagated through the classifier and the synapses of a block, except its first synapse."""
     network, products = f"alexnet/cifar10-dvs-{height}", synapses(height)
     assert sum(products[1:]) == end_to_end
     assert 10 * sum(outputs(height)) == local
@@ -56,7 +56,7 @@ def test_error_transport_by_hand(height: int, end_to_end: int, local: int) -> No
 
 @pytest.mark.parametrize("backend", ["native", "spikingjelly", "spikingjelly-multistep", "snntorch"])
 @pytest.mark.parametrize("classifier", ["dense", "conv", "fixed"])
-def test_classifiers_run_forward_and_learn_unless_they_are_fixed(classifier: str, backend: str) -> None:
+def test_local_macs_of_classifiers_by_hand(classifier: str, backend: str) -> None:
     available = backends.available(backend)
     if not available:
         pytest.skip(available.reason)
@@ -70,12 +70,12 @@ def test_classifiers_run_forward_and_learn_unless_they_are_fixed(classifier: str
     }
 
 
-def test_windows_change_no_product() -> None:
+def test_local_macs_do_not_depend_on_windows() -> None:
     assert macs(ALEXNET, "ttl-bptt", b=2, K=1).dense == macs(ALEXNET, "local", b=2).dense
     assert macs(ALEXNET, "ttl-bptt", b=2, K=3).multiplications == macs(ALEXNET, "local", b=2).multiplications
 
 
-def test_classifiers_count_as_parameters_with_gradient_and_optimizer_state() -> None:
+def test_local_memory_includes_parameters_of_classifiers() -> None:
     def categories(**options: Any) -> dict[str, int]:
         step = training_step(ALEXNET, "local", "native", device="meta", **options)
         return cost_of(step, *batch_for(step, T, BATCH, "meta")).memory.by_category

@@ -1,10 +1,10 @@
-"""Local training and TTL-BPTT at the papers' sizes: each block's graph is freed before the next runs, and what that leaves.
+"""Memory of local training and TTL-BPTT at the papers' sizes: the graph of each block is freed before the next block runs.
 
-The peak of a step is the greatest, over windows w and blocks i, of  outside(w, i) + own(w, i):
+The peak of a step is the maximum, over windows w and blocks i, of  outside(w, i) + own(w, i):
 
     outside = parameters + optimizer state + inputs + running sum of outputs
-              + gradients and states that other runs of blocks have left + the spikes that block i reads      by hand, from shapes
-    own     = how far live bytes rise while block i runs alone, on tensors of its own                       measured apart
+              + gradients and states of other blocks + input spikes of block i      by hand, from shapes
+    own     = increase of live bytes while block i runs alone on its own tensors    measured separately
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ def peak(network: str, algorithm: str, T: int, batch: int, backend: str = "nativ
 
 
 def size(values: Iterable[Tensor]) -> int:
-    """Bytes of the storages behind some tensors, each once."""
+    """Return the bytes of the storages of some tensors, each counted once."""
     return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in values}.values())
 
 
 def learning(net: Any, block: int) -> list[nn.Parameter]:
-    """The parameters that block ``block`` trains."""
+    """Return the parameters that block ``block`` trains."""
     heads = list(net.classifiers)[block : block + 1]
     return [p for module in (blocks.chain(net.body, net.parts[block]), *heads) for p in module.parameters()]
 
 
-# --------------------------------------------------------------------------- a step, run of a block by run of a block
+# --------------------------------------------------------------------------- a step, block by block
 
 
 def runs_of(
     monkeypatch: pytest.MonkeyPatch, step: TrainingStep, T: int, batch: int, train_block: Callable[..., Any] = blocks.train_block
 ) -> tuple[list[list[Moment]], int]:
-    """The moments of each run of a block, in order, and the peak of the whole step."""
+    """Return the moments of each run of a block, in order, and the peak of the whole step."""
     calls, running = 0, 0
 
     def counted(*args: Any) -> Any:
@@ -77,13 +77,13 @@ def runs_of(
     monkeypatch.setattr(blocks, "train_block", counted)
     trace = trace_of(step, *batch_for(step, T, batch, "meta"), where=lambda: running)
     moments = trace.moments()
-    first = calls // 2 + 1  # a step of training has run before the one that is traced
+    first = calls // 2 + 1  # one training step runs before the traced one
     return [[m for m in moments if m.place == call] for call in range(first, calls + 1)], trace.peak().total
 
 
 @dataclass(frozen=True)
 class Alone:
-    """A block on tensors of its own, one window after the other: bytes by which its run rises, and of the state it leaves."""
+    """A block that runs alone on its own tensors: per window, the increase of live bytes and the bytes of its state."""
 
     rise: list[int]
     state: list[int]
@@ -92,7 +92,7 @@ class Alone:
 @dataclass(frozen=True)
 class Setting:
     windows: list[int]  # steps of each
-    shapes: list[tuple[int, ...]]  # of the network's input, and behind each block
+    shapes: list[tuple[int, ...]]  # of the network's input and of the output of each block
     T: int
     batch: int
     update: str
@@ -120,12 +120,12 @@ def alone(step: TrainingStep, block: int, setting: Setting) -> Alone:
 
 
 def outside(step: TrainingStep, found: list[Alone], setting: Setting, w: int, i: int) -> int:
-    """Live bytes when block i begins in window w."""
+    """Return the live bytes when block i begins in window w."""
     net: Any = step.net
     last, batch = len(setting.windows) - 1, setting.batch
     trained = [4 * sum(p.numel() for p in learning(net, j)) for j in range(len(found))]
     gradients = {"end": sum(trained[:i] if w == 0 else trained), "window": sum(trained[:i]), "block": 0}[setting.update]
-    newer = sum(block.state[w] for block in found[:i]) if w < last else 0  # nobody takes the last window's
+    newer = sum(block.state[w] for block in found[:i]) if w < last else 0  # the state after the last window is not kept
     older = sum(block.state[w - 1] for block in found[i:]) if w > 0 else 0
     return (
         2 * 4 * sum(p.numel() for p in net.parameters())  # and SGD's momentum
@@ -151,7 +151,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("network", "backend", "options"), CASES, ids=str)
-def test_the_peaks_of_blocks_alone_explain_the_peak_to_the_byte(
+def test_local_training_peak_is_the_maximum_over_blocks_to_the_byte(
     monkeypatch: pytest.MonkeyPatch, network: str, backend: str, options: dict[str, Any]
 ) -> None:
     T, batch = 7, 3
@@ -160,7 +160,7 @@ def test_the_peaks_of_blocks_alone_explain_the_peak_to_the_byte(
     windows = [len(window) for window in torch.empty(T).split(options["K"])]
     setting = Setting(windows, [net.spec.input, *blocks.output_shapes(net, net.parts)], T, batch, options["update"])
     order = [(w, i) for w in range(len(windows)) for i in range(len(net.parts))]
-    for _ in range(2):  # the second time as in steady training: snnTorch's modules keep tensors of their last step
+    for _ in range(2):  # twice, as in steady training: snnTorch's modules hold tensors of their last step
         found = [alone(apart, i, setting) for i in range(len(net.parts))]
     runs, total = runs_of(monkeypatch, step, T, batch)
     explained = []
@@ -172,8 +172,8 @@ def test_the_peaks_of_blocks_alone_explain_the_peak_to_the_byte(
     assert total == max(explained)
 
 
-def test_a_block_that_keeps_its_graph_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All blocks forward, then all back: the same gradients, and a peak that the sum above does not reach."""
+def test_local_training_peak_exceeds_the_sum_if_a_block_keeps_its_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all forward passes before all backward passes, gradients are equal but the peak exceeds the sum above."""
     T, batch = 7, 3
     waiting: list[Callable[[], None]] = []
 
@@ -194,8 +194,8 @@ def test_a_block_that_keeps_its_graph_is_found_out(monkeypatch: pytest.MonkeyPat
     assert all(u[0].before < h[0].before for u, h in zip(unlocked[1:], held[1:], strict=True))
 
 
-def test_the_trace_falls_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A saw: each tooth is one block's graph, and between teeth no more is left than the input spikes and the gradients."""
+def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live bytes rise and fall once per block; between blocks only input spikes and gradients remain."""
     runs, total = runs_of(monkeypatch, made(ALEXNET, "local"), 10, 16)
     tops, feet = [max(m.after for m in moments) for moments in runs], [moments[0].before for moments in runs]
     assert len(runs) == 7
@@ -204,11 +204,11 @@ def test_the_trace_falls_after_every_block(monkeypatch: pytest.MonkeyPatch) -> N
         assert after < top
         assert foot < top
     largest = max(top - foot for top, foot in zip(tops, feet, strict=True))
-    assert largest > 0.8 * (total - feet[0])  # one block's graph is nearly all there ever is
+    assert largest > 0.8 * (total - feet[0])  # the graph of one block is most of the peak
 
 
 @pytest.mark.parametrize(("network", "algorithm", "options"), [(SMALL, "ttl-bptt", {"K": 3}), (ALEXNET, "bptt", {})])
-def test_the_trace_and_the_cost_probe_see_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
+def test_trace_and_cost_probe_have_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
     step = made(network, algorithm, **options)
     trace = trace_of(step, *batch_for(step, 5, 2, "meta"))
     assert trace.peak().total == peak(network, algorithm, 5, 2, **options) == max(m.after for m in trace.moments())
@@ -221,11 +221,11 @@ _VARIANTS = [
     ("alexnet/cifar10", 32), ("alexnet/fashion-mnist", 32), ("vgg11-bn/cifar10-dvs", 16), ("vgg-sws/cifar10-dvs", 16),
     (SMALL, 25),
 ]  # fmt: skip
-ALWAYS = (ALEXNET, "vgg11-bn/cifar10-dvs", SMALL)  # a map that narrows at once, batch norm, the smallest; the others: -m full
+ALWAYS = (ALEXNET, "vgg11-bn/cifar10-dvs", SMALL)  # early pooling, batch norm, the smallest; the others only with -m full
 
 
 def of_network(network: str, *more: Any) -> Any:
-    """A parameter set that every run takes for some networks, and a run of the whole products for all."""
+    """Return a parameter set; for networks not in ALWAYS it is marked ``full``."""
     return pytest.param(network, *more, marks=() if network in ALWAYS else pytest.mark.full)
 
 
@@ -238,13 +238,13 @@ def assert_falls(peaks: list[int]) -> None:
 
 @pytest.mark.parametrize("backend", ["native", "spikingjelly"])
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_the_peak_falls_with_the_window(network: str, batch: int, backend: str) -> None:
+def test_peak_decreases_with_the_window(network: str, batch: int, backend: str) -> None:
     for b in (1, 2, 99):
         assert_falls([peak(network, "ttl-bptt", 8, batch, backend, K=K, b=b) for K in (8, 4, 2, 1)])
 
 
 AT_SIZE = [of_network(n) for n in (ALEXNET, "alexnet-unpooled/cifar10-dvs-48", "alexnet/cifar10-dvs-128", "vgg-sws/cifar10-dvs")]
-NESTED = [(1, 2, 4, 99), (1, 3, 99)]  # layers a block: each one's cuts are also cuts of the one before
+NESTED = [(1, 2, 4, 99), (1, 3, 99)]  # layers per block: the cuts of each entry are also cuts of the entry before
 
 
 def cuts(network: str, b: int) -> list[int]:
@@ -262,22 +262,20 @@ def assert_falls_with_every_cut(network: str, batch: int, K: int, T: int = 8, **
 @pytest.mark.parametrize("K", [8, 4, 2])
 @pytest.mark.parametrize("classifier", ["pooled", "conv"])
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_the_peak_falls_with_every_cut(network: str, batch: int, classifier: str, K: int) -> None:
+def test_peak_decreases_with_every_cut(network: str, batch: int, classifier: str, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, classifier=classifier)
 
 
 @pytest.mark.parametrize("K", [20, 10, 5, 2])
 @pytest.mark.parametrize("network", AT_SIZE)
-def test_the_peak_falls_with_every_cut_at_the_papers_size(network: str, K: int) -> None:
+def test_peak_decreases_with_every_cut_at_the_papers_size(network: str, K: int) -> None:
     assert_falls_with_every_cut(network, 64, K, T=20)
 
 
 @pytest.mark.parametrize("K", [8, 4])
 @pytest.mark.parametrize("classifier", ["dense", "fixed"])
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_it_falls_with_heavier_classifiers_in_windows_that_outweigh_them(
-    network: str, batch: int, classifier: str, K: int
-) -> None:
+def test_peak_decreases_with_large_classifiers_in_long_windows(network: str, batch: int, classifier: str, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, classifier=classifier)
 
 
@@ -285,30 +283,32 @@ ON_A_FRAMEWORK = [of_network(network, batch, K) for network, batch in _VARIANTS 
 
 
 @pytest.mark.parametrize(("network", "batch", "K"), ON_A_FRAMEWORK)
-def test_it_falls_where_the_graph_is_a_frameworks(network: str, batch: int, K: int) -> None:
+def test_peak_decreases_with_every_cut_on_frameworks(network: str, batch: int, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, backend="spikingjelly")
 
 
-def test_there_the_smallest_networks_last_cut_costs_as_much_as_it_saves() -> None:
-    """Steps that ran one by one are joined to a block's output; the layer behind this cut has 128 neurons."""
+def test_peak_of_the_smallest_network_does_not_decrease_at_its_last_cut_on_frameworks() -> None:
+    """Single steps are stacked to the output of a block, which needs memory; the layer after this cut has only 128 neurons."""
     at = partial(peak, SMALL, "local", 8, 25, "spikingjelly")
     assert at(b=1) < at(b=2) < at(b=99) < at(b=3) < 1.005 * at(b=99)
 
 
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_with_lean_neurons_single_layers_need_least_of_all_over_a_long_window(network: str, batch: int) -> None:
-    """Native neurons keep one map: the widest layer makes most of the peak by itself, and cuts elsewhere save little."""
+def test_peak_is_least_for_single_layers_in_long_windows_on_native(network: str, batch: int) -> None:
+    """Native neurons save one map, so the widest layer determines most of the peak, and cuts elsewhere save little."""
     by_b = {b: peak(network, "local", 8, batch, b=b) for b in (1, 2, 3, 4, 99)}
     assert min(by_b, key=lambda b: by_b[b]) == 1
 
 
 @pytest.mark.parametrize(("classifier", "times"), [("pooled", 2), ("conv", 2), ("dense", 3)])
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_over_single_steps_it_falls_but_for_what_the_classifiers_weigh(
+def test_peak_in_windows_of_one_step_decreases_except_for_the_classifiers(
     network: str, batch: int, classifier: str, times: int
 ) -> None:
-    """In a window of one step the widest layer's own forward pass makes the peak, however the network is cut; classifiers and
-    their momentum stand beside it, and where they are heavier than layers, their gradient."""
+    """In windows of one step the peak is in the forward pass of the widest layer, for every cut.
+
+    Classifiers and their momentum add to it, and their gradient if they are larger than layers.
+    """
     at = partial(peak, network, "ttl-bptt", 8, batch, K=1, classifier=classifier)
 
     def weights(b: int) -> int:
@@ -319,8 +319,8 @@ def test_over_single_steps_it_falls_but_for_what_the_classifiers_weigh(
         assert at(b=finer) <= at(b=coarser) + times * (weights(finer) - weights(coarser))
 
 
-def test_classifiers_can_outweigh_the_graph_that_they_save() -> None:
-    """A dense classifier costs three times its weights: weight, gradient, momentum. A short window's graph can be less."""
+def test_peak_increases_if_classifiers_need_more_than_the_graph_saved() -> None:
+    """A dense classifier needs three times its weights (weight, gradient, momentum); the graph of a short window can be less."""
     at = partial(peak, ALEXNET, "ttl-bptt", 8, 16, K=2, update="end")
     assert at(b=1, classifier="dense") > at(b=99)
     assert at(b=1, classifier="fixed") < at(b=99)
@@ -329,7 +329,7 @@ def test_classifiers_can_outweigh_the_graph_that_they_save() -> None:
 
 @pytest.mark.parametrize("network", [SMALL, ALEXNET, RESIDUAL])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_one_block_needs_what_the_algorithm_without_blocks_needs(backend: str, network: str) -> None:
+def test_peak_of_one_block_equals_that_without_blocks(backend: str, network: str) -> None:
     at = partial(peak, network, T=6, batch=4, backend=backend)
     assert at("bptt") == at("local", b=99) == at("ttl-bptt", K=6, b=99) == at("tbptt", K=6)
     for update in ("end", "window"):
@@ -337,6 +337,6 @@ def test_one_block_needs_what_the_algorithm_without_blocks_needs(backend: str, n
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_updating_block_by_block_holds_one_blocks_gradients(backend: str) -> None:
+def test_update_per_block_holds_gradients_of_one_block(backend: str) -> None:
     at = partial(peak, ALEXNET, "ttl-bptt", 8, 2, backend, K=2)
     assert at(update="block") < at(update="window") <= at(update="end")

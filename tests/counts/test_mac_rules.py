@@ -1,4 +1,4 @@
-"""Rules of multiply-accumulates: every operator is counted, reviewed or refused; counts by hand and by torch's counter."""
+"""Counting rules for MACs: every operator is counted, listed or rejected; counts by hand and by torch's counter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ aten = torch.ops.aten
 
 
 def registered() -> list[Any]:
-    """Every operator of PyTorch that can come to the tape."""
+    """Return every operator of PyTorch that can reach the tape."""
     found = []
     for name in torch._C._dispatch_get_all_op_names():
         library, _, operator = name.partition("::")
@@ -48,13 +48,13 @@ def is_counted(op: Any) -> bool:
     return functional(str(op.overloadpacket)) in RULES
 
 
-def test_no_operator_is_both_counted_and_passed_over() -> None:
+def test_operators_are_not_both_counted_and_listed() -> None:
     assert len(OPERATORS) > 2000
     both = [str(op) for op in OPERATORS if is_counted(op) and multiplies_no_matrices(op)]
     assert both == []
 
 
-# Words in the names of operators that multiply; and those among these that do not, each looked at.
+# Words in the names of operators that multiply, and the reviewed exceptions.
 MULTIPLY = re.compile(
     r"conv|mm(_|$)|matmul|(^|_)mv(_|$)|(^|_)v?dot|linear(_|$)|attention|einsum|rnn|lstm|gru|fft|linalg|cholesky|svd|(^|_)qr|solve|inverse"
     r"|cdist|pdist|bilinear(_|$)|trilinear|embedding_bag|tensordot|addr|outer|(^|_)ger(_|$)|inner|kron|cov|matrix|det(_|$)"
@@ -66,7 +66,7 @@ MULTIPLY_NOTHING = {
 }  # fmt: skip
 
 
-def test_what_sounds_like_a_product_is_counted_or_refused() -> None:
+def test_operators_named_like_products_are_counted_or_rejected() -> None:
     passed = {
         functional(str(op.overloadpacket)).removeprefix("aten.")
         for op in OPERATORS
@@ -76,18 +76,18 @@ def test_what_sounds_like_a_product_is_counted_or_refused() -> None:
     assert {name for name in doubtful if not any(name.startswith(known) for known in MULTIPLY_NOTHING)} == set()
 
 
-def test_what_torch_counts_is_counted() -> None:
+def test_operators_counted_by_torch_are_counted() -> None:
     assert {str(packet) for packet in flop_registry if str(packet).startswith("aten.")} <= set(RULES)
 
 
-def test_lists_name_operators_that_exist() -> None:
-    """A slip of the pen would stop a probe later."""
+def test_listed_operators_exist() -> None:
+    """A misspelt name would stop a probe later."""
     names = {functional(str(op.overloadpacket)) for op in OPERATORS}
     names |= {name.removesuffix("_copy") for name in names}
     assert sorted((REVIEWED | set(RULES)) - names) == []
 
 
-def test_operators_of_others_are_refused_unless_declared() -> None:
+def test_operators_of_other_libraries_are_rejected_unless_declared() -> None:
     library = torch.library.Library("spikecost_test", "DEF")
     library.define("product(Tensor a, Tensor b) -> Tensor")
     library.impl("product", lambda a, b: a @ b, "CPU")
@@ -111,7 +111,7 @@ REFUSED: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("f", REFUSED.values(), ids=REFUSED)
-def test_a_product_without_a_rule_stops_the_probe_with_the_file_to_edit(f: Callable[[], object]) -> None:
+def test_operator_without_a_rule_raises_an_error_with_the_file_to_edit(f: Callable[[], object]) -> None:
     with pytest.raises(LookupError, match=r"no counting rule for operator .*bench/probes/macs\.py"), watching(Macs([])):
         f()
 
@@ -136,9 +136,9 @@ CONVOLUTIONS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolutions_by_hand_and_by_torchs_counter(name: str, device: str) -> None:
-    """Each side's element meets kernel x channels of a group: of the output, or, transposed, of the input.
+    """Products: elements of the output (transposed: of the input) times kernel size times channels of a group.
 
-    torch counts the weight gradient of a convolution in groups as if it had none: there the hand count stands alone.
+    torch's counter ignores groups in the weight gradient, so with groups only the count by hand is compared.
     """
     make, shape = CONVOLUTIONS[name]
     module = make().to(device)
@@ -159,7 +159,7 @@ def test_convolutions_by_hand_and_by_torchs_counter(name: str, device: str) -> N
         assert dense(lambda: module(x)) == {"forward": by_hand}
 
 
-def test_a_convolution_counts_the_gradients_that_are_wanted() -> None:
+def test_convolution_counts_only_requested_gradients() -> None:
     module = nn.Conv2d(3, 4, 3)
     x = torch.ones(2, 3, 5, 5)
     by_hand = 2 * 4 * 9 * 27
@@ -169,7 +169,7 @@ def test_a_convolution_counts_the_gradients_that_are_wanted() -> None:
     assert dense(lambda: module(x).sum().backward()) == {"forward": by_hand, "error to input": by_hand}
 
 
-def test_a_transposed_convolution_of_spikes_accumulates() -> None:
+def test_transposed_convolution_of_spikes_has_no_multiplications() -> None:
     module, spikes = nn.ConvTranspose2d(3, 2, 4), torch.ones(1, 3, 3, 3)
     macs = Macs([module.weight])
     macs.mark_spikes([spikes])
@@ -215,12 +215,12 @@ def test_products_by_hand(name: str, inference: bool) -> None:
         assert dense(f) == {"forward": by_hand}
         with FlopCounterMode(display=False) as counter:
             f()
-    if counter.get_total_flops():  # it passes over what it has no rule for
+    if counter.get_total_flops():  # 0 if it has no rule
         assert counter.get_total_flops() == 2 * by_hand
 
 
 @pytest.mark.parametrize("module", [nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(3, 4, 3)], ids=["convolution", "transposed"])
-def test_a_layer_in_inference_mode_counts_as_elsewhere(module: nn.Module) -> None:
+def test_layer_in_inference_mode_has_the_same_count(module: nn.Module) -> None:
     x = torch.ones(2, 3, 5, 5)
     with torch.no_grad():
         elsewhere = dense(lambda: module(x))
@@ -228,7 +228,7 @@ def test_a_layer_in_inference_mode_counts_as_elsewhere(module: nn.Module) -> Non
         assert dense(lambda: module(x)) == elsewhere
 
 
-def test_a_product_written_over_spikes_leaves_no_spikes() -> None:
+def test_product_written_over_spikes_is_not_spikes() -> None:
     macs = Macs([])
     s = torch.ones(3, 5)
     macs.mark_spikes([s])
@@ -258,7 +258,7 @@ def test_attention_on_a_cpu_by_hand() -> None:
     with sdpa_kernel(SDPBackend.MATH):
         plain = dense(lambda: F.scaled_dot_product_attention(q, k, v).sum().backward())
     assert plain["forward"] == FORWARD
-    assert sum(plain.values()) == FORWARD + BACKWARD["error to input"]  # it keeps the scores
+    assert sum(plain.values()) == FORWARD + BACKWARD["error to input"]  # the scores are saved for backward, not recomputed
 
 
 ATTENTION: dict[str, tuple[int, Callable[[Tensor, Tensor, Tensor], Any]]] = {
@@ -269,7 +269,7 @@ ATTENTION: dict[str, tuple[int, Callable[[Tensor, Tensor, Tensor], Any]]] = {
 
 
 @pytest.mark.parametrize("name", ATTENTION)
-def test_attention_of_a_gpu_by_hand_and_by_torchs_counter(name: str) -> None:
+def test_attention_on_a_gpu_by_hand_and_by_torchs_counter(name: str) -> None:
     first, run = ATTENTION[name]
     q, k, v = heads(L, E, first=first), heads(S, E, first=first), heads(S, EV, first=first)
     assert dense(lambda: run(q, k, v)) == {"forward": FORWARD}
@@ -279,7 +279,7 @@ def test_attention_of_a_gpu_by_hand_and_by_torchs_counter(name: str) -> None:
 
 
 def rule(name: str, outputs: list[Tensor], **arguments: Any) -> dict[str | None, int]:
-    """What a rule says of arguments, for operators that no CPU runs."""
+    """Apply a rule to arguments, for operators that do not run on a CPU."""
     found: dict[str | None, int] = {}
     for product in RULES[f"aten.{name}"](arguments, outputs):
         found[product.role] = found.get(product.role, 0) + product.macs
@@ -294,7 +294,7 @@ def rule(name: str, outputs: list[Tensor], **arguments: Any) -> dict[str | None,
         ("_efficient_attention_backward", 1),
     ],
 )  # fmt: skip
-def test_attentions_backward_by_hand_and_by_torchs_formula(name: str, first: int) -> None:
+def test_attention_backward_by_hand_and_by_torchs_formula(name: str, first: int) -> None:
     q, k, v, g = heads(L, E, first=first), heads(S, E, first=first), heads(S, EV, first=first), heads(L, EV, first=first)
     assert rule(name, [q, k, v], grad_out=g, query=q, key=k, value=v) == BACKWARD
     formula = flop_registry[aten._scaled_dot_product_flash_attention_backward]
@@ -302,7 +302,7 @@ def test_attentions_backward_by_hand_and_by_torchs_formula(name: str, first: int
     assert formula(*swapped, out_val=tuple(swapped[1:])) == 2 * sum(BACKWARD.values())
 
 
-def test_attention_over_packed_sequences_is_refused() -> None:
+def test_attention_over_packed_sequences_is_rejected() -> None:
     q = torch.ones(10, HEADS, E)
     with pytest.raises(LookupError, match="packed sequences"):
         rule("_flash_attention_forward", [q], query=q, key=q, value=q, cum_seq_q=torch.tensor([0, 4, 10]))
@@ -315,7 +315,7 @@ GATES = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}
 
 
 def matrices(kind: type[nn.RNNBase], layers: int, both: bool) -> int:
-    """Elements of all weight matrices, by hand."""
+    """Return the number of elements of all weight matrices, by hand."""
     directions = 2 if both else 1
     return sum(directions * GATES[kind] * H * ((IN if layer == 0 else directions * H) + H) for layer in range(layers))
 
@@ -333,12 +333,12 @@ def test_recurrent_layers_by_hand(kind: type[nn.RNNBase], layers: int, both: boo
     step = dense(lambda: net(x)[0].sum().backward(), tuple(net.parameters()))
     assert step["forward"] == by_hand
     assert step["error to weight"] == by_hand
-    # A fused layer makes all errors, separate operators only those that somebody wants: none to x, and none to the first state.
+    # A fused layer computes all errors; separate operators only requested ones, which excludes x and the first state.
     assert 0 < step["error to input"] <= by_hand
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["one way", "both ways"])
-def test_recurrent_layers_of_a_gpu_by_hand(both: bool) -> None:
+def test_recurrent_layers_on_a_gpu_by_hand(both: bool) -> None:
     net = nn.LSTM(IN, H, 2, bidirectional=both)
     x, out = torch.ones(T, B, IN), torch.ones(T, B, 2 * H if both else H)
     told: dict[str, Any] = {"input": x, "weight": list(net.parameters()), "weight_stride0": 4, "bidirectional": both}
@@ -350,7 +350,7 @@ def test_recurrent_layers_of_a_gpu_by_hand(both: bool) -> None:
     assert rule("_cudnn_rnn_backward", [], **told, **wanted) == {"error to input": by_hand}
 
 
-def test_a_recurrent_layer_of_spikes_accumulates_where_it_reads_them() -> None:
+def test_recurrent_layer_has_no_multiplications_where_it_reads_spikes() -> None:
     net, spikes = nn.LSTM(IN, H), torch.ones(T, B, IN)
     macs = Macs(net.parameters())
     macs.mark_spikes([spikes])

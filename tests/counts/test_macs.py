@@ -1,4 +1,4 @@
-"""Multiply-accumulates: by hand, by fvcore, by torch's own counter, and the order of the algorithms."""
+"""Multiply-accumulates: compared with counts by hand, by fvcore and by torch's counter; order of the algorithms."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_forward_by_hand_by_fvcore_and_by_operators():
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
 @pytest.mark.parametrize("backend", ["native", "spikingjelly", "snntorch"])
 def test_training_step_by_hand(tiny, algorithm, backend):
-    """The image needs no error; every synapse's weight gradient has as many products as its forward pass."""
+    """The image needs no error; each weight gradient has as many products as the forward pass."""
     T, batch = 3, 2
     got = macs_of(tiny(algorithm, backend), T, batch)
     assert got.dense == {
@@ -93,9 +93,9 @@ def test_training_step_by_hand(tiny, algorithm, backend):
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_multiplications_by_hand_bptt(tiny, device):
-    """The second convolution reads spikes times a constant: additions, forward and for its weight gradient.
+    """The second convolution reads spikes times a constant: its forward pass and weight gradient are additions.
 
-    The image and the pooled spikes are real numbers: products that read them are multiplications.
+    The image and pooled spikes are real numbers: products that read them are multiplications.
     """
     T, batch = 3, 2
     got = macs_of(tiny("bptt", device=device), T, batch, device)
@@ -108,7 +108,7 @@ def test_multiplications_by_hand_bptt(tiny, device):
 
 
 def test_multiplications_by_hand_ottt(tiny):
-    """A trace is a real number: its products with the error are multiplications, except at a sample's first step."""
+    """A trace is a real number: its products with the error are multiplications, except at the first step of a sample."""
     T, batch = 3, 2
     got = macs_of(tiny("ottt-a"), T, batch)
     assert got.multiplications["forward"] == T * batch * (FIRST + READOUT)
@@ -116,7 +116,7 @@ def test_multiplications_by_hand_ottt(tiny):
     assert got.multiplications["error to weight"] == batch * (T * (FIRST + READOUT) + (T - 1) * SECOND)
 
 
-def test_sltt_k_goes_back_in_k_steps_only(tiny):
+def test_sltt_k_macs_include_backward_at_k_steps_only(tiny):
     T, batch, k = 5, 2, 2
     got = macs_of(tiny("sltt-k", k=k), T, batch)
     assert got.dense == {
@@ -128,8 +128,8 @@ def test_sltt_k_goes_back_in_k_steps_only(tiny):
 
 
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_what_spikingjelly_ships_by_hand(tiny, algorithm):
-    """It runs each synapse but the first a second time on the trace, for OTTT: once for the value, once for the gradient."""
+def test_macs_of_spikingjelly_shipped_by_hand(tiny, algorithm):
+    """For OTTT it runs each synapse but the first twice: on the spikes for the value, on the trace for the gradient."""
     T, batch = 3, 2
     got = macs_of(tiny(algorithm, "spikingjelly-shipped"), T, batch)
     again = SECOND + READOUT if algorithm == "ottt-a" else 0
@@ -141,7 +141,7 @@ def test_what_spikingjelly_ships_by_hand(tiny, algorithm):
 
 
 @pytest.mark.parametrize("network", [PAPER, "r400/fashion-mnist"])
-def test_forward_of_a_network_equals_fvcore(network):
+def test_forward_macs_of_networks_equal_fvcore(network):
     net = build(networks.spec(network), backends.load("native"))
     net.reset_parameters(0)
     ours = Macs(net.parameters())
@@ -150,8 +150,8 @@ def test_forward_of_a_network_equals_fvcore(network):
     assert ours.dense["forward"] == sum(forward_macs(net).values()) > 0
 
 
-def test_forward_of_vgg_by_hand():
-    """9 products an output and input channel; maps of 32, 32, 16, 16, 8, 8, 4, 4 squared."""
+def test_forward_macs_of_vgg_by_hand():
+    """9 products per pair of channels and output pixel; maps of 32, 32, 16, 16, 8, 8, 4, 4 squared."""
     by_hand = 9 * (1024 * (3 * 64 + 64 * 128) + 256 * (128 * 256 + 256 * 256) + 64 * (256 * 512 + 512 * 512) + 16 * 2 * 512 * 512)
     got = paper("bptt", T=1, batch=1)
     assert got.dense["forward"] == by_hand + 512 * 10
@@ -178,7 +178,7 @@ def test_native_online_algorithms_multiply_as_often_as_bptt(algorithm):
     assert paper(algorithm).dense == paper("bptt").dense
 
 
-def test_spikingjellys_own_ottt_multiplies_more():
+def test_ottt_of_spikingjelly_shipped_has_more_multiplications():
     possible = support(PAPER, "ottt-a", "spikingjelly-shipped")
     if not possible:
         pytest.skip(possible.reason)
@@ -196,7 +196,7 @@ def test_multiplications_are_at_most_the_dense_count(algorithm):
     assert sum(got.multiplications.values()) < sum(got.dense.values())
 
 
-def test_counts_are_proportional_to_batch_and_steps():
+def test_macs_are_proportional_to_batch_and_steps():
     one, more = paper("bptt", T=1, batch=1).dense, paper("bptt", T=6, batch=128).dense
     assert {role: 6 * 128 * n for role, n in one.items()} == more
 
@@ -205,7 +205,7 @@ def test_counts_are_proportional_to_batch_and_steps():
 
 
 def spikes_of(f) -> tuple[int, int]:
-    """(dense, multiplications) of a matrix product with f(binary spikes) as its left factor."""
+    """Return (dense, multiplications) of a matrix product with f(binary spikes) as its left factor."""
     macs = Macs([])
     s = torch.ones(4, 6)
     macs.mark_spikes([s])
@@ -223,7 +223,7 @@ def spikes_of(f) -> tuple[int, int]:
     ],
     ids=["spikes", "scaled", "scaled twice", "copied", "stacked", "joined", "viewed", "transposed", "scaled in place"],
 )  # fmt: skip
-def test_spikes_stay_spikes(f):
+def test_spikes_are_tracked_through_views_copies_and_constants(f):
     assert spikes_of(f) == (72, 0)
 
 
@@ -235,11 +235,11 @@ def test_spikes_stay_spikes(f):
     ],
     ids=["summed", "times real numbers", "accumulated", "shifted", "joined with real numbers", "a trace"],
 )  # fmt: skip
-def test_real_numbers_made_from_spikes_are_no_spikes(f):
+def test_real_numbers_computed_from_spikes_are_not_spikes(f):
     assert spikes_of(f) == (72, 72)
 
 
-def test_freed_spikes_are_forgotten():
+def test_freed_spikes_are_no_longer_marked():
     macs = Macs([])
     s = torch.ones(1000)
     macs.mark_spikes([s])
@@ -248,7 +248,7 @@ def test_freed_spikes_are_forgotten():
 
 
 def test_products_by_role():
-    """y = (x w)^2 sum: one product forward, and one for each of the two errors."""
+    """sum of (x w)^2: one product forward, one for the error to the input, one for the error to the weight."""
     w, x = torch.ones(6, 3, requires_grad=True), torch.ones(4, 6, requires_grad=True)
     macs = Macs([w])
     with watching(macs):

@@ -1,4 +1,4 @@
-"""Peak live bytes: known answers, flat and affine in T at the paper's size, and the same without storage as with."""
+"""Peak live bytes: known answers, constant or affine in T at the paper's size, equal on device 'meta' and on real tensors."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def peak(network: str, algorithm: str, T: int, batch: int, backend: str = "nativ
 
 
 def differences(points: dict[int, int]) -> list[tuple[int, int]]:
-    """(step in the argument, step in the value) between neighbours."""
+    """Return (difference of the argument, difference of the value) between neighbours."""
     at = sorted(points)
     return [(b - a, points[b] - points[a]) for a, b in itertools.pairwise(at)]
 
 
 def assert_affine(points: dict[int, int]) -> None:
-    """Integer arithmetic: every two points lie on the line of the first two, exactly, and it rises."""
+    """Assert in integer arithmetic that all points lie exactly on the line through the first two, and that it rises."""
     (dx, dy), *rest = differences(points)
     assert dy > 0
     for more_x, more_y in rest:
@@ -50,18 +50,18 @@ def assert_affine(points: dict[int, int]) -> None:
 def test_online_algorithms_need_no_byte_more_for_more_steps(algorithm):
     two, thirty = peak(PAPER, algorithm, 2, 128), peak(PAPER, algorithm, 30, 128)
     assert thirty.total == two.total
-    if algorithm != "sltt-k":  # whether the first output is kept for backward is in its draw
+    if algorithm != "sltt-k":  # its random steps decide whether the first output is saved for backward
         assert thirty.by_category == two.by_category
 
 
-def test_bptt_is_exactly_affine_in_T():
+def test_bptt_peak_is_exactly_affine_in_T():
     assert_affine({T: peak(PAPER, "bptt", T, 128).total for T in (2, 3, 6, 15, 30)})
 
 
-def test_bptt_grows_by_a_hand_count():
-    """What one step more of VGG (sWS) keeps, in numbers of 4 bytes for each of the 128 samples.
+def test_bptt_peak_per_step_by_hand():
+    """Tensors that VGG (sWS) saves per additional step, in values of 4 bytes for each of 128 samples.
 
-    The peak is where the backward pass enters the last layer of neurons: what follows that layer is freed by then.
+    The peak is where the backward pass reaches the last layer of neurons: later layers are freed by then.
     """
     maps = [64 * 32 * 32, 128 * 32 * 32, *[256 * 16 * 16] * 2, *[512 * 8 * 8] * 2, *[512 * 4 * 4] * 2]
     potentials = sum(maps)
@@ -75,8 +75,8 @@ def test_bptt_grows_by_a_hand_count():
     assert seven.total - six.total == kept + 4 * 128 * in_flight
 
 
-def test_bptt_is_affine_in_the_batch_size_on_each_side_of_a_bend():
-    """The peak is the greater of two lines: small batches peak where weight gradients are made, large ones before."""
+def test_bptt_peak_is_piecewise_affine_in_the_batch_size():
+    """The peak is the larger of two lines: for small batches it is where weight gradients are computed, for large ones before."""
     small, large = (4, 8, 16, 32), (96, 128, 192, 256)
     assert_affine({batch: peak(PAPER, "bptt", 3, batch).total for batch in small})
     assert_affine({batch: peak(PAPER, "bptt", 3, batch).total for batch in large})
@@ -89,12 +89,12 @@ def test_bptt_is_affine_in_the_batch_size_on_each_side_of_a_bend():
     [("sltt", (192, 256, 320, 512)), ("ottt-a", (192, 256, 320, 512)), ("ottt-o", (16, 32, 96, 128))],
 )
 def test_online_peaks_are_affine_in_the_batch_size(algorithm, batches):
-    """Where one place of the step makes the peak at all of them."""
+    """For batch sizes whose peak is at the same place of the step."""
     assert_affine({batch: peak(PAPER, algorithm, 3, batch).total for batch in batches})
 
 
-def test_order_of_the_algorithms():
-    """SLTT keeps no trace; OTTT keeps one; BPTT keeps every step."""
+def test_peaks_of_algorithms_are_ordered():
+    """SLTT has no traces, OTTT has them; BPTT saves every step."""
     sltt, ottt, bptt = (peak(PAPER, name, 6, 128).total for name in ("sltt", "ottt-a", "bptt"))
     assert sltt < ottt < bptt
     traces = 64 * 32 * 32 + 128 * 16 * 16 + 256 * 16 * 16 + 256 * 8 * 8 + 512 * 8 * 8 + 512 * 4 * 4 + 512 * 4 * 4 + 512
@@ -113,7 +113,7 @@ def possible() -> list[tuple[str, str]]:
 
 @cache
 def fused(neuron: str) -> Any:
-    """SpikingJelly's fused operator on real CPU tensors: its own CPU kernels under its own autograd rule."""
+    """SpikingJelly's fused operator on real CPU tensors: its CPU kernels with its autograd rule."""
     ops = importlib.import_module(f"spikingjelly._ops.{neuron}")
     namespace = f"test_{neuron.strip('_')}"
     for direction in ("forward", "backward"):
@@ -125,10 +125,9 @@ def fused(neuron: str) -> Any:
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    """Tensors without storage take the operator that SpikingJelly's users run on a GPU: one forward, one backward kernel.
+    """Make the CPU use SpikingJelly's fused operator, as device 'meta' and a GPU do: one forward and one backward kernel.
 
-    On a CPU the framework replaces it by a chain of plain operators, which is another computation with other storages;
-    here the CPU takes the operator too.
+    On a CPU the framework normally uses a chain of plain operators, which has other storages.
     """
     if backends.available("spikingjelly"):
         for neuron in ("lif", "if_"):
@@ -138,7 +137,7 @@ def as_on_a_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize(("backend", "algorithm"), possible())
-def test_shapes_alone_give_the_bytes_of_real_tensors(backend, algorithm, as_on_a_gpu):
+def test_peak_on_meta_equals_real_tensors(backend, algorithm, as_on_a_gpu):
     available = backends.available(backend)
     if not available:
         pytest.skip(available.reason)
@@ -159,7 +158,7 @@ def test_shapes_alone_give_the_bytes_of_real_tensors(backend, algorithm, as_on_a
         ("custom/n-mnist", "tbptt", "snntorch-shipped", {"K": 3}),
     ],
 )
-def test_shapes_alone_suffice_for_what_frameworks_ship(network, algorithm, backend, options, as_on_a_gpu):
+def test_peak_on_meta_equals_real_tensors_for_shipped_implementations(network, algorithm, backend, options, as_on_a_gpu):
     available = backends.available(backend)
     if not available:
         pytest.skip(available.reason)
@@ -173,7 +172,7 @@ def test_shapes_alone_suffice_for_what_frameworks_ship(network, algorithm, backe
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_shapes_alone_give_the_bytes_of_real_tensors_at_the_papers_width(algorithm):
+def test_peak_on_meta_equals_real_tensors_at_the_papers_width(algorithm):
     fake, real = peak(PAPER, algorithm, 2, 2), peak(PAPER, algorithm, 2, 2, device="cpu")
     assert (fake.total, fake.by_category) == (real.total, real.by_category)
 
@@ -187,7 +186,7 @@ def test_shapes_alone_give_the_bytes_of_real_tensors_at_the_papers_width(algorit
         ("vgg-f/cifar100", "ottt-a"),
     ],
 )
-def test_shapes_alone_suffice_for_other_kinds_of_network(network, algorithm):
+def test_peak_on_meta_equals_real_tensors_for_other_networks(network, algorithm):
     fake, real = peak(network, algorithm, 2, 2), peak(network, algorithm, 2, 2, device="cpu")
     assert (fake.total, fake.by_category) == (real.total, real.by_category)
 
@@ -211,7 +210,7 @@ def test_categories_sum_to_the_total(backend, algorithm):
     assert got.operator
 
 
-def test_frames_cost_input_for_every_step_and_an_image_once():
+def test_input_bytes_are_per_step_for_frames_and_once_for_images():
     assert peak("vgg-sws/cifar10-dvs", "sltt", 5, 2).by_category["inputs"] == 5 * 2 * 2 * 48 * 48 * 4 + 2 * 8
     assert peak(PAPER, "sltt", 5, 2).by_category["inputs"] == 2 * 3 * 32 * 32 * 4 + 2 * 8
 
@@ -220,7 +219,7 @@ def test_frames_cost_input_for_every_step_and_an_image_once():
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_known_sequence_of_allocations(device):
+def test_live_bytes_of_a_known_sequence_of_allocations(device):
     live = LiveBytes()
     with watching(live):
         a = torch.empty(100, device=device)  #                400
@@ -237,7 +236,7 @@ def test_known_sequence_of_allocations(device):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_views_and_in_place_operators_cost_nothing(device):
+def test_live_bytes_exclude_views_and_in_place_operators(device):
     live = LiveBytes()
     with watching(live):
         a = torch.empty(8, 16, device=device)  # 512
@@ -249,13 +248,13 @@ def test_views_and_in_place_operators_cost_nothing(device):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_a_view_keeps_its_whole_storage_alive(device):
+def test_live_bytes_include_a_storage_kept_alive_by_a_view(device):
     live = LiveBytes()
     with watching(live):
         a = torch.empty(1000, device=device)  # 4000
         view = a[:1]
         del a
-        b = torch.empty(1000, device=device)  # 8000: a's storage lives on in the view
+        b = torch.empty(1000, device=device)  # 8000: the view keeps the storage of a alive
         del view, b
         c = torch.empty(1500, device=device)  # 6000
     assert c.numel() == 1500
@@ -263,7 +262,7 @@ def test_a_view_keeps_its_whole_storage_alive(device):
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_a_storage_grown_by_out_counts_from_then_on(device):
+def test_live_bytes_follow_a_storage_resized_by_out(device):
     live = LiveBytes()
     with watching(live):
         x = torch.empty(100, device=device)  # 400
@@ -273,10 +272,10 @@ def test_a_storage_grown_by_out_counts_from_then_on(device):
     assert live.peak().total == 800
 
 
-def test_what_lived_before_counts_if_it_is_marked():
+def test_live_bytes_include_earlier_tensors_if_marked():
     live = LiveBytes()
     weight = torch.empty(10)
-    live.mark([weight, weight.view(2, 5)], "parameters")  # one storage, once
+    live.mark([weight, weight.view(2, 5)], "parameters")  # one storage counts once
     with watching(live):
         made = weight + 1
     peak = live.peak()
@@ -284,7 +283,7 @@ def test_what_lived_before_counts_if_it_is_marked():
     assert (peak.total, peak.by_category["parameters"], peak.by_category["temporary"]) == (80, 40, 40)
 
 
-def test_a_storage_is_in_hindsight_the_first_of_its_categories():
+def test_storage_has_the_first_of_its_categories():
     live = LiveBytes()
     with watching(live):
         buffer = torch.empty(10)
@@ -298,8 +297,8 @@ def test_a_storage_is_in_hindsight_the_first_of_its_categories():
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_autograds_savings_by_hand(device):
-    """y = sigmoid(w x): autograd keeps x for w's gradient and sigmoid's output; w x itself goes."""
+def test_saved_for_backward_by_hand(device):
+    """y = sigmoid(w x): autograd saves x for the gradient of w, and the output of sigmoid, but not w x."""
     w = torch.empty(1, device=device, requires_grad=True)
     x = torch.empty(100, device=device)
     live = LiveBytes()
@@ -327,8 +326,8 @@ class KeepsItsOutput(torch.autograd.Function):
         return g
 
 
-def test_watching_keeps_no_output_of_a_custom_function_alive():
-    """Nothing goes back through it: it is gone with its last reference, as when nobody watches."""
+def test_tape_keeps_no_output_of_a_custom_function_alive():
+    """Without a backward pass it is freed with its last reference, as without a tape."""
     live = LiveBytes()
     x = torch.empty(10, requires_grad=True)
     with watching(live):
@@ -338,8 +337,8 @@ def test_watching_keeps_no_output_of_a_custom_function_alive():
     assert live.peak().total == 40
 
 
-def test_a_new_storage_at_an_old_address_is_a_new_storage():
-    """Addresses are used again as soon as a storage is freed; sizes must not get mixed up."""
+def test_live_bytes_distinguish_storages_at_the_same_address():
+    """Addresses are reused as soon as a storage is freed; sizes must not be mixed up."""
     live = LiveBytes()
     with watching(live):
         for n in (10, 1000, 10, 500):
@@ -348,7 +347,7 @@ def test_a_new_storage_at_an_old_address_is_a_new_storage():
     assert live.peak().total == 1000
 
 
-def test_the_watch_is_over_when_the_block_is():
+def test_watching_ends_with_its_block():
     live = LiveBytes()
     with watching(live):
         a = torch.empty(10)
@@ -357,7 +356,7 @@ def test_the_watch_is_over_when_the_block_is():
     assert live.peak().total == 40
 
 
-def test_cost_leaves_no_hook_and_moves_no_weight_before_the_step():
+def test_cost_of_leaves_no_hooks_and_changes_no_weights_before_the_step():
     step = training_step(SMALL, "bptt", "native", lr=0.0)
     before = [p.detach().clone() for p in step.net.parameters()]
     cost_of(step, *batch_for(step, 2, 2, "cpu"))

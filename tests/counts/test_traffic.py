@@ -12,7 +12,7 @@ from bench.training_step import training_step
 F = 4  # bytes of a float
 
 
-def test_a_product_reads_its_factors_and_writes_its_result() -> None:
+def test_traffic_of_a_product_by_hand() -> None:
     w, x = torch.ones(5, 3), torch.ones(2, 5)
     traffic = Traffic([w])
     with watching(traffic):
@@ -23,15 +23,15 @@ def test_a_product_reads_its_factors_and_writes_its_result() -> None:
     }  # fmt: skip
 
 
-def test_views_and_allocations_are_free() -> None:
+def test_traffic_excludes_views_and_allocations() -> None:
     traffic = Traffic([])
     with watching(traffic):
         torch.empty(7).view(7, 1).expand(7, 9).t()
     assert traffic.conventions()["compulsory"] == 0
 
 
-def test_what_is_kept_for_backward_is_written_and_read_once_a_time() -> None:
-    """y = (x w)^2: the product keeps x (its factor w is a parameter), the square keeps its input."""
+def test_traffic_counts_saved_tensors_written_and_read_once() -> None:
+    """y = (x w)^2: the product saves x (its factor w is a parameter), the square saves its input."""
     w, x = torch.ones(5, 3, requires_grad=True), torch.ones(2, 5)
     traffic = Traffic([w])
     with watching(traffic):
@@ -40,7 +40,7 @@ def test_what_is_kept_for_backward_is_written_and_read_once_a_time() -> None:
     assert traffic.conventions()["weights and saved"] == F * 15 + 2 * F * 16
 
 
-def test_the_update_reads_and_writes_every_parameter() -> None:
+def test_traffic_of_the_update_is_two_passes_over_the_parameters() -> None:
     w = torch.ones(5, 3)
     traffic = Traffic([w])
     with watching(traffic):
@@ -48,7 +48,7 @@ def test_the_update_reads_and_writes_every_parameter() -> None:
     assert traffic.weights == 2 * F * 15
 
 
-def test_weights_do_not_grow_with_the_batch_and_what_is_saved_does() -> None:
+def test_traffic_of_weights_does_not_depend_on_the_batch() -> None:
     def found(batch: int) -> dict[str, int]:
         step = training_step("custom/n-mnist", "bptt", "native", device="meta")
         return cost_of(step, *batch_for(step, 3, batch, "meta")).traffic.conventions()

@@ -1,6 +1,6 @@
-"""Every neuron that can be told, on every backend: the gate's question, or a refusal before anything runs.
+"""Every possible neuron on every backend either equals the native one or is rejected before anything runs.
 
-Surrogates, resets, decays, thresholds and detached resets are walked whether or not a network of the catalogue uses them.
+All surrogates, resets, decays, thresholds and detached resets are tested, whether or not a network in the catalogue uses them.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from bench.training_step import support
 
 NAME = "chain"
 T, BATCH = 4, 3
-ALGORITHMS = ("bptt", "sltt", "tbptt")  # one of them is shipped wherever something is
-FLOORS = {"snntorch-shipped": 1e-6}  # snnTorch's surrogates make spikes, and so their gradients, float32 whatever is given
+ALGORITHMS = ("bptt", "sltt", "tbptt")  # every shipped implementation has one of them
+FLOORS = {"snntorch-shipped": 1e-6}  # snnTorch's spikes and their gradients are always float32
 KINDS, RESETS = get_args(SurrogateKind), get_args(Reset)
 
 
@@ -67,14 +67,14 @@ def every_neuron(kind: SurrogateKind) -> Iterator[NeuronSpec]:
 
 
 def some_neurons(kind: SurrogateKind) -> Iterator[NeuronSpec]:
-    """A third of the settings, another one for each surrogate: all of reset, threshold and detached, each with one decay."""
+    """Yield a third of the settings, another per surrogate: all resets, thresholds and detach_reset, each with one decay."""
     for settings in SETTINGS:
         if sum(i for i, _ in settings) % 3 == KINDS.index(kind) % 3:
             yield NeuronSpec(*(value for _, value in settings), Surrogate(kind, ALPHAS[kind][0]))
 
 
 def departs(backend: str, neuron: NeuronSpec) -> bool:
-    """snnTorch's own reset comes one step late, after the decay (backends/snntorch_shipped.py): it is measured for its cost."""
+    """Whether the neuron is known to differ: snnTorch's own reset is one step late (backends/snntorch_shipped.py)."""
     return backend == "snntorch-shipped" and neuron.reset == "soft" and neuron.decay < 1
 
 
@@ -101,7 +101,7 @@ def installed() -> list[str]:
 
 @pytest.mark.parametrize("neurons", [some_neurons, pytest.param(every_neuron, marks=pytest.mark.full)], ids=["some", "every"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_backend_equals_native_for_a_neuron_or_refuses_it(of, kind, neurons):
+def test_backends_equal_native_for_every_neuron_or_reject_it(of, kind, neurons):
     ran: set[str] = set()
     for neuron in neurons(kind):
         of(spec_of(neuron))
@@ -130,7 +130,7 @@ def test_every_backend_equals_native_for_a_neuron_or_refuses_it(of, kind, neuron
     ],
     ids=["fast sigmoid", "no memory"],
 )
-def test_what_spikingjelly_lacks_is_refused_with_the_reason(of, backend, neuron, reason):
+def test_spikingjelly_rejects_neurons_that_it_lacks(of, backend, neuron, reason):
     if not backends.available(backend):
         pytest.skip(backends.available(backend).reason)
     of(spec_of(neuron))
@@ -143,7 +143,7 @@ def test_what_spikingjelly_lacks_is_refused_with_the_reason(of, backend, neuron,
             build(spec_of(neuron), module)
 
 
-def test_neurons_inside_of_blocks_are_asked_for_too():
+def test_supports_checks_neurons_inside_blocks():
     module = backends.load("spikingjelly")
     inner = Residual((), (Conv(6), Spike(NeuronSpec(decay=0.0)), Conv(6)))
     assert not backends.supports(module, replace(spec_of(NeuronSpec()), layers=(inner,)))
@@ -151,8 +151,8 @@ def test_neurons_inside_of_blocks_are_asked_for_too():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_spikingjellys_surrogates_are_the_ones_of_their_names(kind):
-    """Also where no potential of a network comes; and SoftSign, which is refused, is another."""
+def test_spikingjelly_surrogates_equal_the_native_ones(kind):
+    """Also far outside the range of potentials in networks; SoftSign, which is rejected, differs."""
     from spikingjelly.activation_based import surrogate
 
     from bench.backends import spikingjelly

@@ -1,4 +1,4 @@
-"""The gate opens for the frameworks as they are set here, and for nothing else."""
+"""The equivalence gate passes for the frameworks with the settings used here, and fails for broken neurons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_MEMORY = "cannot differ where every decay is 0"
 
 @pytest.fixture(autouse=True)
 def _in_double():
-    """Also those tests that take the gate apart compare in its precision."""
+    """Use the gate's double precision in all tests of this module."""
     with equivalence.in_double():
         yield
 
@@ -57,8 +57,8 @@ KINDS = {"chain": SMALL, "residual": "resnet20/cifar10", "recurrent": "r400/fash
 
 @pytest.mark.parametrize("T", TIMES)
 @pytest.mark.parametrize("network", KINDS.values(), ids=KINDS)
-def test_native_equals_itself_at_every_number_of_steps_and_every_control_that_applies_fails(network, T):
-    """Also at a single step, where no potential is left to decay and no reset can come late."""
+def test_gate_passes_native_and_fails_every_applicable_control_at_every_T(network, T):
+    """Also at T = 1, where no potential decays and no reset can be late."""
     (gate,) = equivalence.measure(case_of(network, "bptt", "native", T=T))
     assert gate.value == "pass", gate.detail
     idle = dict.fromkeys(("wrong decay", "late reset"), "cannot differ at T = 1") if T == 1 else {}
@@ -67,7 +67,7 @@ def test_native_equals_itself_at_every_number_of_steps_and_every_control_that_ap
 
 
 @pytest.mark.parametrize("algorithm", algorithms.names())
-def test_a_single_step_passes_for_every_algorithm(algorithm):
+def test_gate_passes_a_single_step_for_every_algorithm(algorithm):
     possible = support(SMALLER, algorithm, "native")
     if not possible:
         pytest.skip(possible.reason)
@@ -76,7 +76,7 @@ def test_a_single_step_passes_for_every_algorithm(algorithm):
     assert gate.value == "pass", gate.detail
 
 
-def test_controls_that_differ_by_what_is_remembered_say_so_where_nothing_is():
+def test_controls_that_need_memory_are_listed_as_not_applicable_without_it():
     for name, control in CONTROLS.items():
         reason = control.cannot_differ(4, {0.0})
         assert reason == ("" if name.startswith("wrong threshold") or name == "wrong surrogate" else NO_MEMORY)
@@ -89,30 +89,30 @@ def test_frameworks_equal_native_under_bptt(network, backend):
     assert_opens(case_of(network, "bptt", backend))
 
 
-def test_a_framework_equals_native_at_the_papers_width():
-    """One is enough: the neurons are those of the small network."""
+def test_framework_equals_native_at_the_papers_width():
+    """One framework is enough: the neurons are those of the small network."""
     assert_opens(case_of("vgg-sws/cifar10", "bptt", "spikingjelly", T=2))
 
 
 @pytest.mark.parametrize("network", [SMALL, "lenet/dvs-gesture"])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_what_spikingjelly_ships_equals_native(algorithm, network):
+def test_spikingjelly_shipped_equals_native(algorithm, network):
     assert_opens(case_of(network, algorithm, "spikingjelly-shipped"))
 
 
 @pytest.mark.parametrize("network", [SMALL, "custom/n-mnist", "resnet20/cifar10"])
-def test_spikingjellys_memory_optimiser_equals_native(network):
+def test_spikingjelly_memopt_equals_native(network):
     assert_opens(case_of(network, "bptt", "spikingjelly-memopt"))
 
 
-def test_a_framework_equals_native_without_a_leak():
-    """A reset one step late is told from a prompt one also where nothing decays in between."""
+def test_framework_equals_native_without_leak():
+    """A reset one step late is also detected without leak."""
     assert_opens(case_of("resnet20/cifar10", "bptt", "spikingjelly"))
 
 
 @pytest.mark.parametrize("T", [1, 4])
 @pytest.mark.parametrize("network", ["vgg5/cifar10", "vgg11/cifar100", "resnet20/cifar10"])
-def test_the_gate_has_something_to_compare(network, T):
+def test_gate_compares_spikes_and_gradients_in_every_layer(network, T):
     """Every layer fires and every weight has a gradient."""
     case = case_of(network, "bptt", "native", T=T)
     x, target = equivalence._batch(networks.spec(network), case)
@@ -123,14 +123,14 @@ def test_the_gate_has_something_to_compare(network, T):
 
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
 @pytest.mark.parametrize("backend", ["spikingjelly", "snntorch"])
-def test_frameworks_equal_native_step_by_step(backend, algorithm):
+def test_frameworks_equal_native_for_online_algorithms(backend, algorithm):
     assert_opens(case_of(SMALL, algorithm, backend))
 
 
 @pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 @pytest.mark.parametrize(("network", "T"), [(SMALL, 4), ("resnet20/cifar10", 2)])
 @pytest.mark.parametrize("mode", ["native-fast", "native-balanced", "native-small"])
-def test_every_mode_of_the_native_backend_equals_native(mode, network, T):
+def test_native_modes_equal_native(mode, network, T):
     assert_opens(case_of(network, "bptt", mode, T=T))
 
 
@@ -143,18 +143,18 @@ def test_fused_neurons_equal_native_online():
 @pytest.mark.parametrize("K", [2, 3, 4])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
 def test_fused_neurons_equal_native_online_in_windows(algorithm, K):
-    """The broken neurons have no way to stay in space inside a window: the reference and its noise floor go step by step."""
+    """The broken neurons cannot stop the gradient through time inside a window, so the reference runs step by step."""
     case = case_of(SMALL, algorithm, "native-fast")
     x, target, reference, noise = native(case)
     response = equivalence._respond(replace(case, options=(("K", K),)), "native-fast", x, target)
     assert compare(reference, response).passes(noise)
 
 
-# --------------------------------------------------------------------------- what must not pass
+# --------------------------------------------------------------------------- negative controls
 
 
 def native(case: Case) -> tuple[Tensor, Tensor, Response, float]:
-    """Input, target, the native response, and the noise floor as the gate takes it."""
+    """Return input, target, the native response, and the noise floor as computed by the gate."""
     x, target = equivalence._batch(networks.spec(case.network), case)
     reference = equivalence._respond(case, "native", x, target)
     turned = equivalence._respond(case, "native", x.flip(1), target.flip(0))
@@ -164,7 +164,7 @@ def native(case: Case) -> tuple[Tensor, Tensor, Response, float]:
 
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a"])
 @pytest.mark.parametrize("control", sorted(CONTROLS))
-def test_a_broken_neuron_fails(control, algorithm):
+def test_gate_fails_a_broken_neuron(control, algorithm):
     case = case_of(SMALL, algorithm, "native")
     x, target, reference, noise = native(case)
     result = compare(reference, CONTROLS[control].respond(case, x, target))
@@ -174,8 +174,8 @@ def test_a_broken_neuron_fails(control, algorithm):
 
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a"])
 @pytest.mark.parametrize("network", [SMALL, "r400/fashion-mnist"])
-def test_the_controls_fail_for_their_neurons_alone(network, algorithm):
-    """Sound neurons in the place of the broken ones pass: same weights, same input."""
+def test_controls_with_correct_neurons_pass(network, algorithm):
+    """With correct neurons in place of the broken ones, the controls pass."""
     case = case_of(network, algorithm, "native")
     x, target, reference, noise = native(case)
     sound = equivalence._run_broken(case, x, target, equivalence._Broken(lif))
@@ -184,7 +184,7 @@ def test_the_controls_fail_for_their_neurons_alone(network, algorithm):
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """The snnTorch backend but for the reset: Leaky's own in place of the one that the backend writes out."""
+    """The snnTorch backend with Leaky's built-in reset."""
 
     delayed: bool
     name: str = "snntorch built-in"
@@ -213,7 +213,7 @@ class BuiltInLeaky(nn.Module):
 
 
 @pytest.mark.parametrize("delayed", [True, False], ids=["default (delayed)", "prompt"])
-def test_snntorch_built_in_reset_is_another_neuron(delayed):
+def test_gate_fails_snntorchs_built_in_reset(delayed):
     case = case_of(SMALL, "bptt", "snntorch")
     x, target, reference, noise = native(case)
     rule = algorithms.load("bptt")
@@ -225,12 +225,12 @@ def test_snntorch_built_in_reset_is_another_neuron(delayed):
         loss = InstantaneousLoss(target, case.T)
         return compare(reference, equivalence.respond(net, lambda: rule.train_step(net, x, loss, lambda: None, rule.Options())))
 
-    assert compared(backends.load("snntorch")).passes(noise)  # all else being equal
+    assert compared(backends.load("snntorch")).passes(noise)  # only the reset differs
     assert not compared(BuiltIn(delayed)).passes(noise)
 
 
-def test_the_gate_reports_a_fail(monkeypatch):
-    """A backend that differs is written down as a fail, not raised and not passed."""
+def test_gate_records_a_failure(monkeypatch):
+    """A backend that differs is recorded as "fail"; nothing is raised."""
     case = case_of(SMALL, "bptt", "snntorch", T=3, batch=1)
     module = backends.load("snntorch")
     honest = module.neurons
@@ -240,8 +240,8 @@ def test_the_gate_reports_a_fail(monkeypatch):
     assert gate.detail["spikes differing"] > 0
 
 
-def test_a_gate_whose_controls_pass_does_not_open(monkeypatch):
-    """If a broken neuron got through, agreement would mean nothing."""
+def test_gate_fails_if_a_control_passes(monkeypatch):
+    """If a broken neuron passed, agreement would mean nothing."""
     case = case_of(SMALL, "bptt", "native", T=2, batch=1)
     honest = equivalence._respond
     unbroken = replace(CONTROLS["late reset"], respond=lambda case, x, target: honest(case, "native", x, target))
@@ -259,24 +259,24 @@ def response(spike: float = 1.0, gradient: float = 1.0) -> Response:
     return Response([torch.tensor([0.0, spike])], [whole[0] * gradient, whole[1] * gradient])
 
 
-def test_one_spike_of_difference_fails():
+def test_comparison_fails_for_one_different_spike():
     assert compare(response(), response()).passes(0.0)
     result = compare(response(), response(spike=0.0))
     assert (result.spikes_differing, result.spikes_total) == (1, 2)
     assert not result.passes(0.0)
 
 
-def test_the_gradient_difference_is_relative_to_its_parameter():
+def test_comparison_of_gradients_is_relative_to_each_parameter():
     assert compare(response(), response(gradient=1.01)).gradient_difference == pytest.approx(0.01, rel=1e-3)
 
 
 @pytest.mark.parametrize("gradient", [float("nan"), float("inf")])
-def test_a_gradient_that_is_no_number_fails(gradient):
+def test_comparison_fails_for_a_nan_gradient(gradient):
     assert not compare(response(), response(gradient=gradient)).passes(1.0)
     assert not compare(response(gradient=gradient), response(gradient=gradient)).passes(1.0)
 
 
-def test_no_gradient_at_all_fails():
+def test_comparison_fails_without_gradients():
     silent = Response([torch.zeros(2)], [torch.zeros(3), torch.zeros(2)])
     assert not compare(silent, silent).passes(1.0)
 
@@ -285,16 +285,16 @@ def test_no_gradient_at_all_fails():
     ("difference", "noise", "passes"),
     [(9e-12, 0.0, True), (1.1e-11, 0.0, False), (9e-10, 1e-10, True), (1.1e-9, 1e-10, False), (2 * CEILING, 1.0, False)],
 )
-def test_tolerance_is_ten_noise_floors_up_to_a_ceiling(difference, noise, passes):
+def test_comparison_tolerance_is_ten_noise_floors_up_to_a_ceiling(difference, noise, passes):
     assert Comparison(0, 1, difference).passes(noise) is passes
 
 
-def test_nets_of_other_layers_are_not_compared():
+def test_comparison_rejects_networks_with_other_layers():
     with pytest.raises(ValueError, match="differ in their layers"):
         compare(response(), Response([], []))
 
 
-def test_aligned_parameters_are_all_of_them():
+def test_aligned_parameters_include_all():
     for backend, algorithm in (
         ("native", "ottt-a"), ("spikingjelly-shipped", "ottt-a"), ("native", "bptt"), ("spikingjelly-memopt", "bptt"),
     ):  # fmt: skip

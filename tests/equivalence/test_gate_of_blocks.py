@@ -1,4 +1,4 @@
-"""The gate opens for training block by block: auxiliary classifiers take part, and broken neurons are still caught."""
+"""The equivalence gate for local training: auxiliary classifiers are included, and broken neurons still fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reproductions.ttl_bptt.cases import cases
 GATES = [case for case in cases(lambda _: True) if case.probe == "equivalence"]
 
 
-def test_both_algorithms_have_a_gate_on_every_framework() -> None:
+def test_gate_of_local_algorithms_is_planned_on_every_framework() -> None:
     assert {(case.algorithm, case.backend) for case in GATES} == {
         (algorithm, backend)
         for algorithm in ("local", "ttl-bptt")
@@ -24,7 +24,7 @@ def test_both_algorithms_have_a_gate_on_every_framework() -> None:
 
 
 @pytest.mark.parametrize("case", GATES, ids=lambda case: f"{case.algorithm}-{case.backend}")
-def test_frameworks_equal_native_block_by_block(case: Case) -> None:
+def test_frameworks_equal_native_for_local_training(case: Case) -> None:
     available = backends.available(case.backend)
     if not available:
         pytest.skip(available.reason)

@@ -1,8 +1,8 @@
-"""Every network of the papers once more, from its fact sheet: plain loops over time, plain functions, nothing of this suite.
+"""A second, independent implementation of every network of the papers, from its fact sheet: plain loops and functions.
 
-A statement is ``forward(w, x[T, B, ...]) -> outs[T, B, classes]``. It takes its parameters from ``w`` one by one, each with the
-shape that the sheet says: a layer's weight, gain and bias; a block's in the order of its layers, the shortcut's last. Neuron
-masks are drawn at the first time step, layer after layer.
+It is ``forward(w, x[T, B, ...]) -> outs[T, B, classes]``. It takes its parameters from ``w`` one by one, each with the shape in
+the fact sheet: weight, gain and bias of a layer; those of a block in the order of its layers, the shortcut last. Dropout masks
+of neurons are drawn at the first time step, layer after layer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GAMMA = 2.74
 
 
 class Parameters:
-    """Handed out in order; each must have the shape that is asked for."""
+    """Returns parameters in order; each must have the requested shape."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         self.left = list(tensors)
@@ -40,7 +40,7 @@ class Parameters:
 
 
 class Wanted(Parameters):
-    """Hands out tensors without storage and takes down their shapes."""
+    """Returns tensors on device 'meta' and records their shapes."""
 
     def __init__(self) -> None:
         super().__init__([])
@@ -55,7 +55,7 @@ class Wanted(Parameters):
 
 
 class Step(torch.autograd.Function):
-    """1 where x >= 0; going back, the slope of a sigmoid of steepness 4, or a triangle of height 1 over |x| < 1."""
+    """1 if x >= 0; surrogate: the derivative of a sigmoid of steepness 4, or a triangle of height 1 over |x| < 1."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: str) -> Tensor:
@@ -73,7 +73,7 @@ class Step(torch.autograd.Function):
 
 
 class LIF:
-    """A layer of neurons of threshold 1; ``attached``: the gradient passes through what the reset subtracts."""
+    """A layer of neurons with threshold 1; ``attached``: the gradient passes through the reset."""
 
     def __init__(self, decay: float, slope: str, *, attached: bool = False, dropout: float = 0.0) -> None:
         self.decay, self.slope, self.attached, self.dropout = decay, slope, attached, dropout
@@ -123,7 +123,7 @@ def dense(w: Parameters, inputs: int, outputs: int, *, bias: bool = True) -> Lay
 
 
 def batch_norm(w: Parameters, channels: int) -> Layer:
-    """Of one time step's batch."""
+    """Batch norm with the statistics of one time step."""
     scale, shift = w(channels), w(channels)
 
     def forward(x: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def halved(x: Tensor) -> Tensor:
 
 
 def over_time(x: Tensor, layers: Sequence[Layer]) -> Tensor:
-    """x[T, B, ...], a time step after the other through all layers."""
+    """Run x[T, B, ...] through all layers, one time step after the other."""
     outs = []
     for x_t in x:
         for layer in layers:
@@ -176,7 +176,7 @@ def vgg_sws_ann(w: Parameters, x: Tensor, dataset: str) -> Tensor:
 
 
 def vgg_f(w: Parameters, x: Tensor, dataset: str) -> Tensor:
-    """The last feature map of the step before, each pixel 8 x 8 times, comes through a convolution to the first neurons."""
+    """The last feature map of the step before, upsampled 8 times, adds to the first neurons through a convolution."""
     first, *rest = vgg_features(w, x.shape[2], OTTT)
     feedback = conv(w, 512, 64)
     readout = dense(w, 512, CLASSES[dataset])
@@ -248,7 +248,7 @@ def resnet18(w: Parameters, x: Tensor, dataset: str) -> Tensor:
 
 
 def preactivation_block(norm1: Layer, conv1: Layer, norm2: Layer, conv2: Layer, pointwise: Layer | None) -> Layer:
-    """Identity shortcuts, too, take the spikes after the first batch norm and neurons."""
+    """Identity shortcuts also read the spikes after the first batch norm and neurons."""
     neurons, inner = SLTT(), SLTT()
 
     def forward(x: Tensor) -> Tensor:
@@ -276,7 +276,7 @@ def vgg11_bn(w: Parameters, x: Tensor, dataset: str) -> Tensor:
 
 
 def hybrid_features(w: Parameters, channels: int, items: str) -> list[Layer]:
-    """An average pool stands in the place of the dropout before it."""
+    """An average pool replaces the dropout before it."""
     layers: list[Layer] = []
     words = items.split()
     for word, after in zip(words, [*words[1:], ""], strict=True):
@@ -328,7 +328,7 @@ def lenet(w: Parameters, x: Tensor, dataset: str) -> Tensor:
 
 
 def alexnet(w: Parameters, x: Tensor, dataset: str, *, pools: tuple[int, ...]) -> Tensor:
-    """``pools``: numbers of the convolutions behind which there is one."""
+    """``pools``: indices of the convolutions that are followed by a pool."""
     layers: list[Layer] = []
     channels, side = x.shape[2], x.shape[3]
     for number, width in enumerate((96, 256, 384, 384, 256), 1):

@@ -1,4 +1,4 @@
-"""Every network of the catalogue against a second statement of its structure (naive.py): shapes, outputs and gradients."""
+"""Every network of the catalogue compared with an independent implementation (naive.py): shapes, outputs and gradients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.networks.modules import aligned
 from bench.probes.equivalence import in_double
 from bench.spec import NetworkSpec, Spike, every_layer
 
-OWN = "this suite"  # how the source of a network begins that no paper and no public code describes
+OWN = "this suite"  # prefix of ``source`` for networks that are in no paper or public code
 
 
 def _statements() -> ModuleType:
@@ -38,7 +38,7 @@ naive = _statements()
 
 
 def statement(name: str) -> Any:
-    """``forward(parameters, x)``; a network that has none must be this suite's own."""
+    """Return ``forward(parameters, x)`` of naive.py; only this suite's own networks may lack one."""
     kind, dataset = name.split("/")
     if kind not in naive.STATEMENTS:
         source = networks.spec(name).source
@@ -49,14 +49,14 @@ def statement(name: str) -> Any:
 
 
 def wanted(name: str, shape: tuple[int, ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
-    """Shapes of the parameters, and of the output of two time steps of three samples, as the second statement has them."""
+    """Return the shapes of parameters and output (two time steps, three samples) according to naive.py."""
     w = naive.Wanted()
     out = statement(name)(w, torch.empty(2, 3, *shape, device="meta"))
     return w.shapes, tuple(out.shape)
 
 
 @pytest.mark.parametrize("name", networks.names())
-def test_parameters_have_the_shapes_that_the_sheets_say(name):
+def test_parameters_have_the_shapes_of_the_fact_sheets(name):
     spec = networks.spec(name)
     shapes, out = wanted(name, spec.input)
     net = build(spec, backends.load("native"), "meta")
@@ -67,8 +67,8 @@ def test_parameters_have_the_shapes_that_the_sheets_say(name):
 
 # --------------------------------------------------------------------------- in numbers
 
-SMALLER = {28: 28, 32: 16, 34: 18, 42: 18, 48: 16, 128: 16, 224: 32}  # sides of images: the structure is the same
-AT_LEAST = {"resnet18": 32, "vgg11-bn": 32}  # what is left after their pools is no less than one pixel
+SMALLER = {28: 28, 32: 16, 34: 18, 42: 18, 48: 16, 128: 16, 224: 32}  # reduced image sizes for the same structure
+AT_LEAST = {"resnet18": 32, "vgg11-bn": 32}  # so that at least one pixel remains after their pools
 
 
 def smaller(name: str) -> NetworkSpec:
@@ -80,7 +80,7 @@ def smaller(name: str) -> NetworkSpec:
 
 
 def drawn(net: Network) -> None:
-    """Weights none of which is zero and that make every layer fire."""
+    """Draw nonzero weights for which every layer fires."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for name, parameter in aligned(net):
@@ -92,7 +92,7 @@ def drawn(net: Network) -> None:
 
 
 def gradients(outs: Tensor, parameters: list[Tensor], weights: Tensor) -> list[Tensor]:
-    """Gathered in ``.grad``: layers that run again in the backward pass leave them nowhere else."""
+    """Return the gradients in ``.grad``; recomputed layers leave them only there."""
     for parameter in parameters:
         parameter.grad = None
     (outs * weights).sum().backward()
@@ -128,12 +128,12 @@ def drops(name: str) -> bool:
     return any(isinstance(layer, Spike) and layer.dropout > 0 for layer in every_layer(networks.spec(name).layers))
 
 
-KINDS = {name.split("/")[0]: name for name in sorted(networks.names(), key=drops)}  # one of each kind, with dropout if one has it
+KINDS = {name.split("/")[0]: name for name in sorted(networks.names(), key=drops)}  # one per kind, with dropout if possible
 EVERY = [pytest.param(name, marks=[] if name in KINDS.values() else pytest.mark.full, id=name) for name in networks.names()]
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_outputs_and_gradients_are_those_of_the_second_statement(name):
+def test_outputs_and_gradients_equal_the_naive_network(name):
     assert_is_its_statement(name, "native")
 
 
@@ -141,5 +141,5 @@ def test_outputs_and_gradients_are_those_of_the_second_statement(name):
 @pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 @pytest.mark.parametrize("backend", ["native-fast", "native-balanced", "native-small"])
 @pytest.mark.parametrize("name", sorted(KINDS.values()))
-def test_every_mode_of_the_native_backend_has_that_structure(name, backend):
+def test_native_modes_equal_the_naive_network(name, backend):
     assert_is_its_statement(name, backend)

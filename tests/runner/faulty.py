@@ -1,6 +1,6 @@
-"""What a worker may do wrong. A process finds these by name, so they stand in a module of their own.
+"""Faulty workers, in a separate module so that other processes can import them by name.
 
-Each goes wrong on the cases of T = 2 alone.
+Each fails only for cases with T = 2.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.spec import Measurement
 
 
 def _answer(job: Job, channel: Connection) -> Outcome:
-    """Any number, without torch."""
+    """Return an arbitrary value, without torch."""
     return Outcome("ok", "", (Measurement("parameters", job.case.T, "1"),), "plain", "cpu", 1, "float32")
 
 
@@ -53,7 +53,7 @@ def is_killed_in_mid_word(job: Job, channel: Connection) -> None:
 
 
 def hangs(job: Job, channel: Connection) -> None:
-    """Waits far longer than it may; tells its process id in the scratch folder."""
+    """Wait far longer than allowed; write the process id to the scratch folder."""
 
     def wait(job: Job, channel: Connection) -> Any:
         job.scratch.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def hangs(job: Job, channel: Connection) -> None:
 
 
 def chatters(job: Job, channel: Connection) -> None:
-    """Tells its progress far longer than it may."""
+    """Report progress far longer than allowed."""
     for _ in range(1000 if job.case.T == 2 else 0):
         channel.send(("progress", "still there"))
         time.sleep(0.01)
@@ -77,7 +77,7 @@ def chatters(job: Job, channel: Connection) -> None:
 
 
 def has_no_memory(job: Job, channel: Connection) -> None:
-    """Python's own MemoryError, which has no text."""
+    """Raise Python's MemoryError, which has no message."""
     from bench.probes import count
 
     def fail(case: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The time left: from typical costs, mended by what was seen, and steady."""
+"""The estimate of the remaining time: from typical times, corrected by measured ones, and stable."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CASE = Case("p", "cost", "net", "bptt", "native", T=1, batch=1)
 
 
 def cases() -> list[Case]:
-    """Many cheap ones, then some dear ones: what makes a rate of cases wander."""
+    """Many short cases, then some long ones: an estimate by the rate of cases would be unstable."""
     counts = {"count": 7, "cost": 150, "equivalence": 20, "gradient": 2, "training": 5, "clock": 8}
     return [replace(CASE, probe=probe, T=T + 1) for probe, n in counts.items() for T in range(n)]
 
 
 def ends(workers: int, speed: float) -> list[tuple[float, float]]:
-    """(time, what was thought of the end) at every event of a run on a machine ``speed`` times as fast as was thought."""
+    """Return (time, estimated end) at every event of a run on a machine ``speed`` times as fast as typical."""
     chance = random.Random("durations")
     seconds = {case.key: PROBE_TABLE[case.probe].typical_s / speed * chance.uniform(0.5, 1.5) for case in cases()}
     estimate, waiting = Estimate(cases(), workers), cases()
@@ -40,7 +40,7 @@ def ends(workers: int, speed: float) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
-def test_on_the_machine_that_was_thought_of_the_end_stays_where_it_is(workers: int) -> None:
+def test_estimate_is_constant_on_a_typical_machine(workers: int) -> None:
     told = ends(workers, speed=1.0)
     end = told[-1][0]
     assert told[-1] == (end, end)
@@ -48,8 +48,8 @@ def test_on_the_machine_that_was_thought_of_the_end_stays_where_it_is(workers: i
 
 
 @pytest.mark.parametrize("speed", [0.4, 3.0])
-def test_on_another_machine_the_end_is_approached_and_never_wanders(speed: float) -> None:
-    """From the first thought on, nearer and nearer; by the middle within a third."""
+def test_estimate_converges_monotonically_on_another_machine(speed: float) -> None:
+    """The estimate gets closer at every event; by the middle it is within a third."""
     told = ends(2, speed)
     end = told[-1][0]
     assert all(1 / 3.5 < thought / end < 3.5 for _, thought in told)
@@ -58,7 +58,7 @@ def test_on_another_machine_the_end_is_approached_and_never_wanders(speed: float
             assert abs(thought - end) < end / 3, (now / end, thought / end)
 
 
-def test_a_training_that_tells_its_share_is_believed() -> None:
+def test_estimate_uses_the_reported_progress_of_a_training() -> None:
     training = replace(CASE, probe="training")
     estimate = Estimate([training], 1)
     estimate.started(training, 0.0)

@@ -1,4 +1,4 @@
-"""A run of the whole program, killed with everything it started, ten times over: nothing finished is lost or done twice."""
+"""A run of the whole program with all its processes is killed ten times: no finished case is lost or measured twice."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ RUN = [sys.executable, "-m", "spikecost", "run", "ottt", "--scale", "smoke", "--
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the project where nothing has been measured, run as its own user would."""
+    """A copy of the project without results, run as a user would."""
 
     root: Path
 
     def start(self) -> subprocess.Popen[str]:
-        """A run in a process group of its own, without data: a folder lies where the download would put its lock."""
+        """Start a run in its own process group, without data: a folder blocks the lock file of the download."""
         data = self.root.with_name(f"{self.root.name} data")
         (data / ".cifar-10-python.tar.gz.lock").mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "SPIKECOST_DATA_ROOT": str(data), "OMP_NUM_THREADS": "1"}
@@ -47,19 +47,19 @@ class Project:
         )  # fmt: skip
 
     def run(self) -> str:
-        """A run to the end; what it said."""
+        """Run to the end; return the output."""
         process = self.start()
         said, _ = process.communicate(timeout=300)
         assert process.returncode == 0, said
         return said
 
     def lines(self) -> list[str]:
-        """Every complete line of what was measured."""
+        """Return every complete line of the records."""
         stored = [path.read_text(encoding="utf-8") for path in self.root.glob("results/runs/*/ottt.jsonl")]
         return [line for text in stored for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def files(self) -> dict[str, str]:
-        """What every file holds, but for the scratch folder, locks and what Python compiled."""
+        """Return the contents of every file, except the scratch folder, locks and compiled Python files."""
         return {
             str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(self.root.rglob("*"))
@@ -80,7 +80,7 @@ def project(root: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project that was run once."""
+    """A project after one uninterrupted run."""
     whole = project(tmp_path_factory.mktemp("undisturbed"))
     said = whole.run()
     assert f"{CASES} cases, {CASES} to measure" in said
@@ -88,15 +88,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return whole
 
 
-def test_the_training_of_a_smoke_run_learns(undisturbed: Project) -> None:
-    """200 test images, chance 10 %: seven standard errors above it."""
+def test_training_of_a_smoke_run_learns(undisturbed: Project) -> None:
+    """200 test images: seven standard errors above the chance level of 10 %."""
     (accuracy,) = [value for (key, metric), value in numbers(undisturbed).items() if metric == "test_accuracy"]
     assert accuracy > 25
 
 
 @dataclass(frozen=True)
 class Killed:
-    """A project whose run was killed and then left in peace, and the lines that were there after each kill."""
+    """A project whose run was killed several times and then finished, and the lines after each kill."""
 
     project: Project
     after_each: list[list[str]]
@@ -104,9 +104,9 @@ class Killed:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
-    """Killed up to two seconds after a random number of cases was finished; if they are finished already, after the start.
+    """Kill up to two seconds after a random number of cases is finished, or after the start if they are already finished.
 
-    So kills meet every phase: starting, measuring and training.
+    So kills happen in every phase: starting, measuring and training.
     """
     victim = project(tmp_path_factory.mktemp("killed"))
     chance = random.Random("killed at a random moment")
@@ -132,7 +132,7 @@ def records(lines: list[str]) -> list[dict[str, Any]]:
 
 
 def done(lines: list[str]) -> set[str]:
-    """Keys of the cases that need not be measured again: as many metrics as each of their lines says."""
+    """Return the keys of finished cases: those with as many metrics as each of their lines states."""
     found = records(lines)
     metrics: dict[str, set[str]] = {}
     for record in found:
@@ -144,8 +144,8 @@ def numbers(project: Project) -> dict[tuple[str, str], Any]:
     return {(r["key"], r["metric"]): r["value"] for r in records(project.lines())}
 
 
-def test_the_kills_met_the_run_at_different_stages(killed: Killed) -> None:
-    """Else nothing below says anything."""
+def test_kills_happened_at_different_stages(killed: Killed) -> None:
+    """Otherwise the tests below would mean nothing."""
     stages = [len(done(lines)) for lines in killed.after_each]
     assert len(stages) == KILLS
     assert stages == sorted(stages)
@@ -153,14 +153,14 @@ def test_the_kills_met_the_run_at_different_stages(killed: Killed) -> None:
     assert stages[0] < CASES / 2 < stages[-1] < CASES, stages
 
 
-def test_no_line_that_was_complete_after_a_kill_is_ever_lost(killed: Killed) -> None:
+def test_killed_run_loses_no_complete_line(killed: Killed) -> None:
     for before, after in pairwise([*killed.after_each, killed.project.lines()]):
         assert after[: len(before)] == before
 
 
-def test_what_was_finished_is_measured_once(killed: Killed) -> None:
+def test_killed_run_measures_finished_cases_once(killed: Killed) -> None:
     lines = records(killed.project.lines())
-    assert {r["status"] for r in lines} == {"ok"}  # a kill of the run is no failure of its cases
+    assert {r["status"] for r in lines} == {"ok"}  # a killed run does not make its cases fail
     counted = Counter((r["key"], r["metric"]) for r in lines)
     assert len({key for key, _ in counted}) == CASES
     for after in killed.after_each:
@@ -168,27 +168,27 @@ def test_what_was_finished_is_measured_once(killed: Killed) -> None:
         assert {case: n for case, n in counted.items() if case[0] in keys and n != 1} == {}
 
 
-def test_the_killed_run_ends_in_the_numbers_of_the_undisturbed_one(killed: Killed, undisturbed: Project) -> None:
-    """Also the training's: it goes on where it was killed, bit for bit."""
+def test_killed_run_has_the_values_of_the_undisturbed_one(killed: Killed, undisturbed: Project) -> None:
+    """Also for the training, which resumes to the bit."""
     assert numbers(killed.project) == numbers(undisturbed)
     assert any("/training/digits/" in key for key, _ in numbers(undisturbed))
 
 
 @pytest.mark.parametrize("name", ["results/ledger.csv", "results/cost.csv", "README.md", "reproductions/ottt/README.md"])
-def test_the_killed_run_ends_in_the_ledger_of_the_undisturbed_one(killed: Killed, undisturbed: Project, name: str) -> None:
+def test_killed_run_has_the_ledger_of_the_undisturbed_one(killed: Killed, undisturbed: Project, name: str) -> None:
     assert killed.project.file(name)
     assert without_runs(killed.project.file(name)) == without_runs(undisturbed.file(name))
 
 
 def without_runs(content: bytes) -> Any:
-    """Which calls of the run command measured it stands in the ledger alone, and differs."""
+    """Remove the ids of run commands, which are in the ledger only and differ."""
     text = content.decode()
     if not text.startswith("paper,claim,"):
         return text
     return [{name: cell for name, cell in row.items() if name != "runs"} for row in csv.DictReader(io.StringIO(text))]
 
 
-def test_running_again_changes_no_file(killed: Killed) -> None:
+def test_second_run_changes_no_file(killed: Killed) -> None:
     before = killed.project.files()
     said = killed.project.run()
     assert f"{CASES} cases, 0 to measure" in said
@@ -197,7 +197,7 @@ def test_running_again_changes_no_file(killed: Killed) -> None:
     assert "plots/index.html" in before
 
 
-def test_nothing_is_left_over(killed: Killed) -> None:
-    """No checkpoint of a training that is finished, no half-written file."""
+def test_killed_run_leaves_no_temporary_files(killed: Killed) -> None:
+    """No checkpoint of a finished training, no partial file."""
     left = [path.name for path in killed.project.root.rglob("*") if path.suffix in (".checkpoint", ".draft")]
     assert left == []

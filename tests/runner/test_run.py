@@ -1,4 +1,4 @@
-"""Real processes, cheap work: whatever happens to one case, the others are measured and nothing is lost."""
+"""Runs with real processes and short cases: whatever happens to one case, the others are measured and nothing is lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ THREE = [replace(SMALL, T=T) for T in (1, 2, 3)]
 
 
 class Notes:
-    """A listener that remembers; ``on_finished`` is called with each case that has ended."""
+    """A listener that records calls; ``on_finished`` is called with each case that has ended."""
 
     def __init__(self, on_finished: Callable[[Case], None] = lambda _: None) -> None:
         self.events: list[tuple[str, int]] = []
@@ -56,7 +56,7 @@ class Notes:
 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """``faulty(name)``: workers do what that function of faulty.py does."""
+    """``faulty(name)``: make workers run that function of faulty.py."""
     monkeypatch.syspath_prepend(str(HERE))  # type: ignore[no-untyped-call]
 
     def use(name: str) -> None:
@@ -68,7 +68,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 def measure(root: Path, cases: Sequence[Case], listener: Notes | None = None, workers: int = 1) -> list[Case]:
-    """Run what is missing, as the command line does; return what that was."""
+    """Run the missing cases, as the command line does, and return them."""
     store = Store(root / "results")
     done = store.done(PAPER, MACHINE)
     missing = [case for case in cases if to_make(case, gpu()) not in done]
@@ -88,7 +88,7 @@ def told(root: Path) -> dict[int, tuple[str, str]]:
     return {record.case["T"]: (record.status, record.reason) for record in stored(root)}
 
 
-def test_what_a_case_gives_is_stored_with_who_made_it(tmp_path: Path) -> None:
+def test_run_stores_results_with_their_provenance(tmp_path: Path) -> None:
     measure(tmp_path, [SMALL])
     parameters, macs = stored(tmp_path)
     assert (parameters.metric, parameters.value, parameters.status) == ("parameters", 242_474, "ok")
@@ -116,7 +116,7 @@ def test_what_a_case_gives_is_stored_with_who_made_it(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_broken_case_is_a_row_and_the_rest_goes_on(
+def test_run_records_a_broken_case_and_continues(
     tmp_path: Path, faulty: Callable[[str], None], fault: str, status: str, reason: str, workers: int
 ) -> None:
     faulty(fault)
@@ -126,11 +126,11 @@ def test_a_broken_case_is_a_row_and_the_rest_goes_on(
     assert reason in rows[2][1]
     (broken,) = [record for record in stored(tmp_path) if record.status != "ok"]
     assert (broken.metric, broken.value) == ("none", None)
-    assert measure(tmp_path, THREE) == []  # a failure is not tried again unasked
+    assert measure(tmp_path, THREE) == []  # failures are not repeated by default
 
 
 @pytest.mark.parametrize("fault", ["hangs", "chatters"])
-def test_a_case_that_takes_too_long_is_ended(
+def test_run_ends_a_case_that_times_out(
     tmp_path: Path, faulty: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     faulty(fault)
@@ -141,7 +141,7 @@ def test_a_case_that_takes_too_long_is_ended(
     assert rows[2][1] == "not done after 3 s"
 
 
-def test_what_cannot_be_done_is_a_row_with_its_reason(tmp_path: Path) -> None:
+def test_run_records_unsupported_cases_with_the_reason(tmp_path: Path) -> None:
     unsupported = replace(SMALL, algorithm="sltt", backend="spikingjelly-multistep")
     mistaken = replace(SMALL, probe="training", dataset="digits", T=2, options=(("epochs", 0),))
     without_files = replace(SMALL, probe="training", dataset="dvs-gesture", T=4)
@@ -157,17 +157,17 @@ def test_what_cannot_be_done_is_a_row_with_its_reason(tmp_path: Path) -> None:
     assert f"forecast {worker.forecast(refused) / 2**30:.1f} GiB at T = 3, batch 100000000" in rows[3][1]
 
 
-# --------------------------------------------------------------------------- on what it was computed
+# --------------------------------------------------------------------------- conditions
 
 
 @pytest.mark.parametrize(("probe", "device", "precision"), [("cost", "meta", "float32"), ("equivalence", "cpu", "float64")])
-def test_a_record_says_on_what_it_was_computed(tmp_path: Path, probe: str, device: str, precision: str) -> None:
+def test_records_name_the_device(tmp_path: Path, probe: str, device: str, precision: str) -> None:
     measure(tmp_path, [replace(SMALL, probe=probe)])
     assert {(r.device, r.threads, r.precision, r.status) for r in stored(tmp_path)} == {(device, 1, precision, "ok")}
 
 
-def test_what_every_probe_tells_is_what_its_case_must_have_to_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else it would be measured again in every run. A crash, of which no worker tells, is stored like the answer."""
+def test_records_of_every_probe_match_the_conditions_of_their_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it would be measured again in every run. A crash, which no worker reports, is stored in the same way."""
     here = gpu()
     for probe in PROBE_TABLE:
         case = replace(SMALL, probe=probe, dataset="digits" if probe in ("training", "gradient") else "none")
@@ -180,7 +180,7 @@ def test_what_every_probe_tells_is_what_its_case_must_have_to_be_done(tmp_path: 
             assert how == to_make(case, here)[2:], probe
 
 
-def test_a_training_on_the_cpu_is_not_done_for_a_run_on_the_gpu(tmp_path: Path, faulty: Callable[[str], None]) -> None:
+def test_training_on_the_cpu_is_not_done_for_the_gpu(tmp_path: Path, faulty: Callable[[str], None]) -> None:
     faulty("quick")
     training = replace(SMALL, probe="training")
     measure(tmp_path, [training])
@@ -197,7 +197,7 @@ def test_cuda_memory_without_a_gpu_is_unsupported(tmp_path: Path) -> None:
     assert "needs an NVIDIA GPU" in found.reason
 
 
-# --------------------------------------------------------------------------- which code
+# --------------------------------------------------------------------------- commit of the code
 
 
 @pytest.fixture
@@ -218,12 +218,12 @@ def git(root: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=root, check=True)
 
 
-def test_generated_files_are_no_change_of_the_code(checkout: Path) -> None:
+def test_commit_ignores_generated_files(checkout: Path) -> None:
     clean = commit_of(checkout)
     assert re.fullmatch(r"[0-9a-f]{12}", clean)
     for name in ("reproductions/p/README.md", "README.md", "results/runs/m/p.jsonl", "plots/index.html", "docs/method.md"):
         (checkout / name).write_text("two\n")
-    (checkout / "reproductions/p/claims.toml").write_text("two\n")  # decides no number
+    (checkout / "reproductions/p/claims.toml").write_text("two\n")  # does not affect results
     (checkout / "results/new.csv").write_text("new\n")
     assert commit_of(checkout) == clean
 
@@ -231,15 +231,15 @@ def test_generated_files_are_no_change_of_the_code(checkout: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["bench/spec.py", "bench/kernels/k.cpp", "bench/new.py", "bench/new/deep/er.py", "reproductions/p/cases.py"]
 )
-def test_any_code_that_differs_is_told(checkout: Path, name: str) -> None:
+def test_commit_marks_changed_code(checkout: Path, name: str) -> None:
     clean = commit_of(checkout)
     (checkout / name).parent.mkdir(parents=True, exist_ok=True)
     (checkout / name).write_text("two\n")
     assert commit_of(checkout) == f"{clean}+"
 
 
-def test_code_outside_git_is_named_by_its_contents(checkout: Path) -> None:
-    installed = checkout / "venv" / "lib"  # in somebody's repository, and no part of it
+def test_commit_outside_git_is_a_digest_of_the_files(checkout: Path) -> None:
+    installed = checkout / "venv" / "lib"  # inside a repository, but not part of it
     shutil.copytree(checkout / "bench", installed / "bench")
     found = commit_of(installed)
     assert re.fullmatch(r"tree-[0-9a-f]{12}\+", found)
@@ -251,7 +251,7 @@ def test_code_outside_git_is_named_by_its_contents(checkout: Path) -> None:
 # --------------------------------------------------------------------------- forecast
 
 
-def test_the_forecast_is_exact_but_for_its_headroom() -> None:
+def test_forecast_is_the_exact_live_bytes_times_a_factor() -> None:
     from bench.probes.cost import batch_for, cost_of
     from bench.training_step import training_step
 
@@ -262,7 +262,7 @@ def test_the_forecast_is_exact_but_for_its_headroom() -> None:
 
 
 @pytest.mark.parametrize(("spare", "fits"), [(0, True), (-1, False)])
-def test_a_case_is_refused_from_the_first_byte_too_many(monkeypatch: pytest.MonkeyPatch, spare: int, fits: bool) -> None:
+def test_run_refuses_a_case_one_byte_over_the_free_memory(monkeypatch: pytest.MonkeyPatch, spare: int, fits: bool) -> None:
     case = replace(SMALL, probe="training", T=2, batch=4)
     memory = SimpleNamespace(available=worker.forecast(case) + spare)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
@@ -275,7 +275,7 @@ def test_a_case_is_refused_from_the_first_byte_too_many(monkeypatch: pytest.Monk
 # --------------------------------------------------------------------------- interrupted
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_next_run_does_the_rest(tmp_path: Path, faulty: Callable[[str], None]) -> None:
+def test_ctrl_c_keeps_finished_cases_and_the_next_run_does_the_rest(tmp_path: Path, faulty: Callable[[str], None]) -> None:
     faulty("quick")
 
     def interrupt(case: Case) -> None:
@@ -296,7 +296,7 @@ def test_sigterm_ends_the_run_and_its_workers(tmp_path: Path, faulty: Callable[[
 
     def terminate() -> None:
         worker_id = int(_wait_for(tmp_path / "scratch" / "pid").read_text())
-        os.kill(worker_id, signal.SIGINT)  # as Ctrl-C in a terminal does: workers leave it to the run
+        os.kill(worker_id, signal.SIGINT)  # like Ctrl-C in a terminal: workers ignore it
         time.sleep(0.3)
         alive.append(psutil.pid_exists(worker_id))
         if alive == [True]:
@@ -329,7 +329,7 @@ test_run.measure(Path(sys.argv[1]), test_run.THREE)
 """
 
 
-def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+def test_workers_end_if_the_run_is_killed(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", KILLED_RUN, str(tmp_path), str(HERE)], cwd=HERE.parents[1])
     worker_id = int(_wait_for(tmp_path / "scratch" / "pid").read_text())
     assert psutil.pid_exists(worker_id)
@@ -345,7 +345,7 @@ def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------- the store refuses
 
 
-def test_a_full_disk_ends_the_run_and_keeps_what_was_stored(
+def test_full_disk_ends_the_run_and_keeps_stored_results(
     tmp_path: Path, faulty: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty("quick")
@@ -365,7 +365,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_stored(
     assert measure(tmp_path, THREE) == THREE[1:]
 
 
-def test_a_second_run_on_the_same_file_is_refused(tmp_path: Path, faulty: Callable[[str], None]) -> None:
+def test_second_run_on_the_same_file_is_rejected(tmp_path: Path, faulty: Callable[[str], None]) -> None:
     faulty("quick")
     measure(tmp_path, THREE[:1])
     hold = (
@@ -383,7 +383,7 @@ def test_a_second_run_on_the_same_file_is_refused(tmp_path: Path, faulty: Callab
     assert told(tmp_path) == dict.fromkeys((1, 2, 3), ("ok", ""))
 
 
-def test_a_checkpoint_outlives_all_but_a_stored_result(tmp_path: Path, faulty: Callable[[str], None]) -> None:
+def test_checkpoint_is_removed_only_after_the_result_is_stored(tmp_path: Path, faulty: Callable[[str], None]) -> None:
     faulty("quick")
     checkpoint = checkpoint_of(Job(SMALL, None, tmp_path))
     checkpoint.touch()
@@ -398,7 +398,7 @@ def test_a_checkpoint_outlives_all_but_a_stored_result(tmp_path: Path, faulty: C
     assert not checkpoint.exists()
 
 
-def test_a_checkpoint_is_of_one_case_and_one_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_depends_on_case_and_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(SMALL, None, tmp_path)
     mine = checkpoint_of(job)
     assert mine == checkpoint_of(replace(job, data_root=tmp_path))
@@ -407,10 +407,10 @@ def test_a_checkpoint_is_of_one_case_and_one_code(tmp_path: Path, monkeypatch: p
     assert mine != checkpoint_of(job)
 
 
-# --------------------------------------------------------------------------- side by side
+# --------------------------------------------------------------------------- in parallel
 
 
-def test_cases_run_side_by_side_but_a_clock_alone_and_last(tmp_path: Path, faulty: Callable[[str], None]) -> None:
+def test_cases_run_in_parallel_but_clock_cases_alone_and_last(tmp_path: Path, faulty: Callable[[str], None]) -> None:
     faulty("quick")
     clocks = [replace(SMALL, probe="clock", T=T) for T in (8, 9)]
     notes = Notes()

@@ -1,4 +1,4 @@
-"""The probe of what Skipper leaves out, and the length of a gradient."""
+"""The activity probe (spikes in the steps that Skipper skips), and the norm of a gradient."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def case(probe: str, **options: object) -> Case:
 
 
 @pytest.mark.parametrize(("p", "segments"), [(50, 1), (25, 2)])
-def test_skipped_activity_is_the_share_of_the_spikes_of_the_steps_left_out(p: int, segments: int) -> None:
+def test_activity_probe_gives_the_fraction_of_spikes_in_skipped_steps(p: int, segments: int) -> None:
     asked = case("activity", p=p, segments=segments)
     [found] = activity.measure(asked, RealData(asked, None))
     spikes, kept = found.detail["spikes"], found.detail["kept"]
@@ -41,7 +41,7 @@ def test_skipped_activity_is_the_share_of_the_spikes_of_the_steps_left_out(p: in
     ids=["default", "of the sequence", "last kept"],
 )
 @pytest.mark.parametrize("backend", ["native", "native-small"])
-def test_steps_kept_are_those_that_training_keeps(
+def test_activity_probe_keeps_the_same_steps_as_training(
     options: dict[str, object], backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = replace(case("activity", **options), backend=backend)
@@ -61,13 +61,13 @@ def test_steps_kept_are_those_that_training_keeps(
     assert found.detail["segments"] == len(trained[0])
 
 
-def test_an_algorithm_that_skips_nothing_is_refused() -> None:
+def test_activity_probe_rejects_algorithms_other_than_skipper() -> None:
     asked = replace(case("activity"), algorithm="bptt")
     with pytest.raises(UserError, match="bptt skips no time steps"):
         activity.measure(asked, RealData(asked, None))
 
 
-def test_a_rescaled_loss_changes_the_length_of_the_gradient_and_not_its_direction() -> None:
+def test_rescaled_loss_changes_the_norm_of_the_gradient_but_not_its_direction() -> None:
     found = {}
     for loss in ("kept", "rescaled"):
         asked = case("gradient", p=50, segments=1, loss=loss)
@@ -76,6 +76,6 @@ def test_a_rescaled_loss_changes_the_length_of_the_gradient_and_not_its_directio
     assert found["rescaled"]["gradient_norm"] == pytest.approx(2 * found["kept"]["gradient_norm"], rel=1e-4)
 
 
-def test_the_norm_is_that_of_all_parameters_together() -> None:
+def test_norm_is_over_all_parameters() -> None:
     assert gradient.norm([torch.tensor([3.0]), torch.tensor([[0.0, 4.0]])]) == 5.0
     assert gradient.norm([torch.zeros(3)]) == 0.0

@@ -24,7 +24,7 @@ def gradient(step: TrainingStep, x: Tensor, target: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("backend", NATIVE)
 @pytest.mark.parametrize(("algorithm", "options"), [("bptt", {}), ("tbptt", {"K": 2}), ("ottt-a", {}), ("sltt", {})], ids=str)
-def test_potentials_stay_in_single_precision(algorithm: str, options: dict[str, Any], backend: str) -> None:
+def test_membrane_potentials_are_float32_under_autocast(algorithm: str, options: dict[str, Any], backend: str) -> None:
     support = backends.available(backend)
     if not support:
         pytest.skip(support.reason)
@@ -42,5 +42,5 @@ def test_potentials_stay_in_single_precision(algorithm: str, options: dict[str, 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = gradient(step, x, target)
     assert types == {(torch.bfloat16, torch.bfloat16, torch.float32)}
-    assert mixed.dtype == torch.float32  # of weights, which stay as they are
+    assert mixed.dtype == torch.float32  # gradients have the type of the weights
     assert 0.99 < float(torch.cosine_similarity(mixed, whole, 0)) < 1

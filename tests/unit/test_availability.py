@@ -1,4 +1,4 @@
-"""What is available was tried: versions, what a backend takes of its framework, and a compiler where kernels are compiled."""
+"""Availability of backends: version of the framework, names that the backend needs from it, and a compiler for the kernels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FITTING = {"torch": ("2.9.0", "2.11.0+cpu", "2.10.0a0"), "spikingjelly": ("2.0.0
 
 
 def installed_as(package: str, version: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder stands first where Python looks, with the papers of another version in it."""
+    """Put metadata of this version of ``package`` into ``folder``, first on Python's path."""
     about = folder / f"{package}-{version}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
@@ -42,7 +42,7 @@ def needs(package: str) -> None:
 
 
 @pytest.mark.parametrize(("package", "version"), [(p, v) for p, versions in OTHERS.items() for v in versions])
-def test_a_framework_of_another_version_is_not_available_and_its_version_is_told(
+def test_available_rejects_an_unsupported_version_and_names_it(
     package: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs(package)
@@ -60,7 +60,7 @@ def test_a_framework_of_another_version_is_not_available_and_its_version_is_told
 
 
 @pytest.mark.parametrize(("package", "version"), [(p, v) for p, versions in FITTING.items() for v in versions])
-def test_a_framework_of_the_range_is_available(
+def test_available_accepts_supported_versions(
     package: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs(package)
@@ -68,8 +68,8 @@ def test_a_framework_of_the_range_is_available(
     assert all(backends.available(name) for name in of(package) if name not in COMPILED)
 
 
-def test_what_is_asked_for_is_what_is_accepted() -> None:
-    """pyproject.toml asks for versions within the ranges, and bounds every framework above; constraints.txt names one of them."""
+def test_pyproject_and_constraints_lie_within_the_supported_versions() -> None:
+    """pyproject.toml requires versions within the supported ranges, with upper bounds; constraints.txt pins one of them."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     required = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["frameworks"]])
     asked = {requirement.name: requirement.specifier for requirement in required}
@@ -83,7 +83,7 @@ def test_what_is_asked_for_is_what_is_accepted() -> None:
         assert asked[package].contains(pinned[package])
 
 
-def test_a_framework_that_cannot_tell_its_version_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_available_rejects_an_unknown_version(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_: str) -> str:
         raise importlib.metadata.PackageNotFoundError
 
@@ -94,9 +94,7 @@ def test_a_framework_that_cannot_tell_its_version_is_not_available(monkeypatch: 
 @pytest.mark.parametrize(
     "error", [ImportError("no name LIFNode"), AttributeError("no attribute LIFNode")], ids=["import", "attribute"]
 )
-def test_a_framework_that_lacks_what_is_needed_is_told_with_its_version(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_load_names_the_version_if_a_framework_lacks_something(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: str) -> Any:
         raise error
 
@@ -107,7 +105,7 @@ def test_a_framework_that_lacks_what_is_needed_is_told_with_its_version(
 
 @pytest.mark.parametrize("variables", [{"PATH": ""}, {"CXX": "no-such-compiler"}], ids=["none on the PATH", "none of that name"])
 @pytest.mark.parametrize("gpu", [None, "a GPU"])
-def test_without_a_compiler_the_compiled_modes_are_listed_as_missing_unless_a_gpu_runs_them(
+def test_compiled_backends_need_a_compiler_or_a_gpu(
     gpu: str | None, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CXX", raising=False)
@@ -122,10 +120,10 @@ def test_without_a_compiler_the_compiled_modes_are_listed_as_missing_unless_a_gp
     assert backends.available("native")
 
 
-def test_looking_at_what_there_is_imports_no_framework() -> None:
+def test_available_imports_no_framework() -> None:
     code = (
         "import sys; from bench.cli import main; main(['list'], standalone_mode=False)\n"
         "sys.exit(' '.join({'torch', 'spikingjelly', 'snntorch'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
-    assert ran.stderr.strip() == ""  # an exit status in words goes there
+    assert ran.stderr.strip() == ""  # sys.exit with a message prints to stderr

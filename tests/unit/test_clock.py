@@ -1,4 +1,4 @@
-"""The clock's options: what cannot be timed is refused before anything is built."""
+"""The options of the clock probe: invalid values are rejected before anything is built."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from bench.spec import Case, UserError
 
 
 @pytest.mark.parametrize("repeats", [1, 0, -3, 2.5, True, None, "7"], ids=repr)
-def test_fewer_turns_than_quartiles_take_are_refused_before_a_step_is_built(
-    repeats: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clock_rejects_too_few_turns_before_building_a_step(repeats: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "training_step", lambda *_, **__: pytest.fail("built"))
     case = Case("tests", "clock", "custom/n-mnist", "bptt", "native", 2, 1, options=(("repeats", repeats),))
     with pytest.raises(UserError, match=r"repeats"):
         clock.measure(case)
 
 
-def test_steps_are_not_run_for_turns_that_cannot_be_compared() -> None:
+def test_in_turns_rejects_too_few_turns_before_running_a_step() -> None:
     with pytest.raises(UserError, match="repeats >= 2"):
         clock.in_turns({"a step": lambda: pytest.fail("ran")}, repeats=1)
 
 
-def test_two_turns_are_enough() -> None:
+def test_in_turns_accepts_two_turns() -> None:
     (ratio,) = clock.measure(Case("tests", "clock", "custom/n-mnist", "bptt", "native", 2, 1, options=(("repeats", 2),)))
     low, high = ratio.detail["quartiles"]
     assert len(ratio.detail["raw"]) == 2

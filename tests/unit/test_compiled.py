@@ -1,4 +1,4 @@
-"""Building the C++ kernels: once, in the user's cache folder; and what is said where they cannot be built."""
+"""Building the C++ kernels: once, into the user's cache folder; and the errors if they cannot be built."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = "vgg-sws-small/cifar10"
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """An empty cache folder, and a process that has not loaded the kernels yet; it does so anew afterwards."""
+    """An empty cache folder and no loaded kernels; they are reloaded after the test."""
     monkeypatch.setattr(compiled.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
     compiled.library.cache_clear()
     yield tmp_path / "spikecost" / "kernels"
@@ -32,26 +32,28 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 def a_compiler(path: Path, script: str) -> str:
-    """An executable that takes a compiler's place."""
+    """An executable script used as the compiler."""
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     path.chmod(0o755)
     return str(path)
 
 
 @pytest.mark.parametrize("variables", [{"PATH": ""}, {"CXX": "no-such-compiler"}], ids=["none on the PATH", "none of that name"])
-def test_no_compiler_is_said_with_the_remedy(folder: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+def test_library_without_a_compiler_raises_an_error_with_the_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
     monkeypatch.delenv("CXX", raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert not compiler.available()
     with pytest.raises(UserError, match=r"C\+\+ compiler: install g\+\+ .* or name one in CXX"):
         compiled.library()
-    with pytest.raises(UserError, match="install g"):  # when the network is built, not in the middle of a step
+    with pytest.raises(UserError, match="install g"):  # when the network is built, not during a step
         training_step(SMALL, "bptt", "native-fast")
     training_step(SMALL, "bptt", "native")
 
 
-def test_a_compiler_that_fails_is_quoted(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_library_error_quotes_a_failing_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = a_compiler(tmp_path / "broken", 'echo "cpu.cpp:1: no such language" >&2; exit 3')
     monkeypatch.setenv("CXX", broken)
     with pytest.raises(UserError) as error:
@@ -59,12 +61,12 @@ def test_a_compiler_that_fails_is_quoted(folder: Path, monkeypatch: pytest.Monke
     assert broken in str(error.value)
     assert "use backend native" in str(error.value)
     assert "cpu.cpp:1: no such language" in str(error.value)
-    assert [file.suffix for file in folder.iterdir()] == [".lock"]  # nothing half made is left
+    assert [file.suffix for file in folder.iterdir()] == [".lock"]  # no partial file is left
 
 
 @pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
-def test_kernels_are_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A compiler that notes its calls and hands them on; asking for its version is no build."""
+def test_library_is_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The compiler is a script that records its calls; a call for its version is no build."""
     real, notes = compiler.compiler(), tmp_path / "calls"
     noting = a_compiler(tmp_path / "noting", f'echo "$@" >> "{notes}"\nexec "{real}" "$@"')
     monkeypatch.setenv("CXX", noting)
@@ -79,12 +81,12 @@ def test_kernels_are_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch, t
     assert builds() == 1
     (built,) = folder.glob("*.so")
     made = built.stat().st_mtime_ns
-    compiled.library.cache_clear()  # as a process that starts later
+    compiled.library.cache_clear()  # like a new process
     assert isinstance(compiled.library(), ctypes.CDLL)
     assert builds() == 1
     assert built.stat().st_mtime_ns == made
 
-    monkeypatch.setattr(compiled, "FLAGS", (*quick, "-DANOTHER"))  # other flags, another library
+    monkeypatch.setattr(compiled, "FLAGS", (*quick, "-DANOTHER"))  # other flags need another library
     compiled.library.cache_clear()
     compiled.library()
     assert builds() == 2
@@ -92,7 +94,7 @@ def test_kernels_are_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch, t
 
 
 class _Heard:
-    """The end of a channel that a worker speaks into."""
+    """Collects the messages of a worker."""
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
@@ -105,7 +107,7 @@ class _Heard:
 
 
 def records_of(case: Case, root: Path) -> list[Any]:
-    """What the worker and the store make of a case, in this process."""
+    """Return the records of a case, measured in this process."""
     import signal
 
     channel: Any = _Heard()
@@ -127,7 +129,7 @@ def records_of(case: Case, root: Path) -> list[Any]:
 @pytest.mark.skipif(not compiler.available(), reason=compiler.available().reason)
 @pytest.mark.parametrize("probe", ["cost", "equivalence", "count"])
 @pytest.mark.parametrize("backend", ["native-fast", "native-balanced", "native-small"])
-def test_every_record_names_the_kernel(probe: str, backend: str, tmp_path: Path) -> None:
+def test_records_name_the_kernel(probe: str, backend: str, tmp_path: Path) -> None:
     case = Case("p", probe, SMALL, "bptt", backend, T=2, batch=1)
     records = records_of(case, tmp_path)
     assert records
@@ -138,8 +140,8 @@ def test_every_record_names_the_kernel(probe: str, backend: str, tmp_path: Path)
         assert record.kernel == expected
 
 
-def test_without_a_compiler_the_record_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Refused with its reason; no other kernel takes its place."""
+def test_record_without_a_compiler_has_the_reason(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The case is unsupported with the reason; no other kernel is used instead."""
     monkeypatch.setenv("CXX", os.path.join(tmp_path, "gone"))
     (record,) = records_of(Case("p", "equivalence", SMALL, "bptt", "native-fast", T=2, batch=1), tmp_path)
     assert record.status != "ok"

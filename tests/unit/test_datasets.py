@@ -1,4 +1,4 @@
-"""Loading: registry, checksums, layouts, the real files where they are, subsets."""
+"""Loading data sets: registry, checksums, layouts, real files if they exist, subsets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def md5(contents: bytes) -> str:
 # --------------------------------------------------------------------------- registry
 
 
-def test_listing_imports_no_heavy_library():
+def test_names_imports_no_heavy_library():
     code = (
         "import sys; from bench import datasets; [datasets.available(n, '/') for n in datasets.names()];"
         "print({'torch', 'numpy', 'sklearn', 'pooch', 'tonic', 'filelock'} & set(sys.modules))"
@@ -46,17 +46,17 @@ def test_modules_of_the_registry_exist(name):
     assert importlib.util.find_spec(datasets.module_name(name)) is not None
 
 
-def test_the_fallback_is_there_without_files(tmp_path):
+def test_fallback_is_available_without_files(tmp_path):
     assert datasets.available(datasets.fallback(), tmp_path)
 
 
-def test_unknown_name_suggests_the_close_one():
+def test_load_suggests_close_names_for_an_unknown_one():
     with pytest.raises(UserError, match=r"unknown data set 'cifar-10': did you mean .*cifar10"):
         datasets.load("cifar-10")
 
 
 @pytest.mark.parametrize("name", [name for name in datasets.names() if name != datasets.fallback()])
-def test_absent_data_says_what_to_do_without_naming_a_path(name, tmp_path):
+def test_missing_data_error_has_a_remedy_without_a_path(name, tmp_path):
     support = datasets.available(name, tmp_path)
     assert not support
     assert "SPIKECOST_DATA_ROOT" in support.reason
@@ -65,7 +65,7 @@ def test_absent_data_says_what_to_do_without_naming_a_path(name, tmp_path):
         datasets.load(name, tmp_path, download=False)
 
 
-# --------------------------------------------------------------------------- CIFAR, in small and in full
+# --------------------------------------------------------------------------- CIFAR, small and complete
 
 
 def batch_file(data: np.ndarray, **lists: list[int]) -> bytes:
@@ -74,7 +74,7 @@ def batch_file(data: np.ndarray, **lists: list[int]) -> bytes:
 
 @pytest.fixture
 def small(tmp_path) -> tuple[Cifar, Path, np.ndarray]:
-    """A set of three files with CIFAR-10's layout, of random pixels, with their true checksums."""
+    """A data set of three files in CIFAR-10's layout, with random pixels and correct checksums."""
     pixels = np.random.default_rng(0).integers(256, size=(3, 4, 3072), dtype=np.uint8)
     folder = tmp_path / CIFAR10.folder
     folder.mkdir()
@@ -87,7 +87,7 @@ def small(tmp_path) -> tuple[Cifar, Path, np.ndarray]:
     return replace(CIFAR10, train=sums, test=test), tmp_path, pixels
 
 
-def test_batches_are_joined_in_order(small):
+def test_cifar_joins_batches_in_order(small):
     source, root, pixels = small
     images = source.load(root, False, root / "prepared")
     assert torch.equal(images.train_x, torch.from_numpy(pixels[:2].reshape(8, 3, 32, 32)))
@@ -97,7 +97,7 @@ def test_batches_are_joined_in_order(small):
     assert (images.kind, images.classes, images.shape) == ("real", 10, (3, 32, 32))
 
 
-def test_checksum_names_the_contents(small):
+def test_cifar_checksum_depends_on_the_contents(small):
     source, root, _ = small
     other = replace(source, test={"test_batch": "0" * 32})
     assert source.load(root, False, root / "prepared").checksum == source.load(root, False, root / "prepared").checksum
@@ -105,7 +105,7 @@ def test_checksum_names_the_contents(small):
 
 
 @pytest.mark.parametrize("damage", ["one bit", "truncated", "empty"])
-def test_damaged_file_is_named_with_both_checksums(small, damage):
+def test_cifar_names_a_damaged_file_and_both_checksums(small, damage):
     source, root, _ = small
     path = root / source.folder / "data_batch_2"
     contents = bytearray(path.read_bytes())
@@ -120,7 +120,7 @@ def test_damaged_file_is_named_with_both_checksums(small, damage):
         assert part in str(error.value)
 
 
-def test_unopened_archive_is_unpacked_and_only_its_named_files(small, tmp_path_factory):
+def test_cifar_unpacks_only_its_own_files_of_an_archive(small, tmp_path_factory):
     source, root, pixels = small
     (root / "escape").write_text("not part of the set")
     archive = tmp_path_factory.mktemp("archive") / source.archive
@@ -134,13 +134,13 @@ def test_unopened_archive_is_unpacked_and_only_its_named_files(small, tmp_path_f
     images = source.load(fresh, False, fresh / "prepared")
     assert torch.equal(images.test_x, torch.from_numpy(pixels[2].reshape(4, 3, 32, 32)))
     assert sorted(p.name for p in (fresh / "prepared" / source.folder).iterdir()) == sorted(source.files)
-    assert sorted(p.name for p in fresh.iterdir()) == [source.archive, "prepared"]  # the data root is only read
+    assert sorted(p.name for p in fresh.iterdir()) == [source.archive, "prepared"]  # nothing is written to the data root itself
     archive.write_bytes(b"no longer needed")
     assert source.load(fresh, False, fresh / "prepared").checksum == images.checksum
     assert not (fresh.parent / "escape").exists()
 
 
-def test_damaged_archive_is_not_opened(small, tmp_path_factory):
+def test_cifar_does_not_open_a_damaged_archive(small, tmp_path_factory):
     source, _, _ = small
     fresh = tmp_path_factory.mktemp("archive")
     (fresh / source.archive).write_bytes(b"half an archive")
@@ -154,7 +154,7 @@ class Malicious:
         return os.system, ("false",)
 
 
-def test_a_pickle_may_hold_arrays_and_nothing_else():
+def test_unpickled_accepts_arrays_only():
     data = np.arange(12, dtype=np.uint8).reshape(2, 6)
     assert np.array_equal(unpickled(batch_file(data, labels=[1]))["data"], data)
     with pytest.raises(pickle.UnpicklingError, match="system is not part of a batch"):
@@ -167,7 +167,7 @@ def data_root() -> Path:
 
 @pytest.fixture(scope="session")
 def cifar10_test_batch(tmp_path_factory) -> Path:
-    """A data root with CIFAR-10's real test batch: the given one, or one rebuilt from the lossless mosaics."""
+    """A data root with CIFAR-10's real test batch: the given root, or one rebuilt from lossless mosaics."""
     if (data_root() / CIFAR10.folder / "test_batch").exists():
         return data_root()
     script = REPOSITORY.parent / "shared" / "data" / "unpack.py"
@@ -193,16 +193,16 @@ def test_real_cifar10_test_batch(cifar10_test_batch):
     assert (x.shape, x.dtype) == ((10_000, 3, 32, 32), torch.uint8)
     assert y.bincount().tolist() == [1000] * 10
     assert y[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
-    # Channel means of the set as it is commonly published; a transposed or reordered read would keep the labels.
+    # Channel means as commonly published; a transposed or reordered read would not change the labels.
     assert (x.double() / 255).mean((0, 2, 3)).tolist() == pytest.approx([0.4942, 0.4851, 0.4504], abs=1e-4)
-    # Neighbours in a photograph are alike along both axes, so rows and columns are where they should be.
+    # Neighbouring pixels of photographs are similar along both axes, so rows and columns are not mixed up.
     f = x[:500].float()
     assert f.diff(dim=-1).abs().mean() < 20
     assert f.diff(dim=-2).abs().mean() < 20
 
 
 @pytest.mark.parametrize(("source", "per_class"), [(CIFAR10, (5000, 1000)), (CIFAR100, (500, 100))], ids=["10", "100"])
-def test_real_cifar_in_full(source, per_class):
+def test_real_cifar_complete(source, per_class):
     if not source.available(data_root()):
         pytest.skip(f"no real {source.title} under SPIKECOST_DATA_ROOT")
     images = datasets.load(source.name, data_root(), download=False)
@@ -216,7 +216,7 @@ def test_real_cifar_in_full(source, per_class):
 
 @pytest.fixture
 def small_fashion(tmp_path, monkeypatch) -> Path:
-    """Two training images and one test image in idx files of the official names."""
+    """Two training images and one test image in idx files with the official names."""
     sums = {}
     for split, count in (("train", 2), ("t10k", 1)):
         pixels = np.arange(count * 784, dtype=np.uint32).astype(np.uint8)
@@ -230,7 +230,7 @@ def small_fashion(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize("folder", ["FashionMNIST/raw", "fashion-mnist", "."])
-def test_fashion_mnist_is_found_in_each_layout(small_fashion, tmp_path_factory, folder):
+def test_fashion_mnist_is_found_in_every_layout(small_fashion, tmp_path_factory, folder):
     root = tmp_path_factory.mktemp("layout")
     (root / folder).mkdir(parents=True, exist_ok=True)
     for file in small_fashion.glob("*.gz"):
@@ -243,7 +243,7 @@ def test_fashion_mnist_is_found_in_each_layout(small_fashion, tmp_path_factory, 
     assert images.shape == (1, 28, 28)
 
 
-def test_damaged_fashion_mnist_is_named(small_fashion):
+def test_fashion_mnist_names_a_damaged_file(small_fashion):
     path = small_fashion / "train-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=f"{path.name} is damaged.*{md5(path.read_bytes())}"):
@@ -265,8 +265,8 @@ def test_real_fashion_mnist():
     assert float(x.std()) == pytest.approx(1, abs=2e-3)
 
 
-def test_debian_packs_the_official_contents():
-    """With the name and date that the official gzip headers have, Debian's files are the official ones to the byte."""
+def test_fashion_mnist_of_debian_has_the_official_contents():
+    """With the official name and date in the gzip header, Debian's files equal the official ones to the byte."""
     folder = DEBIAN / "fashion-mnist"
     if not folder.exists():
         pytest.skip("Debian's dataset-fashion-mnist is not installed")
@@ -289,7 +289,7 @@ def digits() -> datasets.Images:
     return datasets.load("digits", "/", download=False)
 
 
-def test_digits_are_whole_split_once_and_not_called_cifar(digits):
+def test_digits_are_complete_with_a_fixed_split_and_their_own_name(digits):
     from sklearn.datasets import load_digits
 
     assert len(digits.train_y) + len(digits.test_y) == 1797
@@ -301,7 +301,7 @@ def test_digits_are_whole_split_once_and_not_called_cifar(digits):
     assert datasets.load("digits").checksum == digits.checksum
 
 
-def test_digits_prepared(digits):
+def test_digits_are_prepared_as_images_of_32x32(digits):
     x = digits.preparation.test(digits.train_x)
     assert x.shape[1:] == digits.shape == (3, 32, 32)
     assert float(x.mean()) == pytest.approx(0, abs=1e-3)
@@ -309,7 +309,7 @@ def test_digits_prepared(digits):
     assert torch.equal(x[:, :, ::4, ::4], x[:, :, 3::4, 3::4])
 
 
-def test_subset_is_balanced_nested_and_told_by_names(digits):
+def test_subset_is_balanced_nested_and_determined_by_names(digits):
     small = datasets.subset(digits, 105, 20, "some", "names")
     counts = small.train_y.bincount()
     assert counts.sum() == 105
@@ -329,13 +329,13 @@ def rows(images: datasets.Images):
     return [(tuple(x), y) for x, y in zip(images.train_x.flatten(1).tolist(), images.train_y.tolist(), strict=True)]
 
 
-def test_subset_of_all_is_the_whole_in_its_order(digits):
+def test_subset_of_all_samples_keeps_their_order(digits):
     whole = datasets.subset(digits, None, None, "x")
     assert torch.equal(whole.train_x, digits.train_x)
     assert torch.equal(whole.test_y, digits.test_y)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1438])
-def test_subset_of_impossible_size(digits, size):
+def test_subset_rejects_impossible_sizes(digits, size):
     with pytest.raises(UserError, match=rf"{size} train images of digits: it has 1437"):
         datasets.subset(digits, size, None, "x")

@@ -1,4 +1,4 @@
-"""Event data sets: official formats read back, part and whole told apart, frames and what is kept of them."""
+"""Event data sets: reading the official formats, parts and whole sets, frames and their cache."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def recording(rows: list[tuple[int, int, int, int]]) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def parser() -> None:
-    with warnings.catch_warnings():  # what the library and its own dependencies warn of while they are imported
+    with warnings.catch_warnings():  # warnings of the library and its dependencies on import
         warnings.simplefilter("ignore")
         pytest.importorskip("tonic.io", reason="tonic reads event files: pip install '.[data]'")
 
@@ -55,7 +55,7 @@ def parser() -> None:
 
 
 def by_definition(events: np.ndarray, T: int, sensor: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """One event after the other, in exact fractions."""
+    """Bin one event after the other, in exact fractions."""
     from fractions import Fraction
     from math import floor
 
@@ -69,7 +69,7 @@ def by_definition(events: np.ndarray, T: int, sensor: tuple[int, int], size: tup
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), T=st.integers(1, 7), size=st.tuples(st.integers(1, 5), st.integers(1, 6)))
-def test_frames_are_the_definition_and_lose_no_event(data, T, size):
+def test_binned_equals_its_definition_and_loses_no_event(data, T, size):
     sensor = (5, 6)
     place = st.tuples(st.integers(0, 5), st.integers(0, 4), st.integers(0, 40), st.integers(0, 1))
     events = recording(data.draw(st.lists(place, min_size=1, max_size=30)))
@@ -79,23 +79,23 @@ def test_frames_are_the_definition_and_lose_no_event(data, T, size):
     for p in (0, 1):
         assert frames[:, p].sum() == (events["p"] == p).sum()
     later = events.copy()
-    later["t"] += 10**9  # the clock's origin is no information
+    later["t"] += 10**9  # the origin of time must not matter
     assert np.array_equal(frames, binned(later, T, sensor, size))
 
 
-def test_bins_are_equally_long():
-    """One event a microsecond from an odd beginning: every bin gets as many."""
+def test_binned_has_bins_of_equal_length():
+    """One event per microsecond from an arbitrary start: every bin gets the same number."""
     events = recording([(0, 0, 1003 + t, t % 2) for t in range(600)])
     assert binned(events, 20, (1, 1), (1, 1)).sum((1, 2, 3)).tolist() == [30] * 20
     assert binned(events, 600, (1, 1), (1, 1)).max() == 1
 
 
-def test_rows_are_y_and_columns_are_x():
+def test_binned_has_y_as_rows_and_x_as_columns():
     frames = binned(recording([(5, 2, 0, 1)]), 1, (4, 8), (4, 8))
     assert np.argwhere(frames).tolist() == [[0, 1, 2, 5]]
 
 
-def test_sum_down_by_a_whole_factor_adds_blocks():
+def test_binned_sums_blocks_of_pixels():
     generator = np.random.default_rng(0)
     rows = np.stack([generator.integers(n, size=500) for n in (12, 8, 1000, 2)], 1)
     events = recording([tuple(row) for row in rows.tolist()])
@@ -103,7 +103,7 @@ def test_sum_down_by_a_whole_factor_adds_blocks():
     assert np.array_equal(binned(events, 3, (8, 12), (4, 3)), full.reshape(3, 2, 4, 2, 3, 4).sum((3, 5)))
 
 
-def test_a_recording_without_events_is_dark_and_a_stray_event_is_refused():
+def test_binned_is_zero_without_events_and_rejects_events_outside_the_sensor():
     assert binned(recording([]), 2, (3, 3), (3, 3)).tolist() == np.zeros((2, 2, 3, 3)).tolist()
     for stray in ((3, 0, 0, 0), (0, 3, 0, 0), (-1, 0, 0, 0), (0, 0, 0, 2)):
         with pytest.raises(ValueError, match="invalid entry"):
@@ -117,7 +117,7 @@ OUTSIDE = [("x", -1, 33), ("x", 34, 33), ("y", -1, 33), ("y", 34, 33), ("p", 2, 
 
 
 @pytest.mark.parametrize(("name", "value", "last"), OUTSIDE, ids=[f"{name}={value}" for name, value, _ in OUTSIDE])
-def test_an_event_out_of_range_is_told_by_recording_and_field(tmp_path, name, value, last):
+def test_events_out_of_range_are_named_by_recording_and_field(tmp_path, name, value, last):
     good = recording([(0, 0, 5, 1), (33, 33, 6, 0)])
     bad = good.copy()
     bad[name][1] = value
@@ -130,18 +130,18 @@ def test_an_event_out_of_range_is_told_by_recording_and_field(tmp_path, name, va
     assert list(tmp_path.glob("*.npy")) == []
 
 
-def test_an_unsigned_field_cannot_hide_what_is_out_of_range(tmp_path):
+def test_events_out_of_range_are_found_in_unsigned_fields(tmp_path):
     events = np.zeros(2, [("x", "u2"), ("y", "u2"), ("t", "u8"), ("p", "?")])
     events["y"][0] = 65_535
     with pytest.raises(UserError, match="recording number 0 of set: event 0 has y = 65535, outside 0 to 33"):
         list(Recordings("set", torch.tensor([0]), (34, 34), lambda: iter([events]), tmp_path).each())
 
 
-# --------------------------------------------------------------------------- kept arrays
+# --------------------------------------------------------------------------- cached arrays
 
 
 class Maker:
-    """Rows to keep, and how often they were asked for."""
+    """Rows to cache, and a count of how often they were requested."""
 
     def __init__(self, rows: np.ndarray) -> None:
         self.rows, self.asked = rows, 0
@@ -152,7 +152,7 @@ class Maker:
 
 
 @pytest.mark.parametrize(("highest", "dtype"), [(255, "uint8"), (256, "uint16"), (65535, "uint16"), (65536, "uint32")])
-def test_the_type_is_the_narrowest_that_holds_every_count(tmp_path, highest, dtype):
+def test_kept_uses_the_narrowest_type_for_the_counts(tmp_path, highest, dtype):
     maker = Maker(np.array([[0, 1], [highest, 2], [3, 4]]))
     array = kept(tmp_path / "a.npy", (3, 2), maker)
     assert array.dtype == dtype
@@ -160,7 +160,7 @@ def test_the_type_is_the_narrowest_that_holds_every_count(tmp_path, highest, dty
     assert isinstance(array, np.memmap)
 
 
-def test_what_is_kept_is_made_once_and_leaves_nothing_beside(tmp_path):
+def test_kept_computes_once_and_leaves_no_other_files(tmp_path):
     maker = Maker(np.arange(6).reshape(3, 2))
     kept(tmp_path / "new" / "a.npy", (3, 2), maker)
     again = kept(tmp_path / "new" / "a.npy", (3, 2), maker)
@@ -170,7 +170,7 @@ def test_what_is_kept_is_made_once_and_leaves_nothing_beside(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["a bit of a count", "a bit of the header", "truncated", "short", "empty", "another shape"])
-def test_what_is_damaged_is_made_again(tmp_path, damage):
+def test_kept_recomputes_a_damaged_file(tmp_path, damage):
     maker, path = Maker(np.arange(6).reshape(3, 2)), tmp_path / "a.npy"
     kept(path, (3, 2), maker)
     whole = path.read_bytes()
@@ -196,7 +196,7 @@ def test_what_is_damaged_is_made_again(tmp_path, damage):
     assert path.read_bytes() == whole
 
 
-def test_a_failure_while_making_keeps_nothing(tmp_path):
+def test_kept_leaves_no_file_after_a_failure(tmp_path):
     def broken() -> Iterator[np.ndarray]:
         yield np.zeros(2, int)
         raise RuntimeError("half way")
@@ -206,13 +206,13 @@ def test_a_failure_while_making_keeps_nothing(tmp_path):
     assert [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == []
 
 
-def test_a_root_that_cannot_be_written_is_an_error_of_the_user(tmp_path):
+def test_kept_raises_user_error_if_the_cache_is_not_writable(tmp_path):
     (tmp_path / "occupied").write_bytes(b"")
     with pytest.raises(UserError, match=r"a\.npy cannot be written.*choose another cache .--cache, SPIKECOST_CACHE"):
         kept(tmp_path / "occupied" / "a.npy", (1,), Maker(np.zeros((1,), int)))
 
 
-def test_two_processes_make_it_once(tmp_path):
+def test_kept_computes_once_for_two_processes(tmp_path):
     code = (
         "import sys, time, numpy as np; from pathlib import Path; from bench.datasets.frames import kept\n"
         "def rows():\n"
@@ -231,7 +231,7 @@ def test_two_processes_make_it_once(tmp_path):
 
 
 def atis(rows: list[tuple[int, int, int, int]]) -> bytes:
-    """Events (x, y, t, p) in the 40 bits of the official .bin files: x, y, then p and 23 bits of time, big end first."""
+    """Encode events (x, y, t, p) in the 40 bits of the official .bin files: x, y, then p and 23 bits of time, big-endian."""
     return b"".join(bytes((x, y)) + (p << 23 | t).to_bytes(3, "big") for x, y, t, p in rows)
 
 
@@ -252,7 +252,7 @@ def small_n_mnist(root: Path, second: bytes = b"") -> dict[str, str]:
     return {file: md5(root / n_mnist.FOLDER / file) for file in contents}
 
 
-def test_n_mnist_is_read_in_the_order_of_its_numbers(parser, tmp_path, monkeypatch):
+def test_n_mnist_is_in_the_order_of_file_numbers(parser, tmp_path, monkeypatch):
     monkeypatch.setattr(n_mnist, "_MD5", small_n_mnist(tmp_path))
     events = datasets.load("n-mnist", tmp_path, download=False)
     assert isinstance(events, Events)
@@ -262,14 +262,14 @@ def test_n_mnist_is_read_in_the_order_of_its_numbers(parser, tmp_path, monkeypat
     assert second.tolist() == [(33, 0, 5, 1)]
 
 
-def test_a_file_of_another_camera_is_named(parser, tmp_path, monkeypatch):
+def test_n_mnist_names_a_file_of_another_camera(parser, tmp_path, monkeypatch):
     monkeypatch.setattr(n_mnist, "_MD5", small_n_mnist(tmp_path, atis([(34, 0, 5, 1)])))
     events = datasets.load("n-mnist", tmp_path, download=False)
     with pytest.raises(UserError, match=r"recording Train/7/00002\.bin of n-mnist-\w+-train: event 0 has x = 34"):
         events.over_time(networks.spec("custom/n-mnist")).train(torch.tensor([0]), 5)
 
 
-def test_a_data_root_that_may_only_be_read_is_enough(parser, tmp_path, monkeypatch):
+def test_n_mnist_accepts_a_read_only_data_root(parser, tmp_path, monkeypatch):
     root, cache = tmp_path / "data", tmp_path / "cache"
     monkeypatch.setattr(n_mnist, "_MD5", small_n_mnist(root))
     before = sorted(root.rglob("*"))
@@ -279,7 +279,7 @@ def test_a_data_root_that_may_only_be_read_is_enough(parser, tmp_path, monkeypat
     assert [path.suffix for path in cache.iterdir() if not path.name.startswith(".")] == [".npy"]
 
 
-def test_a_part_of_n_mnist_says_so_also_when_one_file_is_whole(parser, tmp_path, monkeypatch):
+def test_n_mnist_is_marked_as_a_part_if_one_file_is_the_part(parser, tmp_path, monkeypatch):
     sums = small_n_mnist(tmp_path)
     monkeypatch.setattr(n_mnist, "_MD5_PART", sums)
     events = datasets.load("n-mnist", tmp_path, download=False)
@@ -289,7 +289,7 @@ def test_a_part_of_n_mnist_says_so_also_when_one_file_is_whole(parser, tmp_path,
     assert datasets.subset(events, 1, 1, "x").part == events.part
 
 
-def test_any_other_n_mnist_is_refused(parser, tmp_path):
+def test_n_mnist_rejects_other_archives(parser, tmp_path):
     sums = small_n_mnist(tmp_path)
     with pytest.raises(UserError) as error:
         datasets.load("n-mnist", tmp_path, download=False)
@@ -298,7 +298,7 @@ def test_any_other_n_mnist_is_refused(parser, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["n-mnist", "dvs-gesture", "cifar10-dvs"])
-def test_absent_events_say_what_to_do(parser, name, tmp_path):
+def test_missing_events_error_has_a_remedy(parser, name, tmp_path):
     support = datasets.available(name, tmp_path)
     assert not support
     assert "SPIKECOST_DATA_ROOT" in support.reason
@@ -308,14 +308,14 @@ def test_absent_events_say_what_to_do(parser, name, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dvs_gesture_says_that_a_person_must_get_it(parser, tmp_path):
+def test_dvs_gesture_must_be_downloaded_by_hand(parser, tmp_path):
     with pytest.raises(
         UserError, match=r"missing; it cannot be downloaded automatically: get DvsGesture.tar.gz from https://ibm"
     ):
         datasets.load("dvs-gesture", tmp_path)
 
 
-def test_a_missing_parser_is_named(tmp_path, monkeypatch):
+def test_reader_error_names_the_missing_parser(tmp_path, monkeypatch):
     small_n_mnist(tmp_path)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     expected = r"tonic, which reads event files, is not installed: pip install '\.\[data\]'"
@@ -329,7 +329,7 @@ def test_a_missing_parser_is_named(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def real_root(parser, tmp_path_factory) -> Path:
-    """A data root with real recordings, where frames may be written."""
+    """A data root with real recordings, in which frames may be written."""
     given = Path(os.environ.get("SPIKECOST_DATA_ROOT", "/nonexistent"))
     places = (given, REPOSITORY.parent / "shared" / "data")
     source = next((place / n_mnist.FOLDER for place in places if (place / n_mnist.FOLDER / "Test.zip").exists()), None)
@@ -350,7 +350,7 @@ def real(real_root) -> Events:
     return datasets.load("n-mnist", real_root, download=False)
 
 
-def test_real_recordings_and_labels(real):
+def test_real_n_mnist_recordings_and_labels(real):
     assert real.part == "part of N-MNIST: 1,000 + 100 recordings"
     assert real.train_y.bincount().tolist() == [97, 116, 99, 93, 105, 92, 94, 117, 87, 100]
     assert real.test_y.bincount().tolist() == [8, 14, 8, 11, 14, 7, 10, 15, 2, 11]
@@ -407,12 +407,12 @@ def test_real_subset_is_balanced_and_has_its_own_checksum(real):
     assert torch.equal(real.train.labels[part.train_i], part.train_y)
 
 
-def test_all_test_recordings_with_a_training_part(real, real_root):
+def test_subset_of_training_keeps_all_test_recordings(real, real_root):
     data = RealData(case(options=(("train_images", 500), ("test_images", 100))), real_root)
     assert (len(data.samples.train_y), len(data.samples.test_y)) == (500, 100)
 
 
-def test_frames_fit_the_network_and_other_networks_are_refused(real, real_root):
+def test_frames_have_the_size_of_the_network_or_are_rejected(real, real_root):
     assert real.over_time(networks.spec("lenet/dvs-gesture")).shape == (2, 32, 32)
     assert real.over_time(networks.spec("vgg-sws/cifar10-dvs")).shape == (2, 34, 34)
     for network, expected in (("vgg-sws/cifar10-dvs", r"\(2, 48, 48\)"), ("vgg5/cifar10", r"\(3, 32, 32\)")):
@@ -420,7 +420,7 @@ def test_frames_fit_the_network_and_other_networks_are_refused(real, real_root):
             RealData(case(network=network), real_root).sequence(case())
 
 
-def test_real_gradient_and_training_say_what_part_they_used(real, real_root, tmp_path):
+def test_real_gradient_and_training_records_name_the_part_of_the_data(real, real_root, tmp_path):
     from bench.probes import gradient, train
 
     small = case(T=3, batch=4, options=(("train_images", 10), ("test_images", 10)))
@@ -438,7 +438,7 @@ def test_real_gradient_and_training_say_what_part_they_used(real, real_root, tmp
 
 
 def aedat3(packets: list[tuple[int, list[tuple[int, int, int, int]]]]) -> bytes:
-    """AEDAT 3.1: text header, then packets of 28 bytes of header and 8 an event (x, y, t, p)."""
+    """Encode AEDAT 3.1: text header, then packets with 28 bytes of header and 8 bytes per event (x, y, t, p)."""
     out = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Start-Time: 2016-01-01 00:00:00\r\n#!END-HEADER\r\n"
     for kind, events in packets:
         out += struct.pack("<HHIIIIII", kind, 1, 8, 4, 0, len(events), len(events), len(events))
@@ -480,15 +480,15 @@ def gesture(gesture_root) -> Events:
     return small.load(gesture_root, False, gesture_root / "prepared")
 
 
-def test_gesture_recordings_are_the_labelled_intervals(gesture):
+def test_dvs_gesture_recordings_are_the_labelled_intervals(gesture):
     assert (gesture.train_y.tolist(), gesture.test_y.tolist(), gesture.classes) == ([0, 1, 10], [6], 11)
     one, two, three = (list(zip(*(e[name].tolist() for name in "xytp"), strict=True)) for e in gesture.train.read())
     assert one == [(8, 9, 50, 0)]
     assert two == [(0, 1, 100, 1), (127, 2, 200, 0), (3, 126, 299, 1)]
-    assert three == [(4, 5, 300, 0)]  # the end of an interval is outside, the beginning inside
+    assert three == [(4, 5, 300, 0)]  # intervals are half-open: [start, end)
 
 
-def test_gesture_in_frames_of_lenet(gesture):
+def test_dvs_gesture_in_frames_of_lenet(gesture):
     lenet = networks.spec("lenet/dvs-gesture")
     sequences = gesture.over_time(lenet)
     assert sequences.shape == lenet.input == (2, 32, 32)
@@ -497,14 +497,14 @@ def test_gesture_in_frames_of_lenet(gesture):
     assert float(sequences.test(torch.tensor([0]), 2).sum()) == 2
 
 
-def test_gesture_labels_are_kept_and_nothing_is_left_unpacked(gesture, gesture_root):
+def test_dvs_gesture_caches_labels_and_removes_unpacked_files(gesture, gesture_root):
     list(gesture.train.read())
     assert [p.name for p in (gesture_root / "DVS128Gesture" / "download").iterdir()] == ["DvsGesture.tar.gz"]
     names = sorted(p.name.split("-")[-2:] for p in (gesture_root / "prepared").glob("*.npy"))
     assert names == [["test", "labels.npy"], ["train", "labels.npy"]]
 
 
-def test_gesture_as_spikingjelly_reads_it(gesture, tmp_path):
+def test_dvs_gesture_equals_spikingjellys_reader(gesture, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         utils = pytest.importorskip("spikingjelly.datasets.utils", reason="spikingjelly is not installed")
@@ -515,7 +515,7 @@ def test_gesture_as_spikingjelly_reads_it(gesture, tmp_path):
         assert np.concatenate([e[name] for e in ours[1:]]).tolist() == theirs[name][:4].tolist()
 
 
-def test_another_gesture_archive_is_refused(gesture_root):
+def test_dvs_gesture_rejects_another_archive(gesture_root):
     with pytest.raises(UserError, match=f"DvsGesture.tar.gz is damaged or not the official file.*{DVS_GESTURE.md5}"):
         datasets.load("dvs-gesture", gesture_root, download=False)
 
@@ -524,7 +524,7 @@ def test_another_gesture_archive_is_refused(gesture_root):
 
 
 def aedat2(events: list[tuple[int, int, int, int]]) -> bytes:
-    """AEDAT 2.0 of a DVS128: text header, then address and time, big end first; the address holds row, column, polarity."""
+    """Encode AEDAT 2.0 of a DVS128: text header, then address and time, big-endian; the address has row, column, polarity."""
     out = b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n"
     return out + b"".join(struct.pack(">II", row << 8 | column << 1 | bit, t) for row, column, t, bit in events)
 
@@ -544,7 +544,7 @@ def dvs_root(parser, tmp_path) -> tuple[Path, dict[str, str]]:
     return tmp_path, sums
 
 
-def test_cifar10_dvs_is_split_by_name_and_read(dvs_root):
+def test_cifar10_dvs_is_split_by_file_name(dvs_root):
     root, sums = dvs_root
     source = replace(CIFAR10_DVS, md5=sums)
     assert source.available(root)
@@ -557,7 +557,7 @@ def test_cifar10_dvs_is_split_by_name_and_read(dvs_root):
     assert [e["x"].tolist() for e in events.test.read()] == [[127 - 8] * 2] * 2
 
 
-def test_cifar10_dvs_as_spikingjelly_reads_it(dvs_root, tmp_path):
+def test_cifar10_dvs_equals_spikingjellys_reader(dvs_root, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = pytest.importorskip("spikingjelly.datasets.cifar10_dvs", reason="spikingjelly is not installed")
@@ -579,7 +579,7 @@ def test_cifar10_dvs_in_frames_of_48_by_48(dvs_root):
     assert x.sum((0, 2, 3, 4)).tolist() == [2.0] * 18
 
 
-def test_one_foreign_archive_of_cifar10_dvs_is_refused(dvs_root):
+def test_cifar10_dvs_rejects_an_archive_that_is_not_official(dvs_root):
     root, sums = dvs_root
     with pytest.raises(UserError, match=r"automobile.zip is damaged or not the official file"):
         replace(CIFAR10_DVS, md5={**sums, "automobile": "0" * 32}).load(root, False, root / "prepared")

@@ -1,4 +1,4 @@
-"""Augmentation and normalisation against what they are said to be."""
+"""Augmentation and normalisation compared with their documented definitions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.datasets import cifar
 from bench.datasets.prepare import Cutout, Preparation
 
-IDENTITY = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # prepared values are the stored ones
+IDENTITY = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}  # prepared values equal the stored ones
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -23,7 +23,7 @@ def noise(count: int, size: int = 32, channels: int = 3) -> torch.Tensor:
     return torch.randint(256, (count, channels, size, size), dtype=torch.uint8, generator=generator(99))
 
 
-def test_the_papers_preparation():
+def test_cifar_preparation_is_that_of_ottt():
     p = cifar.preparation()
     assert (p.pad, p.flip, p.enlarge) == (4, 0.5, 1)
     assert p.cutout == Cutout(p=0.5, area=(0.02, 0.4), aspect=(0.4, 2.5))
@@ -39,7 +39,7 @@ def test_normalisation_is_exact():
         assert torch.equal(y[:, c], (x[:, c].float() / 255 - torch.tensor(m)) / torch.tensor(s))
 
 
-def test_crop_is_a_shift_with_zeros_moving_in():
+def test_crop_shifts_images_and_fills_with_zeros():
     x = noise(400).clamp(min=1)
     y = Preparation(pad=4, **IDENTITY).train(x, generator()).round().to(torch.uint8)
     padded = torch.nn.functional.pad(x, (4, 4, 4, 4))
@@ -55,7 +55,7 @@ def test_crop_is_a_shift_with_zeros_moving_in():
     assert table[-9:].any()
 
 
-def test_flip_is_a_reflection_half_of_the_time():
+def test_flip_reflects_half_of_the_images():
     x = noise(4000, size=4)
     y = Preparation(flip=0.5, **IDENTITY).train(x, generator()).round().to(torch.uint8)
     same, mirrored = ((y == z).flatten(1).all(1) for z in (x, x.flip(-1)))
@@ -65,11 +65,11 @@ def test_flip_is_a_reflection_half_of_the_time():
 
 @pytest.fixture(scope="module")
 def erased() -> torch.Tensor:
-    """[N, 32, 32]: where 20,000 images were erased; the input, -1, cannot be a fill."""
+    """Mask [N, 32, 32] of the erased pixels of 20,000 images; the input is -1, which is never a fill value."""
     return Cutout()(torch.full((20_000, 3, 32, 32), -1, dtype=torch.int16), generator())
 
 
-def test_cutout_happens_half_of_the_time(erased):
+def test_cutout_erases_in_half_of_the_images(erased):
     count = int((erased != -1).flatten(1).any(1).sum())
     assert abs(count - 10_000) < 5 * math.sqrt(20_000) / 2
 
@@ -91,7 +91,7 @@ def test_cutout_erases_one_rectangle_within_the_stated_bounds(erased):
 
 
 def test_cutout_area_and_aspect_have_the_stated_means(erased):
-    """Against the definition drawn once more with other random numbers, one rectangle at a time."""
+    """Compared with the definition, drawn one rectangle at a time with other random numbers."""
     mask = (erased != -1).any(1)
     mask = mask[mask.flatten(1).any(1)]
     height, width = mask.any(2).sum(1).double(), mask.any(1).sum(1).double()
@@ -137,15 +137,15 @@ def test_cutout_of_the_whole_image_fits():
     assert bool((Cutout(p=1.0)(noise(500)[:, :, :8], generator()) != noise(500)[:, :, :8]).any())
 
 
-def test_order_is_crop_cutout_flip():
-    """Cutout comes after the crop: it may erase padding. Before normalisation: fills are whole numbers of 0..255."""
+def test_preparation_order_is_crop_cutout_flip():
+    """Cutout is after the crop, so it may erase padding, and before normalisation, so fills are integers in 0..255."""
     x = torch.full((2000, 3, 32, 32), 77, dtype=torch.uint8)
     always = Preparation(pad=4, cutout=Cutout(p=1.0), **IDENTITY)
     y = always.train(x, generator()).round().to(torch.uint8)
     margin = y[:, 0, 0]  # first row: padding (0), image (77) or, when erased, any fill
     assert bool(((margin != 0) & (margin != 77)).any())
     cropped = Preparation(pad=4, **IDENTITY).train(x, generator()).round().to(torch.uint8)
-    assert bool(((cropped[:, 0] == 0) & (y[:, 0] != 0)).any())  # padding was there and then erased
+    assert bool(((cropped[:, 0] == 0) & (y[:, 0] != 0)).any())  # padding that was then erased
 
 
 @settings(max_examples=25, deadline=None)
@@ -158,7 +158,7 @@ def test_order_is_crop_cutout_flip():
     enlarge=st.integers(1, 3),
     p=st.sampled_from([0.0, 0.5, 1.0]),
 )
-def test_input_is_left_alone_and_the_seed_decides(seed, count, size, channels, pad, enlarge, p):
+def test_preparation_leaves_its_input_unchanged_and_depends_on_the_seed(seed, count, size, channels, pad, enlarge, p):
     preparation = Preparation((0.4, 0.5, 0.6), (0.2, 0.3, 0.4), enlarge, pad, Cutout(p=p), p)
     x = noise(count, size, channels)
     before = x.clone()
@@ -172,13 +172,13 @@ def test_input_is_left_alone_and_the_seed_decides(seed, count, size, channels, p
     assert torch.equal(x, before)
 
 
-def test_other_seeds_give_other_images():
+def test_preparation_differs_between_seeds():
     x = noise(8)
     p = cifar.preparation()
     assert not torch.equal(p.train(x, generator(1)), p.train(x, generator(2)))
 
 
-def test_without_choices_training_is_testing():
+def test_preparation_without_augmentation_is_the_same_in_training_and_test():
     x = noise(3)
     p = Preparation((0.4,) * 3, (0.2,) * 3)
     assert torch.equal(p.train(x, generator()), p.test(x))

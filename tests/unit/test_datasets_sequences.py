@@ -1,4 +1,4 @@
-"""Images over time: still images as before, Poisson spikes at the stated rate, the same again from the same names."""
+"""Images over time: static images, and Poisson spikes at the documented rate, reproducible from names."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def data(scikit_learn) -> RealData:
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.9, 2.0])
-def test_rate_and_sign(scale):
-    """Each of n = 20,000 steps is a Bernoulli trial: the mean strays from p by 6 deviations of sqrt(p(1-p)/n) hardly ever."""
+def test_poisson_spikes_have_the_rate_and_sign_of_the_pixel(scale):
+    """Each of n = 20,000 steps is a Bernoulli trial: the mean differs from p by less than 6 sqrt(p(1-p)/n)."""
     n = 20_000
     x = torch.tensor([-3.0, -1.0, -0.7, -0.05, 0.0, 0.02, 0.3, 0.95, 1.0, 2.4])
     spikes = poisson(x, n, scale, generator("rates", scale))
@@ -47,7 +47,7 @@ def test_rate_and_sign(scale):
         assert float(train_.sum()) == math.copysign(1, value) * float(train_.abs().sum())
 
 
-def test_steps_and_pixels_are_independent():
+def test_poisson_steps_and_pixels_are_independent():
     n = 20_000
     spikes = poisson(torch.full((2,), 0.5), n, 1.0, generator("independent"))
     a, b = (spikes - 0.5).T
@@ -55,7 +55,7 @@ def test_steps_and_pixels_are_independent():
         assert abs(float(product.mean())) <= 6 * 0.25 / math.sqrt(len(product))
 
 
-def test_spikes_follow_from_names(data):
+def test_poisson_spikes_depend_on_names(data):
     whole = list(data.training_batches(0, 3, 4))
     assert set(torch.cat([x.flatten() for x, _ in whole]).unique().tolist()) == {-1.0, 0.0, 1.0}
     for i, (x, y) in enumerate(RealData(CASE, None).training_batches(0, 3, 4, start=1), start=1):
@@ -67,8 +67,8 @@ def test_spikes_follow_from_names(data):
     assert not torch.equal(x[0], x[1])
 
 
-def test_test_spikes_are_fixed(data):
-    """Whatever the batch, the seed and the epoch; a longer sequence begins as the shorter one."""
+def test_poisson_spikes_of_test_samples_are_fixed(data):
+    """For every batch, seed and epoch; a longer sequence begins with the shorter one."""
     one = torch.cat([x for x, _ in data.test_batches(3, 6)], 1)
     list(data.training_batches(0, 3, 4))
     assert torch.equal(one, torch.cat([x for x, _ in data.test_batches(3, 4)], 1))
@@ -77,7 +77,7 @@ def test_test_spikes_are_fixed(data):
     assert not torch.equal(one[:, 0], one[:, 1])
 
 
-def test_the_mean_over_time_is_the_clipped_image(data):
+def test_poisson_mean_over_time_is_the_clipped_image(data):
     T = 400
     x = data.samples.preparation.test(data.samples.test_x)
     rates = next(data.test_batches(T, 6))[0].mean(0)
@@ -88,8 +88,8 @@ def test_the_mean_over_time_is_the_clipped_image(data):
 # --------------------------------------------------------------------------- still images
 
 
-def test_still_images_are_what_they_were(scikit_learn):
-    """The order and the augmentation from the same names as before there were spikes, the same image at every step."""
+def test_still_repeats_the_augmented_image(scikit_learn):
+    """Order and augmentation are seeded by the same names as for spikes; the image is the same at every step."""
     case = replace(CASE, network="vgg-sws-small/digits")
     data = RealData(case, None)
     name = ("training", "digits", 0, 0)
@@ -105,11 +105,11 @@ def test_still_images_are_what_they_were(scikit_learn):
         assert torch.equal(y, ys)
 
 
-def test_images_say_nothing_of_a_part(data):
+def test_images_are_never_marked_as_a_part(data):
     assert data.about == {}
 
 
-def test_a_network_of_another_shape_is_refused(scikit_learn):
+def test_sequences_reject_a_network_of_another_shape(scikit_learn):
     case = replace(CASE, network="custom/n-mnist")
     with pytest.raises(UserError, match=r"custom/n-mnist takes samples of shape \(2, 34, 34\), digits has \(3, 32, 32\)"):
         RealData(case, None).sequence(case)
@@ -119,10 +119,10 @@ def test_a_network_of_another_shape_is_refused(scikit_learn):
 
 
 class Killed(Exception):
-    """The run ends here."""
+    """Simulates a kill of the run."""
 
 
-def test_a_training_on_spikes_resumes_to_the_bit(data, tmp_path, monkeypatch):
+def test_training_on_spikes_resumes_to_the_bit(data, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", -1.0)
 
     def new():
@@ -145,8 +145,8 @@ def test_a_training_on_spikes_resumes_to_the_bit(data, tmp_path, monkeypatch):
     assert any(not torch.equal(one[name], new().net.state_dict()[name]) for name in one)
 
 
-def test_the_small_vgg5_learns(scikit_learn, tmp_path):
-    """A hundred digits, seen three times: chance is a loss of ln 10 = 2.30 and an accuracy of 10 %."""
+def test_small_vgg5_learns(scikit_learn, tmp_path):
+    """A hundred digits, three epochs. Chance level: a loss of ln 10 = 2.30 and an accuracy of 10 %."""
     case = replace(CASE, T=8, batch=5, options=(("train_images", 100), ("test_images", 100)))
     step = training_step(case.network, "bptt", "native", seed=0, optimizer="adam", lr=1e-3)
     history = train(case, step, RealData(case, None), epochs=3, checkpoint=tmp_path / "c.pt")

@@ -1,4 +1,4 @@
-"""The simulated event camera by its law, the data set made with it, and the numbers that hold it against real recordings."""
+"""The simulated event camera and its definition, the data set made with it, and statistics to compare with real recordings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def rows(events: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 
 def one_by_one(camera: Camera, scenes: np.ndarray, step_us: int) -> list[tuple[int, int, int, int]]:
-    """The definition: pixel after pixel, event after event, in exact fractions. Before every scene in turn."""
+    """The definition of the camera: pixel after pixel, event after event, in exact fractions; every scene is shown once."""
     on, off = thresholds(camera)
     found = []
     for y, x in np.ndindex(*camera.sensor):
@@ -70,15 +70,15 @@ def one_by_one(camera: Camera, scenes: np.ndarray, step_us: int) -> list[tuple[i
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), mismatch=st.sampled_from([0.0, 0.05, 0.2]))
-def test_events_are_the_definition(data, mismatch):
+def test_camera_events_equal_the_definition(data, mismatch):
     camera = replace(QUIET, sensor=(2, 3), mismatch=mismatch, seed=data.draw(st.integers(0, 9)))
     levels = st.lists(st.integers(-2 * UNIT, 2 * UNIT), min_size=6, max_size=6)
     scenes = np.array(data.draw(st.lists(levels, min_size=2, max_size=6)), np.float32).reshape(-1, 2, 3)
     assert rows(recording(camera, scenes, np.arange(len(scenes)), 997, 0)) == one_by_one(camera, scenes, 997)
 
 
-def test_a_moving_bar_is_on_before_and_off_behind_as_often_as_its_contrast_has_thresholds():
-    """A bar three times as bright moves right, a pixel a step: trunc(log 3 / 0.3) = 3 of each, ON first, column by column."""
+def test_camera_gives_one_event_per_threshold_at_both_edges_of_a_moving_bar():
+    """A bar three times as bright moves right by a pixel per step: trunc(log 3 / 0.3) = 3 ON, then 3 OFF events per pixel."""
     camera = replace(QUIET, sensor=(4, 8), threshold=0.3)
     scenes = np.ones((7, 4, 8))
     for k in range(7):
@@ -93,14 +93,14 @@ def test_a_moving_bar_is_on_before_and_off_behind_as_often_as_its_contrast_has_t
             arrives = (column - 1) * 1000
             expected = [arrives + int(j * 0.3 / log(3) * 1000) for j in (1, 2, 3)]
             assert own["t"][:3].tolist() == pytest.approx(expected, abs=1)
-            # the level at which it left is the last one crossed, 0.9, not log 3
+            # the reference level is the last one crossed, 0.9, not log 3
             assert own["t"][3] == pytest.approx(arrives + 1000 + int((log(3) - 0.6) / log(3) * 1000), abs=1)
     first_on = [events["t"][(events["x"] == column) & (events["p"] == 1)].min() for column in range(1, 7)]
     assert first_on == sorted(first_on)
     assert len(set(first_on)) == 6
 
 
-def test_what_does_not_change_causes_no_events_and_noise_is_poisson():
+def test_camera_gives_only_poisson_noise_for_a_static_scene():
     still = np.zeros((1, 128, 128), np.float32)
     shown = np.zeros(241, int)
     assert len(recording(QUIET, still, shown, 5000, 0)) == 0
@@ -113,7 +113,7 @@ def test_what_does_not_change_causes_no_events_and_noise_is_poisson():
     assert quarters.tolist() == pytest.approx([expected / 4] * 4, rel=0.05)
 
 
-def test_thresholds_are_a_cameras_own():
+def test_thresholds_depend_on_the_seed_of_the_camera():
     on, off = thresholds(Camera(threshold=0.3, mismatch=0.03, seed=1))
     for of in (on, off):
         assert of.mean() / UNIT == pytest.approx(0.3, abs=0.001)
@@ -123,7 +123,7 @@ def test_thresholds_are_a_cameras_own():
     assert thresholds(Camera(threshold=0, mismatch=0.001))[0].min() == round(LEAST_THRESHOLD * UNIT)
 
 
-def test_events_come_in_order_of_time():
+def test_camera_events_are_sorted_by_time():
     events = simulation.simulated(pictures(1)[0], 0, Camera())
     assert (np.diff(events["t"]) >= 0).all()
 
@@ -132,7 +132,7 @@ def test_events_come_in_order_of_time():
 
 
 def test_enlargement_is_bicubic():
-    """Against torch's antialiased one, whose kernel is the same when it enlarges; where it enters, at the border, it differs."""
+    """Compared with torch's antialiased interpolation, which has the same kernel for upsampling; only the borders differ."""
     weights, margin = simulation._enlargement(), simulation.margin()
     assert margin == 20
     assert np.array_equal(weights.sum(1), np.ones(512 + 40))
@@ -157,7 +157,7 @@ def test_path_is_closed_and_of_45_degrees():
     assert simulation.STEP_US * (len(shown) - 1) == 1_200_000
 
 
-def test_views_are_the_image_shifted():
+def test_views_are_shifted_images():
     screen = simulation.luminance(pictures(1)[0])
     here, right, down = simulation.views(screen, np.array([(0, 0), (4, 0), (0, 8)]))
     assert here.shape == (128, 128)
@@ -180,7 +180,7 @@ def test_luminance_runs_from_black_to_white():
 # --------------------------------------------------------------------------- recordings of images
 
 
-def test_the_same_image_number_and_camera_give_the_same_bytes():
+def test_simulated_events_depend_on_image_number_and_camera_alone():
     one, other = pictures(2)
     events = simulation.simulated(one, 7, Camera())
     assert simulation.simulated(one.copy(), 7, Camera()).tobytes() == events.tobytes()
@@ -192,8 +192,8 @@ def test_the_same_image_number_and_camera_give_the_same_bytes():
         assert changed.tobytes() != events.tobytes()
 
 
-def test_the_model_is_the_one_that_its_version_names():
-    """Kept frames are believed by their name. Whoever changes the events raises ``_VERSION`` and puts the new digest here."""
+def test_model_digest_matches_its_version():
+    """Cached frames are identified by name. A change of the events requires a new ``_VERSION`` and the new digest here."""
     channel, row, column = np.indices((3, 32, 32)) // np.array([1, 8, 8])[:, None, None, None]
     image = (channel * 31 + row * 47 + column * 83) % 256
     events = simulation.simulated(image.astype(np.uint8), 0, simulation.camera())
@@ -201,21 +201,21 @@ def test_the_model_is_the_one_that_its_version_names():
     assert (simulation._VERSION, len(events), digest[:16]) == (1, 174197, "8a06e8862b5c2b18")
 
 
-def test_a_grey_image_gives_noise_alone():
+def test_simulated_grey_image_gives_noise_only():
     grey = np.full((3, 32, 32), 90, np.uint8)
     assert len(simulation.simulated(grey, 0, QUIET)) == 0
     expected = 1.1 * 128 * 128 * 1.2
     assert len(simulation.simulated(grey, 0, Camera())) == pytest.approx(expected, abs=5 * expected**0.5)
 
 
-def test_an_edge_of_an_image_goes_dark_when_the_dark_side_comes_and_bright_when_it_leaves():
-    """Dark left, bright right. In move 1 the image goes right: OFF alone, at the edge; in move 3 it comes back: ON alone."""
+def test_simulated_edge_gives_off_events_when_it_darkens_and_on_events_when_it_brightens():
+    """Dark left, bright right. Move 1 to the right gives only OFF events at the edge; move 3, back, only ON events."""
     edge = np.zeros((3, 32, 32), np.uint8)
     edge[..., :16], edge[..., 16:] = 60, 200
     events = simulation.simulated(edge, 0, QUIET)
     by_move = [events[(events["t"] >= a) & (events["t"] < a + 50_000)] for a in range(0, 1_200_000, 50_000)]
     assert [set(move["p"].tolist()) for move in by_move[:4]] == [{0}, {0}, {1}, {1}]
-    assert events["x"].min() >= 58  # the edge is at 64; it goes 5 camera pixels to the right, and is 8 wide
+    assert events["x"].min() >= 58  # the edge is at 64, 8 pixels wide, and moves by 5 camera pixels
     assert events["x"].max() <= 74
     positions, _ = simulation.path()
     seen = simulation.views(simulation.luminance(edge), positions)
@@ -223,24 +223,24 @@ def test_an_edge_of_an_image_goes_dark_when_the_dark_side_comes_and_bright_when_
     first_loop = events[events["t"] < 100_000]
     fallen = np.zeros((128, 128), int)
     np.add.at(fallen, (first_loop["y"], first_loop["x"]), 1)
-    # within 100 ms every pixel has seen its whole way down
+    # after 100 ms every pixel has darkened completely
     assert np.array_equal(fallen, np.trunc((seen[0] - seen.min(0)) / round(QUIET.threshold * UNIT)).astype(int))
     assert swing.max() > 3 * QUIET.threshold
 
 
-def test_polarities_balance_over_closed_loops():
+def test_simulated_polarities_balance_over_closed_loops():
     for number, image in enumerate(pictures(4)):
         events = simulation.simulated(image, number, Camera(leak_hz=0))
         assert (events["p"] == 1).mean() == pytest.approx(0.5, abs=0.02)
 
 
-def test_half_the_threshold_gives_about_twice_the_events():
+def test_simulated_events_double_at_half_the_threshold():
     image = pictures(1)[0]
     many, few = (len(simulation.simulated(image, 0, replace(QUIET, threshold=theta))) for theta in (0.05, 0.1))
     assert many / few == pytest.approx(2, abs=0.25)
 
 
-def test_times_and_places_are_those_of_the_real_set():
+def test_simulated_times_and_positions_are_in_the_range_of_the_real_set():
     events = simulation.simulated(pictures(1)[0], 0, Camera())
     assert events.dtype.names == ("t", "x", "y", "p")
     assert 0 <= events["t"].min() < 10_000
@@ -250,7 +250,7 @@ def test_times_and_places_are_those_of_the_real_set():
     assert set(events["p"].tolist()) == {0, 1}
 
 
-def test_frames_lose_no_event():
+def test_simulated_frames_lose_no_event():
     events = simulation.simulated(pictures(1)[0], 0, Camera())
     frames = binned(events, 10, (128, 128), (48, 48))
     assert frames.sum() == len(events)
@@ -258,8 +258,8 @@ def test_frames_lose_no_event():
     assert frames.sum((1, 2, 3)).min() > 0.05 * len(events)
 
 
-def test_ten_thousand_images_take_minutes():
-    """A generous bound on processor time: 20 images in 3 s would be 25 minutes for 10,000; it is about a quarter."""
+def test_simulation_of_20_images_takes_at_most_3_s():
+    """A loose bound on processor time: 20 images in 3 s means 25 minutes for 10,000; the actual time is about a quarter."""
     images = pictures(20)
     simulation.simulated(images[0], 0, Camera())
     start = time.thread_time()
@@ -273,7 +273,7 @@ def test_ten_thousand_images_take_minutes():
 
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
-    """Files like CIFAR-10's with 12 images of each class in two batches; 8 + 2 of each are simulated."""
+    """Files in CIFAR-10's format with 12 images per class in two batches; 8 + 2 per class are simulated."""
     folder = tmp_path / CIFAR10.folder
     folder.mkdir()
     images, sums = pictures(130), {}
@@ -315,7 +315,7 @@ def case(**changes) -> Case:
     return replace(plain, **changes)
 
 
-def test_the_first_of_each_class_in_a_balanced_split(root, made):
+def test_simulated_set_takes_the_first_images_of_each_class(root, made):
     events = loaded(root)
     assert (events.train_y.bincount().tolist(), events.test_y.bincount().tolist()) == ([8] * 10, [2] * 10)
     source = simulation.CIFAR10.load(root, False, root / "prepared")
@@ -327,7 +327,7 @@ def test_the_first_of_each_class_in_a_balanced_split(root, made):
     assert made == []
 
 
-def test_it_says_that_it_is_simulated(root):
+def test_simulated_set_is_marked_as_simulated(root):
     events = loaded(root)
     part = datasets.subset(events, 20, 10, "x")
     for of in (events, part):
@@ -340,7 +340,7 @@ def test_it_says_that_it_is_simulated(root):
     assert RealData(case(), root).about["part"] == events.part
 
 
-def test_a_part_is_simulated_alone_and_once(root, made):
+def test_simulated_set_simulates_only_the_chosen_images_and_once(root, made):
     events = loaded(root)
     part = datasets.subset(events, 20, 10, "x")
     assert part.train_y.bincount().tolist() == [2] * 10
@@ -359,7 +359,7 @@ def test_a_part_is_simulated_alone_and_once(root, made):
     )
 
 
-def test_frames_of_another_model_or_part_have_another_name(root, monkeypatch):
+def test_simulated_frames_have_a_file_name_of_model_and_part(root, monkeypatch):
     def names(of: simulation.SimulatedEvents) -> set[str]:
         return {of.train.name, of.test.name}
 
@@ -375,7 +375,7 @@ def test_frames_of_another_model_or_part_have_another_name(root, monkeypatch):
     assert loaded(root).checksum == events.checksum
 
 
-def test_a_record_on_it_says_so_and_the_whole_path_trains(root, made, tmp_path):
+def test_training_on_the_simulated_set_is_recorded_as_simulated(root, made, tmp_path):
     from bench.probes import train
 
     small = case(options=(("train_images", 10), ("test_images", 10)))
@@ -387,7 +387,7 @@ def test_a_record_on_it_says_so_and_the_whole_path_trains(root, made, tmp_path):
     assert by_name["firing_rate"].value > 0
 
 
-def test_networks_for_the_real_set_take_it(root):
+def test_networks_of_the_real_set_accept_the_simulated_one(root):
     network = networks.spec("vgg-sws/cifar10-dvs")
     data = RealData(case(network=network.name, T=3, options=(("train_images", 10), ("test_images", 10))), root)
     x, y = data.sequence(case(network=network.name, T=3, batch=5))
@@ -399,7 +399,7 @@ def test_networks_for_the_real_set_take_it(root):
         RealData(case(network="vgg5/cifar10"), root).sequence(case())
 
 
-def test_without_cifar10_it_says_what_to_do(tmp_path):
+def test_simulated_set_without_cifar10_has_a_remedy(tmp_path):
     support = datasets.available("cifar10-dvs-simulated", tmp_path)
     assert not support
     assert "CIFAR-10 is not under the data root" in support.reason
@@ -407,7 +407,7 @@ def test_without_cifar10_it_says_what_to_do(tmp_path):
         datasets.load("cifar10-dvs-simulated", tmp_path, download=False)
 
 
-def test_listing_it_imports_neither_torch_nor_numpy(tmp_path):
+def test_available_imports_neither_torch_nor_numpy(tmp_path):
     code = (
         "import sys; from bench import datasets\n"
         f"datasets.available('cifar10-dvs-simulated', {str(tmp_path)!r})\n"
@@ -427,8 +427,8 @@ def stream(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.nda
     return events
 
 
-def test_statistics_of_what_can_be_counted_by_hand():
-    """Pixel (0, 0) three times, pixel (3, 1) once, over 2 s."""
+def test_statistics_by_hand():
+    """Three events at pixel (0, 0) and one at pixel (3, 1), within 2 s."""
     events = stream(
         np.array([10, 110, 1_000_010, 2_000_010]), np.array([0, 0, 3, 0]), np.array([0, 0, 1, 0]), np.array([1, 1, 1, 0])
     )
@@ -439,10 +439,10 @@ def test_statistics_of_what_can_be_counted_by_hand():
     assert event_statistics.intervals(events, (2, 4)).tolist() == [100, 1_999_900]
     assert found.interval_us == pytest.approx(1_000_000)
     assert found.profile[0] == pytest.approx(2 / 8 / 5e-3)
-    assert sum(found.profile) * 5e-3 * 8 == pytest.approx(3)  # the last event ends the last whole bin
+    assert sum(found.profile) * 5e-3 * 8 == pytest.approx(3)  # the last event is after the last complete bin
 
 
-def test_intervals_are_shares_of_decades():
+def test_statistics_bins_intervals_by_decade():
     t = np.cumsum(np.array([0] + [200] * 30 + [20_000] * 10))
     zeros = np.zeros_like(t)
     found = event_statistics.describe([stream(t, zeros, zeros, zeros)], (4, 4))
@@ -468,7 +468,7 @@ def test_spectral_slope_of_a_power_law(exponent):
 
 
 def test_correlation_length_of_gaussian_spots():
-    """White noise blurred by a Gaussian of sigma has the autocorrelation exp(-d^2 / 4 sigma^2): 1/e at 2 sigma."""
+    """White noise blurred by a Gaussian of width sigma has autocorrelation exp(-d^2 / 4 sigma^2), which is 1/e at 2 sigma."""
     generator = np.random.default_rng(0)
     f = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.fftfreq(256))
     for sigma in (2.0, 5.0):
@@ -478,15 +478,15 @@ def test_correlation_length_of_gaussian_spots():
         assert found == pytest.approx(2 * sigma, rel=0.2)
 
 
-def test_statistics_of_too_little_are_refused():
+def test_statistics_reject_too_few_events():
     with pytest.raises(ValueError, match="no recordings"):
         event_statistics.describe([], (2, 2))
     with pytest.raises(ValueError, match="of 1 events"):
         event_statistics.describe([stream(*np.zeros((4, 1), int))], (2, 2))
 
 
-def test_a_simulated_recording_beats_with_its_moves():
-    """24 moves in 1.2 s: 20 a second."""
+def test_simulated_recording_has_the_frequency_of_its_moves():
+    """24 moves in 1.2 s: 20 Hz."""
     found = event_statistics.describe(
         (simulation.simulated(image, i, Camera()) for i, image in enumerate(pictures(8))), (128, 128)
     )
@@ -495,7 +495,7 @@ def test_a_simulated_recording_beats_with_its_moves():
 
 @pytest.fixture(scope="module")
 def real_recordings() -> list[np.ndarray]:
-    with warnings.catch_warnings():  # what the parser's own dependencies warn of while they are imported
+    with warnings.catch_warnings():  # warnings of the parser's dependencies on import
         warnings.simplefilter("ignore")
         pytest.importorskip("tonic.io", reason="tonic reads event files: pip install '.[data]'")
     given = Path(os.environ.get("SPIKECOST_DATA_ROOT", "/nonexistent"))
@@ -507,8 +507,8 @@ def real_recordings() -> list[np.ndarray]:
     return [events for events, _ in zip(whole, range(60), strict=False)]
 
 
-def test_simulated_and_real_recordings_of_moving_images_are_alike(real_recordings):
-    """Real: N-MNIST, three moves of 100 ms. Not the same images, camera or moves: what is alike is what moving edges give."""
+def test_simulated_and_real_recordings_have_similar_statistics(real_recordings):
+    """Real: N-MNIST, three moves of 100 ms. Images, camera and moves differ, so only properties of moving edges are compared."""
     real = event_statistics.describe(real_recordings, (34, 34))
     ours = event_statistics.describe(
         (simulation.simulated(image, i, simulation.camera()) for i, image in enumerate(pictures(20))), (128, 128)
@@ -518,7 +518,7 @@ def test_simulated_and_real_recordings_of_moving_images_are_alike(real_recording
     assert ours.on_fraction == pytest.approx(real.on_fraction, abs=0.02)
     assert 1 / 3 < ours.rate / real.rate < 3
     assert 1 / 2 < ours.correlation_px / real.correlation_px < 2
-    assert min(ours.spectral_slope, real.spectral_slope) > -5  # edges: steeper than noise, which has 0
+    assert min(ours.spectral_slope, real.spectral_slope) > -5  # edges are steeper than noise, whose slope is 0
     assert max(ours.spectral_slope, real.spectral_slope) < -2
-    assert 1 < ours.interval_us / real.interval_us < 10  # a move is half as long there, and three times as slow here
+    assert 1 < ours.interval_us / real.interval_us < 10  # real moves are half as long; simulated ones three times as slow
     assert max(ours.below_1_ms, real.below_1_ms) < 0.02

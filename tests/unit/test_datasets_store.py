@@ -1,4 +1,4 @@
-"""Data root, download and writing."""
+"""Data root, cache root, download and writing of files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MD5 = hashlib.md5(CONTENTS, usedforsecurity=False).hexdigest()
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    """Between two attempts pooch sleeps."""
+    """Skip pooch's waiting time between two attempts."""
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
 @pytest.fixture
 def server():
-    """A server that fails once, then gives the file; ``asked`` counts requests."""
+    """A server that fails once, then returns the file; ``asked`` counts requests."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         asked = 0
@@ -48,7 +48,7 @@ def server():
         running.shutdown()
 
 
-def test_data_root_argument_then_variable_then_cache(monkeypatch, tmp_path):
+def test_data_root_is_the_argument_else_the_variable_else_the_cache(monkeypatch, tmp_path):
     (tmp_path / "variable").mkdir()
     monkeypatch.setenv("SPIKECOST_DATA_ROOT", str(tmp_path / "variable"))
     assert data_root(tmp_path) == tmp_path
@@ -60,16 +60,16 @@ def test_data_root_argument_then_variable_then_cache(monkeypatch, tmp_path):
     assert data_root("~/variable") == tmp_path / "variable"
 
 
-def test_cache_argument_then_variable_then_default(monkeypatch, tmp_path):
+def test_cache_root_is_the_argument_else_the_variable_else_the_default(monkeypatch, tmp_path):
     monkeypatch.setenv("SPIKECOST_CACHE", str(tmp_path / "variable"))
     assert cache_root(tmp_path) == tmp_path
-    assert cache_root() == tmp_path / "variable"  # made when something is kept
+    assert cache_root() == tmp_path / "variable"  # created when something is cached
     monkeypatch.delenv("SPIKECOST_CACHE")
     assert cache_root().parts[-2:] == ("spikecost", "prepared")
 
 
 @pytest.mark.parametrize("how", ["argument", "variable"])
-def test_a_data_root_that_is_not_there_is_named_with_close_ones_and_never_made(monkeypatch, tmp_path, how):
+def test_data_root_that_does_not_exist_is_an_error_with_close_names(monkeypatch, tmp_path, how):
     (tmp_path / "datasets" / "inside").mkdir(parents=True)
     (tmp_path / "file").touch()
     for wrong in ("dataset", "dataset/inside"):
@@ -82,7 +82,7 @@ def test_a_data_root_that_is_not_there_is_named_with_close_ones_and_never_made(m
     assert sorted(path.name for path in tmp_path.iterdir()) == ["datasets", "file"]
 
 
-def test_download_retries_checks_and_is_not_repeated(server, tmp_path):
+def test_fetched_retries_checks_and_downloads_once(server, tmp_path):
     url, handler = server
     path = tmp_path / "new" / "file"
     assert store.fetched(path, url, MD5, download=True).read_bytes() == CONTENTS
@@ -91,14 +91,14 @@ def test_download_retries_checks_and_is_not_repeated(server, tmp_path):
     assert handler.asked == 2
 
 
-def test_a_wrong_file_from_the_server_is_not_kept(server, tmp_path):
+def test_fetched_removes_a_wrong_file(server, tmp_path):
     path = tmp_path / "file"
     with pytest.raises(UserError, match=f"not the official one .expected md5 {'0' * 32}"):
         store.fetched(path, server[0], "0" * 32, download=True)
     assert [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == []
 
 
-def test_no_network_says_so(tmp_path):
+def test_fetched_without_network_raises_an_error(tmp_path):
     url = "http://127.0.0.1:9/file"
     with pytest.raises(UserError) as error:
         store.fetched(tmp_path / "file", url, MD5, download=True)
@@ -106,14 +106,14 @@ def test_no_network_says_so(tmp_path):
         assert part in str(error.value)
 
 
-def test_refused_download_touches_nothing(server, tmp_path):
+def test_fetched_without_permission_writes_nothing(server, tmp_path):
     with pytest.raises(UserError, match="downloading was refused"):
         store.fetched(tmp_path / "file", server[0], MD5, download=False)
     assert server[1].asked == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unusable_root(tmp_path):
+def test_store_names_a_root_that_cannot_be_used(tmp_path):
     (tmp_path / "occupied").write_bytes(b"")
     path = tmp_path / "occupied" / "file"
     with pytest.raises(UserError, match=r"cannot be written|cannot write"):
@@ -124,7 +124,7 @@ def test_unusable_root(tmp_path):
         store.checked(path, MD5)
 
 
-def test_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
+def test_fetched_leaves_no_partial_file_on_a_full_disk(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_whole(path, b"former", store.ELSEWHERE)
 
@@ -139,6 +139,6 @@ def test_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"file": b"former"}
 
 
-def test_another_published_packing_is_accepted(tmp_path):
+def test_checked_accepts_another_published_archive(tmp_path):
     (tmp_path / "file").write_bytes(CONTENTS)
     assert store.checked(tmp_path / "file", "0" * 32, MD5) == CONTENTS

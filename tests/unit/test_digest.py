@@ -1,4 +1,4 @@
-"""The digest of code changes with an equation and with nothing else."""
+"""The digest of code changes with code, not with comments, docstrings or messages."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def edited(name: str, old: str, new: str) -> dict[str, str]:
         ("reproductions/p.py", "step", "unrelated"),
     ],
 )
-def test_kept(tmp_path: Path, before: str, name: str, old: str, new: str) -> None:
+def test_digest_ignores_comments_docstrings_and_messages(tmp_path: Path, before: str, name: str, old: str, new: str) -> None:
     assert digest(tmp_path / "after", edited(name, old, new)) == before
 
 
@@ -73,17 +73,17 @@ def test_kept(tmp_path: Path, before: str, name: str, old: str, new: str) -> Non
         ("bench/kernels/lazy.py", "2", "3"),  # imported inside a function
         ("bench/kernels/beside.py", "3", "4"),  # relative, inside a function
         ("bench/step.py", "lif.charge(v, x)", "lif.charge(x, v)"),
-        ("bench/step.py", "if x is None", "if v is None"),  # when an error is raised, not what it says
+        ("bench/step.py", "if x is None", "if v is None"),  # the condition of an error, not its message
         ("bench/step.py", "ValueError", "TypeError"),
-        ("bench/__init__.py", '"""The instrument."""\n', "X = 1\n"),  # a package runs before its modules
+        ("bench/__init__.py", '"""The instrument."""\n', "X = 1\n"),  # a package is imported before its modules
     ],
 )
-def test_changed(tmp_path: Path, before: str, name: str, old: str, new: str) -> None:
+def test_digest_changes_with_code(tmp_path: Path, before: str, name: str, old: str, new: str) -> None:
     assert digest(tmp_path / "after", edited(name, old, new)) != before
 
 
-def test_a_kernels_source_is_part_of_the_module_that_names_it(tmp_path: Path) -> None:
-    """But no such file elsewhere, nor one that nobody names."""
+def test_digest_includes_kernel_sources_that_a_module_names(tmp_path: Path) -> None:
+    """Files in other folders, and files that no module names, are not included."""
     named = {**FILES, "bench/kernels/lif.py": FILES["bench/kernels/lif.py"] + 'SOURCE = "lif.cpp"\n'}
     one = digest(tmp_path / "one", {**named, "bench/kernels/lif.cpp": "u = v + x;"})
     assert one != digest(tmp_path / "other", {**named, "bench/kernels/lif.cpp": "u = v - x;"})
@@ -91,31 +91,31 @@ def test_a_kernels_source_is_part_of_the_module_that_names_it(tmp_path: Path) ->
     assert one == digest(tmp_path / "more", {**named, "bench/kernels/lif.cpp": "u = v + x;", **beside})
 
 
-def test_this_projects_kernels_are_seen() -> None:
+def test_digest_includes_the_kernels_of_this_project() -> None:
     root = Path(__file__).parents[2]
     reached = closure(["bench.backends.native_fast"], root)
     assert {"bench.kernels.compiled", "bench.kernels.cpu", "bench.kernels.triton_lif"} <= set(reached)
     assert "bench.kernels.compiled" not in closure(["bench.algorithms.local", "bench.backends.native"], root)
 
 
-def test_closure_names_what_is_reached_and_nothing_else(tmp_path: Path, before: str) -> None:
+def test_closure_has_exactly_the_imported_modules(tmp_path: Path, before: str) -> None:
     reached = ["bench", "bench.kernels", *(f"bench.kernels.{m}" for m in ("beside", "lazy", "lif"))]
     assert closure(["bench.step"], tmp_path / "before") == [*reached, "bench.spec", "bench.step"]
 
 
-def test_modules_given_by_a_registry_count(tmp_path: Path, before: str) -> None:
+def test_digest_includes_given_modules(tmp_path: Path, before: str) -> None:
     root = tmp_path / "before"
     both = code_digest(["bench.step", "bench.unrelated"], root)
     assert both != before
     assert both == code_digest(["bench.unrelated", "bench.step"], root)
 
 
-def test_an_unknown_module_is_named(tmp_path: Path) -> None:
+def test_digest_names_an_unknown_module(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"bench\.nowhere"):
         digest(tmp_path, FILES, "bench.nowhere")
 
 
-def test_this_project_is_digested_fast() -> None:
+def test_digest_of_this_project_is_fast() -> None:
     root = Path(__file__).resolve().parents[2]
     start = time.perf_counter()
     known = code_digest(["bench.claims", "bench.digest"], root)
@@ -125,7 +125,7 @@ def test_this_project_is_digested_fast() -> None:
     assert time.perf_counter() - start < 2
 
 
-def test_a_new_line_in_a_registry_makes_nothing_stale(tmp_path: Path) -> None:
+def test_digest_ignores_new_registry_entries(tmp_path: Path) -> None:
     package = tmp_path / "bench"
     package.mkdir()
     (package / "__init__.py").write_text("")

@@ -1,4 +1,4 @@
-"""The probe of what event recordings are like, and the table of its records."""
+"""The probe for statistics of event recordings, and the table of its records."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def measured(samples: Any, about: dict[str, str]) -> Measurement:
     return found
 
 
-def test_the_chosen_training_recordings_alone_are_described() -> None:
+def test_events_probe_uses_only_the_chosen_training_recordings() -> None:
     found = measured(SAMPLES, {"part": "part of it"})
     expected = event_statistics.describe([recording(1), recording(3)], (32, 34))
     assert found.value == expected.rate
@@ -58,7 +58,7 @@ def test_the_chosen_training_recordings_alone_are_described() -> None:
     assert measured(replace(SAMPLES, train_i=torch.arange(4)), {}).value != expected.rate
 
 
-def test_images_have_no_events() -> None:
+def test_events_probe_rejects_images() -> None:
     with pytest.raises(UserError, match="has no events to describe"):
         measured(SimpleNamespace(), {})
 
@@ -73,7 +73,7 @@ def written(dataset: str, part: str) -> Record:
     )  # fmt: skip
 
 
-def test_the_table_has_a_column_a_data_set_real_ones_first_simulated_ones_labelled() -> None:
+def test_events_table_has_one_column_per_data_set_with_simulated_ones_last_and_marked() -> None:
     records = [written("cifar10-dvs-simulated", "simulated from images"), written("n-mnist", "part of it"), written("dvs", "")]
     chapter = report.Chapter(Paper("p", records), {}, {}, [])
     columns = report.event_columns(chapter)
@@ -90,5 +90,5 @@ def test_the_table_has_a_column_a_data_set_real_ones_first_simulated_ones_labell
     assert "part of it" not in "".join(rest)
 
 
-def test_without_records_there_is_no_table() -> None:
+def test_events_table_is_empty_without_records() -> None:
     assert report._template("events.md.j2", chapter=report.Chapter(Paper("p", []), {}, {}, []), chapters=[]).strip() == ""

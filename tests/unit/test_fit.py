@@ -1,4 +1,4 @@
-"""The formula for peak bytes, the plan for a budget and the longest sequence, held against counts and real tensors."""
+"""The formulas for peak bytes, the plan for a budget and the longest sequence, compared with counts and real tensors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def peak(network: str, algorithm: str, T: int, batch: int = BATCH, **options: An
 
 
 @pytest.mark.parametrize(("network", "T"), WORKLOADS)
-def test_the_formula_is_within_two_per_cent_of_the_count(network: str, T: int) -> None:
+def test_formula_is_within_two_per_cent_of_counts(network: str, T: int) -> None:
     peaks = peaks_of(network, BATCH)
     assert peaks.bptt(T) == pytest.approx(peak(network, "bptt", T), rel=0.02)
     for parts in (edges(T, 2), edges(T, 9), falling_edges(T, peaks.graph_to_state)):
@@ -50,7 +50,7 @@ def test_the_formula_is_within_two_per_cent_of_the_count(network: str, T: int) -
         assert found == pytest.approx(peak(network, algorithm, T, **options), rel=0.02), algorithm
 
 
-def test_lines_through_a_maximum_of_lines_are_those_lines() -> None:
+def test_through_recovers_a_maximum_of_lines() -> None:
     lines = Lines(((5.0, 1.0), (1.0, 2.0)))
     again = through([(K, lines(K)) for K in (1, 2, 8, 16)])
     for K in range(1, 40):
@@ -65,12 +65,12 @@ def test_largest_finds_the_last_that_fits() -> None:
         assert largest(lambda n: n, size, 500) == min(size, 500)
 
 
-def test_largest_sees_beyond_a_dip() -> None:
+def test_largest_searches_beyond_a_dip() -> None:
     assert largest(lambda n: n if n < 50 else n / 2, 45) == 90
 
 
-def test_skippers_longest_sequence_is_the_last_of_all_that_fit() -> None:
-    """With few steps a segment cannot be short enough, so that more steps may need less."""
+def test_longest_of_skipper_is_the_largest_T_that_fits() -> None:
+    """With few steps a segment cannot be short enough, so a longer sequence may need less memory."""
     need, budget = formula("resnet20/cifar10", "skipper", BATCH, {"p": 50}), 5 * 2**30
     fitting = [T for T in range(40, 1200) if need(T) <= budget]
     assert fitting != list(range(40, 40 + len(fitting)))
@@ -78,7 +78,7 @@ def test_skippers_longest_sequence_is_the_last_of_all_that_fit() -> None:
 
 
 @pytest.mark.parametrize("decay", ["lenet/dvs-gesture", "vgg-sws/cifar10"])
-def test_the_formula_counts_the_states_that_replay_keeps(decay: str) -> None:
+def test_formula_counts_the_states_saved_by_replay(decay: str) -> None:
     peaks = peaks_of(decay, 2)
     for T in (*range(1, 60), 180, 183, 184, 275, 400):
         for K in {1, 2, 3, 5, 12, 90, 91, 92, T} & set(range(1, T + 1)):
@@ -91,7 +91,7 @@ SMALL, T_SMALL, BATCH_SMALL = "custom/n-mnist", 7, 4
 
 @cache
 def every_schedule() -> tuple[tuple[int, int], ...]:
-    """(steps run twice, counted bytes) of BPTT, of all segmentations of seven steps, of all replay windows."""
+    """(recomputed steps, counted bytes) of BPTT, of all segmentations of seven steps, and of all replay windows."""
     found = [(0, peak(SMALL, "bptt", T_SMALL, BATCH_SMALL))]
     for cuts in range(1, T_SMALL):
         for places in combinations(range(1, T_SMALL), cuts):
@@ -103,7 +103,7 @@ def every_schedule() -> tuple[tuple[int, int], ...]:
 
 
 @pytest.mark.parametrize("share", [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
-def test_the_plan_fits_and_no_schedule_that_fits_is_cheaper_by_more_than_a_step(share: float) -> None:
+def test_cheapest_fits_and_is_within_one_step_of_the_best_schedule(share: float) -> None:
     everything = every_schedule()
     budget = int(share * peak(SMALL, "bptt", T_SMALL, BATCH_SMALL))
     plan = cheapest(SMALL, T_SMALL, BATCH_SMALL, budget, headroom=0)
@@ -116,7 +116,7 @@ def test_the_plan_fits_and_no_schedule_that_fits_is_cheaper_by_more_than_a_step(
 
 @pytest.mark.parametrize("budget", [3 << 30, 4 << 30, 6 << 30, 13 << 30, 1 << 35])
 @pytest.mark.parametrize(("network", "T"), [("lenet/dvs-gesture", 400), ("vgg5/cifar10", 100)])
-def test_plans_at_the_papers_size_fit_and_say_what_they_cost(network: str, T: int, budget: int) -> None:
+def test_cheapest_fits_at_the_papers_size_and_states_its_cost(network: str, T: int, budget: int) -> None:
     plan = cheapest(network, T, BATCH, budget)
     assert plan.peak <= budget - HEADROOM
     assert plan.macs_ratio <= 1.35
@@ -126,15 +126,15 @@ def test_plans_at_the_papers_size_fit_and_say_what_they_cost(network: str, T: in
         assert plan.schedule.algorithm == "bptt"
 
 
-def test_a_budget_that_nothing_fits_is_refused_with_the_least() -> None:
+def test_cheapest_names_the_least_memory_if_nothing_fits() -> None:
     with pytest.raises(UserError, match=r"about 1,037 MiB of .* a budget of 1,536 MiB less 1,024 MiB of headroom leaves 512 MiB"):
         cheapest("vgg5/cifar10", 100, BATCH, 3 << 29)
     with pytest.raises(UserError, match=r"leaves 1 MiB"):  # a network that cannot be replayed
         cheapest("r400/fashion-mnist", 5, BATCH, 1 << 20, headroom=0)
 
 
-def test_live_tensors_may_take_the_budget_less_the_headroom() -> None:
-    """What fills a card to the last byte does not fit it."""
+def test_cheapest_uses_the_budget_less_the_headroom() -> None:
+    """Live tensors that fill a card to the last byte do not fit."""
     needed = peak(SMALL, "bptt", T_SMALL, BATCH_SMALL)
     all_of_it = cheapest(SMALL, T_SMALL, BATCH_SMALL, needed, headroom=0)
     assert all_of_it == cheapest(SMALL, T_SMALL, BATCH_SMALL, needed + HEADROOM)
@@ -143,15 +143,15 @@ def test_live_tensors_may_take_the_budget_less_the_headroom() -> None:
         cheapest(SMALL, T_SMALL, BATCH_SMALL, needed)
 
 
-def test_the_longest_sequence_on_a_card_fits_what_its_headroom_leaves() -> None:
-    """The probe's T fits what is left of the card, T + 1 does not."""
+def test_longest_probe_fits_the_card_less_the_headroom() -> None:
+    """T steps fit the card less the headroom, T + 1 do not."""
     (least, *_) = measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "native", 100, BATCH))
     assert (least.metric, least.detail["headroom GiB"], least.detail["found by"]) == ("longest T on a 2 GiB card", 1.0, "count")
     T, live = int(str(least.value)), CARDS_GIB[0] * 2**30 - HEADROOM
     assert peak("vgg5/cifar10", "bptt", T) <= live < peak("vgg5/cifar10", "bptt", T + 1)
 
 
-def test_segments_within_a_budget_cover_the_sequence_with_a_last_one_as_long_as_can_be() -> None:
+def test_segments_within_cover_the_sequence_with_the_longest_last_segment() -> None:
     peaks, T = peaks_of("custom/n-mnist", BATCH), 300
     for share in (0.1, 0.2, 0.5, 0.9):
         budget = share * peaks.bptt(T)
@@ -167,8 +167,8 @@ def test_segments_within_a_budget_cover_the_sequence_with_a_last_one_as_long_as_
     ("algorithm", "options"),
     [("bptt", {}), ("checkpointed", {}), ("checkpointed", {"lengths": "falling"}), ("replay", {"K": 2})],
 )
-def test_the_longest_sequence_is_confirmed_on_real_tensors(algorithm: str, options: dict[str, Any]) -> None:
-    """Real training steps, their live storages counted: T fits a budget of 8 MiB, T + 1 does not."""
+def test_longest_is_confirmed_on_real_tensors(algorithm: str, options: dict[str, Any]) -> None:
+    """In real training steps the live storages are counted: T steps fit a budget of 8 MiB, T + 1 do not."""
     budget, batch = 8 << 20, 4
     T, was_counted = longest("custom/n-mnist", algorithm, batch, budget, options)
     assert was_counted
@@ -184,7 +184,7 @@ def test_the_longest_sequence_is_confirmed_on_real_tensors(algorithm: str, optio
     assert really(T) <= budget < really(T + 1)
 
 
-def test_the_longest_sequences_at_the_papers_size_grow_with_the_budget_and_keep_their_order() -> None:
+def test_longest_grows_with_the_budget_and_keeps_the_order_of_algorithms() -> None:
     def lengths(algorithm: str, **options: Any) -> list[int]:
         case = Case("skipper", "longest", "vgg5/cifar10", algorithm, "native", 100, BATCH, options=tuple(options.items()))
         found = measure(case)
@@ -196,12 +196,12 @@ def test_the_longest_sequences_at_the_papers_size_grow_with_the_budget_and_keep_
         assert values == sorted(set(values))
     assert all(b < f for b, f in zip(bptt, falling, strict=True))
     for GiB, T in zip(CARDS_GIB, bptt, strict=True):
-        if T < 300:  # what the formula says is what a count says, within two per cent
+        if T < 300:  # the formula is within two per cent of a count
             live = GiB * 2**30 - HEADROOM
             assert peak("vgg5/cifar10", "bptt", T) <= 1.02 * live <= 1.04 * peak("vgg5/cifar10", "bptt", T + 1)
 
 
-def test_other_backends_are_refused() -> None:
+def test_longest_probe_rejects_other_backends() -> None:
     with pytest.raises(UserError, match="known by formula on the native backend only"):
         measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "snntorch", 100, BATCH))
 
@@ -225,17 +225,17 @@ NETWORK = ["fit", "r400/fashion-mnist", "--T", "5", "--batch", "4"]
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_fit_refuses_a_budget_that_is_none_before_anything_is_counted(
+def test_fit_command_rejects_an_invalid_budget_before_counting(
     arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.fit.plan.peaks_of", lambda *_: pytest.fail("counted"))
     ran = CliRunner().invoke(main, [*NETWORK, *arguments])
     assert ran.exit_code == 1
-    assert isinstance(ran.exception, SystemExit)  # a message, no traceback
+    assert isinstance(ran.exception, SystemExit)  # a message, not a traceback
     assert told in ran.output
 
 
-def test_fit_says_what_is_allowed_and_of_what() -> None:
+def test_fit_command_states_budget_and_headroom() -> None:
     ran = CliRunner().invoke(main, [*NETWORK, "--budget", "1.5"])
     assert ran.exit_code == 0, ran.output
     assert "0.5 GiB allowed: 1.5 GiB less a headroom of 1" in ran.output

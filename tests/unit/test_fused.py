@@ -1,4 +1,4 @@
-"""The fused kernels against the plain-torch reference: C++ on the CPU, Triton's programs interpreted there, and on a GPU."""
+"""The fused kernels compared with the plain PyTorch reference: C++ on the CPU, Triton interpreted on the CPU, and on a GPU."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXAMPLES = {"C++": 150, "Triton, interpreted": 50, "Triton": 150}  # the interpr
 
 
 def interpreted() -> Any:
-    """A copy of the Triton module of its own, whose programs run on the CPU; the one that GPUs use stays as it is."""
+    """A separate copy of the Triton module whose programs run on the CPU; the module used on GPUs is unchanged."""
     if importlib.util.find_spec("triton") is None:
         pytest.skip("triton is not installed")
     name = "interpreted_triton_lif"
@@ -75,12 +75,24 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "one image for all steps": lambda x: x[:1].expand_as(x),
     "one number for a channel": lambda x: x[..., :1].expand_as(x),
 }
-SAMPLES = ((), (1,), (7,), (3, 5), (2, 3, 5), (5, 1, 3), (1, 4, 1), (2, 23, 29), (1031,), (0,), (3, 0, 2))  # over one block, too
+SAMPLES = (
+    (),
+    (1,),
+    (7,),
+    (3, 5),
+    (2, 3, 5),
+    (5, 1, 3),
+    (1, 4, 1),
+    (2, 23, 29),
+    (1031,),
+    (0,),
+    (3, 0, 2),
+)  # some over one block
 
 
 @dataclass(frozen=True)
 class Window:
-    """``decay``: how it is given; ``asked``: of which outputs a gradient comes back."""
+    """``decay``: the form in which it is given; ``asked``: the outputs that have a gradient."""
 
     T: int
     batch: int
@@ -147,7 +159,7 @@ def laid_out(x: Tensor, layout: str) -> Tensor:
 
 
 def run(kernel: Kernel, w: Window, dtype: torch.dtype, device: str, in_space: bool = False) -> Ran:
-    """``w`` through a kernel, forward and back. What is drawn is rounded to ``dtype``: the same numbers for every type wider."""
+    """Run ``w`` through a kernel, forward and backward. Random numbers are exact in every type, so all types get the same."""
     kept = fused.TYPES[dtype]
     generator = torch.Generator().manual_seed(w.seed)
 
@@ -180,7 +192,7 @@ def largest(x: Tensor) -> float:
 
 
 def assert_same_spikes(mine: Ran, other: Ran) -> None:
-    """Spikes and potentials to the last bit, in the same types and shapes."""
+    """Assert equal spikes and potentials to the bit, with the same types and shapes."""
     assert mine.spikes.dtype == other.spikes.dtype
     assert mine.potential.dtype == other.potential.dtype
     assert torch.equal(mine.spikes, other.spikes)
@@ -203,7 +215,7 @@ def equal_in_double(on: On, w: Window, kernel: Kernel, plain: Kernel, in_space: 
 
 
 @every
-def test_double_precision(on: On, w: Window) -> None:
+def test_fused_equals_the_reference_in_double_precision(on: On, w: Window) -> None:
     """Gradients to 1e-12 of their largest entry."""
     equal_in_double(on, w, fused.lif_, reference.lif, in_space=False)
 
@@ -211,8 +223,8 @@ def test_double_precision(on: On, w: Window) -> None:
 @pytest.mark.parametrize("kind", get_args(SurrogateKind))
 @pytest.mark.parametrize("reset", ["soft", "hard"])
 @pytest.mark.parametrize("detached", [True, False], ids=["detached", "through reset"])
-def test_every_setting_in_double_precision(on: On, kind: Any, reset: Any, detached: bool) -> None:
-    """None is left to chance."""
+def test_fused_equals_the_reference_for_every_setting(on: On, kind: Any, reset: Any, detached: bool) -> None:
+    """Every setting, not only the randomly drawn ones."""
     neuron = NeuronSpec(0.7, 0.8, reset, detached, Surrogate(kind, 1.5))
     for decay, carried in (("by channel", "given, with gradient"), ("learnt", "zero"), ("the neuron's", "given")):
         w = Window(5, 2, (3, 5), "contiguous", "channels last", neuron, decay, carried, "both", 3)
@@ -221,16 +233,16 @@ def test_every_setting_in_double_precision(on: On, kind: Any, reset: Any, detach
 
 
 @every
-def test_in_space_in_double_precision(on: On, w: Window) -> None:
+def test_fused_in_space_equals_the_reference_in_double_precision(on: On, w: Window) -> None:
     equal_in_double(on, w, fused.lif_in_space_, reference.lif_in_space, in_space=True)
 
 
 @every
-def test_single_precision_is_at_its_noise_floor(on: On, w: Window) -> None:
-    """No further from the gradient in double precision than twice the reference in single precision is, and 4 roundings:
-    of the largest entry; of a decay's gradient, a sum of n terms of the size of one, 4 sqrt(n) of one.
+def test_fused_in_single_precision_is_at_the_noise_floor(on: On, w: Window) -> None:
+    """The error against double precision is at most twice that of the reference in single precision, plus 4 roundings.
 
-    Where single precision fires another spike than double there is no floor to speak of, and spikes alone are compared.
+    A rounding is relative to the largest entry; for the gradient of a decay, a sum of n terms, it is 4 sqrt(n) roundings of one
+    term. If single and double precision differ in a spike, there is no noise floor and only spikes are compared.
     """
     mine, other = (run(k, w, torch.float32, on.device) for k in (fused.lif_, reference.lif))
     with in_double():
@@ -244,9 +256,12 @@ def test_single_precision_is_at_its_noise_floor(on: On, w: Window) -> None:
 
 
 @every
-def test_half_precision(on: On, w: Window) -> None:
-    """bfloat16 currents, float32 potentials. Gradients are worked out in float32: what is rounded to bfloat16 differs by one
-    unit in the last place at most, 2^-7 of the entry; what stays in float32 by 1e-5 of the largest."""
+def test_fused_equals_the_reference_in_bfloat16(on: On, w: Window) -> None:
+    """bfloat16 currents, float32 potentials. Gradients are computed in float32.
+
+    Those rounded to bfloat16 differ by at most one unit in the last place, 2^-7 of the entry; those in float32 by 1e-5 of the
+    largest entry.
+    """
     mine, other = (run(k, w, torch.bfloat16, on.device) for k in (fused.lif_, reference.lif))
     assert_same_spikes(mine, other)
     assert mine.potential.dtype == torch.float32
@@ -256,7 +271,7 @@ def test_half_precision(on: On, w: Window) -> None:
         assert float(excess.max() if excess.numel() else 0) <= 1e-5 * largest(g), name
 
 
-def test_of_no_steps_the_potential_stays_and_decays_learn_nothing(on: On) -> None:
+def test_fused_window_of_no_steps_keeps_the_potential(on: On) -> None:
     x, v = torch.empty(0, 2, 3, device=on.device), torch.randn(2, 3, device=on.device).requires_grad_()
     decay = torch.tensor([0.5, 0.7, 0.9], device=on.device).requires_grad_()
     s, after = fused.lif_(x, v, NeuronSpec(), decay)
@@ -268,8 +283,8 @@ def test_of_no_steps_the_potential_stays_and_decays_learn_nothing(on: On) -> Non
     assert torch.equal(of_decay, torch.zeros_like(decay))
 
 
-def test_the_windows_are_not_trivial(on: On) -> None:
-    """Neurons fire and do not, and every gradient has something in it; else agreement would say little."""
+def test_windows_have_spikes_and_nonzero_gradients(on: On) -> None:
+    """Some neurons fire and some do not, and all gradients are nonzero; otherwise agreement would mean little."""
     w = Window(5, 3, (2, 23, 29), "channels last", "with gaps", NeuronSpec(), "by channel", "given, with gradient", "both", 1)
     ran = run(fused.lif_, w, torch.float64, on.device)
     assert 0.1 < float(ran.spikes.mean()) < 0.9
@@ -278,32 +293,32 @@ def test_the_windows_are_not_trivial(on: On) -> None:
 
 
 @pytest.mark.parametrize("reset", ["soft", "hard"])
-def test_gradcheck_where_the_function_is_smooth(on: On, reset: Any) -> None:
-    """Between spikes the last potential is a smooth function of x, v and the decays; the surrogate has no part in it."""
+def test_fused_passes_gradcheck_between_spikes(on: On, reset: Any) -> None:
+    """Between spikes the last potential is a smooth function of x, v and the decays, independent of the surrogate."""
     neuron = NeuronSpec(reset=reset)
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(4, 2, 3, 2, generator=generator, dtype=torch.float64).to(on.device) + 0.6
     v = torch.randn(2, 3, 2, generator=generator, dtype=torch.float64).to(on.device)
     decay = torch.tensor([0.5, 0.7, 0.9], dtype=torch.float64, device=on.device)[:, None]
     u, s, _ = reference.run(x, v, decay, neuron)
-    assert (u - neuron.threshold).abs().min() > 1e-4  # no spike within the steps that gradcheck takes
+    assert (u - neuron.threshold).abs().min() > 1e-4  # gradcheck's steps cause no spike
     assert 0 < s.mean() < 1
 
     def potential(x: Tensor, v: Tensor, decay: Tensor) -> Tensor:
         return fused.lif_(x * 1, v, neuron, decay)[1]
 
-    # gradcheck goes through one graph many times: it is given copies of what a backward pass consumes
+    # gradcheck uses one graph many times, so it gets copies of what a backward pass consumes
     with torch.autograd.graph.saved_tensors_hooks(torch.clone, torch.clone):
         assert torch.autograd.gradcheck(potential, [leaf.requires_grad_() for leaf in (x, v, decay)], nondet_tol=0)
 
 
-# --------------------------------------------------------------------------- what it does to its input
+# --------------------------------------------------------------------------- effects on the input
 
 CONSUMED = "modified by an inplace operation"
 
 
 def current(on: On, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """A leaf and an input current made of it."""
+    """Return a leaf tensor and an input current computed from it."""
     leaf = (torch.randn(4, 3, 7, generator=torch.Generator().manual_seed(0)) + 0.5).to(on.device, dtype).requires_grad_()
     return leaf, leaf * 1
 
@@ -312,18 +327,18 @@ TYPES = [torch.float64, torch.float32, torch.bfloat16]
 
 
 @pytest.mark.parametrize("dtype", TYPES[:2])
-def test_potentials_take_the_place_of_the_input(on: On, dtype: torch.dtype) -> None:
+def test_fused_overwrites_its_input_with_the_potentials(on: On, dtype: torch.dtype) -> None:
     leaf, x = current(on, dtype)
     u, _, _ = reference.run(leaf.detach(), None, 0.5, NeuronSpec())
     s, _ = fused.lif_(x, None, NeuronSpec())
     assert torch.equal(x, u)
     (g,) = torch.autograd.grad(s.sum(), x)
-    assert torch.equal(x, g)  # and the gradient takes theirs
+    assert torch.equal(x, g)  # the gradient then overwrites them
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
-def test_an_input_that_something_else_needs_is_an_error(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
+def test_fused_raises_an_error_if_another_function_saved_its_input(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
     _, x = current(on, dtype)
     needs_x = (x * x).sum()
     s, _ = kernel(x, None, NeuronSpec())
@@ -333,7 +348,7 @@ def test_an_input_that_something_else_needs_is_an_error(on: On, kernel: Kernel, 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
-def test_a_second_backward_pass_is_an_error(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
+def test_fused_raises_an_error_in_a_second_backward_pass(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
     leaf, x = current(on, dtype)
     loss = kernel(x, None, NeuronSpec())[0].sum()
     torch.autograd.grad(loss, leaf, retain_graph=True)
@@ -343,14 +358,14 @@ def test_a_second_backward_pass_is_an_error(on: On, kernel: Kernel, dtype: torch
 
 @pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.int64])
-def test_other_types_are_refused_with_those_that_run(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
+def test_fused_rejects_other_types_and_names_the_supported_ones(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
     with pytest.raises(UserError, match=rf"{dtype}: .*torch.float32, torch.float64, torch.bfloat16"):
         kernel(torch.ones(2, 3, 4, dtype=dtype, device=on.device), None, NeuronSpec())
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_operators_are_what_they_declare(on: On, dtype: torch.dtype) -> None:
-    """What is written is declared to be, and tensors without storage have the same shapes, strides and types."""
+def test_operators_pass_opcheck(on: On, dtype: torch.dtype) -> None:
+    """All written arguments are declared as mutable, and results on device 'meta' have the same shapes, strides and types."""
     x = torch.randn(4, 3, 2, 5, device=on.device).to(dtype)
     kept = fused.TYPES[dtype]
     u = None if kept == dtype else torch.empty_like(x, dtype=kept)
@@ -377,7 +392,7 @@ def test_operators_are_what_they_declare(on: On, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_bits_are_those_of_the_reference_and_come_back(on: On, dtype: torch.dtype) -> None:
+def test_pack_equals_the_reference_and_unpack_inverts_it(on: On, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(2)
     for n in (*range(0, 101, 1 if on.examples > 100 else 5), 4097, 8191, 10_001):
         s = (torch.rand(n, generator=generator) < 0.4).to(on.device, dtype)
@@ -386,7 +401,7 @@ def test_bits_are_those_of_the_reference_and_come_back(on: On, dtype: torch.dtyp
         assert torch.equal(fused.unpack(packed, n, dtype), s), n
 
 
-def test_bits_keep_the_order_in_memory(on: On) -> None:
+def test_pack_uses_memory_order(on: On) -> None:
     s = (torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(3)) < 0.4).float().to(on.device)
     last = s.to(memory_format=torch.channels_last)
     back = fused.unpack(fused.pack(last), last.numel(), last.dtype)
@@ -394,7 +409,7 @@ def test_bits_keep_the_order_in_memory(on: On) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.uint8])
-def test_spikes_of_other_types_are_refused(on: On, dtype: torch.dtype) -> None:
+def test_pack_rejects_other_types(on: On, dtype: torch.dtype) -> None:
     for call in (
         lambda: fused.pack(torch.ones(9, dtype=dtype)),
         lambda: fused.unpack(torch.ones(2, dtype=torch.uint8), 9, dtype),
@@ -405,9 +420,7 @@ def test_spikes_of_other_types_are_refused(on: On, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(("stride", "padding", "biased"), [(1, 1, True), (2, 0, False)])
-def test_a_convolution_that_keeps_bits_is_the_convolution(
-    on: On, layout: torch.memory_format, stride: int, padding: int, biased: bool
-) -> None:
+def test_bit_conv_equals_conv2d(on: On, layout: torch.memory_format, stride: int, padding: int, biased: bool) -> None:
     generator = torch.Generator().manual_seed(4)
     s = (torch.rand(3, 2, 9, 7, generator=generator) < 0.4).double().to(on.device, memory_format=layout).requires_grad_()
     weight = torch.randn(4, 2, 3, 3, generator=generator, dtype=torch.float64).to(on.device).requires_grad_()

@@ -1,4 +1,4 @@
-"""The gradient probe on algorithms that train classifiers beside the network."""
+"""The gradient probe, also for algorithms with auxiliary classifiers."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ def measured(algorithm: str, **options: Any) -> dict[str, Measurement]:
 
 
 @pytest.mark.parametrize("classifier", ["dense", "conv", "fixed"])
-def test_of_blocks_the_networks_own_parameters_are_compared(classifier: str) -> None:
+def test_gradient_probe_compares_only_the_networks_own_parameters(classifier: str) -> None:
     found = measured("local", b=1, classifier=classifier)["gradient_cosine"]
     assert list(found.detail) == WEIGHTS
-    assert found.detail["12.weight"] == 1  # the readout sees the same spikes and the same loss
+    assert found.detail["12.weight"] == 1  # the readout has the same input and loss as in BPTT
     assert abs(found.detail["0.weight"]) < 0.99
     assert -1 < found.value < 0.99  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("algorithm", "options"), [("local", {"b": 4}), ("ttl-bptt", {"K": T, "b": 9})])
-def test_one_block_over_all_steps_has_bptts_gradient(algorithm: str, options: dict[str, Any]) -> None:
+def test_gradient_cosine_of_one_block_over_all_steps_is_one(algorithm: str, options: dict[str, Any]) -> None:
     found = measured(algorithm, **options)
     assert found["gradient_cosine"].value == pytest.approx(1, abs=1e-9)
     assert found["gradient_norm"].value == pytest.approx(1)
 
 
-def test_one_block_is_truncated_bptt() -> None:
+def test_gradient_of_one_block_is_that_of_truncated_bptt() -> None:
     one, other = measured("ttl-bptt", K=2, b=4, update="end"), measured("tbptt", K=2)
     assert one["gradient_cosine"].value == pytest.approx(other["gradient_cosine"].value, abs=1e-9)
     assert one["gradient_cosine"].value != pytest.approx(1, abs=1e-4)
 
 
-def test_several_batches_are_averaged_and_each_is_told() -> None:
+def test_gradient_probe_averages_over_batches_and_lists_each() -> None:
     one, several = measured("tbptt", K=2), measured("tbptt", K=2, batches=3)
     first, *others = several["gradient_cosine"].detail["batches"]
     assert first == pytest.approx(one["gradient_cosine"].value, abs=1e-6)
@@ -53,12 +53,12 @@ def test_several_batches_are_averaged_and_each_is_told() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["bptt", "replay"])
-def test_after_training_both_gradients_are_taken_at_the_trained_weights(algorithm: str) -> None:
-    """What is exact stays so; had BPTT's gradient been left at the initial weights, it would not."""
+def test_gradient_probe_compares_at_the_trained_weights(algorithm: str) -> None:
+    """The cosine of an exact algorithm is still 1; with BPTT's gradient at the initial weights it would not be."""
     assert measured(algorithm, after_batches=2)["gradient_cosine"].value == pytest.approx(1, abs=1e-6)
 
 
-def test_training_changes_the_gradients_and_goes_before_the_batches_compared() -> None:
+def test_gradient_probe_trains_on_batches_before_the_compared_ones() -> None:
     before, after = measured("tbptt", K=2, batches=2), measured("tbptt", K=2, after_batches=1)
     assert after["gradient_cosine"].value != pytest.approx(before["gradient_cosine"].value, abs=1e-6)
     unmoved = measured("tbptt", K=2, after_batches=1, lr=0.0)
@@ -66,6 +66,6 @@ def test_training_changes_the_gradients_and_goes_before_the_batches_compared() -
 
 
 @pytest.mark.parametrize(("option", "value"), [("batches", 0), ("batches", 1.5), ("after_batches", -1), ("after_batches", "all")])
-def test_what_is_no_number_of_batches_is_refused(option: str, value: Any) -> None:
+def test_gradient_probe_rejects_invalid_numbers_of_batches(option: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"{option} = {value!r}.*use "):
         measured("tbptt", K=2, **{option: value})

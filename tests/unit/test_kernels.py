@@ -1,4 +1,4 @@
-"""The native LIF kernel and the surrogates against plain differentiable operators under autograd."""
+"""The native LIF kernel and the surrogates compared with plain differentiable operators under autograd."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = [f"{s.kind}-{s.alpha}" for s in SURROGATES]
 
 
 def smooth(x: Tensor, surrogate: Surrogate) -> Tensor:
-    """A function whose derivative, taken by autograd, is the surrogate's."""
+    """Return a function of x whose derivative by autograd is the surrogate derivative."""
     y = surrogate.alpha * x
     match surrogate.kind:
         case "sigmoid":
@@ -39,7 +39,7 @@ def smooth(x: Tensor, surrogate: Surrogate) -> Tensor:
 
 
 def plain_lif(x: Tensor, v: Tensor | None, n: NeuronSpec) -> tuple[Tensor, Tensor]:
-    """The equations of NeuronSpec, every step an ordinary tensor; the spike's value is the step's, its slope smooth's."""
+    """The equations of NeuronSpec in ordinary operators; spikes have the value of the step and the slope of ``smooth``."""
     v = torch.zeros_like(x[0]) if v is None else v
     spikes = []
     for x_t in x:
@@ -53,7 +53,7 @@ def plain_lif(x: Tensor, v: Tensor | None, n: NeuronSpec) -> tuple[Tensor, Tenso
 
 
 def drawn(K: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Input around threshold, a carried membrane, and weights of a loss on spikes and on the last membrane."""
+    """Return input around threshold, an initial membrane potential, and loss weights for spikes and for the last potential."""
     g = torch.Generator().manual_seed(seed)
     x, v, on_s, on_v = (torch.randn(*shape, generator=g, dtype=torch.float64) for shape in [(K, 3, 7), (3, 7)] * 2)
     return (0.6 + x).requires_grad_(), v.requires_grad_(), on_s, on_v
@@ -89,8 +89,8 @@ def test_lif_equals_plain_operators(reset, detach, K, carried_in, surrogate):
             torch.testing.assert_close(mine, reference, rtol=1e-6, atol=1e-9)
 
 
-def test_the_reference_tells_settings_apart():
-    """Else the comparison above would hold for a kernel that ignores a setting."""
+def test_plain_lif_differs_between_settings():
+    """Otherwise the comparison above would accept a kernel that ignores a setting."""
     x, v, on_s, on_v = drawn(4)
     base = NeuronSpec(decay=0.7, threshold=0.8)
     others = [
@@ -103,7 +103,7 @@ def test_the_reference_tells_settings_apart():
 
 
 @pytest.mark.parametrize("reset", ["soft", "hard"])
-def test_a_potential_exactly_at_threshold_fires(reset):
+def test_lif_fires_exactly_at_threshold(reset):
     x = torch.tensor([[[1.0, 0.99999, 1.00001]]])
     s, v = lif(x, None, NeuronSpec(reset=reset))
     assert s.tolist() == [[[1.0, 0.0, 1.0]]]
@@ -120,7 +120,7 @@ def test_lif_leaves_its_arguments_unchanged():
         assert torch.equal(now, then)
 
 
-def test_membrane_by_hand():
+def test_lif_membrane_potential_by_hand():
     """decay 0.5, threshold 1: u = 0.8, 1.2 (fires), soft: 0.1 + 0.8, hard: 0 + 0.8."""
     x = torch.full((3, 1, 1), 0.8, dtype=torch.float64)
     s, v = lif(x, None, NeuronSpec())
@@ -143,19 +143,19 @@ def test_surrogate_peak_symmetry_and_mass(surrogate, peak):
         "fast sigmoid": 2 / surrogate.alpha / (1 + 8 * surrogate.alpha),
     }
     mass = torch.trapezoid(f, x) + beyond.get(surrogate.kind, 0.0)
-    area = 2 / surrogate.alpha if surrogate.kind == "fast sigmoid" else 1.0  # the others stand for a unit step
+    area = 2 / surrogate.alpha if surrogate.kind == "fast sigmoid" else 1.0  # the area of the others is 1
     assert mass == pytest.approx(area, abs=1e-3 if surrogate.kind == "rectangle" else 1e-4)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
-def test_rectangle_support(alpha):
+def test_surrogate_rectangle_support(alpha):
     edge = 1 / (2 * alpha)
     x = torch.tensor([-edge - 1e-6, -edge + 1e-6, edge - 1e-6, edge + 1e-6], dtype=torch.float64)
     assert derivative_(x, Surrogate("rectangle", alpha)).tolist() == [0, alpha, alpha, 0]
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
-def test_triangle_support(alpha):
+def test_surrogate_triangle_support(alpha):
     edge = 1 / alpha
     x = torch.tensor([-edge - 1e-6, -edge + 1e-6, edge - 1e-6, edge + 1e-6], dtype=torch.float64)
     f = derivative_(x, Surrogate("triangle", alpha))

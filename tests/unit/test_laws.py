@@ -1,4 +1,4 @@
-"""The laws of the algorithms: their formulas written out by hand, and what each must equal."""
+"""Properties of the algorithms: their formulas by hand, and equalities between them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ T, B = 5, 4
 
 
 def drawn(spec: NetworkSpec, algorithm: str = "bptt", **options) -> tuple[Network, Tensor, Tensor]:
-    """The net in doubles with weights that make it fire, made ready for the algorithm; a sequence and targets."""
+    """Return the prepared network in double precision, with weights for which it fires, a sequence and targets."""
     net = build(spec, backends.load("native")).double()
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
@@ -79,8 +79,8 @@ def difference(a: list[Tensor], b: list[Tensor]) -> float:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.05, 1.0])
-def test_loss_by_hand_and_in_shares(alpha):
-    """Steps taken one by one, and all together, have the loss of the sequence."""
+def test_loss_by_hand_and_as_a_sum_over_steps(alpha):
+    """The losses of single steps sum to the loss of the sequence."""
     g = torch.Generator().manual_seed(0)
     outs, target = torch.randn(4, 3, 5, generator=g, dtype=torch.float64), torch.tensor([1, 4, 0])
     by_hand = 0.0
@@ -106,7 +106,7 @@ def error_at_output(o: Tensor, target: Tensor, alpha: float = 0.05) -> Tensor:
 
 
 def fired(u: Tensor, n: NeuronSpec) -> tuple[Tensor, Tensor]:
-    """Spikes, and the membrane after the reset."""
+    """Return the spikes, and the membrane potential after the reset."""
     s = (u >= n.threshold).double()
     return s, u - n.threshold * s
 
@@ -138,7 +138,7 @@ def online_by_hand_mlp(net: Network, x: Tensor, target: Tensor, n: NeuronSpec, t
 
 
 def outer_of_convolution(g: Tensor, a: Tensor) -> Tensor:
-    """sum over samples and places of g[o] a[i, shifted], for a 3x3 kernel padded by one: loops over the nine shifts."""
+    """Return the sum over samples and positions of g[o] a[i, shifted], for a 3x3 kernel with padding 1, by loops over shifts."""
     height, width = a.shape[-2:]
     padded = F.pad(a, (1, 1, 1, 1))
     grad = a.new_zeros(g.shape[1], a.shape[1], 3, 3)
@@ -148,7 +148,7 @@ def outer_of_convolution(g: Tensor, a: Tensor) -> Tensor:
 
 
 def convolved_back(g: Tensor, W: Tensor) -> Tensor:
-    """The error at a 3x3 convolution's input, with the same loops."""
+    """Return the error at the input of a 3x3 convolution, by the same loops."""
     height, width = g.shape[-2:]
     back = g.new_zeros(g.shape[0], W.shape[1], height + 2, width + 2)
     for dy, dx in itertools.product(range(3), repeat=2):
@@ -158,7 +158,7 @@ def convolved_back(g: Tensor, W: Tensor) -> Tensor:
 
 @torch.no_grad()
 def online_by_hand_convnet(net: Network, x: Tensor, target: Tensor, n: NeuronSpec, trace_decay: float) -> list[Tensor]:
-    """As above; gain and pooling act on the trace of the spikes as they do on the spikes."""
+    """As above; gain and pooling apply to the trace as they do to the spikes."""
     W1, b1, W2, b2, W3, b3 = aligned_parameters(net)
     total = [torch.zeros_like(p) for p in (W1, b1, W2, b2, W3, b3)]
     v1 = v2 = a1 = a2 = 0.0
@@ -192,7 +192,7 @@ NETS = [(mlp, online_by_hand_mlp), (convnet, online_by_hand_convnet)]
 
 @pytest.mark.parametrize(("spec", "by_hand"), NETS, ids=["dense", "convolutional"])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "ottt-o"])
-def test_ottt_is_its_formula(algorithm, spec, by_hand):
+def test_ottt_equals_its_formula(algorithm, spec, by_hand):
     net, x, target = drawn(spec(), algorithm)
     formula = by_hand(net, x, target, NEURON, NEURON.decay)
     assert all(float(g.norm()) > 0 for g in formula)
@@ -200,13 +200,13 @@ def test_ottt_is_its_formula(algorithm, spec, by_hand):
 
 
 @pytest.mark.parametrize(("spec", "by_hand"), NETS, ids=["dense", "convolutional"])
-def test_sltt_is_its_formula(spec, by_hand):
+def test_sltt_equals_its_formula(spec, by_hand):
     net, x, target = drawn(spec(), "sltt")
     assert difference(gradient(net, "sltt", x, target), by_hand(net, x, target, NEURON, 0.0)) < 1e-6
 
 
 @pytest.mark.parametrize(("spec", "by_hand"), NETS, ids=["dense", "convolutional"])
-def test_the_formula_tells_decays_apart(spec, by_hand):
+def test_ottt_formula_depends_on_the_decay(spec, by_hand):
     net, x, target = drawn(spec(), "ottt-a")
     mine = gradient(net, "ottt-a", x, target)
     for wrong in (0.0, 0.9 * NEURON.decay, 1.0):
@@ -217,7 +217,7 @@ def test_the_formula_tells_decays_apart(spec, by_hand):
 
 
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_equals_what_spikingjelly_ships(algorithm, lively):
+def test_ottt_and_sltt_equal_spikingjellys_shipped_ones(algorithm, lively):
     possible = support(SMALL, algorithm, "spikingjelly-shipped")
     if not possible:
         pytest.skip(possible.reason)
@@ -232,7 +232,7 @@ def test_equals_what_spikingjelly_ships(algorithm, lively):
 
 
 @pytest.mark.parametrize("spec", [mlp, convnet])
-def test_a_trace_of_decay_zero_is_sltt(spec):
+def test_ottt_with_trace_decay_zero_is_sltt(spec):
     net, x, target = drawn(spec(), "sltt")
     sltt = gradient(net, "sltt", x, target)
     assert difference(gradient(with_traces(net, 0.0), "ottt-a", x, target), sltt) < 1e-12
@@ -253,8 +253,8 @@ def test_sltt_k_of_all_steps_is_sltt(spec):
     assert difference(gradient_of(spec(), "sltt-k", k=T), gradient_of(spec(), "sltt")) < 1e-12
 
 
-def test_sltt_k_is_k_of_T_of_sltt_on_average():
-    """Every draw of 2 of 5 steps, each as likely: the mean gradient is 2/5 of SLTT's."""
+def test_sltt_k_is_k_over_T_times_sltt_on_average():
+    """The mean gradient over all choices of 2 of 5 steps is 2/5 of SLTT's."""
     net, x, target = drawn(mlp(), "sltt-k")
     whole = gradient(net, "sltt", x, target)
     draws: dict[tuple[int, ...], list[Tensor]] = {}
@@ -271,10 +271,10 @@ def test_sltt_k_is_k_of_T_of_sltt_on_average():
 
 
 @pytest.mark.parametrize("surrogate", [Surrogate(), Surrogate("triangle", 1.0)], ids=["sigmoid", "triangle"])
-def test_one_lif_layer_with_detached_reset_ottt_is_bptt(surrogate):
-    """The traced synapse into the one layer of neurons, its loss on the spikes themselves (fact sheet, sanity fact).
+def test_ottt_is_bptt_for_one_layer_with_detached_reset(surrogate):
+    """One traced synapse into one layer of neurons, with the loss on the spikes (sanity check in the fact sheet).
 
-    A linear readout after the layer is not BPTT's: its trace stands for s[t] alone. So the class scores are the spikes.
+    The class scores are the spikes, because a linear readout after the layer would itself have a trace and differ from BPTT.
     """
     neuron = NeuronSpec(decay=0.6, surrogate=surrogate)
     spec = made("one layer", (6,), 3, 6 * 3 + 3, Dense(3), Spike(neuron), neuron=neuron)
@@ -287,7 +287,7 @@ def test_one_lif_layer_with_detached_reset_ottt_is_bptt(surrogate):
     assert difference(ottt[:1], bptt[:1]) < 1e-12
 
 
-def test_one_lif_layer_whose_reset_is_not_detached_ottt_is_not_bptt():
+def test_ottt_is_not_bptt_for_one_layer_without_detached_reset():
     neuron = NeuronSpec(decay=0.6, detach_reset=False)
     spec = made("one layer", (6,), 3, 6 * 3 + 3, Dense(3), Spike(neuron), neuron=neuron)
     net, x, target = drawn(spec)
@@ -297,14 +297,14 @@ def test_one_lif_layer_whose_reset_is_not_detached_ottt_is_not_bptt():
     assert difference(gradient(with_traces(net, neuron.decay), "ottt-a", x, target)[:1], bptt[:1]) > 1e-3
 
 
-def test_deeper_nets_part_the_algorithms():
+def test_algorithms_differ_in_deeper_networks():
     bptt, ottt, sltt = (gradient_of(mlp(), name) for name in ("bptt", "ottt-a", "sltt"))
     assert min(difference(ottt, bptt), difference(sltt, bptt), difference(ottt, sltt)) > 1e-3
 
 
 @pytest.mark.parametrize("spec", [mlp, convnet])
-def test_without_leak_and_reset_paths_bptt_is_sltt(spec):
-    """Decay 0 and a detached reset leave no path through time."""
+def test_bptt_is_sltt_for_decay_zero_and_detached_reset(spec):
+    """With decay 0 and a detached reset there is no gradient through time."""
     memoryless = spec(NeuronSpec(decay=0.0))
     assert difference(gradient_of(memoryless, "sltt"), gradient_of(memoryless, "bptt")) < 1e-12
     assert difference(gradient_of(memoryless, "ottt-a"), gradient_of(memoryless, "bptt")) < 1e-12
@@ -314,7 +314,7 @@ def test_without_leak_and_reset_paths_bptt_is_sltt(spec):
 
 
 def test_bptt_equals_the_graph_of_the_written_equations():
-    """The MLP's recurrence in plain operators under autograd, the spike's slope by a smooth stand-in."""
+    """The recurrence of the MLP in plain operators under autograd, with the slope of spikes from a smooth function."""
     net, x, target = drawn(mlp())
     leaves = [p.detach().clone().requires_grad_() for p in aligned_parameters(net)]
     W1, b1, W2, b2, W3, b3 = leaves
@@ -351,7 +351,7 @@ def test_only_ottt_o_updates_at_every_step():
     assert updates("ottt-o") == T
 
 
-def test_ottt_o_steps_add_up_to_ottt_a_while_weights_rest():
+def test_ottt_o_gradients_sum_to_ottt_a_for_constant_weights():
     net, x, target = drawn(mlp(), "ottt-o")
     parameters, parts = aligned_parameters(net), []
 
@@ -369,8 +369,8 @@ def test_ottt_o_steps_add_up_to_ottt_a_while_weights_rest():
     assert difference(parts[0], first) < 1e-6
 
 
-def test_ottt_o_goes_on_with_changed_weights_and_kept_traces():
-    """Plain SGD by hand: step t's gradient is taken with the weights that step t-1 left."""
+def test_ottt_o_keeps_traces_across_updates():
+    """Plain SGD by hand: the gradient of step t uses the weights updated at step t-1."""
     net, x, target = drawn(mlp(), "ottt-o")
     start = [p.detach().clone() for p in aligned_parameters(net)]
     n, rate = NEURON, 0.5
@@ -415,19 +415,19 @@ def test_every_algorithm_returns_the_summed_outputs(algorithm):
     torch.testing.assert_close(got, outs.sum(0))
 
 
-def test_surrogate_of_the_formulas_is_the_kernels():
+def test_surrogate_of_the_formulas_is_that_of_the_kernels():
     u = torch.linspace(-1, 3, 9, dtype=torch.float64)
     torch.testing.assert_close(slope(u, NEURON), derivative_(u - NEURON.threshold, NEURON.surrogate))
 
 
 @pytest.mark.parametrize("k", [0, T + 1])
-def test_sltt_k_refuses_a_k_that_is_no_number_of_steps(k):
+def test_sltt_k_rejects_invalid_k(k):
     with pytest.raises(UserError, match=f"k = {k}.*use "):
         gradient_of(mlp(), "sltt-k", k=k)
 
 
-def test_every_spiking_synapse_carries_a_trace_and_no_other():
-    """The image's convolution has none; convolutions and the readout that read spikes have one each."""
+def test_with_traces_adds_a_trace_to_exactly_the_synapses_that_read_spikes():
+    """The convolution that reads the image has none; the readout and the convolutions that read spikes have one each."""
     net = with_traces(build(networks.spec(SMALL), backends.load("native")), 0.5)
     traced = [name for name, module in net.named_modules() if type(module).__name__ == "TracedSynapse"]
     synapses = net.synapses()

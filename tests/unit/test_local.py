@@ -1,4 +1,4 @@
-"""Local training and TTL-BPTT: what they equal, what their gradients depend on, and where a network is cut."""
+"""Local training and TTL-BPTT: equalities, dependence of the gradients, and the blocks of a network."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ CLASSIFIERS = ("dense", "pooled", "conv", "fixed")
 
 @dataclass(frozen=True)
 class Found:
-    """What one training step left: gradients and moved buffers by name, and the outputs."""
+    """Results of one training step: gradients and buffers by name, and the outputs."""
 
     gradients: dict[str, Tensor | None]
     buffers: dict[str, Tensor]
@@ -84,7 +84,7 @@ class Found:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TrainingStep]:
-    """A step in double precision, so that a law is told from rounding; all its weights drawn so that every layer fires."""
+    """A step in double precision, so that rounding is negligible, with weights for which every layer fires."""
 
     def make(spec: NetworkSpec, algorithm: str, backend: str = "native", **options: Any) -> TrainingStep:
         support = backends.available(backend)
@@ -120,7 +120,7 @@ def found(step: TrainingStep) -> Found:
 
 
 def assert_same(one: Found, other: Found) -> None:
-    """To the bit: gradients, running averages and outputs."""
+    """Assert equal gradients, running averages and outputs, to the bit."""
     assert all(g is not None and float(g.norm()) > 0 for name, g in one.gradients.items() if name.endswith("weight"))
     for mine, yours in ((one.gradients, other.gradients), (one.buffers, other.buffers), ({"out": one.out}, {"out": other.out})):
         assert mine.keys() == yours.keys()
@@ -132,12 +132,12 @@ def differ(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return any(not torch.equal(value, other[name]) for name, value in one.items())
 
 
-# --------------------------------------------------------------------------- what they equal
+# --------------------------------------------------------------------------- equalities
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
-def test_one_block_is_bptt(made: Any, spec: NetworkSpec, backend: str) -> None:
+def test_local_with_one_block_is_bptt(made: Any, spec: NetworkSpec, backend: str) -> None:
     exact = found(made(spec, "bptt", backend))
     for b in (sum(map(neuron_layers, spec.layers)), 99):
         assert_same(exact, found(made(spec, "local", backend, b=b)))
@@ -146,19 +146,19 @@ def test_one_block_is_bptt(made: Any, spec: NetworkSpec, backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
-def test_one_block_in_windows_is_truncated_bptt(made: Any, spec: NetworkSpec, backend: str) -> None:
+def test_ttl_bptt_with_one_block_is_truncated_bptt(made: Any, spec: NetworkSpec, backend: str) -> None:
     for K in (1, 2, 4):
         assert_same(found(made(spec, "tbptt", backend, K=K)), found(made(spec, "ttl-bptt", backend, b=99, K=K)))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["plain", "batch norm"])
-def test_one_window_is_local_and_blocks_are_not_bptt(made: Any, name: str, backend: str) -> None:
+def test_ttl_bptt_with_one_window_is_local_and_differs_from_bptt(made: Any, name: str, backend: str) -> None:
     spec = NETWORKS[name]
     local = found(made(spec, "local", backend))
     assert_same(local, found(made(spec, "ttl-bptt", backend, K=T)))
     exact = found(made(spec, "bptt", backend))
-    assert torch.equal(local.out, exact.out)  # the forward pass is the network's
+    assert torch.equal(local.out, exact.out)  # the forward pass is unchanged
     assert differ(exact.of("body.layers.0."), local.gradients)
     assert differ(local.of("body"), found(made(spec, "ttl-bptt", backend, K=2)).gradients)
 
@@ -166,8 +166,8 @@ def test_one_window_is_local_and_blocks_are_not_bptt(made: Any, name: str, backe
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 @pytest.mark.parametrize("name", ["plain", "residual", "dense"])
-def test_gradients_are_those_of_the_sum_of_all_losses(made: Any, name: str, classifier: str, backend: str) -> None:
-    """The definition in one graph: blocks and windows joined by detached values, every loss added up, one backward pass."""
+def test_local_gradients_are_those_of_the_sum_of_all_losses(made: Any, name: str, classifier: str, backend: str) -> None:
+    """The definition in one graph: blocks and windows joined by detached tensors, all losses summed, one backward pass."""
     K = 2
     step = made(NETWORKS[name], "ttl-bptt", backend, K=K, classifier=classifier)
     got = found(step)
@@ -187,13 +187,13 @@ def test_gradients_are_those_of_the_sum_of_all_losses(made: Any, name: str, clas
         torch.testing.assert_close(got.gradients[parameter_name], p.grad, rtol=1e-9, atol=1e-12)
 
 
-# --------------------------------------------------------------------------- what a block's gradient depends on
+# --------------------------------------------------------------------------- dependence of the gradients
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
 @pytest.mark.parametrize(("algorithm", "options"), [("local", {}), ("ttl-bptt", {"K": 2})], ids=["local", "ttl-bptt"])
-def test_later_blocks_change_a_blocks_gradient_by_exactly_nothing(
+def test_local_gradient_of_a_block_does_not_depend_on_later_blocks(
     made: Any, spec: NetworkSpec, algorithm: str, options: dict[str, int], backend: str
 ) -> None:
     step = made(spec, algorithm, backend, **options)
@@ -214,14 +214,14 @@ def test_later_blocks_change_a_blocks_gradient_by_exactly_nothing(
 
 
 def is_after(name: str, cut: int, block: int) -> bool:
-    """Whether a parameter belongs to the blocks after ``block``, whose first layer is ``cut``, or to their classifiers."""
+    """Whether a parameter belongs to a block after ``block``, or its classifier; ``cut`` is the first layer of these blocks."""
     kind, *rest = name.split(".")
     return int(rest[1]) >= cut if kind == "body" else int(rest[0]) > block
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
-def test_a_blocks_gradient_depends_on_its_classifier_and_on_no_other(made: Any, classifier: str, backend: str) -> None:
+def test_local_gradient_of_a_block_depends_only_on_its_own_classifier(made: Any, classifier: str, backend: str) -> None:
     spec = NETWORKS["plain"]
     before = found(made(spec, "local", backend, classifier=classifier))
     step = made(spec, "local", backend, classifier=classifier)
@@ -236,14 +236,14 @@ def test_a_blocks_gradient_depends_on_its_classifier_and_on_no_other(made: Any, 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
-def test_every_parameter_learns(made: Any, spec: NetworkSpec, classifier: str) -> None:
+def test_local_training_updates_every_parameter(made: Any, spec: NetworkSpec, classifier: str) -> None:
     got = found(made(spec, "local", classifier=classifier))
     bias_before_norm = {"body.layers.3.bias"} if spec.name == "batch norm" else set()
     assert all(g is not None and float(g.norm()) > 0 for name, g in got.gradients.items() if name not in bias_before_norm)
     assert any(name.startswith("classifiers") for name in got.gradients) is (classifier != "fixed")
 
 
-def test_a_fixed_classifier_does_not_learn(made: Any) -> None:
+def test_fixed_classifier_does_not_change(made: Any) -> None:
     step = made(NETWORKS["plain"], "local", classifier="fixed")
     before = [weight.clone() for weight in step.net.classifiers.buffers()]
     assert len(before) == len(step.net.classifiers) == 2
@@ -255,7 +255,7 @@ def test_a_fixed_classifier_does_not_learn(made: Any) -> None:
     assert optimized == {id(p) for p in step.net.body.parameters()}
 
 
-def test_classifiers_compute_what_they_say(made: Any) -> None:
+def test_classifiers_equal_their_formulas(made: Any) -> None:
     y = torch.rand(2, 3, 6, 4, 4, dtype=torch.float64)
     heads = {kind: made(NETWORKS["plain"], "local", classifier=kind).net for kind in CLASSIFIERS}
     w, bias = heads["dense"].classifiers[0].parameters()
@@ -270,7 +270,7 @@ def test_classifiers_compute_what_they_say(made: Any) -> None:
     ("shape", "k"),
     [((32, 8, 8), 1), ((33, 8, 8), 2), ((32, 9, 9), 2), ((96, 42, 42), 11), ((1024, 3, 3), 3), ((4096, 3, 2), 3), ((4096,), 1)],
 )
-def test_a_pooled_classifier_reads_means_over_the_smallest_windows_that_leave_2048_values(shape: tuple[int, ...], k: int) -> None:
+def test_pooled_classifier_uses_the_smallest_windows_that_leave_2048_values(shape: tuple[int, ...], k: int) -> None:
     head = CLASSIFIERS_OF["pooled"](shape, 10).double()
     sides = [ceil(n / k) for n in shape[1:]]
     w, bias = head.parameters()
@@ -287,13 +287,13 @@ def test_a_pooled_classifier_reads_means_over_the_smallest_windows_that_leave_20
     torch.testing.assert_close(head(x, None)[0], means.flatten(2) @ w.t() + bias)
 
 
-# --------------------------------------------------------------------------- what waits while a block goes back
+# --------------------------------------------------------------------------- storage of a block's output (waiting.py)
 
 
 @pytest.mark.parametrize("backend", [*BACKENDS, "native-fast"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_waited_is_the_blocks_output_to_the_bit(made: Any, name: str, backend: str) -> None:
-    """And where it cannot, because dropout thins the spikes, the output itself is handed on."""
+def test_waiting_returns_the_output_of_a_block_to_the_bit(made: Any, name: str, backend: str) -> None:
+    """If it cannot be packed, because of dropout, the output itself is stored."""
     step = made(NETWORKS[name], "local", backend)
     net, (y, _) = step.net, data()
     factors = []
@@ -316,7 +316,7 @@ def test_what_waited_is_the_blocks_output_to_the_bit(made: Any, name: str, backe
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("c", [1.0, 2.74, 0.3, 1 / 3])
-def test_all_levels_survive_half_a_byte(c: float, dtype: torch.dtype) -> None:
+def test_waiting_stores_all_levels_in_half_a_byte(c: float, dtype: torch.dtype) -> None:
     s = torch.tensor([[int(bit) for bit in f"{n:04b}"] for n in range(16)], dtype=dtype).view(16, 1, 2, 2)
     means = F.avg_pool2d(s, 2)
     innermost = s.expand(16, 3, 2, 2).contiguous(memory_format=torch.channels_last)
@@ -324,14 +324,14 @@ def test_all_levels_survive_half_a_byte(c: float, dtype: torch.dtype) -> None:
     for y, factor in [*((y, 1.0) for y in plain), (s * c, c), (means * c, c)]:
         waiting = Waiting(list(_chain((Spike(NEURON), Scale(factor)), (3, 8, 8), "analog", native)[0].layers))
         kept = waiting.put_aside(y)
-        assert isinstance(kept, Tensor) == (dtype == torch.bfloat16 and factor != 1)  # which rounds 2.74 itself
+        assert isinstance(kept, Tensor) == (dtype == torch.bfloat16 and factor != 1)  # bfloat16 rounds 2.74
         back = waiting(kept)
         assert torch.equal(back, y)
         assert back.dtype == dtype
 
 
 @pytest.mark.parametrize("pool", [(), (AvgPool(2, 2),)])
-def test_what_comes_back_counts_as_spikes_unless_it_was_pooled(pool: tuple[Layer, ...]) -> None:
+def test_waiting_output_counts_as_spikes_unless_pooled(pool: tuple[Layer, ...]) -> None:
     layers = list(_chain((Spike(NEURON), Scale(2.0), *pool), (3, 8, 8), "analog", native)[0].layers)
     assert Waiting(layers).emits_spikes == (not pool)
     assert not Waiting([*layers, m.Rectified()]).emits_spikes
@@ -351,7 +351,7 @@ def test_what_comes_back_counts_as_spikes_unless_it_was_pooled(pool: tuple[Layer
         ((Spike(NEURON), Conv(3)), None),
     ],
 )
-def test_outputs_of_more_levels_wait_whole(layers: tuple[Layer, ...], c: float | None) -> None:
+def test_waiting_does_not_pack_outputs_of_more_levels(layers: tuple[Layer, ...], c: float | None) -> None:
     assert factor_of(list(_chain(layers, (3, 8, 8), "analog", native)[0].layers)) == c
 
 
@@ -359,7 +359,7 @@ def test_outputs_of_more_levels_wait_whole(layers: tuple[Layer, ...], c: float |
 
 
 @pytest.mark.parametrize("K", [1, 2, 3, 5])
-def test_how_often_weights_change(made: Any, K: int) -> None:
+def test_ttl_bptt_updates_as_often_as_stated(made: Any, K: int) -> None:
     def updates(algorithm: str, **options: Any) -> int:
         counted: list[int] = []
         x, target = data()
@@ -373,8 +373,8 @@ def test_how_often_weights_change(made: Any, K: int) -> None:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_updating_block_by_block_gives_the_weights_of_updating_after_the_window(made: Any, backend: str, optimizer: str) -> None:
-    """A block has read its input before any block above it changes, and that input was made before the blocks below changed."""
+def test_ttl_bptt_update_per_block_gives_the_weights_of_update_per_window(made: Any, backend: str, optimizer: str) -> None:
+    """No block reads a tensor that depends on weights updated in the same window."""
 
     def weights(update: str) -> dict[str, Tensor]:
         step = made(NETWORKS["dropout"], "ttl-bptt", backend, K=2, update=update, optimizer=optimizer, lr=0.05)
@@ -388,7 +388,7 @@ def test_updating_block_by_block_gives_the_weights_of_updating_after_the_window(
     assert differ(by_window, weights("end"))
 
 
-def test_a_window_learns_from_the_weights_that_the_one_before_left(made: Any) -> None:
+def test_ttl_bptt_window_uses_the_weights_updated_by_the_previous_one(made: Any) -> None:
     x, target = data()
     step = made(NETWORKS["plain"], "ttl-bptt", K=3, update="window")
     by_hand = made(NETWORKS["plain"], "ttl-bptt", K=3, update="end")
@@ -408,7 +408,7 @@ def test_a_window_learns_from_the_weights_that_the_one_before_left(made: Any) ->
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
-def test_the_trunk_starts_and_is_evaluated_as_without_classifiers(classifier: str) -> None:
+def test_block_network_has_initial_weights_and_outputs_of_the_plain_one(classifier: str) -> None:
     plain = training_step("ttl-small/digits", "bptt", "native", seed=4)
     cut = training_step("ttl-small/digits", "local", "native", seed=4, classifier=classifier)
     other = training_step("ttl-small/digits", "local", "native", seed=5, classifier=classifier)
@@ -427,7 +427,7 @@ def test_the_trunk_starts_and_is_evaluated_as_without_classifiers(classifier: st
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_evaluation_between_two_steps_changes_neither(made: Any, backend: str) -> None:
+def test_block_network_evaluation_does_not_change_training(made: Any, backend: str) -> None:
     x, target = data()
     with_look, without = (made(NETWORKS["plain"], "ttl-bptt", backend) for _ in range(2))
     for step in (with_look, without):
@@ -439,12 +439,12 @@ def test_evaluation_between_two_steps_changes_neither(made: Any, backend: str) -
     assert not differ(with_look.net.state_dict(), without.net.state_dict())
 
 
-# --------------------------------------------------------------------------- where a network is cut
+# --------------------------------------------------------------------------- blocks of a network
 
 
 @pytest.mark.parametrize(("b", "sizes"), [(1, [1] * 7), (2, [2, 2, 2, 1]), (3, [3, 3, 1]), (4, [4, 3]), (6, [6, 1]), (7, [7])])
 @pytest.mark.parametrize("name", ["alexnet/cifar10-dvs-42", "alexnet-unpooled/cifar10-dvs-48"])
-def test_blocks_of_seven_layers(name: str, b: int, sizes: list[int]) -> None:
+def test_parts_of_seven_layers(name: str, b: int, sizes: list[int]) -> None:
     layers = networks.spec(name).layers
     cut = parts(layers, b)
     assert [sum(map(neuron_layers, layers[begin:end])) for begin, end in cut] == sizes
@@ -453,7 +453,7 @@ def test_blocks_of_seven_layers(name: str, b: int, sizes: list[int]) -> None:
 
 @pytest.mark.parametrize("b", [1, 2, 5])
 @pytest.mark.parametrize("name", [name for name in networks.names() if not name.startswith(("vgg-f", "r400", "vgg-sws-ann"))])
-def test_every_block_starts_at_a_synapse_and_has_its_layers_of_neurons(name: str, b: int) -> None:
+def test_parts_begin_at_synapses_and_have_b_layers_of_neurons(name: str, b: int) -> None:
     layers = networks.spec(name).layers
     cut = parts(layers, b)
     assert (cut[0][0], cut[-1][1]) == (0, len(layers))
@@ -467,29 +467,29 @@ def test_every_block_starts_at_a_synapse_and_has_its_layers_of_neurons(name: str
         assert all(count == b for count in counts[:-1])
 
 
-def test_pooling_and_scaling_stay_with_the_spikes_they_follow() -> None:
+def test_parts_keep_pooling_and_scaling_with_the_spikes_before() -> None:
     assert parts(NETWORKS["plain"].layers, 1) == [(0, 3), (3, 6), (6, 11)]
-    assert parts(NETWORKS["dense"].layers, 1) == [(0, 3), (3, 7)]  # its convolutional classifier sees the map, not the vector
+    assert parts(NETWORKS["dense"].layers, 1) == [(0, 3), (3, 7)]  # a convolutional classifier reads the map, not the vector
     assert parts(NETWORKS["residual"].layers, 1) == [(0, 2), (2, 4), (4, 9)]  # a residual block is not cut
 
 
-# --------------------------------------------------------------------------- what is refused
+# --------------------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize("b", [0, -2])
 @pytest.mark.parametrize("algorithm", ["local", "ttl-bptt"])
-def test_a_block_has_a_layer_at_least(made: Any, algorithm: str, b: int) -> None:
+def test_local_rejects_blocks_of_no_layers(made: Any, algorithm: str, b: int) -> None:
     with pytest.raises(UserError, match=rf"b = {b}; use a whole number >= 1 \(layers of neurons of a block"):
         made(NETWORKS["plain"], algorithm, b=b)
 
 
 @pytest.mark.parametrize("K", [0, T + 1])
-def test_a_window_lies_in_the_sequence(made: Any, K: int) -> None:
+def test_ttl_bptt_rejects_windows_longer_than_the_sequence(made: Any, K: int) -> None:
     with pytest.raises(UserError, match=rf"K = {K}( of T = {T} steps)?; use"):
         found(made(NETWORKS["plain"], "ttl-bptt", K=K))
 
 
-def test_unknown_choices_suggest_close_ones(made: Any) -> None:
+def test_local_options_suggest_close_names(made: Any) -> None:
     with pytest.raises(UserError, match=r"unknown classifier 'fixd': did you mean fixed"):
         made(NETWORKS["plain"], "local", classifier="fixd")
     with pytest.raises(UserError, match=r"unknown update 'windows': did you mean window"):
@@ -497,10 +497,10 @@ def test_unknown_choices_suggest_close_ones(made: Any) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["local", "ttl-bptt"])
-def test_what_cannot_be_cut_is_unsupported_with_the_reason(algorithm: str) -> None:
+def test_local_does_not_support_networks_that_cannot_be_cut(algorithm: str) -> None:
     rule = algorithms.load(algorithm)
     loop = (Loop((Conv(6),), (Spike(NEURON),), (Conv(6),)),)
     assert "loop" in rule.supports(network("loop", loop, 0)).reason
-    assert "none" in rule.supports(network("rectifiers", (Conv(6), ReLU()), 0)).reason
+    assert "no layers of neurons" in rule.supports(network("rectifiers", (Conv(6), ReLU()), 0)).reason
     assert rule.supports(network("pre-activation", (Conv(6), Residual((Spike(NEURON),), (Conv(6), Gain(1.0)))), 0))
     assert not rule.supports(networks.spec("vgg-f/cifar100"))

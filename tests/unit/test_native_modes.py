@@ -1,4 +1,4 @@
-"""Native-fast, -balanced and -small: another way to the same gradient, at the cost that each is chosen for."""
+"""native-fast, native-balanced and native-small: the gradient of native, and their memory and MACs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _own_specs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ready(name: str, algorithm: str, backend: str, T: int, batch: int, **options: Any) -> tuple[TrainingStep, Tensor, Tensor]:
-    """A training step in double precision, with weights that make every layer fire, and a batch for it."""
+    """Return a training step in double precision, with weights for which every layer fires, and a batch."""
     with in_double():
         step = training_step(name, algorithm, backend, **options)
     generator = torch.Generator().manual_seed(3)
@@ -113,7 +113,7 @@ def running(net: nn.Module) -> list[Tensor]:
 def gradients(
     name: str, algorithm: str, backend: str, T: int = 5, batch: int = 4, **options: Any
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Gradients, running averages after the step, and outputs."""
+    """Return gradients, running averages after the step, and outputs."""
     step, x, target = ready(name, algorithm, backend, T, batch, **options)
     torch.manual_seed(11)
     with in_double():
@@ -124,7 +124,7 @@ def gradients(
 
 
 def furthest(one: list[Tensor], other: list[Tensor]) -> float:
-    """Largest relative difference of two gradients, parameter by parameter."""
+    """Return the largest relative difference of two gradients over parameters."""
     whole = torch.stack([g.norm() for g in one]).norm()
     return max(float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)) for a, b in zip(one, other, strict=True))
 
@@ -134,12 +134,12 @@ def assert_same(
 ) -> None:
     exact, averages, out = gradients(name, algorithm, backend, T, batch, **options)
     found, moved, same_out = gradients(name, algorithm, mode, T, batch, **options)
-    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer takes part
+    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer has a gradient
     assert furthest(exact, found) < 1e-10
     torch.testing.assert_close(out, same_out, rtol=1e-10, atol=1e-12)
     assert len(averages) == len(moved)
     for one, other in zip(averages, moved, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)  # moved once a step
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)  # updated once per step
 
 
 # --------------------------------------------------------------------------- the same gradient
@@ -152,14 +152,14 @@ ALGORITHMS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS, ids=[f"{a} {o}" for a, o in ALGORITHMS])
 @pytest.mark.parametrize("name", ["pools", "residual"])
-def test_every_mode_gives_natives_gradient(name: str, algorithm: str, options: dict[str, Any], mode: str) -> None:
+def test_modes_have_the_gradient_of_native(name: str, algorithm: str, options: dict[str, Any], mode: str) -> None:
     assert_same(name, algorithm, mode, **options)
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS[:3], ids=[a for a, _ in ALGORITHMS[:3]])
-def test_a_batch_of_several_pieces(algorithm: str, options: dict[str, Any], mode: str) -> None:
-    """20 samples go through a group as 8, 8 and 4."""
+def test_modes_have_the_gradient_of_native_in_several_pieces(algorithm: str, options: dict[str, Any], mode: str) -> None:
+    """20 samples are recomputed in pieces of 8, 8 and 4."""
     step, _, _ = ready("pools", algorithm, mode, 1, 1, **options)
     body: Any = step.net.body
     assert {len(group.pieces(20)) for group in body.groups} == {3}
@@ -168,14 +168,14 @@ def test_a_batch_of_several_pieces(algorithm: str, options: dict[str, Any], mode
 
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS[:3], ids=[a for a, _ in ALGORITHMS[:3]])
-def test_dropout_masks_are_drawn_again(algorithm: str, options: dict[str, Any], mode: str) -> None:
-    """In one piece they are those of native-fast, which draws in its own layout's order, and so is the gradient."""
+def test_recomputation_redraws_the_same_dropout_masks(algorithm: str, options: dict[str, Any], mode: str) -> None:
+    """In one piece, masks and gradient are those of native-fast, which draws in the order of its layout."""
     assert_same("dropout", algorithm, mode, backend="native-fast", **options)
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
-def test_dropout_in_pieces_runs_again_under_its_own_masks(mode: str) -> None:
-    """Each piece's mask of the forward pass comes again in the backward pass; pieces have masks of their own."""
+def test_recomputation_in_pieces_redraws_the_masks_of_each_piece(mode: str) -> None:
+    """The backward pass redraws the mask of each piece; pieces have different masks."""
     step, x, target = ready("dropout", "bptt", mode, 5, 20)
     body: Any = step.net.body
     (group, *_) = body.groups
@@ -192,8 +192,8 @@ def test_dropout_in_pieces_runs_again_under_its_own_masks(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_windows_hand_the_state_on_without_training(mode: str) -> None:
-    """Without gradients, and step by step: the same outputs and the same state as native's."""
+def test_modes_have_the_outputs_and_state_of_native_without_gradients(mode: str) -> None:
+    """Without gradients, also step by step, outputs and state equal those of native."""
     outs, ends = [], []
     for backend in ("native", mode):
         step, x, _ = ready("pools", "bptt", backend, 5, 3)
@@ -210,8 +210,8 @@ def test_windows_hand_the_state_on_without_training(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_frozen_state_has_its_gradient(mode: str) -> None:
-    """dL/d(state that comes in), which checkpointing asks for, and of a state that needs none."""
+def test_modes_have_the_gradient_of_the_initial_state(mode: str) -> None:
+    """dL/d(state before the window), which checkpointing needs; also for a state that needs no gradient."""
     found = []
     for backend in ("native", mode):
         step, x, _ = ready("pools", "bptt", backend, 4, 3)
@@ -234,15 +234,19 @@ def scales(net: nn.Module) -> list[float]:
     return [layer.factor for layer in net.modules() if isinstance(layer, m.Scaled)]
 
 
-def test_scales_are_folded_and_put_back_where_a_block_begins() -> None:
+def test_scales_folded_are_restored_where_a_block_begins() -> None:
     folded, _, _ = ready("pools", "bptt", "native-fast", 1, 1)
     assert scales(folded.net) == [1.0, 1.0, 1.0]
     factors = [layer.factor for layer in folded.net.modules() if isinstance(layer, m.ConvSynapse)]
     assert factors == [1.0, 2.74, 0.5, 2.74]
     cut, _, _ = ready("pools", "local", "native-fast", 1, 1, b=2)
-    assert scales(cut.net) == [1.0, 0.5, 1.0]  # a classifier reads there, too
+    assert scales(cut.net) == [1.0, 0.5, 1.0]  # a classifier reads this input too
     residual, _, _ = ready("residual", "bptt", "native-fast", 1, 1)
-    assert scales(residual.net) == [1.5, 1.0, 3.0]  # a block's sum reads the first and the third, convolutions alone the second
+    assert scales(residual.net) == [
+        1.5,
+        1.0,
+        3.0,
+    ]  # the sum of a block reads the first and third
 
 
 # --------------------------------------------------------------------------- windows of K steps
@@ -251,11 +255,11 @@ def test_scales_are_folded_and_put_back_where_a_block_begins() -> None:
 @pytest.mark.parametrize("backend", ["native", "native-fast"])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
 @pytest.mark.parametrize("name", ["pools", "residual"])
-def test_any_number_of_steps_a_window_gives_the_same_gradient(name: str, algorithm: str, backend: str) -> None:
+def test_gradient_does_not_depend_on_the_window_length(name: str, algorithm: str, backend: str) -> None:
     T = 5
     exact, averages, out = gradients(name, algorithm, "native", T)
     assert furthest(exact, gradients(name, "bptt", "native", T)[0]) > 1e-3
-    for K in range(1, T + 1):  # most of which do not divide T
+    for K in range(1, T + 1):  # most do not divide T
         found, moved, same = gradients(name, algorithm, backend, T, K=K)
         assert furthest(exact, found) < 1e-10, K
         torch.testing.assert_close(out, same, rtol=1e-10, atol=1e-12)
@@ -265,13 +269,13 @@ def test_any_number_of_steps_a_window_gives_the_same_gradient(name: str, algorit
 
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_modes_that_recompute_give_it_too(algorithm: str, mode: str) -> None:
+def test_gradient_does_not_depend_on_the_window_length_with_recomputation(algorithm: str, mode: str) -> None:
     exact, _, _ = gradients("pools", algorithm, "native")
     assert furthest(exact, gradients("pools", algorithm, mode, K=2)[0]) < 1e-10
 
 
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-def test_windows_that_would_go_through_time_are_refused(algorithm: str) -> None:
+def test_windows_with_gradient_through_time_are_rejected(algorithm: str) -> None:
     with pytest.raises(UserError, match="K = 3: a loop"):
         training_step("loop", algorithm, "native", K=3)
     with pytest.raises(UserError, match="K = 0"):
@@ -283,7 +287,7 @@ def test_windows_that_would_go_through_time_are_refused(algorithm: str) -> None:
     training_step("pools", algorithm, "spikingjelly", K=1)
 
 
-# --------------------------------------------------------------------------- what it costs
+# --------------------------------------------------------------------------- memory and MACs
 
 T, BATCH = 6, 128
 
@@ -295,20 +299,20 @@ def cost(backend: str, network: str = SWS) -> Cost:
 
 
 @pytest.mark.parametrize("network", [SWS, "lenet/dvs-gesture"])
-def test_memory_falls_from_mode_to_mode(network: str) -> None:
+def test_memory_decreases_from_mode_to_mode(network: str) -> None:
     native, fast, balanced, small = (cost(backend, network).memory.total for backend in ("native", *MODES))
     assert small < balanced < fast < native
 
 
-def test_with_batch_norm_the_first_residual_block_makes_the_peak_of_both_modes_that_recompute() -> None:
-    """It cannot run in pieces; what lies behind it, running again or at one bit a spike, is less than its graph."""
+def test_first_residual_block_determines_the_peak_of_recomputing_modes_with_batch_norm() -> None:
+    """With batch norm it cannot run in pieces; later layers, recomputed or at one bit per spike, need less than its graph."""
     native, fast, balanced, small = (cost(backend, "resnet18/cifar10").memory.total for backend in ("native", *MODES))
     assert small == balanced < 0.5 * fast < 0.5 * native
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
-def test_convolutions_inside_residual_blocks_keep_their_spikes_at_one_bit_too(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    """ResNet-18 has two in each of 8 blocks and three in shortcuts; the first of all reads an image."""
+def test_convolutions_in_residual_blocks_save_spikes_at_one_bit(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    """ResNet-18 has two convolutions in each of 8 blocks and three in shortcuts; its first convolution reads an image."""
     step, calls = training_step("resnet18/cifar10", "bptt", mode, device="meta"), []
 
     def counted(*arguments: Any) -> Tensor:
@@ -321,14 +325,14 @@ def test_convolutions_inside_residual_blocks_keep_their_spikes_at_one_bit_too(mo
 
 
 @pytest.mark.parametrize("network", [SWS, "lenet/dvs-gesture", "resnet18/cifar10"])
-def test_balanced_takes_at_most_a_seventh_more(network: str) -> None:
+def test_native_balanced_needs_at_most_a_seventh_more_macs(network: str) -> None:
     native, fast, balanced = (sum(cost(backend, network).macs.dense.values()) for backend in ("native", *MODES[:2]))
     assert fast == native
     assert native < balanced <= native * 8 / 7
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
-def test_what_runs_again_is_what_the_groups_hold(mode: str) -> None:
+def test_recomputed_macs_are_those_of_the_groups(mode: str) -> None:
     step = training_step(SWS, "bptt", mode, device="meta")
     body: Any = step.net.body
     assert isinstance(body, RecomputingChain)
@@ -343,8 +347,8 @@ def test_what_runs_again_is_what_the_groups_hold(mode: str) -> None:
     }
 
 
-def test_spikes_kept_at_one_bit_are_whole_only_for_the_weights_gradient() -> None:
-    """Behind it they are gone, and the gradient of them takes their place."""
+def test_bit_conv_unpacks_spikes_only_for_the_weight_gradient() -> None:
+    """After the weight gradient they are freed, before their own gradient is allocated."""
     s, weight = torch.empty(6, 4, 8, 8, device="meta").requires_grad_(), torch.empty(4, 4, 3, 3, device="meta").requires_grad_()
     y = bit_conv(s, weight, None, 1, 1)
     g, live = torch.empty_like(y), LiveBytes()
@@ -352,13 +356,13 @@ def test_spikes_kept_at_one_bit_are_whole_only_for_the_weights_gradient() -> Non
     with watching(live):
         s_grad, weight_grad = torch.autograd.grad(y, (s, weight), g)
     peak = live.peak()
-    assert peak.total - peak.by_category["inputs"] == 4 * (s_grad.numel() + weight_grad.numel() + 1)  # the 1 stands for spikes
+    assert peak.total - peak.by_category["inputs"] == 4 * (s_grad.numel() + weight_grad.numel() + 1)  # the 1 is one spike
 
 
 @pytest.mark.parametrize("network", [SWS, "resnet20/cifar10"])
 @pytest.mark.parametrize("mode", MODES)
-def test_cost_is_the_same_with_storage_as_without(mode: str, network: str) -> None:
-    """Channels lie innermost, which tensors without storage must know too."""
+def test_modes_cost_the_same_on_meta_and_real_tensors(mode: str, network: str) -> None:
+    """The layout is channels-last, which must hold on device 'meta' too."""
     found = []
     for device in ("cpu", "meta"):
         step = training_step(network, "bptt", mode, device=device)

@@ -1,4 +1,4 @@
-"""Networks as data: sizes that the papers state, and each layer against a hand-written loop."""
+"""Networks as data: sizes stated in the papers, and each layer compared with a loop written by hand."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 @pytest.mark.parametrize("name", sorted(STATED))
-def test_parameter_counts_are_the_papers(name):
+def test_parameter_counts_equal_the_papers(name):
     net = build(networks.spec(name), NATIVE, "meta")
     assert sum(p.numel() for p in net.parameters()) == STATED[name]
 
 
 def test_vgg_parameters_by_hand():
-    """9 weights, a gain and a bias an output channel; a dense readout."""
+    """9 weights per pair of channels, a gain and a bias per output channel; a dense readout."""
     widths = [3, 64, 128, 256, 256, 512, 512, 512, 512]
     convolutions = sum(9 * a * b + 2 * b for a, b in itertools.pairwise(widths))
     assert convolutions + 512 * 10 + 10 == STATED["vgg-sws/cifar10"]
 
 
 @pytest.mark.parametrize("name", networks.names())
-def test_every_network_builds_and_gives_one_score_a_class(name):
+def test_every_network_builds_and_returns_one_score_per_class(name):
     spec = networks.spec(name)
     net = build(spec, NATIVE, "meta")
     x = torch.empty(2, 3, *spec.input, device="meta")
@@ -69,23 +69,23 @@ def test_every_network_builds_and_gives_one_score_a_class(name):
     net.window(x, state)
 
 
-def test_a_wrong_count_is_refused_with_both_numbers():
+def test_build_rejects_a_wrong_parameter_count_and_names_both():
     spec = replace(networks.spec("vgg-sws/cifar10"), parameters=9_228_363)
     with pytest.raises(ValueError, match=r"9228362 .*9228363"):
         build(spec, NATIVE, "meta")
 
 
-def test_a_net_that_does_not_end_in_its_classes_is_refused():
+def test_build_rejects_layers_that_do_not_end_in_the_classes():
     with pytest.raises(ValueError, match=r"\(4,\).*\(5,\)"):
         build(small(Flatten(), Dense(4), classes=5, parameters=128 * 4 + 4), NATIVE)
 
 
-def test_unknown_names_suggest_close_ones():
+def test_spec_suggests_close_names():
     with pytest.raises(UserError, match="vgg-sws/cifar10"):
         networks.spec("vgg-sws/cifar-10")
 
 
-def test_same_seed_same_weights_on_every_backend():
+def test_reset_parameters_gives_equal_weights_on_every_backend():
     nets = []
     for name in backends.names():
         if backends.available(name) and not hasattr(backends.load(name), "shipped"):
@@ -116,13 +116,13 @@ def test_scaled_weight_standardisation_by_hand():
         torch.testing.assert_close(synapse.effective_weight()[i].flatten(), expected)
 
 
-def test_the_gain_undoes_the_variance_of_spikes():
+def test_gain_normalises_the_variance_of_spikes():
     """2.74 = 1 / sqrt(p (1 - p)) with p = P(N(0, 1) > 1)."""
     p = 0.5 * torch.erfc(torch.tensor(0.5, dtype=torch.float64).sqrt())
     assert pytest.approx(float((p * (1 - p)) ** -0.5), abs=5e-3) == GAMMA
 
 
-def test_batch_norm_takes_each_step_by_itself():
+def test_batch_norm_uses_statistics_per_step():
     spec = small(BatchNorm(), Flatten(), Dense(2), classes=2, parameters=4 + 128 * 2 + 2)
     net = build(spec, NATIVE)
     net.reset_parameters(0)
@@ -153,7 +153,7 @@ def test_residual_block_by_hand():
     torch.testing.assert_close(side.body.layers[0](x, None)[0], 0.5 * x * 3 * 0.2 * 2 + 7 * 0.5 * x)
 
 
-def test_nf_resnet_betas_are_the_fact_sheets():
+def test_nf_resnet_betas_equal_the_fact_sheet():
     """The expected standard deviation of each block's input, by stage."""
     stages = [
         [1, 1.0198, 1.0392], [1.0583, 1.0198, 1.0392, 1.0583],
@@ -185,7 +185,7 @@ def test_neuron_dropout_draws_one_mask_for_all_steps():
     assert (y[0] == 0).float().mean() == pytest.approx(0.3, abs=0.04)
 
 
-def test_the_mask_goes_with_the_state_and_a_new_sample_gets_a_new_one():
+def test_neuron_dropout_mask_is_part_of_the_state():
     layer = Neurons(NATIVE.neurons(NeuronSpec(decay=0.0)), NeuronSpec(decay=0.0), 0.5).train()
     x = torch.full((1, 4, 100), 2.0)
     first, state = layer(x, None)
@@ -195,7 +195,7 @@ def test_the_mask_goes_with_the_state_and_a_new_sample_gets_a_new_one():
     assert not torch.equal(first, other)
 
 
-def test_the_mask_is_on_the_spikes_and_not_on_the_membrane():
+def test_neuron_dropout_masks_spikes_but_not_the_membrane_potential():
     layer = Neurons(NATIVE.neurons(NeuronSpec()), NeuronSpec(), 0.5)
     x = random(5, 4, 100) + 0.5
     s, v = lif(x, None, NeuronSpec())
@@ -206,7 +206,7 @@ def test_the_mask_is_on_the_spikes_and_not_on_the_membrane():
     assert 0 < (mask == 0).float().mean() < 1
 
 
-def test_evaluation_drops_no_neuron():
+def test_neuron_dropout_is_off_in_evaluation():
     x = random(5, 4, 100) + 0.5
     y = dropped(x, Neurons(NATIVE.neurons(NeuronSpec()), NeuronSpec(), 0.5).eval())
     assert torch.equal(y, lif(x, None, NeuronSpec())[0])
@@ -217,7 +217,7 @@ def test_evaluation_drops_no_neuron():
 
 @pytest.fixture
 def feedback(lively) -> tuple[Network, Tensor]:
-    """VGG-F whose feedback weights, which start at zero, are drawn."""
+    """VGG-F with random feedback weights (their initial values are zero)."""
     net = build(networks.spec("vgg-f/cifar100"), NATIVE)
     net.reset_parameters(0)
     x, _ = lively(net, 4, 1)
@@ -225,7 +225,7 @@ def feedback(lively) -> tuple[Network, Tensor]:
 
 
 @torch.no_grad()
-def test_vgg_f_against_a_loop(feedback):
+def test_vgg_f_equals_a_loop_by_hand(feedback):
     """First layer's current + feedback convolution of the last step's feature map, enlarged 8 times; none at t = 0."""
     net, x = feedback
     loop, *head = net.body.layers
@@ -252,7 +252,7 @@ def test_vgg_f_against_a_loop(feedback):
 
 
 @torch.no_grad()
-def test_feedback_adds_nothing_at_the_first_step_and_something_after(feedback):
+def test_feedback_starts_at_the_second_step(feedback):
     net, x = feedback
     with_feedback, _ = net.window(x, None)
     for p in net.body.layers[0].feedback.parameters():
@@ -269,7 +269,7 @@ def test_feedback_weights_start_at_zero():
 
 
 @torch.no_grad()
-def test_r400_against_a_loop(lively):
+def test_r400_equals_a_loop_by_hand(lively):
     net = build(networks.spec("r400/fashion-mnist"), NATIVE)
     net.reset_parameters(0)
     x, _ = lively(net, 4, 2)

@@ -1,4 +1,4 @@
-"""What can be set: declared once, and a wrong name, type or value is refused before anything is spent."""
+"""Options: an unknown name, or a value of wrong type or range, is rejected before anything is computed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shipping() -> list[str]:
 
 
 def declared() -> dict[str, type[Declared]]:
-    """Everything that declares options."""
+    """Return every class that declares options, by name."""
     found = {f"algorithm {name}": algorithms.load(name).Options for name in algorithms.names()}
     found |= {f"backend {name}": backends.load(name).Options for name in shipping()}
     found |= {f"optimizer {name}": kind for name, kind in optimizers.KINDS.items()}
@@ -45,7 +45,7 @@ OPTIONS = [(of, kind, each) for of, kind in declared().items() for each in field
 
 
 @pytest.mark.parametrize(("of", "kind", "each"), OPTIONS, ids=[f"{of} {each.name}" for of, _, each in OPTIONS])
-def test_values_of_a_wrong_type_or_out_of_range_are_refused_by_name(of: str, kind: type[Declared], each: Any) -> None:
+def test_options_reject_values_of_wrong_type_or_range(of: str, kind: type[Declared], each: Any) -> None:
     wrong = WRONG[float if each.type == "float" else type(each.default)]
     for value in wrong:
         with pytest.raises(UserError) as refused:
@@ -59,8 +59,8 @@ def test_values_of_a_wrong_type_or_out_of_range_are_refused_by_name(of: str, kin
 
 
 @pytest.mark.parametrize("algorithm", algorithms.names())
-def test_no_option_has_two_meanings(algorithm: str) -> None:
-    """Those of an algorithm, the loss, an optimizer and a probe stand in one list of names."""
+def test_option_names_are_unique(algorithm: str) -> None:
+    """Options of an algorithm, the loss, an optimizer and a probe share one namespace."""
     owners = [algorithms.load(algorithm).Options, *(backends.load(name).Options for name in shipping())]
     for own in owners:
         for optimizer in optimizers.KINDS.values():
@@ -68,13 +68,13 @@ def test_no_option_has_two_meanings(algorithm: str) -> None:
             assert len(names) == len(set(names))
 
 
-def test_options_of_probes_are_those_that_no_algorithm_is_given() -> None:
+def test_probe_options_are_those_of_the_probes() -> None:
     assert set(PROBES) == set(PROBE_NAMES)
     assert {name for kind in PROBES.values() for name in kind.names()} == set(PROBE_OPTIONS)
 
 
 @pytest.mark.parametrize("backend", backends.names())
-def test_an_unknown_option_is_refused_with_what_there_is(backend: str) -> None:
+def test_unknown_option_error_lists_the_known_ones(backend: str) -> None:
     able = [algorithm for algorithm in algorithms.names() if support(SMALL, algorithm, backend)]
     if not able:
         pytest.skip(support(SMALL, "bptt", backend).reason)
@@ -88,7 +88,7 @@ def test_an_unknown_option_is_refused_with_what_there_is(backend: str) -> None:
 @pytest.mark.parametrize(
     "told", [{"optimizer": "adamv"}, {"optimizer": "Adam"}, {"optimizer": 3}, {"optimizer": "adam", "momentum": 0.5}], ids=str
 )
-def test_an_unknown_optimizer_or_option_of_another_one_is_refused(told: dict[str, Any]) -> None:
+def test_recipe_rejects_unknown_optimizers_and_options_of_others(told: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"did you mean|it takes|use one of"):
         training_step(SMALL, "bptt", "native", device="meta", **told)
 
@@ -110,7 +110,7 @@ def test_an_unknown_optimizer_or_option_of_another_one_is_refused(told: dict[str
     ],
     ids=str,
 )  # fmt: skip
-def test_what_does_not_fit_the_sequence_is_refused_before_it_runs(
+def test_support_rejects_options_that_do_not_fit_the_sequence(
     algorithm: str, options: dict[str, Any], T: int, reason: str
 ) -> None:
     network = "vgg5/cifar10"  # five layers of neurons
@@ -121,7 +121,7 @@ def test_what_does_not_fit_the_sequence_is_refused_before_it_runs(
         check(case)
 
 
-def test_replay_on_a_hard_reset_is_refused_at_the_library_door(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_step_rejects_replay_with_hard_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     hard = NeuronSpec(reset="hard")
     spec = NetworkSpec("hard", (4,), 2, (Dense(3), Spike(hard), Dense(2)), hard, 23, "this test")
     monkeypatch.setattr(networks, "spec", lambda _: spec)
@@ -145,13 +145,13 @@ def test_replay_on_a_hard_reset_is_refused_at_the_library_door(monkeypatch: pyte
     ],
     ids=str,
 )
-def test_options_of_a_probe_are_checked_before_anything_is_spent(probe: str, options: dict[str, Any], reason: str) -> None:
+def test_check_rejects_invalid_probe_options(probe: str, options: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         check(Case("p", probe, SMALL, "bptt", "native", 4, 2, options=tuple(options.items())))
 
 
 @pytest.mark.parametrize("wrong", [{"T": 2.5}, {"T": True}, {"batch": "8"}, {"seed": None}], ids=str)
-def test_a_case_is_counted_in_whole_numbers(wrong: dict[str, Any]) -> None:
+def test_case_rejects_numbers_that_are_not_whole(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="is no whole number"):
         Case(
             **{"paper": "p", "probe": "cost", "network": SMALL, "algorithm": "bptt", "backend": "native", "T": 2, "batch": 2}
@@ -160,7 +160,7 @@ def test_a_case_is_counted_in_whole_numbers(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("backend", shipping())
-def test_probes_that_need_more_than_a_training_step_say_so(backend: str) -> None:
+def test_check_names_what_a_probe_needs_of_shipped_implementations(backend: str) -> None:
     for probe, reason in (("count", "shipped implementation"), ("gradient", "BPTT on the same backend")):
         answer = check(Case("p", probe, SMALL, SHIPPED[backend], backend, 4, 2))
         if probe == "gradient" and support(SMALL, "bptt", backend):
@@ -170,17 +170,17 @@ def test_probes_that_need_more_than_a_training_step_say_so(backend: str) -> None
 
 
 @pytest.mark.parametrize("paper", papers())
-def test_every_planned_case_passes_the_check(paper: str) -> None:
+def test_check_accepts_every_planned_case(paper: str) -> None:
     cases = plan(paper, "full", lambda _: True)
     assert cases
     for case in cases:
-        check(case)  # raises where an option is wrong
+        check(case)  # raises if an option is invalid
 
 
 # --------------------------------------------------------------------------- optimizers
 
 
-def test_a_recipe_tells_every_value_that_ran() -> None:
+def test_recipe_lists_every_value() -> None:
     told = recipe("tbptt", "native", {"K": 3, "optimizer": "rmsprop", "smoothing": 0.9}).as_dict()
     assert told == {
         "K": 3, "update": "end", "alpha": 0.05, "optimizer": "rmsprop", "lr": 0.01, "smoothing": 0.9, "eps": 1e-8,
@@ -200,7 +200,7 @@ TORCHS = {
 
 
 @pytest.mark.parametrize("name", optimizers.KINDS)
-def test_every_optimizer_is_pytorchs_of_that_name(name: str) -> None:
+def test_optimizers_are_those_of_pytorch(name: str) -> None:
     options, kind, group = TORCHS[name]
     made = training_step(SMALL, "bptt", "native", device="meta", optimizer=name, **options).optimizer
     assert type(made) is kind
@@ -211,8 +211,8 @@ def test_every_optimizer_is_pytorchs_of_that_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", algorithms.names())
-def test_gathered_gradients_are_those_of_the_batch_they_make_together(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of unequal parts too, on a network without batch statistics or dropout. Which steps Skipper keeps is a batch's choice."""
+def test_gathered_gradients_equal_those_of_the_joint_batch(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for unequal batches, on a network without batch norm or dropout. Skipper is excluded: it chooses steps per batch."""
     neuron = NeuronSpec(threshold=0.3)
     layers = (Conv(4), Spike(neuron), Conv(4), Spike(neuron), Flatten(), Dense(3, init="default"))
     spec = NetworkSpec("chain", (2, 4, 4), 3, layers, neuron, 419, "this test")

@@ -1,4 +1,4 @@
-"""What a GPU holds beside live tensors: the interval of ratios, held against brute force, and what a budget leaves."""
+"""Overhead beside live tensors: the interval of ratios compared with brute force, and the usable part of a budget."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shares(low: float, high: float, n: int) -> list[float]:
 
 
 @given(top=SIZES, bottom=SIZES)
-def test_the_interval_of_ratios_is_what_brute_force_finds(top: float, bottom: float) -> None:
+def test_ratio_interval_equals_brute_force(top: float, bottom: float) -> None:
     low, high = OVERHEAD.ratio_interval(top, bottom)
     found = [
         ((1 + r) * top + fixed) / ((1 + q) * bottom + fixed)
@@ -37,7 +37,7 @@ def test_the_interval_of_ratios_is_what_brute_force_finds(top: float, bottom: fl
 
 
 @given(top=SIZES, bottom=SIZES)
-def test_swapping_sides_inverts_the_interval(top: float, bottom: float) -> None:
+def test_ratio_interval_is_inverted_by_swapping_sides(top: float, bottom: float) -> None:
     low, high = OVERHEAD.ratio_interval(top, bottom)
     assert OVERHEAD.ratio_interval(bottom, top) == pytest.approx((1 / high, 1 / low), rel=1e-12)
 
@@ -47,16 +47,16 @@ def test_swapping_sides_inverts_the_interval(top: float, bottom: float) -> None:
     [(2.68 * GIB, 826 * 2**20, 1.95, 3.66), (139.8 * GIB, 23.43 * GIB, 5.26, 6.57)],
     ids=["ottt: the overhead can change the answer", "large arms: it hardly can"],
 )
-def test_by_hand(top: float, bottom: float, low: float, high: float) -> None:
+def test_ratio_interval_by_hand(top: float, bottom: float, low: float, high: float) -> None:
     assert OVERHEAD.ratio_interval(top, bottom) == pytest.approx((low, high), abs=0.01)
 
 
-def test_no_overhead_leaves_the_ratio() -> None:
+def test_ratio_interval_without_overhead_is_the_ratio() -> None:
     assert Overhead((0, 0), (0, 0)).ratio_interval(6, 2) == (3, 3)
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
-def test_a_ratio_of_no_number_is_refused(value: float) -> None:
+def test_ratio_interval_rejects_invalid_bytes(value: float) -> None:
     with pytest.raises(UserError, match="top"):
         OVERHEAD.ratio_interval(value, 1)
     with pytest.raises(UserError, match="bottom"):
@@ -64,14 +64,14 @@ def test_a_ratio_of_no_number_is_refused(value: float) -> None:
 
 
 @pytest.mark.parametrize("bounds", [(1, 0), (-1, 0), (0, math.inf), (math.nan, 1)], ids=str)
-def test_bounds_of_an_overhead_are_in_order_and_finite(bounds: tuple[float, float]) -> None:
+def test_overhead_rejects_invalid_bounds(bounds: tuple[float, float]) -> None:
     with pytest.raises(UserError, match="fixed"):
         Overhead(fixed=bounds)
     with pytest.raises(UserError, match="rounding"):
         Overhead(rounding=bounds)
 
 
-def test_live_bytes_may_take_the_card_less_the_headroom() -> None:
+def test_usable_is_the_budget_less_the_headroom() -> None:
     assert usable(8 * GIB) == 8 * GIB - HEADROOM == 7 * GIB
     assert usable(8 * GIB, 0) == 8 * GIB
     assert usable(8 * GIB, 2 * GIB) == 6 * GIB
@@ -86,11 +86,11 @@ def test_live_bytes_may_take_the_card_less_the_headroom() -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_a_budget_that_leaves_nothing_is_refused(budget: float, headroom: float, told: str) -> None:
+def test_usable_rejects_invalid_budgets(budget: float, headroom: float, told: str) -> None:
     with pytest.raises(UserError, match=told):
         usable(budget, headroom)
 
 
-def test_it_imports_no_torch() -> None:
+def test_overhead_imports_no_torch() -> None:
     code = "import sys, bench.overhead; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,4 +1,4 @@
-"""Four places, each by flag, variable and default; the code that runs is none of them."""
+"""The four folders, each set by flag, variable or default; the running code is in none of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.spec import UserError
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project without code, its claims those of the repository, nothing measured."""
+    """A project with the repository's claims, but without code and results."""
     for variable in ("SPIKECOST_PROJECT", "SPIKECOST_RESULTS", "SPIKECOST_DATA_ROOT"):
         monkeypatch.delenv(variable, raising=False)
     root = tmp_path / "project"
@@ -25,7 +25,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_a_project_is_found_by_flag_then_variable_then_upwards_then_as_the_checkout(
+def test_project_is_the_flag_else_the_variable_else_upwards_else_the_checkout(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -42,29 +42,29 @@ def test_a_project_is_found_by_flag_then_variable_then_upwards_then_as_the_check
     assert project_of().root == project
 
 
-def test_results_are_found_by_flag_then_variable_then_in_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_the_flag_else_the_variable_else_in_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert project_of(project).results == project / "results"
     monkeypatch.setenv("SPIKECOST_RESULTS", "/by/variable")
     assert project_of(project).results == Path("/by/variable")
     assert project_of(project, Path("/by/flag")).results == Path("/by/flag")
 
 
-def test_a_project_that_is_none_is_named(project: Path, tmp_path: Path) -> None:
+def test_project_that_does_not_exist_is_named(project: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"projet does not exist: did you mean {project}\?"):
         project_of(tmp_path / "projet")
     with pytest.raises(UserError, match="is no project: it holds no reproductions/"):
         project_of(project / "results")
 
 
-def test_an_installed_package_without_a_project_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_project_of_an_installed_package_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.places.CODE", tmp_path)
     with pytest.raises(UserError, match=r"no project here: .*--project or SPIKECOST_PROJECT"):
         project_of()
 
 
-def test_the_folder_that_the_code_is_installed_in_is_no_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It holds reproductions/ too; nothing is written there, however it is named (see also test_wheel.py)."""
+def test_project_rejects_the_folder_of_the_installed_code(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has reproductions/ too, but nothing is written there, even if it is named (see also test_wheel.py)."""
     monkeypatch.setattr("bench.places.CODE", project)
     monkeypatch.chdir(project / "reproductions")
     monkeypatch.setenv("SPIKECOST_PROJECT", str(project))
@@ -78,10 +78,10 @@ def test_the_folder_that_the_code_is_installed_in_is_no_project(project: Path, m
 
 @pytest.mark.parametrize("command", ["list", "plan", "run"])
 @pytest.mark.parametrize("how", ["flag", "variable"])
-def test_a_data_root_that_is_not_there_stops_every_command(
+def test_every_command_rejects_a_data_root_that_does_not_exist(
     project: Path, tmp_path: Path, command: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not made, nothing downloaded, and no digits in the place of what lies in the one that was meant."""
+    """It is not created, nothing is downloaded, and digits are not used instead."""
     (tmp_path / "data").mkdir()
     monkeypatch.setattr("bench.runner.run.run", lambda *_, **__: pytest.fail("something was measured"))
     wrong = str(tmp_path / "dta")

@@ -1,4 +1,4 @@
-"""One-bit replay: BPTT's gradient from spikes alone, membrane potentials recomputed backwards."""
+"""One-bit replay: BPTT's gradient from saved spikes, with membrane potentials recomputed backwards in time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ NETWORKS = {
 def gradients(
     monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, algorithm: str, T: int, dtype: torch.dtype = torch.float64, **options: Any
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Gradients, running averages and outputs; same weights, input and random numbers for every algorithm and type."""
+    """Return gradients, running averages and outputs; weights, input and random numbers are the same for all calls."""
     monkeypatch.setattr("bench.networks.spec", lambda _: spec)
     step = training_step(spec.name, algorithm, "native", **options)
     step.net.to(dtype)
@@ -86,21 +86,21 @@ def furthest(one: list[Tensor], other: list[Tensor]) -> float:
 
 
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
-def test_replay_is_bptt_for_every_window(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec) -> None:
+def test_replay_equals_bptt_for_every_window(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec) -> None:
     T = 7
     exact, averages, outputs = gradients(monkeypatch, spec, "bptt", T)
-    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer takes part
+    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer has a gradient
     for K in range(1, T + 1):
         found, moved, out = gradients(monkeypatch, spec, "replay", T, K=K)
         assert furthest(exact, found) < 1e-10, f"K = {K}"
         torch.testing.assert_close(out, outputs, rtol=1e-12, atol=1e-12)
         for one, other in zip(averages, moved, strict=True):
-            torch.testing.assert_close(one, other)  # running averages of batch norm moved once
+            torch.testing.assert_close(one, other)  # running averages of batch norm are updated once
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_rounding_does_not_grow_over_a_long_sequence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """In single precision replay is as near to BPTT in double precision as BPTT in single precision is."""
+def test_replay_rounding_does_not_grow_with_the_sequence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """In single precision, replay is as close to BPTT in double precision as BPTT in single precision is."""
     spec = NETWORKS[name]
     for T, K in ((12, 1), (20, 5), (100, 1), (100, 7)):
         exact = gradients(monkeypatch, spec, "bptt", T)[0]
@@ -109,23 +109,23 @@ def test_rounding_does_not_grow_over_a_long_sequence(monkeypatch: pytest.MonkeyP
         assert replayed <= 3 * single + 5e-6, f"T = {T}, K = {K}"
 
 
-def test_without_the_states_kept_between_rounding_would_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, T = NETWORKS["plain"], 100  # a decay of 0.7: 0.7^-100 is 10^15
+def test_replay_without_saved_states_loses_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, T = NETWORKS["plain"], 100  # decay 0.7: an error grows by 0.7^-100 = 10^15
     exact = gradients(monkeypatch, spec, "bptt", T)[0]
     kept = furthest(exact, gradients(monkeypatch, spec, "replay", T, torch.float32)[0])
     monkeypatch.setattr(replay, "steps_back", lambda _: T)
     lost = furthest(exact, gradients(monkeypatch, spec, "replay", T, torch.float32)[0])
-    assert not lost < 100 * kept  # nan, too
+    assert not lost < 100 * kept  # also true for nan
 
 
 @pytest.mark.parametrize(("decay", "steps"), [(0.5, 4), (0.97, 91), (1.0, float("inf"))])
-def test_states_are_kept_as_often_as_the_head_says(monkeypatch: pytest.MonkeyPatch, decay: float, steps: float) -> None:
+def test_steps_back_equal_those_of_the_documentation(monkeypatch: pytest.MonkeyPatch, decay: float, steps: float) -> None:
     spec = network("one", (Conv(6), Spike(NeuronSpec(decay=decay))), 203)
     monkeypatch.setattr("bench.networks.spec", lambda _: spec)
     assert replay.steps_back(training_step("one", "replay", "native").net) == steps  # type: ignore[arg-type]
 
 
-def test_windows_cover_every_step_and_no_more_are_undone_in_a_row_than_may_be() -> None:
+def test_windows_cover_every_step_with_limited_inversions_in_a_row() -> None:
     for T in range(1, 20):
         for K in range(1, T + 1):
             for within in (1, 3, 7, math.inf):
@@ -147,7 +147,7 @@ def soft_neurons() -> Iterator[NeuronSpec]:
 
 
 @pytest.mark.parametrize("neuron", list(soft_neurons()), ids=str)
-def test_neurons_run_backwards_give_back_their_start_and_their_gradient(neuron: NeuronSpec) -> None:
+def test_reversed_lif_recovers_the_initial_state_and_the_gradient(neuron: NeuronSpec) -> None:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(6, 3, 5, generator=generator, dtype=torch.float64).requires_grad_()
     v = torch.randn(3, 5, generator=generator, dtype=torch.float64).requires_grad_()
@@ -167,7 +167,7 @@ def test_neurons_run_backwards_give_back_their_start_and_their_gradient(neuron: 
 @hypothesis.given(
     st.lists(st.integers(0, 20), min_size=1, max_size=4), st.sampled_from([torch.float32, torch.float64, torch.bfloat16])
 )
-def test_a_spike_takes_one_bit_and_comes_back(shape: list[int], dtype: torch.dtype) -> None:
+def test_pack_uses_one_bit_per_spike_and_unpack_inverts_it(shape: list[int], dtype: torch.dtype) -> None:
     s = (torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape))) < 0.4).to(dtype)
     bits = pack(s)
     assert bits.dtype == torch.uint8
@@ -175,8 +175,8 @@ def test_a_spike_takes_one_bit_and_comes_back(shape: list[int], dtype: torch.dty
     assert torch.equal(unpack(bits, s.shape, dtype), s)
 
 
-def test_a_step_more_takes_its_input_and_one_bit_a_neuron() -> None:
-    """And a state wherever one is kept against rounding: none on integrators."""
+def test_replay_memory_per_step_is_its_input_and_one_bit_per_neuron() -> None:
+    """And a state wherever one is saved against rounding: none for neurons without leak."""
 
     def peak(T: int) -> int:
         step = training_step("vgg5/cifar10", "replay", "native", device="meta", K=2)
@@ -194,18 +194,18 @@ def test_a_step_more_takes_its_input_and_one_bit_a_neuron() -> None:
         ((Conv(6), Spike(NeuronSpec(decay=0.0))), "divides by the decay, which is 0"),
     ],
 )
-def test_what_cannot_run_backwards_is_refused(layers: tuple[Layer, ...], reason: str) -> None:
+def test_replay_rejects_neurons_that_cannot_be_inverted(layers: tuple[Layer, ...], reason: str) -> None:
     able = replay.supports(network("refused", layers, 0))
     assert not able
     assert reason in able.reason
 
 
-def test_loops_and_other_backends_are_refused() -> None:
+def test_replay_rejects_loops_and_other_backends() -> None:
     assert "impossible in a loop over time steps" in support("r400/fashion-mnist", "replay", "native").reason
     assert "replay runs on backend native only" in support("vgg5/cifar10", "replay", "snntorch").reason
 
 
-def test_a_window_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_rejects_invalid_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     for K, reason in ((0, "K = 0; use a whole number >= 1"), (8, "K = 8 of T = 7")):
         with pytest.raises(UserError, match=reason):
             gradients(monkeypatch, NETWORKS["plain"], "replay", 7, K=K)

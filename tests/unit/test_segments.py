@@ -1,4 +1,4 @@
-"""Checkpointing, Skipper and truncation: the laws that tie them to BPTT and SLTT, on every backend."""
+"""Checkpointing, Skipper and truncated BPTT: their relations to BPTT and SLTT, on every backend."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ BACKENDS = ("native", "spikingjelly", "spikingjelly-multistep", "snntorch")
 def gradients(
     monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, algorithm: str, backend: str, T: int, **options: Any
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Gradients, buffers after the step, and outputs; same weights, input and random numbers for every algorithm."""
+    """Return gradients, buffers after the step, and outputs; weights, input and random numbers are the same for all calls."""
     support = backends.available(backend)
     if not support:
         pytest.skip(support.reason)
     monkeypatch.setattr("bench.networks.spec", lambda _: spec)
     step = training_step(spec.name, algorithm, backend, **options)
-    step.net.double()  # so that a law is told from rounding
+    step.net.double()  # so that rounding is negligible
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in step.net.parameters():
@@ -86,28 +86,28 @@ def gradients(
 
 
 def furthest(one: list[Tensor], other: list[Tensor]) -> float:
-    """Largest relative difference of two gradients, parameter by parameter."""
+    """Return the largest relative difference of two gradients over parameters."""
     whole = torch.stack([g.norm() for g in one]).norm()
     return max(float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
-def test_checkpointing_is_bptt_for_every_number_of_segments(
+def test_checkpointing_equals_bptt_for_every_number_of_segments(
     monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, backend: str
 ) -> None:
     T = 7
     exact, buffers, _ = gradients(monkeypatch, spec, "bptt", backend, T)
-    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer takes part
+    assert all(float(g.norm()) > 0 for g in exact if g.dim() > 1)  # every layer has a gradient
     for segments in range(1, T + 1):
         found, moved, _ = gradients(monkeypatch, spec, "checkpointed", backend, T, segments=segments)
         assert furthest(exact, found) < 1e-10, f"{segments} segments"
         for one, other in zip(buffers, moved, strict=True):
-            torch.testing.assert_close(one, other)  # running averages of batch norm moved once
+            torch.testing.assert_close(one, other)  # running averages of batch norm are updated once
 
 
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
-def test_falling_segments_are_bptt_too(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec) -> None:
+def test_checkpointing_with_falling_segments_equals_bptt(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec) -> None:
     exact, buffers, _ = gradients(monkeypatch, spec, "bptt", "native", 9)
     found, moved, _ = gradients(monkeypatch, spec, "checkpointed", "native", 9, lengths="falling")
     assert furthest(exact, found) < 1e-10
@@ -117,20 +117,20 @@ def test_falling_segments_are_bptt_too(monkeypatch: pytest.MonkeyPatch, spec: Ne
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["plain", "dropout", "batch norm"])
-def test_truncation_at_T_is_bptt_and_at_1_is_sltt(monkeypatch: pytest.MonkeyPatch, name: str, backend: str) -> None:
+def test_tbptt_is_bptt_for_K_T_and_sltt_for_K_1(monkeypatch: pytest.MonkeyPatch, name: str, backend: str) -> None:
     T, spec = 5, NETWORKS[name]
     exact, _, _ = gradients(monkeypatch, spec, "bptt", backend, T)
     assert furthest(exact, gradients(monkeypatch, spec, "tbptt", backend, T, K=T)[0]) < 1e-10
     between = gradients(monkeypatch, spec, "tbptt", backend, T, K=2)[0]
     assert furthest(exact, between) > 1e-3
-    if backend != "spikingjelly-multistep":  # which has no single steps to compare with
+    if backend != "spikingjelly-multistep":  # it does not run single steps
         step_by_step = gradients(monkeypatch, spec, "sltt", backend, T)[0]
         assert furthest(step_by_step, gradients(monkeypatch, spec, "tbptt", backend, T, K=1)[0]) < 1e-10
         assert furthest(step_by_step, between) > 1e-3
 
 
 @pytest.mark.parametrize(("update", "expected"), [("end", 1), ("window", 3)])
-def test_truncation_updates_once_or_every_window(monkeypatch: pytest.MonkeyPatch, update: str, expected: int) -> None:
+def test_tbptt_updates_once_or_every_window(monkeypatch: pytest.MonkeyPatch, update: str, expected: int) -> None:
     monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
     step = training_step("plain", "tbptt", "native", K=2, update=update)
     updates: list[int] = []
@@ -148,7 +148,7 @@ def test_edges_cover_every_step_once_and_differ_by_at_most_one() -> None:
             assert max(lengths) - min(lengths) <= 1
 
 
-def test_falling_segments_cover_every_step_and_all_need_about_as_much() -> None:
+def test_falling_edges_cover_every_step_and_need_about_equal_memory() -> None:
     for T in (1, 2, 7, 64, 500):
         for ratio in (0.4, 1.0, 3.3):
             parts = falling_edges(T, ratio)
@@ -158,10 +158,10 @@ def test_falling_segments_cover_every_step_and_all_need_about_as_much() -> None:
             need = [i + length * ratio for i, length in enumerate(lengths)]
             even = [end - begin for begin, end in edges(T, best_segments(T, ratio))]
             assert max(need) <= max(i + length * ratio for i, length in enumerate(even)) + 1e-6
-            assert all(n > max(need) - ratio - 1e-6 for n in need[:-1])  # but for the last, which takes what is left
+            assert all(n > max(need) - ratio - 1e-6 for n in need[:-1])  # except the last, which has the remaining steps
 
 
-def test_falling_segments_need_less_for_hardly_more_multiplications() -> None:
+def test_falling_segments_need_less_memory_for_few_more_multiplications() -> None:
     T = 64
 
     def cost(**options: Any) -> Any:
@@ -173,21 +173,21 @@ def test_falling_segments_need_less_for_hardly_more_multiplications() -> None:
     assert sum(falling.macs.dense.values()) <= 1.02 * sum(even.macs.dense.values())
 
 
-def test_a_number_of_falling_segments_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpointing_rejects_segments_with_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
     with pytest.raises(UserError, match="segments = 3 with lengths = falling"):
         training_step("plain", "checkpointed", "native", segments=3, lengths="falling")
 
 
 @pytest.mark.parametrize("lengths", [[3, 1, 5], [1] * 9, [9], [2, 6, 1]])
-def test_segments_of_any_lengths_are_bptt(monkeypatch: pytest.MonkeyPatch, lengths: list[int]) -> None:
+def test_checkpointing_with_any_lengths_equals_bptt(monkeypatch: pytest.MonkeyPatch, lengths: list[int]) -> None:
     spec = NETWORKS["dropout"]
     exact, _, _ = gradients(monkeypatch, spec, "bptt", "native", 9)
     assert furthest(exact, gradients(monkeypatch, spec, "checkpointed", "native", 9, lengths=lengths)[0]) < 1e-10
 
 
 @pytest.mark.parametrize(("lengths", "reason"), [([3, 4], "add up to 7, not T = 9"), ([10, -1], ">= 1"), ([0, 9], ">= 1")])
-def test_lengths_that_do_not_cover_the_sequence_are_refused(
+def test_checkpointing_rejects_lengths_that_do_not_cover_the_sequence(
     monkeypatch: pytest.MonkeyPatch, lengths: list[int], reason: str
 ) -> None:
     with pytest.raises(UserError, match=reason):
@@ -195,12 +195,12 @@ def test_lengths_that_do_not_cover_the_sequence_are_refused(
 
 
 @pytest.mark.parametrize(("T", "C"), [(4, 5), (4, -1)])
-def test_a_number_of_segments_that_cannot_be_is_refused(T: int, C: int) -> None:
+def test_edges_reject_invalid_numbers_of_segments(T: int, C: int) -> None:
     with pytest.raises(UserError, match=f"segments = {C} of T = {T}"):
         edges(T, C)
 
 
-def test_the_best_number_of_segments_follows_the_square_root() -> None:
+def test_best_segments_follow_the_square_root() -> None:
     assert best_segments(1, 5.0) == 1
     assert best_segments(12, 2.13) == 5  # 3, 3, 2, 2, 2: needs max(3 * 2.13 + 1, 2 * 2.13 + 4)
     for T in (64, 256, 1024):
@@ -213,7 +213,7 @@ def peak(algorithm: str, T: int, **options: Any) -> int:
     return cost_of(step, *batch_for(step, T, 32, "meta")).memory.total
 
 
-def test_the_chosen_number_of_segments_has_the_least_peak_of_all() -> None:
+def test_best_segments_have_the_least_peak() -> None:
     T = 12
     chosen = peak("checkpointed", T)
     peaks = [peak("checkpointed", T, segments=C) for C in range(1, T + 1)]
@@ -221,7 +221,7 @@ def test_the_chosen_number_of_segments_has_the_least_peak_of_all() -> None:
     assert chosen < peak("bptt", T) / 2
 
 
-def test_each_segment_but_the_last_runs_forward_twice() -> None:
+def test_checkpointing_recomputes_all_segments_but_the_last() -> None:
     T, C = 6, 3
 
     def macs(algorithm: str, **options: Any) -> dict[str, int]:
@@ -238,7 +238,7 @@ def test_each_segment_but_the_last_runs_forward_twice() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
-def test_skipper_that_skips_nothing_is_checkpointing(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, backend: str) -> None:
+def test_skipper_with_p_0_is_checkpointing(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, backend: str) -> None:
     T = 7
     for segments in (1, 2, 3):
         exact, buffers, _ = gradients(monkeypatch, spec, "checkpointed", backend, T, segments=segments)
@@ -250,7 +250,7 @@ def test_skipper_that_skips_nothing_is_checkpointing(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_skipper_equals_bptt_over_the_kept_steps(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
-    """One segment: what is left is BPTT of a sequence that holds the kept steps alone."""
+    """With one segment, Skipper is BPTT of the sequence of kept steps."""
     T, spec = 8, NETWORKS["plain"]
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(T, 4, 3, 8, 8, generator=generator) * torch.linspace(0.3, 2, T)[torch.randperm(T, generator=generator)].view(
@@ -282,10 +282,10 @@ def _grads(net: Any) -> list[Tensor]:
     return [torch.zeros_like(p) if p.grad is None else p.grad for p in net.parameters()]
 
 
-def test_kept_steps_are_the_most_active_of_each_segment() -> None:
+def test_kept_steps_are_the_most_active_ones_of_each_segment() -> None:
     spikes = torch.tensor([5.0, 1.0, 4.0, 4.0, 9.0, 0.0, 2.0, 2.0])
     parts = [(0, 4), (4, 8)]
-    assert kept_steps(spikes, parts, 1, Options(p=50)) == [[0, 2], [4, 6]]  # of equals the earlier
+    assert kept_steps(spikes, parts, 1, Options(p=50)) == [[0, 2], [4, 6]]  # of equally active steps the earlier
     assert kept_steps(spikes, parts, 1, Options(p=60)) == [[0, 2], [4, 6]]  # ceil(0.4 * 4) = 2
     assert kept_steps(spikes, parts, 1, Options(p=75)) == [[0], [4]]
     assert kept_steps(spikes, parts, 1, Options(p=0)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
@@ -294,7 +294,7 @@ def test_kept_steps_are_the_most_active_of_each_segment() -> None:
     assert [len(steps) for steps in kept_steps(spikes.to("meta"), parts, 1, Options(p=50))] == [2, 2]
 
 
-def test_the_last_step_of_a_segment_may_be_kept_always() -> None:
+def test_kept_steps_can_always_include_the_last_of_a_segment() -> None:
     spikes = torch.tensor([5.0, 1.0, 4.0, 0.0, 9.0, 3.0, 2.0, 2.0])
     parts = [(0, 4), (4, 8)]
     assert kept_steps(spikes, parts, 1, Options(p=50)) == [[0, 2], [4, 5]]
@@ -303,8 +303,8 @@ def test_the_last_step_of_a_segment_may_be_kept_always() -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "dropout", "residual", "feedback"])
-def test_potentials_leak_through_skipped_steps_or_stay(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A step left out that leaks is a step without input current: its state decays and nothing fires."""
+def test_skipped_steps_leak_or_freeze_the_state(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A skipped step with leak is a step without input current: the state decays and nothing fires."""
     spec = NETWORKS[name]
     monkeypatch.setattr("bench.networks.spec", lambda _: spec)
     net: Any = training_step(spec.name, "bptt", "native").net
@@ -315,10 +315,10 @@ def test_potentials_leak_through_skipped_steps_or_stay(monkeypatch: pytest.Monke
     decayed = [torch.allclose(b, 0.49 * a) for a, b in zip(before, after, strict=True)]
     same = [torch.equal(a, b) for a, b in zip(before, after, strict=True)]
     assert sum(decayed) == len(net.neurons()) > 0
-    assert all(d != s for d, s in zip(decayed, same, strict=True))  # masks and outputs stay as they are
+    assert all(d != s for d, s in zip(decayed, same, strict=True))  # masks and outputs do not change
 
 
-def test_leaking_and_freezing_are_different_gradients_and_the_same_without_skips(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skipped_leak_and_frozen_give_different_gradients_if_steps_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = NETWORKS["plain"]
 
     def found(p: float, skipped: str) -> list[Tensor]:
@@ -328,7 +328,7 @@ def test_leaking_and_freezing_are_different_gradients_and_the_same_without_skips
     assert furthest(found(50, "frozen"), found(50, "leak")) > 1e-3
 
 
-def test_p_over_the_bound_is_refused_with_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skipper_rejects_p_over_the_bound_and_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
     step = training_step("plain", "skipper", "native", segments=2, p=51)
     x, target = torch.randn(8, 2, 3, 8, 8), torch.tensor([0, 1])
@@ -339,8 +339,8 @@ def test_p_over_the_bound_is_refused_with_the_bound(monkeypatch: pytest.MonkeyPa
         training_step("plain", "skipper", "native", p=100)
 
 
-def test_skipping_costs_what_it_says() -> None:
-    """T forward steps in the first pass, (1 - p) T forward and backward ones in the second."""
+def test_skipper_macs_are_those_of_its_two_passes() -> None:
+    """T forward steps in the first pass, (1 - p) T forward and backward steps in the second."""
     T = 8
 
     def macs(algorithm: str, **options: Any) -> dict[str, int]:
@@ -355,8 +355,8 @@ def test_skipping_costs_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("network", ["lenet/dvs-gesture", "custom/n-mnist"])
-def test_checkpointing_needs_memory_as_the_square_root_of_T(network: str) -> None:
-    """Slope of log(bytes that the batch and T decide) over log T, at the best even number of segments."""
+def test_checkpointing_memory_grows_as_the_square_root_of_T(network: str) -> None:
+    """The slope of log(bytes that depend on batch and T) over log T, with the best number of even segments."""
     lengths = (64, 256, 1024)
     heights = []
     for T in lengths:

@@ -1,4 +1,4 @@
-"""snnTorch's own truncated BPTT: where it equals ours, and what it does that its name does not tell."""
+"""snnTorch's shipped truncated BPTT: where it equals ours, and its undocumented behaviour."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def chain(name: str, neuron: NeuronSpec, dropout: float = 0.0) -> NetworkSpec:
 
 @pytest.fixture(autouse=True)
 def instances() -> Iterator[None]:
-    """The list that snnTorch keeps of every neuron of the process, as it was."""
+    """Restore snnTorch's list of all neurons of the process after the test."""
     before = snntorch.SpikingNeuron.instances
     snntorch.SpikingNeuron.instances = []
     yield
@@ -86,19 +86,19 @@ def batch() -> tuple[Tensor, Tensor]:
 
 
 def trained(step: TrainingStep) -> tuple[list[Tensor], Tensor]:
-    """Weights after one batch, whose windows each change them, and the summed outputs."""
+    """Return the weights after one batch, with an update per window, and the summed outputs."""
     lively(step.net)
     out = step.run(*batch())
     return [p.detach().clone() for p in step.net.parameters()], out
 
 
-# --------------------------------------------------------------------------- what it does
+# --------------------------------------------------------------------------- behaviour
 
 
 @pytest.mark.parametrize("K", [1, 2, 3, T])
 @pytest.mark.parametrize("neuron", [PERFECT, HARD], ids=["no leak", "hard reset"])
-def test_is_truncated_bptt_with_an_update_every_window(step_of, neuron, K):
-    """Also where T is no multiple of K: the steps left over are a window. The weights after all updates are ours."""
+def test_shipped_equals_truncated_bptt_with_an_update_every_window(step_of, neuron, K):
+    """Also if T is no multiple of K: the remaining steps form a window. The weights after all updates equal ours."""
     mine, out = trained(step_of(chain("chain", neuron), K=K, lr=0.01))
     ours, expected = trained(step_of(chain("chain", neuron), "native", K=K, lr=0.01))
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
@@ -108,7 +108,7 @@ def test_is_truncated_bptt_with_an_update_every_window(step_of, neuron, K):
 
 
 @pytest.mark.parametrize(("K", "updates"), [(1, 5), (2, 3), (3, 2), (5, 1)])
-def test_updates_after_every_window_and_after_the_rest(step_of, K, updates):
+def test_shipped_updates_after_every_window_and_the_remaining_steps(step_of, K, updates):
     step = step_of(chain("chain", LEAKY), K=K)
     lively(step.net)
     seen: list[int] = []
@@ -116,7 +116,7 @@ def test_updates_after_every_window_and_after_the_rest(step_of, K, updates):
     assert len(seen) == updates
 
 
-def test_its_soft_reset_comes_after_the_decay(step_of):
+def test_leaky_soft_reset_is_after_the_decay(step_of):
     """u[t] = beta u[t-1] + x[t] - threshold s[t-1] and s = (u > threshold), where NetworkSpec resets before the decay."""
     leaky = step_of(chain("chain", LEAKY)).net.neurons()[0]
     u, s, fired = 0.0, 0.0, []
@@ -133,7 +133,7 @@ def test_its_soft_reset_comes_after_the_decay(step_of):
     assert any(not torch.allclose(a, b, rtol=1e-2) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_a_potential_at_threshold_does_not_fire(step_of):
+def test_leaky_does_not_fire_at_threshold(step_of):
     net = step_of(chain("chain", replace_threshold(PERFECT, 0.5))).net
     assert net.neurons()[0](torch.tensor([[0.5]])).item() == 0.0
     assert net.neurons()[1](torch.tensor([[0.500001]])).item() == 1.0
@@ -143,7 +143,7 @@ def replace_threshold(spec: NeuronSpec, threshold: float) -> NeuronSpec:
     return NeuronSpec(spec.decay, threshold, spec.reset, spec.detach_reset, spec.surrogate)
 
 
-def test_dropout_draws_a_mask_every_step_and_is_on_whatever_was_set(step_of):
+def test_shipped_dropout_draws_a_mask_every_step_and_is_always_on(step_of):
     """TBPTT calls ``net.train()``."""
     step = step_of(network("dropout", (Conv(6), Spike(PERFECT, 0.5)), 653), K=T)
     lively(step.net).eval()
@@ -157,8 +157,8 @@ def test_dropout_draws_a_mask_every_step_and_is_on_whatever_was_set(step_of):
     assert not torch.equal(lost[0], lost[1])
 
 
-def test_nothing_is_kept_of_earlier_windows_but_empty_graphs(step_of):
-    """What it returns holds the graph of every window; the bytes are those of one. Only the input grows with T."""
+def test_shipped_keeps_only_empty_graphs_of_earlier_windows(step_of):
+    """The returned value holds the graphs of all windows, but the bytes are those of one. Only the input grows with T."""
     spec = chain("chain", PERFECT)
     ten, twenty = (cost_of(step, *batch_for(step, steps, 4, "meta")).memory for step, steps in (
         (step_of(spec, device="meta", K=5), 10), (step_of(spec, device="meta", K=5), 20),
@@ -170,7 +170,7 @@ def test_nothing_is_kept_of_earlier_windows_but_empty_graphs(step_of):
     assert cost_of(longer, *batch_for(longer, 20, 4, "meta")).memory.total > twenty.total
 
 
-def test_nothing_is_kept_between_batches(step_of):
+def test_shipped_keeps_nothing_between_batches(step_of):
     step = step_of(chain("chain", LEAKY), K=2)
     lively(step.net)
     x, target = batch()
@@ -187,7 +187,7 @@ def test_nothing_is_kept_between_batches(step_of):
 # --------------------------------------------------------------------------- refusals
 
 
-def test_a_window_that_does_not_fit_is_refused(step_of):
+def test_shipped_rejects_windows_that_do_not_fit(step_of):
     with pytest.raises(UserError, match="K = 0; use a whole number >= 1"):
         step_of(chain("chain", LEAKY), K=0)
     with pytest.raises(UserError, match=f"K = {T + 1} of T = {T} steps; use 1 <= K <= T"):
@@ -202,7 +202,7 @@ def test_a_window_that_does_not_fit_is_refused(step_of):
         (Spike(NeuronSpec(detach_reset=False)), "reset is always detached"),
     ],
 )
-def test_what_it_cannot_express_is_named(layer, reason):
+def test_ships_names_what_it_cannot_express(layer, reason):
     answer = ships(network("other", (layer,), 0), "tbptt")
     assert not answer
     assert reason in answer.reason
@@ -227,8 +227,8 @@ def train(time_var: bool, criterion: Any = ce_max_membrane_loss, **settings: Any
     return TBPTT(net, [(x, torch.zeros(3))], optimizer, criterion, time_var=time_var, **steps, **settings)
 
 
-def test_data_that_vary_in_time_cannot_be_truncated():
-    """A defect: with ``time_var=True`` the variable K_flag is set for K = False alone, which is BPTT."""
+def test_tbptt_of_snntorch_fails_on_data_that_vary_in_time():
+    """A bug of snnTorch: with ``time_var=True`` the variable K_flag is set only for K = False, which is BPTT."""
     assert torch.isfinite(train(False, K=2))
     assert torch.isfinite(train(True, K=False))
     for K in (1, 2, 6):
@@ -236,14 +236,14 @@ def test_data_that_vary_in_time_cannot_be_truncated():
             train(True, K=K)
 
 
-def test_a_criterion_that_it_does_not_know_by_name_is_no_clear_error():
-    """A defect: its check of the name always passes."""
+def test_tbptt_of_snntorch_has_no_clear_error_for_an_unknown_criterion():
+    """A bug of snnTorch: its check of the name always passes."""
     with pytest.raises(UnboundLocalError, match="loss_spk"):
         train(False, of_another_name, K=2)
 
 
-def test_every_neuron_of_the_process_is_reset_and_kept():
-    """Also those of other networks, and none is ever let go."""
+def test_tbptt_of_snntorch_detaches_and_keeps_all_neurons_of_the_process():
+    """Also neurons of other networks, and none is ever freed."""
     other = snntorch.Leaky(beta=0.5, init_hidden=True)
     other(torch.ones(2, 3))
     assert float(other.mem.sum()) == 6
@@ -252,8 +252,8 @@ def test_every_neuron_of_the_process_is_reset_and_kept():
     assert any(neuron is other for neuron in snntorch.SpikingNeuron.instances)
 
 
-def test_neurons_in_a_module_of_their_own_are_overlooked():
-    """The list of a network's kinds of neurons looks at its children alone: nested, they are not detached."""
+def test_tbptt_of_snntorch_overlooks_nested_neurons():
+    """It looks for neurons among the network's direct children only: nested neurons are not detached."""
     inner = nn.Sequential(nn.Linear(4, 4), snntorch.Synaptic(alpha=0.5, beta=0.5, init_hidden=True))
     net = nn.Sequential(inner, nn.Linear(4, 2), snntorch.Leaky(beta=0.5, init_hidden=True, output=True))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -261,8 +261,8 @@ def test_neurons_in_a_module_of_their_own_are_overlooked():
         TBPTT(net, [(torch.ones(3, 4), torch.zeros(3))], optimizer, ce_max_membrane_loss, num_steps=4, time_var=False, K=1)
 
 
-def test_two_kinds_of_neurons_are_not_both_detached():
-    """A defect: the kinds are the keys True and False of one dictionary, where the last one wins."""
+def test_tbptt_of_snntorch_detaches_only_one_kind_of_neurons():
+    """A bug of snnTorch: the kinds are the keys True and False of a dictionary, where the last one wins."""
     net = nn.Sequential(
         nn.Linear(4, 4), snntorch.Leaky(beta=0.5, init_hidden=True),
         nn.Linear(4, 2), snntorch.Synaptic(alpha=0.5, beta=0.5, init_hidden=True, output=True),
@@ -272,14 +272,14 @@ def test_two_kinds_of_neurons_are_not_both_detached():
         TBPTT(net, [(torch.ones(3, 4), torch.zeros(3))], optimizer, ce_max_membrane_loss, num_steps=4, time_var=False, K=1)
 
 
-def test_its_triangular_surrogate_is_no_triangle():
+def test_surrogate_triangular_of_snntorch_is_not_a_triangle():
     x = torch.tensor([-100.0, -0.5, 0.0, 0.5, 100.0], requires_grad=True)
     surrogate.triangular(threshold=1)(x).sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [1.0, 1.0, -1.0, -1.0, -1.0]
 
 
-def test_its_sigmoid_surrogate_overflows():
+def test_surrogate_sigmoid_of_snntorch_overflows():
     x = torch.tensor([-23.0, -11.5, -10.0, 23.0], requires_grad=True)
     surrogate.sigmoid(slope=4)(x).sum().backward()
     assert x.grad is not None
@@ -288,6 +288,6 @@ def test_its_sigmoid_surrogate_overflows():
     assert x.grad[2] > 0
 
 
-def test_its_spikes_are_single_precision():
-    """Why these tests cannot be in doubles."""
+def test_leaky_spikes_are_float32():
+    """Therefore these tests cannot use double precision."""
     assert surrogate.sigmoid()(torch.ones(1, dtype=torch.float64)).dtype == torch.float32

@@ -1,4 +1,4 @@
-"""A value that a layer or neuron does not have is an error where it is told, whatever the field."""
+"""An invalid value in any field of a layer or neuron is an error in its constructor."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ def cases() -> list[Any]:
     for example in EXAMPLES:
         hints = get_type_hints(type(example), vars(spec))
         for field in fields(example):
-            if field.name in ("name", "source", "parameters"):  # words; and a count that building checks
+            if field.name in ("name", "source", "parameters"):  # free text, and a count that is checked when the network is built
                 continue
             for value in wrong_values(hints[field.name]):
                 found.append(pytest.param(example, field.name, value, id=f"{type(example).__name__}.{field.name}={value}"))
     return found
 
 
-def test_there_is_an_example_of_every_layer():
+def test_examples_include_every_layer():
     assert {type(example) for example in EXAMPLES} == {*get_args(Layer), Surrogate, NeuronSpec, NetworkSpec}
 
 
 @pytest.mark.parametrize(("example", "field", "value"), cases())
-def test_a_value_of_the_wrong_kind_is_an_error(example, field, value):
+def test_layers_reject_values_of_the_wrong_kind(example, field, value):
     with pytest.raises(UserError):
         replace(example, **{field: value})
 
@@ -104,20 +104,20 @@ def test_a_value_of_the_wrong_kind_is_an_error(example, field, value):
         "shortcut_of",
     ],
 )
-def test_the_error_names_value_and_remedy(make, told):
+def test_layer_errors_name_value_and_remedy(make, told):
     with pytest.raises(UserError) as error:
         make()
     assert told in str(error.value)
 
 
-def test_edges_are_allowed():
+def test_layers_accept_values_at_the_bounds():
     for decay in (0, 1, 0.0, 1.0):
         assert NeuronSpec(decay=decay, threshold=1).decay == decay
     assert Spike(NEURON, 0).dropout == 0
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_layer_finds_those_inside_of_others(name):
-    """As many layers of neurons as the network has that is built from them."""
+def test_every_layer_includes_nested_layers(name):
+    """It finds as many layers of neurons as the built network has."""
     found = [layer for layer in every_layer(network(name).layers) if isinstance(layer, Spike)]
     assert len(found) == len(build(network(name), native, "meta").neurons())

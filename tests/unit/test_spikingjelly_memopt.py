@@ -1,4 +1,4 @@
-"""SpikingJelly's memory optimiser: the same gradients, fewer bytes, and what it does to inputs that its example did not show."""
+"""SpikingJelly's memory optimiser: equal gradients, fewer bytes, and wrong results for inputs unlike its example."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ every_network = pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda sp
 
 @pytest.fixture
 def step_of(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A training step of a spec, by its own weights."""
+    """Return a function that builds a training step for a spec."""
 
     def make(spec: NetworkSpec, backend: str = "spikingjelly-memopt", **options: Any) -> TrainingStep:
         monkeypatch.setattr("bench.networks.spec", lambda _: spec)
@@ -90,7 +90,7 @@ def step_of(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def lively(net: nn.Module) -> nn.Module:
-    """Doubles; weights none of which is zero and that make every layer fire, the same for every implementation of a spec."""
+    """Draw nonzero weights in double precision for which every layer fires, the same for all implementations of a spec."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in aligned_parameters(net.double()):
@@ -106,7 +106,7 @@ def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
 
 
 def respond(step: TrainingStep) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Gradients, running averages and summed outputs; the same weights, input and random numbers every time."""
+    """Return gradients, running averages and summed outputs; weights, input and random numbers are the same for all calls."""
     lively(step.net)
     torch.manual_seed(11)
     out = step.gradients(*batch())
@@ -122,7 +122,7 @@ def furthest(one: list[Tensor], other: list[Tensor]) -> float:
 
 
 @every_network
-def test_checkpoints_and_bits_change_no_bit_of_the_gradient(step_of, spec):
+def test_memopt_leaves_the_gradient_unchanged_to_the_bit(step_of, spec):
     plain, averages, out = respond(step_of(spec, level=0))
     found, moved, again = respond(step_of(spec, level=1))
     assert all(float(g.norm()) > 0 for g in plain if g.dim() > 1)
@@ -134,15 +134,15 @@ def test_checkpoints_and_bits_change_no_bit_of_the_gradient(step_of, spec):
 
 @pytest.mark.parametrize("name", ["plain", "no leak", "pre-activation", "spikes on the shortcut"])
 @pytest.mark.parametrize("level", [0, 1])
-def test_equals_native_bptt(step_of, name, level):
-    """No network with dropout, whose masks every framework draws in its own way, and none with batch norm (below)."""
+def test_memopt_equals_native_bptt(step_of, name, level):
+    """Without dropout, whose masks differ between frameworks, and without batch norm (see below)."""
     ours, _, out = respond(step_of(NETWORKS[name], "native"))
     theirs, _, other = respond(step_of(NETWORKS[name], level=level))
     torch.testing.assert_close(out, other, rtol=1e-10, atol=1e-10)
     assert furthest(ours, theirs) < 1e-10
 
 
-def test_a_mask_serves_the_whole_sequence_and_is_drawn_again_the_same(step_of):
+def test_memopt_redraws_the_same_dropout_mask_for_the_sequence(step_of):
     step = step_of(NETWORKS["dropout"], level=1)
     lively(step.net)
     (first, *_) = (m for m in step.net.modules() if type(m).__name__ == "Dropout")
@@ -161,8 +161,8 @@ def test_a_mask_serves_the_whole_sequence_and_is_drawn_again_the_same(step_of):
     assert (masked == 1).any()
 
 
-def test_its_batch_norm_takes_all_steps_together(step_of):
-    """Another network than the spec's, whose statistics are one step's at a time."""
+def test_memopt_batch_norm_uses_all_steps_together(step_of):
+    """This differs from the spec, whose statistics are per time step."""
     ours, averages, _ = respond(step_of(NETWORKS["batch norm"], "native"))
     theirs, moved, _ = respond(step_of(NETWORKS["batch norm"], level=0))
     assert furthest(ours, theirs) > 1e-2
@@ -170,7 +170,7 @@ def test_its_batch_norm_takes_all_steps_together(step_of):
     assert counts == [[T, T], [1, 1]]
 
 
-# --------------------------------------------------------------------------- what is kept
+# --------------------------------------------------------------------------- memory
 
 
 def peak(step: TrainingStep) -> Peak:
@@ -178,7 +178,7 @@ def peak(step: TrainingStep) -> Peak:
 
 
 def alive_after_forward(step: TrainingStep) -> int:
-    """Bytes that the forward pass made and that are there when the backward pass begins."""
+    """Return the bytes that the forward pass allocated and that are alive when the backward pass begins."""
     x, _ = batch_for(step, T, 8, "meta")
     live = LiveBytes()
     with watching(live):
@@ -188,30 +188,30 @@ def alive_after_forward(step: TrainingStep) -> int:
     return made
 
 
-def test_what_enters_a_unit_is_kept_as_one_bit_a_spike(step_of, monkeypatch):
-    """Exactly: of every input that is spikes, four bytes a number become an eighth of one; nothing else changes."""
+def test_memopt_saves_the_input_of_a_unit_at_one_bit_per_spike(step_of, monkeypatch):
+    """To the byte: inputs that are spikes take 1/8 byte instead of 4 bytes per value; nothing else changes."""
     spec = NETWORKS["residual"]
     packed = alive_after_forward(step_of(spec, device="meta"))
     monkeypatch.setattr(spikingjelly_memopt, "BitSpikeCompressor", lambda: None)
     unpacked = alive_after_forward(step_of(spec, device="meta"))
     spikes = T * 8 * 64 * (6 + 8 + 8)  # into the two residual blocks and the head
-    tokens = 3 * 4  # one number for each, through which the gradient returns
+    tokens = 3 * 4  # one number per unit, which carries the gradient
     assert unpacked - packed == spikes * 4 - spikes // 8 - tokens
 
 
-def test_less_at_the_peak_the_more_it_does(step_of, monkeypatch):
+def test_memopt_peak_decreases_with_the_level(step_of, monkeypatch):
     spec = network("deep", (*(Conv(16), Spike(NEURON)) * 6,), 3 * 144 + 16 + 5 * (16 * 144 + 16) + 16 * 16 * 5 + 5)
     plain, packed = peak(step_of(spec, device="meta", level=0)), peak(step_of(spec, device="meta", level=1))
     monkeypatch.setattr(spikingjelly_memopt, "BitSpikeCompressor", lambda: None)
     assert plain.total > peak(step_of(spec, device="meta", level=1)).total > packed.total
     forgetful = peak(
         step_of(spec, "spikingjelly-multistep", device="meta")
-    )  # its nodes keep their potentials after the last step
+    )  # its nodes hold their potentials after the last step
     assert plain.total - plain.by_category["state"] == forgetful.total
 
 
-def test_every_synapse_but_the_last_runs_twice(step_of):
-    """A unit runs again as far as what its backward pass needs: not to the end, which for the head is the readout."""
+def test_memopt_recomputes_every_synapse_but_the_last(step_of):
+    """A unit is recomputed only as far as its backward pass needs: in the last unit, not the readout."""
     spec = NETWORKS["residual"]
     plain, twice = (macs(step_of(spec, device="meta", level=level)) for level in (0, 1))
     readout = T * 8 * (8 * 4 * 4) * 5
@@ -219,13 +219,13 @@ def test_every_synapse_but_the_last_runs_twice(step_of):
     assert twice.dense == {**plain.dense, "recomputation": plain.dense["forward"] - readout}
 
 
-def test_spikes_that_were_packed_are_still_spikes(step_of):
+def test_memopt_unpacked_spikes_count_as_spikes(step_of):
     spec = NETWORKS["residual"]
     multistep = macs(step_of(spec, "spikingjelly-multistep", device="meta"))
     plain, twice = (macs(step_of(spec, device="meta", level=level)) for level in (0, 1))
     assert plain.multiplications == multistep.multiplications
     assert plain.multiplications["forward"] < plain.dense["forward"]
-    readout = T * 8 * (8 * 4 * 4) * 5  # of pooled spikes, which are real numbers
+    readout = T * 8 * (8 * 4 * 4) * 5  # reads pooled spikes, which are real numbers
     again = plain.multiplications["forward"] - readout
     assert twice.multiplications == {**plain.multiplications, "recomputation": again}
 
@@ -234,18 +234,18 @@ def macs(step: TrainingStep) -> Macs:
     return cost_of(step, *batch_for(step, T, 8, "meta")).macs
 
 
-# --------------------------------------------------------------------------- the framework's own way to the same
+# --------------------------------------------------------------------------- the framework's optimize_memory
 
 
 def placed(units: nn.Sequential) -> list[type | None]:
-    """Of every unit the type of compressor, or None; all are checkpointed."""
+    """Return the type of compressor of every unit, or None; asserts that all are checkpointed."""
     assert all(isinstance(unit, CheckpointWrapper) for unit in units)
     found = [unit.checkpoint_fn.keywords["compressor"] for unit in units]
     return [None if compressor is None else type(compressor) for compressor in found]
 
 
 @every_network
-def test_optimize_memory_places_the_same_checkpoints_and_compressors(spec):
+def test_optimize_memory_uses_the_same_checkpoints_and_compressors(spec):
     ours, theirs = Shipped(spec, level=1), Shipped(spec, level=0)
     lively(theirs)
     assert not any(isinstance(module, CheckpointWrapper) for module in theirs.modules())
@@ -260,8 +260,8 @@ class Block(nn.Sequential):
     """A target for optimize_memory."""
 
 
-def test_an_example_that_is_silent_makes_it_cut_numbers_to_bits():
-    """A defect of the framework: what was zero in the example is packed as bits ever after, with no check of the values."""
+def test_optimize_memory_packs_real_numbers_after_a_silent_example():
+    """A bug of the framework: inputs that were zero in the example are packed as bits later, without a check of values."""
     plain = nn.Sequential(Block(nn.Identity()))
     packed = optimize_memory(nn.Sequential(Block(nn.Identity())), (Block,), lambda net: net(torch.zeros(1, 8)), level=1)
     halves = torch.full((1, 8), 0.5)
@@ -269,23 +269,23 @@ def test_an_example_that_is_silent_makes_it_cut_numbers_to_bits():
     assert torch.equal(packed(halves), torch.zeros(1, 8))
 
 
-def test_an_example_in_evaluation_mode_makes_it_cut_what_dropout_scales():
+def test_optimize_memory_packs_dropout_outputs_after_an_example_in_evaluation_mode():
     net = nn.Sequential(nn.Dropout(0.5), Block(nn.Identity())).eval()
     spikes = torch.ones(1, 64)
     optimize_memory(net, (Block,), lambda net: net(spikes), level=1)
     torch.manual_seed(0)
     passed = net.train()(spikes)
-    assert set(passed.unique().tolist()) <= {0.0, 1.0}  # none of the twos that dropout gave
+    assert set(passed.unique().tolist()) <= {0.0, 1.0}  # the values 2 from dropout are lost
 
 
-def test_searching_levels_need_a_gpu_in_the_framework_too():
+def test_optimize_memory_needs_a_gpu_for_searching_levels():
     net = nn.Sequential(Block(nn.Linear(8, 8), nn.Linear(8, 8)))
     with pytest.raises(RuntimeError, match="CUDA"):
         optimize_memory(net, (Block,), lambda net: net(torch.randn(1, 8)), level=2, split_fn=lambda block: list(block))
 
 
-def test_its_example_needs_values():
-    """Why this backend composes ``checkpoint_module`` itself: device 'meta' has no values to look at."""
+def test_optimize_memory_needs_an_example_with_values():
+    """Therefore this backend uses ``checkpoint_module`` directly: device 'meta' has no values to inspect."""
     with torch.device("meta"):
         net = nn.Sequential(Block(nn.Linear(8, 8)))
     with pytest.raises(RuntimeError, match="meta"):
@@ -297,25 +297,25 @@ def test_its_example_needs_values():
 
 
 @pytest.mark.parametrize("level", [2, 3, 4])
-def test_a_level_that_searches_is_refused(step_of, level):
+def test_memopt_rejects_searching_levels(step_of, level):
     with pytest.raises(UserError, match=f"level = {level} needs CUDA: .* use level 0 or 1"):
         step_of(NETWORKS["plain"], device="meta", level=level)
 
 
 @pytest.mark.parametrize("level", [-1, 5, "high"])
-def test_a_level_that_is_none_is_refused(step_of, level):
+def test_memopt_rejects_invalid_levels(step_of, level):
     with pytest.raises(UserError, match=f"level = {level!r}; use 0"):
         step_of(NETWORKS["plain"], device="meta", level=level)
 
 
 @pytest.mark.parametrize(("layer", "kind"), [(Gain(1.0), "Gain"), (Loop((Conv(6),), (Spike(NEURON),), (Conv(6),)), "Loop")])
-def test_a_layer_it_has_not_is_named(layer, kind):
+def test_memopt_names_a_layer_that_it_lacks(layer, kind):
     answer = ships(network("other", (Residual((), (layer,)),), 0), "bptt")
     assert not answer
     assert kind in answer.reason
 
 
-def test_nothing_is_kept_between_batches(step_of):
+def test_memopt_keeps_nothing_between_batches(step_of):
     step = step_of(NETWORKS["residual"], level=1)
     first, _, _ = respond(step)
     assert any(isinstance(v, Tensor) for v in step.net.carried(None))

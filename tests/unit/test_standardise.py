@@ -1,4 +1,4 @@
-"""Weight standardisation in one pass each way, against the expression that autograd differentiates."""
+"""Weight standardisation in one pass, compared with the expression differentiated by autograd."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def drawn(shape: tuple[int, ...], dtype: torch.dtype, device: str, layout: torch
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", BOUND)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_value_and_gradients_are_the_references(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> None:
+def test_standardised_equals_the_reference(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> None:
     for of_w, of_g in product(LAYOUTS, LAYOUTS):
         w = drawn(shape, dtype, device, of_w, 1).requires_grad_()
         gain = drawn((shape[0], 1, 1, 1), dtype, device, torch.contiguous_format, 2).requires_grad_()
@@ -40,13 +40,13 @@ def test_value_and_gradients_are_the_references(shape: tuple[int, ...], dtype: t
             assert float((a - b).norm()) <= BOUND[dtype] * float(b.norm())
 
 
-def test_gradcheck() -> None:
+def test_standardised_passes_gradcheck() -> None:
     w = drawn((3, 2, 3, 3), torch.float64, "cpu", torch.channels_last, 4).requires_grad_()
     gain = drawn((3, 1, 1, 1), torch.float64, "cpu", torch.contiguous_format, 5).requires_grad_()
     assert torch.autograd.gradcheck(lambda w, gain: standardise.standardised(w, gain, WS_EPS), (w, gain))
 
 
-def test_weights_that_do_not_differ_stay_finite() -> None:
+def test_standardised_is_finite_for_equal_weights() -> None:
     w = torch.full((2, 3, 3, 3), 0.5, requires_grad=True)
     y = standardise.standardised(w, torch.ones(2, 1, 1, 1), WS_EPS)
     y.sum().backward()
@@ -55,6 +55,6 @@ def test_weights_that_do_not_differ_stay_finite() -> None:
     assert torch.isfinite(w.grad).all()
 
 
-def test_other_types_are_refused() -> None:
+def test_standardised_rejects_other_types() -> None:
     with pytest.raises(TypeError, match="bfloat16: weights are standardised in float32 or float64"):
         standardise.standardised(torch.ones(1, 1, 3, 3, dtype=torch.bfloat16), torch.ones(1, 1, 1, 1), WS_EPS)

@@ -1,4 +1,4 @@
-"""The training loop: interrupted and resumed it is the same to the bit; another seed is another training."""
+"""The training loop: an interrupted and resumed training equals an uninterrupted one to the bit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CASE = Case(
 
 
 class Killed(Exception):
-    """The run ends here."""
+    """Simulates a kill of the run."""
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,11 @@ def killed_after(batches: int):
 
 
 @pytest.mark.parametrize("batches", [1, 2, 4, 5, 8])
-def test_resumed_is_uninterrupted(batches, data, uninterrupted, tmp_path):
+def test_resumed_training_equals_the_uninterrupted_one(batches, data, uninterrupted, tmp_path):
     checkpoint = tmp_path / "c.pt"
     with pytest.raises(Killed):
         train(CASE, new_step(), data, epochs=EPOCHS, checkpoint=checkpoint, report=killed_after(batches))
-    assert checkpoint.exists() is (batches > 1)  # the kill falls between a batch and its checkpoint
+    assert checkpoint.exists() is (batches > 1)  # killed between a batch and its checkpoint
     resumed = new_step()
     seen: list[Progress] = []
     history = train(CASE, resumed, data, epochs=EPOCHS, checkpoint=checkpoint, report=seen.append)
@@ -87,7 +87,7 @@ def test_resumed_is_uninterrupted(batches, data, uninterrupted, tmp_path):
     assert_same_net(resumed, step)
 
 
-def test_killed_many_times_over(data, uninterrupted, tmp_path):
+def test_training_killed_many_times_equals_the_uninterrupted_one(data, uninterrupted, tmp_path):
     checkpoint, history = tmp_path / "c.pt", None
     for _ in range(20):
         step = new_step()
@@ -101,8 +101,8 @@ def test_killed_many_times_over(data, uninterrupted, tmp_path):
     assert_same_net(step, uninterrupted[0])
 
 
-def test_neuron_dropout_resumes_with_its_own_masks(data, tmp_path):
-    """Masks follow from the batch's name, not from how many were drawn before."""
+def test_resumed_training_has_the_same_dropout_masks(data, tmp_path):
+    """Masks are seeded by the batch's name, not by how many were drawn before."""
 
     def dropping() -> TrainingStep:
         step = new_step()
@@ -122,8 +122,8 @@ def test_neuron_dropout_resumes_with_its_own_masks(data, tmp_path):
     assert not torch.equal(next(plain.net.parameters()), next(whole.net.parameters()))
 
 
-def test_more_epochs_go_on_from_a_finished_run(data, uninterrupted, tmp_path):
-    """Finished: nothing is trained again."""
+def test_training_continues_a_finished_run_for_more_epochs(data, uninterrupted, tmp_path):
+    """Finished epochs are not repeated."""
     checkpoint = tmp_path / "c.pt"
     train(CASE, new_step(), data, epochs=EPOCHS, checkpoint=checkpoint)
     again, seen = new_step(), []
@@ -133,7 +133,7 @@ def test_more_epochs_go_on_from_a_finished_run(data, uninterrupted, tmp_path):
     assert_same_net(again, uninterrupted[0])
 
 
-def test_another_seed_is_another_training(data, uninterrupted, tmp_path):
+def test_training_with_another_seed_differs(data, uninterrupted, tmp_path):
     case = replace(CASE, seed=1)
     step = new_step(case)
     history = train(case, step, RealData(case, None), epochs=1, checkpoint=tmp_path / "c.pt")
@@ -141,8 +141,8 @@ def test_another_seed_is_another_training(data, uninterrupted, tmp_path):
     assert history[0].train_loss != uninterrupted[1][0].train_loss
 
 
-def test_order_and_augmentation_follow_from_names(data):
-    """The same batch from any start; another epoch's or seed's differs."""
+def test_training_batches_depend_on_names_alone(data):
+    """A batch is the same from any start; those of another epoch or seed differ."""
     whole = list(data.training_batches(0, 2, 4))
     assert [len(y) for _, y in whole] == [4, 4, 4, 2]
     for i, (x, y) in enumerate(data.training_batches(0, 2, 4, start=2), start=2):
@@ -156,7 +156,7 @@ def test_order_and_augmentation_follow_from_names(data):
     assert torch.equal(seen, data.samples.train_y.sort().values)
 
 
-def test_history_counts_every_image_once(data, uninterrupted):
+def test_training_history_counts_every_image_once(data, uninterrupted):
     step, history = uninterrupted
     assert [epoch.epoch for epoch in history] == [1, 2]
     assert all(epoch.images == 14 for epoch in history)
@@ -171,7 +171,7 @@ def test_history_counts_every_image_once(data, uninterrupted):
     assert history[-1].test_accuracy == pytest.approx(100 * correct / 6)
 
 
-def test_progress_counts_images(data, tmp_path):
+def test_training_progress_counts_images(data, tmp_path):
     seen: list[Progress] = []
     train(CASE, new_step(), data, epochs=EPOCHS, checkpoint=tmp_path / "c.pt", report=seen.append)
     assert [p.done for p in seen] == [4, 8, 12, 14, 18, 22, 26, 28]
@@ -179,7 +179,7 @@ def test_progress_counts_images(data, tmp_path):
     assert [p.epoch for p in seen] == [1] * BATCHES + [2] * BATCHES
 
 
-def test_learning_rate_is_a_cosine_by_epoch(data, tmp_path):
+def test_training_learning_rate_is_a_cosine_over_epochs(data, tmp_path):
     step, rates = new_step(lr=0.1), []
     train(
         CASE, step, data, epochs=3, checkpoint=tmp_path / "c.pt",
@@ -188,13 +188,13 @@ def test_learning_rate_is_a_cosine_by_epoch(data, tmp_path):
     assert rates == pytest.approx([0.1] * BATCHES + [0.075] * BATCHES + [0.025] * BATCHES)
 
 
-def test_divergence_is_said(data, tmp_path):
+def test_training_raises_an_error_on_divergence(data, tmp_path):
     step = new_step(lr=1e30)
     with pytest.raises(FloatingPointError, match=r"training diverged; lower lr"):
         train(CASE, step, data, epochs=EPOCHS, checkpoint=tmp_path / "c.pt")
 
 
-def test_a_checkpoint_that_cannot_be_written_is_an_error_of_the_user(data, tmp_path, monkeypatch):
+def test_training_raises_user_error_if_the_checkpoint_cannot_be_written(data, tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -204,7 +204,7 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_of_the_user(data, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_a_kill_while_writing_leaves_the_former_checkpoint(data, tmp_path, monkeypatch):
+def test_training_killed_while_writing_leaves_the_former_checkpoint(data, tmp_path, monkeypatch):
     checkpoint = tmp_path / "c.pt"
     with pytest.raises(Killed):
         train(CASE, new_step(), data, epochs=1, checkpoint=checkpoint, report=killed_after(2))
