@@ -8,7 +8,7 @@ record that is lost can better a verdict.
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -142,7 +142,7 @@ def finite(value: object) -> bool:
     """Whether it is a number: what a diverged run leaves ('nan', 'inf') is none, nor are words."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return abs(value) < math.inf  # math.isfinite raises for a whole number that no float holds
+    return abs(value) <= sys.float_info.max  # false for nan; math.isfinite raises for a whole number that no float holds
 
 
 def matches(selector: Selector, case: Mapping[str, Any], free: Collection[str] | None = ()) -> bool:

@@ -29,7 +29,7 @@ from typing import Any, Literal
 from bench.cells import Cell, cell_of
 from bench.claims.claim import Claim, Selector
 from bench.claims.estimate import Estimate, of_differences, of_runs, of_seeds, quotient, sampling_noise
-from bench.claims.evidence import Evidence, Group
+from bench.claims.evidence import Evidence, Group, finite
 from bench.inverse import CONVENTIONS, Report, Setting, at_once, chance_level, distance, nearest, settings
 from bench.overhead import OVERHEAD
 from bench.spec import Record
@@ -285,7 +285,8 @@ def some_setting(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -
         group = evidence.all({"probe": "cost", "metric": metric, "backend": "native"}, claim.scale, free=None)
         if group is not None:
             records += group.records
-            lost |= set(group.lost)
+            conventions = [convention for convention in CONVENTIONS if convention.metric == metric]
+            lost |= {*group.lost, *(r.key for r in group.records if not all(finite(c.of(r)) for c in conventions))}
     found = settings(records, measure["algorithm"])
     reports = {quantity: Report(*bounds) for quantity, bounds in measure["reports"].items()}
     found = [setting for setting in found if all(setting.has(quantity) for quantity in reports)]
