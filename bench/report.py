@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,12 @@ def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
         verdicts = judge(load_claims(folder), records, fresh)
         context = _toml(folder / "context.toml") if (folder / "context.toml").exists() else {}
         paper = Paper(folder.name, records, verdicts, context, fresh, planned_by(folder.name))
-        drawn = {figure.name: data for figure in FIGURES if (data := figure.data(paper)) is not None}
+        drawn = {}
+        for figure in FIGURES:
+            with _readable(f"figure {figure.name} of {folder.name}"):
+                data = figure.data(paper)
+            if data is not None:
+                drawn[figure.name] = data
         found.append(Chapter(paper, _about(folder / "paper.toml"), drawn, _cost_table(paper)))
     return Report(project, found, store.machines(), list(left_out))
 
@@ -127,11 +133,14 @@ def texts(report: Report) -> dict[Path, str]:
                 data = chapter.figures[figure.name]
                 place = project.plots / chapter.name / figure.name
                 files[place.with_suffix(".json")] = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-                files[place.with_suffix(".svg")] = figure.render(data)
-    files[project.plots / "index.html"] = _template("index.html.j2", chapters=found, machines=report.machines)
+                with _readable(f"figure {figure.name} of {chapter.name}"):
+                    files[place.with_suffix(".svg")] = figure.render(data)
+    with _readable("plots/index.html"):
+        files[project.plots / "index.html"] = _template("index.html.j2", chapters=found, machines=report.machines)
     for page, parts in pages.items():
         of_paper = next((chapter for chapter in found if chapter.name == page.parent.name), None)
-        files[page] = _filled(parts, found, of_paper)
+        with _readable(project.name(page)):
+            files[page] = _filled(parts, found, of_paper)
     return files
 
 
@@ -364,6 +373,18 @@ def _cell(text: object) -> str:
 def _left_over(project: Project, wanted: Mapping[Path, str]) -> list[Path]:
     drawn = (path for path in sorted(project.plots.glob("*/*")) if path.suffix in (".svg", ".json") and not path.is_dir())
     return [path for path in drawn if path not in wanted]
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """A record's detail may hold anything; where it is not what its probe writes, UserError says what was not made of it."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise UserError(
+            f"{what} cannot be made: the detail of a record or context.toml is not what it reads "
+            f"({type(error).__name__}: {error}); take results/runs/ and context.toml back from git, or measure again"
+        ) from error
 
 
 def _there(path: Path) -> str | None:

@@ -16,7 +16,7 @@ How parts combine: the claim is their conjunction.
 | none was measured | not attempted |
 
 From best to worst: reproduced and exceeded; partly; all others, which say nothing for the claim. A record that is lost never
-moves a verdict up in this order.
+moves a verdict up in this order, as long as the same place decides; where places disagree, the reason names both.
 """
 
 from __future__ import annotations

@@ -371,3 +371,11 @@ def test_what_is_told_of_a_verdict_breaks_neither_page_nor_terminal(claim: MakeC
     page = report._filled(["before\n<!-- generated: claims -->\n", "claims", "<!-- end -->\n"], [chapter], chapter)
     assert page.count("<!--") == 2
     assert any("a [/b] [red] statement &lt;!-- end --> of three \\| lines" in line for line in page.splitlines())
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), TypeError("x"), ZeroDivisionError(), OverflowError(), AttributeError("x")], ids=repr
+)
+def test_a_detail_that_a_figure_cannot_read_is_told_without_a_traceback(error: Exception) -> None:
+    with pytest.raises(UserError, match="figure of p cannot be made"), report._readable("figure of p"):
+        raise error
