@@ -42,6 +42,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {  # of what JSON gives; all oth
 }  # fmt: skip
 _WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")  # one form, so that texts sort as times do
 _RANGE = {"%": (0, 100), "B": (0, math.inf), "MAC": (0, math.inf)}  # of a value, by its unit
+_UNITS = {"test_accuracy": "%", "test_accuracy_best": "%", "train_test_gap": "points"}  # how noisy a number is hangs on it
 _LARGEST = 1e100  # nothing measured here comes near; sums and squares of numbers up to it are finite
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\+?|tree-[0-9a-f]{12}\+")  # see bench.runner.store.commit_of
 _CONFLICT = re.compile(rb"(<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)( |\r?$)")
@@ -320,8 +321,12 @@ def _disbelief(path: Path, line: _Line, gpus: Sequence[str]) -> Torn | None:
         problem = f"its commit {record.commit!r} names no code"
     elif record.status not in get_args(Status):
         problem = f"its status {record.status!r} is none"
-    elif record.device not in ("meta", "cpu", "none") and not gpus:
-        problem = f"computed on {record.device!r}, and machine {record.machine} has no GPU"
+    elif record.device not in ("meta", "cpu", "none") and not any(map(record.device.startswith, gpus)):
+        problem = (
+            f"computed on {record.device!r}, and machine {record.machine} has no such GPU"  # a slice of one adds to its name
+        )
+    elif record.unit != _UNITS.get(record.metric, record.unit):
+        problem = f"its unit {record.unit!r} is not that of {record.metric}"
     elif isinstance(record.value, int | float) and not _possible(record.value, record.unit):
         problem = f"its value {record.value} {record.unit} cannot be"
     else:

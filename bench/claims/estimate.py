@@ -3,7 +3,7 @@
 | measured by | interval |
 |---|---|
 | a count (parameters, bytes, MACs, longest T) or CUDA's peak | the number itself: it has no noise |
-| a clock | least to largest ratio over the turns, 6 or more: holds the median of n turns with probability 1 - 2 / 2^n, 98.4 % of 7 |
+| a clock | least to largest ratio over the turns, 6 or more: hold the median of n turns with 1 - 2 / 2^n, 98.4 % of 7 |
 | runs over seeds | mean +- t(n - 1) s / sqrt(n), Student's; of one run alone nothing is known |
 
 The test set is a sample too. An accuracy p on N samples has the variance p (1 - p) / N, which no number of seeds lowers, for all
