@@ -6,8 +6,8 @@
 The records of a case are written together, in one write; each line also says of how many (``of``), so that a case whose
 write was cut short, at whatever byte, is known and measured again. A line that cannot be read or believed stays in the file, is
 reported with what to do, and harms no other line. Not believed is a record that contradicts itself (a key that is not its
-case's), its place (another machine or paper than the file's) or nothing at all (a machine nowhere described, code nobody
-could find again).
+case's, a recipe in its detail that is not its case's, 150 %), its place (another machine or paper than the file's, a GPU on a
+machine without one) or nothing at all (a machine nowhere described, code nobody could find again).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from filelock import FileLock, Timeout
 
 from bench.files import write_whole
-from bench.machine import LASTING
+from bench.machine import LASTING, machine_id
 from bench.spec import Case, Record, Status, UserError
 
 if TYPE_CHECKING:
@@ -40,8 +40,16 @@ _FIELDS = frozenset(field.name for field in fields(Record))
 _TYPES: Mapping[str, type | tuple[type, ...]] = {  # of what JSON gives; all others are texts
     "case": dict, "detail": dict, "versions": dict, "version": int, "threads": int, "value": (int, float, str, type(None)),
 }  # fmt: skip
+_WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")  # one form, so that texts sort as times do
+_RANGE = {"%": (0, 100), "B": (0, math.inf), "MAC": (0, math.inf)}  # of a value, by its unit
+_UNITS = {"test_accuracy": "%", "test_accuracy_best": "%", "train_test_gap": "points"}  # how noisy a number is hangs on it
+_LARGEST = 1e100  # nothing measured here comes near; sums and squares of numbers up to it are finite
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\+?|tree-[0-9a-f]{12}\+")  # see bench.runner.store.commit_of
 _CONFLICT = re.compile(rb"(<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)( |\r?$)")
+
+
+_LASTING_TYPES = {"cpu": str, "cores": int, "memory_gib": int, "os": str, "architecture": str, "gpus": list}
+_NAMED_BY_HASH = re.compile(r".+-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,21 @@ class Store:
 
     def papers(self) -> list[str]:
         return sorted({path.stem for path in self.root.glob("runs/*/*.jsonl")})
+
+    def strays(self, papers: Collection[str]) -> list[Torn]:
+        """Files under runs/ that are no <machine>/<paper>.jsonl of these papers, and so are never read; hidden ones aside."""
+        runs = self.root / "runs"
+        found = [runs] if runs.exists() and not runs.is_dir() else []
+        for path in sorted(runs.rglob("*")):
+            if path.name.startswith(".") or (path.is_dir() and path.suffix != ".jsonl"):
+                continue
+            known = path.parent.parent == runs and path.suffix == ".jsonl" and path.stem in papers
+            if not known or not path.exists():  # a link that leads nowhere does not exist
+                found.append(path)
+        return [
+            Torn(path, 1, "never read: records stand in runs/<machine>/<paper>.jsonl; move it there, or out of results/")
+            for path in found
+        ]
 
     def machines(self) -> dict[str, dict[str, Any]]:
         """What each machine is, by its id; without those whose description is damaged."""
@@ -130,7 +153,7 @@ class Store:
                 continue
             lines: list[_Line] = []
             for found in _read(path):
-                problem = found if isinstance(found, Torn) else _disbelief(path, found)
+                problem = found if isinstance(found, Torn) else _disbelief(path, found, known["gpus"])
                 if problem:
                     torn.append(problem)
                 elif isinstance(found, _Line):
@@ -233,7 +256,7 @@ def _read(path: Path) -> Iterator[_Line | Torn]:
             continue
         try:
             yield _parsed(number, line)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             start = line[:40].decode(errors="replace")
             yield Torn(
                 path, number,
@@ -242,7 +265,7 @@ def _read(path: Path) -> Iterator[_Line | Torn]:
 
 
 def _parsed(number: int, line: bytes) -> _Line:
-    content = json.loads(line, parse_constant=_no_constant)
+    content = json.loads(line, parse_constant=_no_constant, parse_int=_whole_number, parse_float=_decimal_number)
     of = content.pop("of")
     missing = _FIELDS - content.keys()
     if missing:
@@ -252,6 +275,8 @@ def _parsed(number: int, line: bytes) -> _Line:
             raise TypeError(f"{name} is {value!r}")
     if type(of) is not int or of < 1:
         raise TypeError(f"of is {of!r}")
+    if not _WHEN.fullmatch(content["when"]):
+        raise ValueError(f"when is {content['when']!r}")
     datetime.fromisoformat(content["when"])
     return _Line(number, Record(**content), of)
 
@@ -260,7 +285,24 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _disbelief(path: Path, line: _Line) -> Torn | None:
+def _whole_number(text: str) -> int:
+    value = int(text)
+    _moderate(value, text)
+    return value
+
+
+def _decimal_number(text: str) -> float:
+    value = float(text)
+    _moderate(value, text)
+    return value
+
+
+def _moderate(value: float, text: str) -> None:
+    if not -_LARGEST <= value <= _LARGEST:
+        raise ValueError(f"{text[:20]} is no number that could be measured")
+
+
+def _disbelief(path: Path, line: _Line, gpus: Sequence[str]) -> Torn | None:
     """Why a record is not believed, if it is not."""
     record = line.record
     try:
@@ -279,7 +321,31 @@ def _disbelief(path: Path, line: _Line) -> Torn | None:
         problem = f"its commit {record.commit!r} names no code"
     elif record.status not in get_args(Status):
         problem = f"its status {record.status!r} is none"
+    elif record.device not in ("meta", "cpu", "none") and not any(map(record.device.startswith, gpus)):
+        problem = (
+            f"computed on {record.device!r}, and machine {record.machine} has no such GPU"  # a slice of one adds to its name
+        )
+    elif record.unit != _UNITS.get(record.metric, record.unit):
+        problem = f"its unit {record.unit!r} is not that of {record.metric}"
+    elif isinstance(record.value, int | float) and not _possible(record.value, record.unit):
+        problem = f"its value {record.value} {record.unit} cannot be"
+    else:
+        problem = _contradiction(record.detail, case.settings)
     return Torn(path, line.number, f"left out: {problem}; delete the line and run again") if problem else None
+
+
+def _possible(value: float, unit: str) -> bool:
+    low, high = _RANGE.get(unit, (-math.inf, math.inf))
+    return low <= value <= high
+
+
+def _contradiction(detail: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """Where the detail of a training tells another recipe or other numbers of samples than its case asks for."""
+    recipe = detail.get("recipe", {})
+    told = {**(recipe if isinstance(recipe, Mapping) else {})}
+    told |= {f"{part}_images": detail[f"{part} images"] for part in ("train", "test") if f"{part} images" in detail}
+    wrong = [name for name, asked in options.items() if name in told and told[name] != asked]
+    return f"its detail says {wrong[0]} = {told[wrong[0]]!r}, its case {options[wrong[0]]!r}" if wrong else ""
 
 
 def _whole(path: Path, lines: Sequence[_Line]) -> tuple[list[Record], list[Torn]]:
@@ -307,13 +373,15 @@ def _description(path: Path) -> dict[str, Any] | Torn:
         content = json.loads(path.read_bytes())
     except json.JSONDecodeError as error:
         return Torn(path, error.lineno, f"no description of a machine ({error.msg}): {remedy}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return Torn(path, 1, f"no description of a machine ({error}): {remedy}")
-    missing = [name for name in LASTING if name not in content] if isinstance(content, dict) else list(LASTING)
-    if missing:
-        return Torn(path, 1, f"no description of a machine (no {', '.join(missing)}): {remedy}")
-    described: dict[str, Any] = content
-    return described
+    known = content if isinstance(content, dict) else {}
+    missing = [name for name in LASTING if type(known.get(name)) is not _LASTING_TYPES[name]]
+    if missing or not all(isinstance(gpu, str) for gpu in known["gpus"]):
+        return Torn(path, 1, f"no description of a machine (no {', '.join(missing or ['gpus'])}): {remedy}")
+    if _NAMED_BY_HASH.fullmatch(path.stem) and machine_id(known) != path.stem:
+        return Torn(path, 1, f"describes {machine_id(known)}, not the machine it is named after: {remedy}")
+    return known
 
 
 def _undescribed(path: Path, root: Path) -> Torn:

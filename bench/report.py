@@ -14,19 +14,22 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import front
 from bench.claims import Verdict, as_csv, counts, judge, ledger_rows, load_claims
+from bench.claims.judge import planned_by
 from bench.figures import style
 from bench.figures.measured import measured
 from bench.figures.paper import Paper, options
 from bench.figures.words import images
 from bench.files import write_whole
 from bench.places import Project
+from bench.plan import papers
 from bench.quantity import significant, size
 from bench.records import Store, Torn, latest
 from bench.spec import Record, UserError, choose
@@ -105,15 +108,23 @@ def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
 
     store = Store(project.results)
     found = []
-    left_out = dict.fromkeys(store.damaged_machines())
-    for folder in sorted(path.parent for path in project.reproductions.glob("*/paper.toml")):
+    folders = sorted({path.parent for name in ("paper.toml", "claims.toml") for path in project.reproductions.glob(f"*/{name}")})
+    known = {*papers(), *(folder.name for folder in folders)}
+    left_out = dict.fromkeys([*store.damaged_machines(), *store.strays(known)])
+    for folder in folders:
         believed, torn = store.load(folder.name)
         left_out |= dict.fromkeys(torn)
         records = latest(believed)
         verdicts = judge(load_claims(folder), records, fresh)
-        paper = Paper(folder.name, records, verdicts, _toml(folder / "context.toml"), fresh)
-        drawn = {figure.name: data for figure in FIGURES if (data := figure.data(paper)) is not None}
-        found.append(Chapter(paper, _toml(folder / "paper.toml"), drawn, _cost_table(paper)))
+        context = _toml(folder / "context.toml") if (folder / "context.toml").exists() else {}
+        paper = Paper(folder.name, records, verdicts, context, fresh, planned_by(folder.name))
+        drawn = {}
+        for figure in FIGURES:
+            with _readable(f"figure {figure.name} of {folder.name}"):
+                data = figure.data(paper)
+            if data is not None:
+                drawn[figure.name] = data
+        found.append(Chapter(paper, _about(folder / "paper.toml"), drawn, _cost_table(paper)))
     return Report(project, found, store.machines(), list(left_out))
 
 
@@ -133,18 +144,21 @@ def texts(report: Report) -> dict[Path, str]:
                 data = chapter.figures[figure.name]
                 place = project.plots / chapter.name / figure.name
                 files[place.with_suffix(".json")] = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-                files[place.with_suffix(".svg")] = figure.render(data)
-    files[project.plots / "index.html"] = _template("index.html.j2", report=report)
+                with _readable(f"figure {figure.name} of {chapter.name}"):
+                    files[place.with_suffix(".svg")] = figure.render(data)
+    with _readable("plots/index.html"):
+        files[project.plots / "index.html"] = _template("index.html.j2", report=report)
     for page, parts in pages.items():
         of_paper = next((chapter for chapter in found if chapter.name == page.parent.name), None)
-        files[page] = _filled(parts, found, of_paper)
+        with _readable(project.name(page)):
+            files[page] = _filled(parts, found, of_paper)
     return files
 
 
 def write(report: Report) -> list[Path]:
     """Bring every generated file up to date; those that changed. Figures with nothing left to show go."""
     wanted = texts(report)
-    changed = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    changed = [path for path, text in wanted.items() if _there(path) != text]
     for path in changed:
         write_whole(path, wanted[path].encode())
     for path in _left_over(report.project, wanted):
@@ -155,7 +169,7 @@ def write(report: Report) -> list[Path]:
 def check(report: Report) -> list[str]:
     """Generated files that are not what results/ and the claims make them."""
     wanted = texts(report)
-    wrong = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    wrong = [path for path, text in wanted.items() if _there(path) != text]
     return [report.project.name(path) for path in (*wrong, *_left_over(report.project, wanted))]
 
 
@@ -166,7 +180,7 @@ def summary(report: Report, papers: Sequence[str], run: str = "", width: int = 1
     from rich.console import Console
 
     out = io.StringIO()
-    console = Console(file=out, width=width, highlight=False)
+    console = Console(file=out, width=width, highlight=False, markup=False)
     for chapter in (chapter for chapter in report.chapters if chapter.name in papers):
         console.print(f"\n{chapter.name}: {counted(chapter.verdicts)}")
         mine = [v for v in chapter.decided if run and run in v.runs]
@@ -309,6 +323,8 @@ def blocks_of(page: Path) -> list[str]:
         lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
     except OSError as error:
         raise UserError(f"cannot read {page}: {error.strerror}; take it back from git") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{page} is no text in UTF-8 ({error}); take it back from git") from None
     parts, opened, name = [""], 0, ""
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
@@ -341,12 +357,12 @@ def _blocks() -> list[str]:
 
 
 def _filled(parts: Sequence[str], found: Sequence[Chapter], chapter: Chapter | None) -> str:
-    """A page from its parts (see ``blocks_of``)."""
-    filled = [
-        _template(f"{part}.md.j2", chapters=found, chapter=chapter).strip() + "\n" if i % 2 else part
-        for i, part in enumerate(parts)
-    ]
-    return "".join(filled)
+    """A page from its parts (see ``blocks_of``). What is filled in holds no comment, which could pass for a marker."""
+
+    def rendered(name: str) -> str:
+        return _template(f"{name}.md.j2", chapters=found, chapter=chapter).strip().replace("<!--", "&lt;!--") + "\n"
+
+    return "".join(rendered(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def _template(name: str, **values: Any) -> str:
@@ -362,8 +378,7 @@ def _template(name: str, **values: Any) -> str:
     )
     environment.filters |= {
         "measured": measured, "day": day, "counted": counted, "present": present, "by_place": by_place,
-        "cell": lambda text: str(text).replace("|", "\\|"), "sentence": lambda text: text[:1].upper() + text[1:],
-        "css": lambda name: name.replace(" ", "-"),
+        "cell": _cell, "sentence": lambda text: text[:1].upper() + text[1:], "css": lambda name: name.replace(" ", "-"),
     }  # fmt: skip
     environment.globals |= {
         "backend": style.backend, "looks": style.VERDICTS, "main_costs": main_costs, "event_columns": event_columns,
@@ -372,9 +387,52 @@ def _template(name: str, **values: Any) -> str:
     return environment.get_template(name).render(**values)
 
 
+def _cell(text: object) -> str:
+    """As a cell of a table in Markdown: on one line."""
+    return " ".join(str(text).replace("|", "\\|").splitlines())
+
+
 def _left_over(project: Project, wanted: Mapping[Path, str]) -> list[Path]:
-    return [path for path in sorted(project.plots.glob("*/*")) if path.suffix in (".svg", ".json") and path not in wanted]
+    drawn = (path for path in sorted(project.plots.glob("*/*")) if path.suffix in (".svg", ".json") and not path.is_dir())
+    return [path for path in drawn if path not in wanted]
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """A record's detail may hold anything; where it is not what its probe writes, UserError says what was not made of it."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise UserError(
+            f"{what} cannot be made: the detail of a record or context.toml is not what it reads "
+            f"({type(error).__name__}: {error}); take results/runs/ and context.toml back from git, or measure again"
+        ) from error
+
+
+def _there(path: Path) -> str | None:
+    """What a generated file holds now; None where there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What a paper is, for people; every field that a page shows must be there."""
+    about = _toml(path)
+    wrong = [name for name in ("title", "venue", "link", "summary") if not isinstance(about.get(name), str)]
+    authors = about.get("authors")
+    if not isinstance(authors, list) or not all(isinstance(author, str) for author in authors):
+        wrong.append("authors")
+    if wrong:
+        raise UserError(f"{path}, field {wrong[0]}: is {about.get(wrong[0])!r}; pages show it (see docs/adding_a_paper.md)")
+    return about
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; every paper has one (see docs/adding_a_paper.md)") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no TOML: {error}") from None

@@ -3,7 +3,7 @@
 | measured by | interval |
 |---|---|
 | a count (parameters, bytes, MACs, longest T) or CUDA's peak | the number itself: it has no noise |
-| a clock | least to largest ratio over the turns: it holds the median of n turns with probability 1 - 2 / 2^n, 98.4 % of 7 |
+| a clock | least to largest ratio over the turns, 6 or more: hold the median of n turns with 1 - 2 / 2^n, 98.4 % of 7 |
 | runs over seeds | mean +- t(n - 1) s / sqrt(n), Student's; of one run alone nothing is known |
 
 The test set is a sample too. An accuracy p on N samples has the variance p (1 - p) / N, which no number of seeds lowers, for all
@@ -24,6 +24,7 @@ from bench.spec import Record
 # Two-sided 95 % points of Student's t for 1, 2, ... degrees of freedom; beyond, the last is a little too careful.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 Z_95 = 1.96
+LEAST_TURNS = 6  # fewer do not hold the median with 95 %
 EXACT = ("count", "cost", "longest", "cuda-memory")
 _SHARES = ("%", "points")  # units of what is counted on the samples of a test set
 
@@ -58,8 +59,11 @@ def of_runs(records: Sequence[Record], sampled: bool) -> Estimate:
     if probe in EXACT:
         return Estimate(statistics.fmean(values), min(values), max(values))
     if probe == "clock":
-        ratios = [ratio for record in records for ratio in _turns(record)]
-        return Estimate(statistics.fmean(values), min(ratios, default=-math.inf), max(ratios, default=math.inf))
+        turns = [_turns(record) for record in records]
+        if min(map(len, turns)) < LEAST_TURNS:
+            return Estimate(statistics.fmean(values), -math.inf, math.inf)
+        ratios = [*values, *(ratio for of_record in turns for ratio in of_record)]
+        return Estimate(statistics.fmean(values), min(ratios), max(ratios))
     return of_seeds(values, sampling_noise(records) if sampled else 0.0)
 
 
@@ -87,9 +91,9 @@ def of_differences(left: Sequence[Record], right: Sequence[Record]) -> Estimate:
 
 def quotient(top: Estimate, bottom: Estimate) -> Estimate:
     """top / bottom, the ends from the ends of both; unbounded where the lower may be 0 or less."""
-    if bottom.low <= 0 or not math.isfinite(bottom.value):
+    if bottom.low <= 0 or not all(map(math.isfinite, (bottom.low, bottom.high))):
         return Estimate(top.value / bottom.value if bottom.value else math.inf, -math.inf, math.inf)
-    ends = [a / b for a in (top.low, top.high) for b in (bottom.low, bottom.high) if not (math.isinf(a) and math.isinf(b))]
+    ends = [a / b for a in (top.low, top.high) for b in (bottom.low, bottom.high)]
     return Estimate(top.value / bottom.value, min(ends), max(ends))
 
 
@@ -112,7 +116,9 @@ def sampling_noise(records: Sequence[Record]) -> float:
 
 
 def _turns(record: Record) -> list[float]:
-    mine, other = record.detail.get("raw", []), record.detail.get("raw native bptt", [])
+    mine, other = record.detail.get("raw"), record.detail.get("raw native bptt")
+    if not isinstance(mine, list) or not isinstance(other, list):
+        return []
     return [a / b for a, b in zip(mine, other, strict=False) if finite(a) and finite(b) and b > 0]
 
 

@@ -8,13 +8,14 @@ record that is lost can better a verdict.
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.cells import OF_THE_CELL, beside, cell_of
 from bench.claims.claim import Selector
+from bench.plan import PROBE_TABLE, THREADS
 from bench.spec import SCALES, Case, Record
 
 NOT_OF_A_CASE = ("metric", "detail", "device", "options", "any")  # what a selector has beside fields of a case
@@ -54,11 +55,21 @@ class Plan:
             self.by_probe.setdefault(case.probe, []).append(planned)
 
     def has(self, record: Record) -> bool:
-        """Whether the record is of a planned case, and of the one whose key it bears; the scale says only when it is run."""
+        """Whether the record is of a planned case, of the one whose key it bears, computed on what that case is planned for.
+
+        The scale says only when a case is run.
+        """
         planned = self.by_key.get(record.key)
-        if not isinstance(record.detail, Mapping) or not isinstance(record.when, str):
+        if planned is None or not isinstance(record.detail, Mapping) or not isinstance(record.when, str):
             return False
-        return planned is not None and {**record.case, "scale": ""} == {**planned.case, "scale": ""}
+        return _as_planned(record) and {**record.case, "scale": ""} == {**planned.case, "scale": ""}
+
+
+def _as_planned(record: Record) -> bool:
+    """Whether precision, threads and kind of device are those of the probe: what shapes alone computed is no training."""
+    probe = PROBE_TABLE[record.case["probe"]]
+    real = record.device not in ("meta", "none", "") and (probe.device != "cuda" or record.device != "cpu")
+    return (record.precision, record.threads) == (probe.precision, THREADS) and (real or probe.device in ("meta", "cpu"))
 
 
 class Evidence:
@@ -120,7 +131,7 @@ class Evidence:
     def _number(self, key: str, selector: Selector) -> Record | None:
         """The record, with the entry of its detail that the selector names as its value; None where there is no finite number."""
         record = self._found.get((key, selector["metric"]))
-        if record is None or ("device" in selector and record.device in ("cpu", "meta")):
+        if record is None or ("device" in selector and record.device in ("cpu", "meta", "none")):
             return None
         if "detail" in selector:
             record = replace(record, value=record.detail.get(selector["detail"]))
@@ -129,7 +140,9 @@ class Evidence:
 
 def finite(value: object) -> bool:
     """Whether it is a number: what a diverged run leaves ('nan', 'inf') is none, nor are words."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # false for nan; math.isfinite raises for a whole number that no float holds
 
 
 def matches(selector: Selector, case: Mapping[str, Any], free: Collection[str] | None = ()) -> bool:

@@ -16,7 +16,7 @@ How parts combine: the claim is their conjunction.
 | none was measured | not attempted |
 
 From best to worst: reproduced and exceeded; partly; all others, which say nothing for the claim. A record that is lost never
-moves a verdict up in this order.
+moves a verdict up in this order, as long as the same place decides; where places disagree, the reason names both.
 """
 
 from __future__ import annotations
@@ -61,17 +61,18 @@ def judge(
 
     ``fresh`` says whether today's code would make the record so, ``planned`` what a paper measures: nothing else is evidence.
     """
-    plans = {claim.paper: planned(claim.paper) for claim in claims}
-    cases = [case for of_paper in plans.values() for case in of_paper]
+    cases = {claim.paper: planned(claim.paper) for claim in claims}
+    plans = {paper: Plan(of_paper) for paper, of_paper in cases.items()}
     current = sorted(latest(records), key=place_of)  # so that no order of machines shows
-    gates = gates_of(current, fresh, cases)
+    of_plans = (record for record in current if any(plan.has(record) for plan in plans.values()))
+    gates = gates_of(of_plans, fresh, [case for of_paper in cases.values() for case in of_paper])
     by_place: dict[Place, list[tuple[Record, bool]]] = {}
     for record in current:
         if record.status == "ok" and comparable(record, gates):
             by_place.setdefault(place_of(record), []).append((record, fresh(record)))
     evidence = {
         (paper, place): (Evidence((r for r, is_fresh in known if is_fresh), of_paper), Evidence((r for r, _ in known), of_paper))
-        for paper, of_paper in ((paper, Plan(cases_of)) for paper, cases_of in plans.items())
+        for paper, of_paper in plans.items()
         for place, known in by_place.items()
     }
     return [

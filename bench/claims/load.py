@@ -2,21 +2,66 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from bench.cells import CUTS
 from bench.claims.claim import EVIDENCE, NEVER_REPORTED, Claim
-from bench.claims.evidence import DEVICES, NOT_OF_A_CASE
+from bench.claims.evidence import DEVICES, NOT_OF_A_CASE, finite
 from bench.claims.rules import RULES, SIDES, printed_number
 from bench.spec import PROBES, SCALES, Case, UserError, choose
 
 _CLAIM_FIELDS = {f.name: f for f in fields(Claim) if f.name != "paper"}
 _REQUIRED = [name for name, f in _CLAIM_FIELDS.items() if f.default is MISSING and f.default_factory is MISSING]
+
+Allowed = tuple[Callable[[Any], bool], str]  # whether a value may stand there, and in words what may
+
+
+def _number(value: object, least: float = -math.inf) -> bool:
+    return finite(value) and value >= least  # type: ignore[operator]  # finite: it is a number
+
+
+def _count(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _printed(text: object) -> Fraction | None:
+    try:
+        number, _, unit = printed_number(str(text))
+    except ValueError:
+        return None
+    return Fraction(number) * unit
+
+
+def _reports(value: object) -> bool:
+    pairs = list(value.values()) if isinstance(value, Mapping) else []
+    return bool(pairs) and all(
+        isinstance(pair, list) and len(pair) == 2 and _number(pair[0]) and _number(pair[1], 0) for pair in pairs
+    )
+
+
+_TEXT: Allowed = (lambda value: isinstance(value, str), "a text")
+_TABLE: Allowed = (lambda value: isinstance(value, Mapping), "a table")
+_COUNT: Allowed = (_count, "a whole number >= 1")
+_NUMBER: Allowed = (_number, "a finite number")
+_SETTINGS: Mapping[str, Allowed] = {  # of a measure
+    "rule": _TEXT, "select": _TABLE, "over": _TABLE, "low": _NUMBER, "high": _NUMBER, "from_T": _COUNT, "to_T": _COUNT,
+    "factor": (lambda value: _number(value) and value != 0, "a finite number other than 0"),
+    "partly": (lambda value: _number(value, 0), "a finite number >= 0"),
+    "boasts": (lambda value: value in SIDES, " or ".join(SIDES)), "cut": (lambda value: value in CUTS, " or ".join(CUTS)),
+    "algorithm": _TEXT, "reports": (_reports, "a table of [change in per cent, tolerance >= 0]"),
+}  # fmt: skip
+_SELECTED: Mapping[str, Allowed] = {  # of a selector; all others are texts
+    "T": _COUNT, "batch": _COUNT, "seed": (lambda value: type(value) is int, "a whole number"), "options": _TABLE,
+    "any": (lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of texts"),
+}  # fmt: skip
 _CASE_FIELDS = {f.name for f in fields(Case)} - {"paper", "scale"}
 
 
@@ -30,13 +75,22 @@ def load_claims(paper_dir: Path) -> list[Claim]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no TOML: {error}") from None
     claims = []
-    for table in content.get("table", []):
+    for table in _tables(path, content, "table"):
         shared = {name: value for name, value in table.items() if name != "claim"}
-        claims += [_claim(path, paper_dir.name, _joined(shared, own)) for own in table.get("claim", [])]
+        claims += [_claim(path, paper_dir.name, _joined(shared, own)) for own in _tables(path, table, "claim")]
+    if not claims or set(content) != {"table"}:
+        raise UserError(f"{path}: claims stand in [[table.claim]] of [[table]], at least one, and nothing stands beside")
     twice = [name for name, times in Counter(claim.id for claim in claims).items() if times > 1]
     if twice:
         raise UserError(f"{path}: id {', '.join(twice)} stands twice; give each claim its own")
     return claims
+
+
+def _tables(path: Path, content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = content.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+        raise UserError(f"{path}: {name} is {found!r}; write [[{'table' if name == 'table' else 'table.claim'}]]")
+    return found
 
 
 def _joined(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,7 +104,7 @@ def _joined(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
 
 def _complete(measure: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` with all that it shares with ``select``."""
-    if "over" not in measure or "select" not in measure:
+    if not all(isinstance(measure.get(side), Mapping) for side in ("select", "over")):
         return dict(measure)
     return {**measure, "over": _joined(measure["select"], measure["over"])}
 
@@ -65,11 +119,23 @@ def _claim(path: Path, paper: str, content: Mapping[str, Any]) -> Claim:
     for name in _REQUIRED:
         if not isinstance(content.get(name), str) or not content[name]:
             raise wrong(name, f"is {content.get(name)!r}; a text is required")
-    for name in ("value", "spread", "best", "tolerance"):
-        if not isinstance(content.get(name, 0), int | float):
-            raise wrong(name, f"is {content[name]!r}; a number is required")
+    for name in ("basis", "assumed", "undecidable", "needs"):
+        if not isinstance(content.get(name, ""), str):
+            raise wrong(name, f"is {content[name]!r}; a text is required")
+    for name, least in (("value", -math.inf), ("best", -math.inf), ("spread", 0), ("tolerance", 0)):
+        if not _number(content.get(name, 0), least):
+            raise wrong(name, f"is {content[name]!r}; a number is required, finite{' and >= 0' if least == 0 else ''}")
+    if not _count(content.get("n", 1)):
+        raise wrong("n", f"is {content['n']!r}; a whole number >= 1 is required")
+    for name in ("conditions", "measure"):
+        if not isinstance(content.get(name, {}), Mapping):
+            raise wrong(name, f"is {content[name]!r}; a table is required")
+    if "value" in content and _printed(content["printed"]) not in (None, Fraction(str(content["value"]))):
+        raise wrong("value", f"is {content['value']}, and printed is {content['printed']}")
     measure = _complete(content.get("measure", {}))
     if "parts" in measure:
+        if not isinstance(measure["parts"], list) or not all(isinstance(part, Mapping) for part in measure["parts"]):
+            raise wrong("measure.parts", f"is {measure['parts']!r}; a list of tables is required")
         around = {name: value for name, value in measure.items() if name != "parts"}
         measure = {"parts": [_complete(_joined(around, part)) for part in measure["parts"]]}
     claim = Claim(paper=paper, **{**content, "measure": {} if content.get("undecidable") else measure})
@@ -101,20 +167,30 @@ def _check(claim: Claim, measure: Mapping[str, Any], wrong: Callable[[str, str],
     for name in measure:
         if name not in ("rule", *rule.must, *rule.may):
             raise wrong(f"measure.{name}", f"rule {measure['rule']} does not know it")
+    for name, value in measure.items():
+        allowed, words = _SETTINGS[name]
+        if not allowed(value):
+            raise wrong(f"measure.{name}", f"is {value!r}; {words} is required")
     for name in rule.of_claim:
         if getattr(claim, name) is None:
             raise wrong(name, f"rule {measure['rule']} needs it")
+    for low, high in (("low", "high"), ("from_T", "to_T")):
+        if low in measure and measure[low] > measure[high]:
+            raise wrong(f"measure.{low}", f"is {measure[low]}, above {high} = {measure[high]}")
+    if measure.get("partly", math.inf) < (claim.tolerance or 0):
+        raise wrong("measure.partly", f"is {measure['partly']}, narrower than the tolerance {claim.tolerance}")
     for side in ("select", "over"):
         selector = measure.get(side, {"probe": "count", "metric": ""})
-        for name in selector:
+        for name, value in selector.items():
             if name not in _CASE_FIELDS | {*NOT_OF_A_CASE}:
                 raise wrong(f"measure.{side}.{name}", "is no field of a case")
+            allowed, words = _SELECTED.get(name, _TEXT)
+            if not allowed(value):
+                raise wrong(f"measure.{side}.{name}", f"is {value!r}; {words} is required")
         if selector.get("device", DEVICES[0]) not in DEVICES:
             raise wrong(f"measure.{side}.device", f"is {selector['device']!r}; known are {'; '.join(DEVICES)}")
         if "metric" not in selector or selector.get("probe") not in PROBES:
             raise wrong(f"measure.{side}", f"names no metric and probe; probes are {', '.join(PROBES)}")
-    if measure.get("boasts", SIDES[0]) not in SIDES:
-        raise wrong("measure.boasts", f"is {measure['boasts']!r}; known are {'; '.join(SIDES)}")
     if measure["rule"] == "equal":
         try:
             printed_number(claim.printed)

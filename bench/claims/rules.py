@@ -29,7 +29,7 @@ from typing import Any, Literal
 from bench.cells import Cell, cell_of
 from bench.claims.claim import Claim, Selector
 from bench.claims.estimate import Estimate, of_differences, of_runs, of_seeds, quotient, sampling_noise
-from bench.claims.evidence import Evidence, Group
+from bench.claims.evidence import Evidence, Group, finite
 from bench.inverse import CONVENTIONS, Report, Setting, at_once, chance_level, distance, nearest, settings
 from bench.overhead import OVERHEAD
 from bench.spec import Record
@@ -117,6 +117,9 @@ def memory_ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -
         reason = "; ".join(f"{what}: {f.reason}" for what, f in zip(("CUDA allocated", "reserved"), found, strict=True))
         return replace(found[0], holds=holds, reason=reason, records=(*found[0].records, *found[1].records))
 
+    if found:
+        return replace(found[0], holds="cannot tell", reason=f"one of CUDA's two peaks alone: {found[0].reason}", complete=False)
+
     def one(left: Group, right: Group | None) -> Finding:
         assert right is not None, "the rule must have over"
         top, bottom = of_runs(left.records, sampled=False).value, of_runs(right.records, sampled=False).value
@@ -152,10 +155,10 @@ def equal(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Findi
 
     def one(left: Group, _: Group | None) -> Finding:
         measured = max(left.records, key=lambda r: r.when).value
-        all_rounded = {round(Decimal(str(r.value)) / unit, places) for r in left.records}
-        rounded = round(Decimal(str(measured)) / unit, places)
-        reason = f"{measured} rounds to {rounded * unit:f}".removesuffix(".0") + f", printed {claim.printed}"
-        return Finding("yes" if all_rounded == {printed} else "no", measured, reason, left.records)
+        all_rounded = {round(_exact(r) * 10**places / unit) for r in left.records}
+        rounded = _whole(Fraction(round(Fraction(measured) * 10**places / unit) * unit, 10**places))  # type: ignore[arg-type]
+        reason = f"{measured} rounds to {rounded}, printed {claim.printed}"
+        return Finding("yes" if all_rounded == {printed * 10**places} else "no", measured, reason, left.records)
 
     return _worst(claim, measure, evidence, one)
 
@@ -282,7 +285,8 @@ def some_setting(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -
         group = evidence.all({"probe": "cost", "metric": metric, "backend": "native"}, claim.scale, free=None)
         if group is not None:
             records += group.records
-            lost |= set(group.lost)
+            conventions = [convention for convention in CONVENTIONS if convention.metric == metric]
+            lost |= {*group.lost, *(r.key for r in group.records if not all(finite(c.of(r)) for c in conventions))}
     found = settings(records, measure["algorithm"])
     reports = {quantity: Report(*bounds) for quantity, bounds in measure["reports"].items()}
     found = [setting for setting in found if all(setting.has(quantity) for quantity in reports)]
@@ -458,7 +462,7 @@ def printed_number(text: str) -> tuple[Decimal, int, int]:
 
     A spread after it, as in "93.52±0.06", is left aside. Raises ValueError where the text begins with no number.
     """
-    found = re.match(r"≈?\s*([+-]?\d+(?:\.(\d+))?)\s*([kMG]?)\b", text)
+    found = re.match(r"≈?\s*([+-]?\d+(?:\.(\d+))?)\s*([kMG]?)(?!\w|\.\d)", text)
     if found is None:
         raise ValueError(f"{text!r} does not begin with a number")
     units = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}

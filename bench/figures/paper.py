@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.claims import Verdict
 from bench.claims.gates import comparable, gates_of
-from bench.spec import PROBE_OPTIONS, SCALES, Record
+from bench.spec import PROBE_OPTIONS, SCALES, Case, Record
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Paper:
     """Evidence on one paper, as figures read it.
 
     ``records`` hold what still counts (bench.records.latest), in any order; ``context`` holds numbers reported elsewhere, by
-    figure, that are drawn beside ours and judged by nobody; ``fresh`` says whether today's code would make a record so.
+    figure, that are drawn beside ours and judged by nobody; ``fresh`` says whether today's code would make a record so; a gate
+    of ``planned`` that was not measured is closed.
     """
 
     name: str
@@ -27,11 +28,12 @@ class Paper:
     verdicts: Sequence[Verdict] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
     fresh: Callable[[Record], bool] = lambda _: True
+    planned: Sequence[Case] = ()
 
     @cached_property
     def gates(self) -> dict[tuple[str, str], bool]:
         """Which (network, backend) pairs may be compared."""
-        return gates_of(self.records, self.fresh)
+        return gates_of(self.records, self.fresh, self.planned)
 
     def measured(self, metric: str) -> list[Record]:
         """Records with a number, comparable, of every machine, in an order that does not depend on theirs."""

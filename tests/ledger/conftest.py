@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench.claims.claim import Claim
+from bench.plan import PROBE_TABLE
 from bench.spec import Case, Record
 
 MakeRecord = Callable[..., Record]
@@ -30,7 +31,7 @@ def _record(value: Any = 1, **changes: Any) -> Record:
         case=case.as_dict(), key=case.key, metric="m", value=value, unit="%", version=1,
         detail={"test images": 10**9}, status="ok",
         reason="", kernel="plain", digest="new", versions={}, commit="c", machine="here",
-        device="cpu", threads=1, precision="float32", run="r",
+        device="cpu", threads=1, precision=PROBE_TABLE[case.probe].precision, run="r",
         when="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     return replace(plain, **changes)

@@ -17,7 +17,6 @@ import pytest
 
 from bench.claims import Claim, Verdict, judge
 from bench.claims.judge import ORDER
-from bench.machine import LASTING
 from bench.records import Store, latest
 from bench.spec import Case, Record
 from tests.ledger.honest import CLAIMS, PLANNED, cases_of, gates_of, honest, sides
@@ -202,6 +201,8 @@ def test_no_subset_of_the_records_says_more_than_all(claim: Claim) -> None:
 
 # --------------------------------------------------------------------------- the files
 
+WHAT = {"cpu": "x", "cores": 2, "memory_gib": 8, "os": "Linux", "architecture": "x86_64", "gpus": ["NVIDIA"]}
+
 SPOIL: dict[str, Callable[[bytes], bytes]] = {
     "conflict markers": lambda b: b"<<<<<<< ours\n" + b[: len(b) // 2] + b"\n=======\n" + b[len(b) // 2 :] + b">>>>>>> theirs\n",
     "cut": lambda b: b[: len(b) // 2],
@@ -221,7 +222,7 @@ OF_FILES = [next(c for c in CLAIMS if c.id == name) for name in ("parameters-vgg
 @pytest.mark.parametrize("damage", SPOIL)
 def test_a_damaged_store_is_read_without_a_traceback_and_says_no_more(tmp_path: Path, claim: Claim, damage: str) -> None:
     store = Store(tmp_path)
-    store.describe("m", dict.fromkeys(LASTING, 1))
+    store.describe("m", WHAT)
     whole = honest(claim)
     for record in whole:
         store.append(claim.paper, "m", [record])

@@ -1,0 +1,383 @@
+"""What contradicts itself, its place or the plan is no evidence: named or left out, never believed, never a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import report
+from bench.claims import Claim, judge, load_claims
+from bench.claims.evidence import Plan, finite
+from bench.claims.gates import gates_of
+from bench.claims.rules import printed_number
+from bench.figures.paper import Paper
+from bench.places import Project
+from bench.records import Store
+from bench.spec import Case, Record, UserError
+from tests.ledger.conftest import MakeClaim, MakeRecord, case_of, planned
+
+GPU = "NVIDIA X"
+WHAT = {"cpu": "x", "cores": 2, "memory_gib": 8, "os": "Linux", "architecture": "x86_64", "gpus": [GPU]}
+TRAINED = Case("p", "training", "net", "bptt", "native", 2, 3, "d", options=(("epochs", 3), ("lr", 0.1), ("test_images", 50)))
+
+
+def stored(tmp_path: Path, spoil: Callable[[bytes], bytes], **changes: Any) -> tuple[list[Record], list[str]]:
+    """One record of a training, spoilt on its way through the store: what is believed, and what is told."""
+    plain: dict[str, Any] = {
+        "case": TRAINED.as_dict(), "key": TRAINED.key, "metric": "test_accuracy", "value": 90.5, "unit": "%", "version": 1,
+        "detail": {"test images": 50, "recipe": {"lr": 0.1, "epochs": 3}}, "status": "ok", "reason": "", "kernel": "",
+        "digest": "d", "versions": {}, "commit": "0" * 12, "machine": "m", "device": GPU, "threads": 1, "precision": "float32",
+        "run": "r", "when": "2026-01-01T00:00:00.000+00:00",
+    }  # fmt: skip
+    gpus = changes.pop("gpus", [GPU])
+    store = Store(tmp_path)
+    store.describe("m", {**WHAT, "gpus": gpus})
+    store.append("p", "m", [Record(**{**plain, **changes})])
+    path = store.path("p", "m")
+    path.write_bytes(spoil(path.read_bytes()))
+    records, torn = store.load("p")
+    return records, [t.reason for t in torn]
+
+
+def as_it_is(line: bytes) -> bytes:
+    return line
+
+
+def test_the_record_as_it_is_is_believed(tmp_path: Path) -> None:
+    records, told = stored(tmp_path, as_it_is)
+    assert (len(records), told) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        pytest.param({"detail": {"recipe": {"lr": 0.5}}}, "lr = 0.5", id="recipe with another learning rate"),
+        pytest.param({"detail": {"recipe": {"epochs": 1}}}, "epochs = 1", id="recipe with fewer epochs"),
+        pytest.param({"detail": {"test images": 10_000}}, "test_images = 10000", id="more test images than asked"),
+        pytest.param({"value": 150.0}, "150.0 % cannot be", id="an accuracy above 100 %"),
+        pytest.param({"metric": "peak", "value": -1, "unit": "B"}, "-1 B cannot be", id="negative bytes"),
+        pytest.param({"gpus": []}, "has no such GPU", id="a GPU on a machine without one"),
+        pytest.param({"gpus": ["NVIDIA Y"]}, "has no such GPU", id="another machine's GPU"),
+        pytest.param({"unit": ""}, "its unit", id="a unit that takes the noise away"),
+        pytest.param({"when": "20260101T000000"}, "when is", id="a time that sorts otherwise"),
+        pytest.param({"when": "2026-01-01T00:00:00"}, "when is", id="a time without its zone"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_left_out_and_told(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    records, (told,) = stored(tmp_path, as_it_is, **changes)
+    assert records == []
+    assert why in told
+
+
+@pytest.mark.parametrize(
+    "number",
+    [b"1e400", b"1e308", b"-1e308", b"1" + b"0" * 400, b"9" * 5000, b"[" * 100_000],
+    ids=["infinite", "large", "large negative", "no float holds it", "no integer holds it", "nested without end"],
+)
+@pytest.mark.parametrize("place", [b'"value":90.5', b'"lr":0.1'], ids=["value", "detail"])
+def test_a_number_that_nothing_could_measure_is_told(tmp_path: Path, number: bytes, place: bytes) -> None:
+    name = place.split(b":")[0]
+    records, (told,) = stored(tmp_path, lambda line: line.replace(place, name + b":" + number))
+    assert records == []
+    assert "not a record" in told
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**400), float("nan"), float("inf"), True, "1", None, [1]], ids=lambda v: str(v)[:6]
+)
+def test_what_is_no_finite_number(value: object) -> None:
+    assert not finite(value)
+
+
+# --------------------------------------------------------------------------- where it was computed
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"device": "meta"}, {"device": "none"}, {"device": ""}, {"precision": "float16"}, {"precision": ""}, {"threads": 64}],
+    ids=str,
+)
+def test_what_was_computed_otherwise_than_planned_is_no_evidence(record: MakeRecord, how: dict[str, Any]) -> None:
+    good = record(1.0)
+    plan = Plan(planned(good))
+    assert plan.has(good)
+    assert not plan.has(replace(good, **how))
+
+
+def test_a_failed_gate_is_not_hidden_by_another_case_of_the_same_key(claim: MakeClaim, record: MakeRecord) -> None:
+    def gate(value: str, **changes: Any) -> Record:
+        of_case = {"network": "net/one", "dataset": "none", "backend": "snntorch", "probe": "equivalence", **changes}
+        return record(value, metric="gate", **of_case)
+
+    numbers = [record(90.0 + s / 100, seed=s, network="net/one", backend="snntorch") for s in range(3)]
+    failed, passed = gate("fail"), gate("pass", algorithm="sltt")
+    hiding = gate("pass", dataset="none/net", network="one")
+    assert hiding.key == failed.key
+    asked = claim("within", value=90.0, tolerance=1, select={"backend": "snntorch"})
+    plan = planned(*numbers, failed, passed)
+
+    def said(*gates: Record) -> str:
+        return judge([asked], [*numbers, *gates], lambda _: True, lambda _: plan)[0].verdict
+
+    assert said(gate("pass"), passed) == "reproduced"
+    assert said(failed, passed) == said(failed, hiding, passed) == "not attempted"
+
+
+def test_a_gate_that_nobody_planned_opens_nothing(claim: MakeClaim, record: MakeRecord) -> None:
+    numbers = [record(90.0 + s / 100, seed=s, backend="snntorch") for s in range(3)]
+    easy = record("pass", metric="gate", probe="equivalence", backend="snntorch", T=1)
+    asked = claim("within", value=90.0, tolerance=1, select={"backend": "snntorch"})
+    assert judge([asked], [*numbers, easy], lambda _: True, lambda _: planned(*numbers))[0].verdict == "not attempted"
+    assert gates_of([], lambda _: True, [case_of(easy)]) == {("net", "snntorch"): False}
+
+
+# --------------------------------------------------------------------------- what rules read
+
+
+@pytest.mark.parametrize("raw", [5, None, "abc", {}, [], [1.5], [1.5] * 5, [[1]] * 7, [0.0] * 7], ids=str)
+def test_turns_that_are_none_or_too_few_tell_nothing_of_a_ratio_of_times(claim: MakeClaim, record: MakeRecord, raw: Any) -> None:
+    def timed(value: float, **changes: Any) -> Record:
+        detail = {"raw": [value] * 7, "raw native bptt": [1.0] * 7}
+        return record(value, probe="clock", device=GPU, **{"detail": detail, **changes})
+
+    asked = claim("ratio", low=1, high=2, select={"probe": "clock"}, over={"algorithm": "sltt"})
+    over = timed(1.0, algorithm="sltt")
+
+    def said(mine: Record) -> str:
+        return judge([asked], [mine, over], lambda _: True, lambda _: planned(mine, over))[0].verdict
+
+    assert said(timed(1.5)) == "reproduced"
+    assert said(timed(1.5, detail={"raw": raw, "raw native bptt": [1.0] * 7})) == "cannot tell"
+    assert said(timed(1.5, detail={"raw": [1.5] * 7, "raw native bptt": raw})) == "cannot tell"
+    assert said(replace(timed(1.5), value=99.0)) == "cannot tell"  # not the median of its own turns
+
+
+def test_one_of_cudas_two_peaks_alone_is_not_replaced_by_live_bytes(claim: MakeClaim, record: MakeRecord) -> None:
+    def peaks(value: int, **changes: Any) -> list[Record]:
+        cuda = [
+            record(value, metric=f"peak_{what}_bytes", probe="cuda-memory", device=GPU, unit="B", **changes)
+            for what in ("allocated", "reserved")
+        ]
+        return [record(10**15 * value, metric="peak_live_bytes", probe="cost", device=GPU, unit="B", **changes), *cuda]
+
+    selector = {"probe": "cost", "metric": "peak_live_bytes"}
+    asked = claim("memory_ratio", low=2, high=4, select=selector, over={"algorithm": "sltt"})
+    known = [*peaks(3), *peaks(1, algorithm="sltt")]
+    plan = planned(*known)
+
+    def said(records: list[Record]) -> str:
+        return judge([asked], records, lambda _: True, lambda _: plan)[0].verdict
+
+    assert said(known) == "reproduced"
+    lost = [replace(r, value="nan") if r.metric == "peak_reserved_bytes" else r for r in known]
+    assert said(lost) == "cannot tell"
+
+
+@pytest.mark.parametrize("value", [10**40, 1e30, 9_149_999, 9_250_001])
+def test_a_count_of_any_size_is_rounded_exactly(claim: MakeClaim, record: MakeRecord, value: float) -> None:
+    known = record(value, probe="count")
+    asked = claim("equal", printed="9.2M", value=9.2e6, select={"probe": "count"})
+    assert judge([asked], [known], lambda _: True, lambda _: planned(known))[0].verdict == "not reproduced"
+
+
+def test_a_number_as_printed_is_read_whole_or_not_at_all() -> None:
+    assert printed_number("92.78±0.34")[0:2] == printed_number("92.78, 93")[0:2]
+    with pytest.raises(ValueError, match="does not begin with a number"):
+        printed_number("6.7x")  # not 6
+
+
+# --------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("name", ["m/p (copy).jsonl", "m/p.jsonl.bak", "m/P.jsonl", "deep/m/p.jsonl", "p.jsonl"])
+def test_a_file_that_is_never_read_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "runs" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    (told,) = Store(tmp_path).strays({"p"})
+    assert told.path == path
+
+
+def test_a_link_that_leads_nowhere_is_named_and_files_that_are_read_are_not(tmp_path: Path) -> None:
+    runs = tmp_path / "runs" / "m"
+    runs.mkdir(parents=True)
+    (runs / "p.jsonl").write_text("")
+    (runs / ".p.jsonl.lock").write_text("")
+    assert Store(tmp_path).strays({"p"}) == []
+    (runs / "q.jsonl").symlink_to(tmp_path / "nowhere")
+    assert [told.path.name for told in Store(tmp_path).strays({"p", "q"})] == ["q.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [{**WHAT, "gpus": 5}, {**WHAT, "gpus": [5]}, {**WHAT, "cores": "two"}, [], {}],
+    ids=["gpus", "names", "cores", "list", "none"],
+)
+def test_a_description_of_a_machine_is_checked_by_type(tmp_path: Path, what: object) -> None:
+    (tmp_path / "machines").mkdir()
+    (tmp_path / "machines" / "m.json").write_text(json.dumps(what))
+    (told,) = Store(tmp_path).damaged_machines()
+    assert "no description of a machine" in told.reason
+
+
+def test_a_description_that_is_not_of_the_machine_it_is_named_after_is_told(tmp_path: Path) -> None:
+    (tmp_path / "machines").mkdir()
+    known = {"cpu": "AMD EPYC", "cores": 2, "memory_gib": 24, "os": "Linux", "architecture": "x86_64", "gpus": []}
+    path = tmp_path / "machines" / "amd-epyc-2c-24g-837865.json"
+    path.write_text(json.dumps(known))
+    assert Store(tmp_path).damaged_machines() == []
+    path.write_text(json.dumps({**known, "memory_gib": 240}))
+    (told,) = Store(tmp_path).damaged_machines()
+    assert "not the machine it is named after" in told.reason
+
+
+# --------------------------------------------------------------------------- claims.toml
+
+TABLE = """
+[[table]]
+place = "Table 1"
+quantity = "accuracy"
+unit = "%"
+evidence = "table, quoted"
+source = "NOTE-X"
+basis = "two standard errors"
+  [[table.claim]]
+  id = "one"
+  statement = "it is so"
+  printed = "90.1"
+  value = 90.1
+  tolerance = 0.5
+  n = 3
+    [table.claim.measure]
+    rule = "within"
+    partly = 1.0
+    factor = 2
+    boasts = "more"
+    select = { probe = "training", metric = "m", T = 6, options = { a = 1 } }
+  [[table.claim]]
+  id = "two"
+  statement = "it is so"
+  printed = "2 to 3"
+    [table.claim.measure]
+    rule = "ratio"
+    low = 2
+    high = 3
+    select = { probe = "cost", metric = "m", any = ["p"] }
+    over = { algorithm = "a" }
+  [[table.claim]]
+  id = "three"
+  statement = "it is so"
+  printed = "flat"
+  measure = { rule = "flat_in_T", from_T = 2, to_T = 9, select = { probe = "cost", metric = "m" } }
+  [[table.claim]]
+  id = "four"
+  statement = "it is so"
+  printed = "-9 %"
+  measure = { rule = "some_setting", algorithm = "a", reports = { memory = [-9, 0.5] } }
+"""
+
+
+def claims(tmp_path: Path, text: str) -> list[Claim]:
+    (tmp_path / "claims.toml").write_text(text)
+    return load_claims(tmp_path)
+
+
+def test_the_claims_as_they_are_load(tmp_path: Path) -> None:
+    assert len(claims(tmp_path, TABLE)) == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        *((f"tolerance = {0.5}", f"tolerance = {new}") for new in ("-0.5", "nan", "inf", "true", "9" * 400)),
+        *(("value = 90.1", f"value = {new}") for new in ("nan", "inf", "true", "99.9")),
+        *(("n = 3", f"n = {new}") for new in ("0", "-1", "2.5", "true", '"3"')),
+        *(("partly = 1.0", f"partly = {new}") for new in ("inf", "0.1", '"x"')),
+        *(("factor = 2", f"factor = {new}") for new in ("0", "inf", '"2"')),
+        *(("low = 2", f"low = {new}") for new in ("4", "nan", "-inf", '"2"', "true")),
+        *(("from_T = 2", f"from_T = {new}") for new in ("10", "0", "2.5", '"2"')),
+        *(("{ memory = [-9, 0.5] }", new) for new in ("{}", "5", "{ memory = 5 }", "{ memory = [-9, -1] }")),
+        ("options = { a = 1 }", 'options = "a"'), ("T = 6", 'T = "6"'), ('metric = "m", T', 'metric = ["m"], T'),
+        ('any = ["p"]', 'any = "p"'), ('any = ["p"]', "any = [[1]]"), ('boasts = "more"', "boasts = 5"),
+        ('over = { algorithm = "a" }', 'over = "a"'), ('basis = "two standard errors"', "basis = 5"),
+        ('statement = "it is so"', 'statement = "it is so"\nundecidable = true'), ("[[table]]", "[[tables]]\nx = 1\n[[table]]"),
+        ("[[table]]", "table = 5 #"), ("  [[table.claim]]", "  claim = 5 #"),
+    ],
+)  # fmt: skip
+def test_nonsense_in_a_claim_is_named_by_file(tmp_path: Path, old: str, new: str) -> None:
+    assert old in TABLE
+    with pytest.raises(UserError, match=r"claims\.toml"):
+        claims(tmp_path, TABLE.replace(old, new, 1))
+
+
+def test_a_file_without_claims_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least one"):
+        claims(tmp_path, "")
+
+
+# --------------------------------------------------------------------------- pages
+
+
+@pytest.mark.parametrize("name", ["title", "venue", "link", "summary", "authors"])
+@pytest.mark.parametrize("value", ["", " = 5"], ids=["missing", "a number"])
+def test_what_a_page_shows_of_a_paper_must_be_there(tmp_path: Path, name: str, value: str) -> None:
+    lines = {each: f'{each} = "x"' for each in ("title", "venue", "link", "summary")} | {"authors": 'authors = ["x"]'}
+    path = tmp_path / "paper.toml"
+    path.write_text("\n".join(lines.values()))
+    assert report._about(path)["title"] == "x"
+    lines[name] = name + value if value else ""
+    path.write_text("\n".join(lines.values()))
+    with pytest.raises(UserError, match=rf"paper\.toml, field {name}"):
+        report._about(path)
+
+
+@pytest.mark.parametrize("content", [None, b"x = ", b"\xff"], ids=["missing", "no TOML", "no text"])
+def test_a_paper_that_cannot_be_read_is_told_by_file(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "paper.toml").write_bytes(content)
+    with pytest.raises(UserError, match=r"paper\.toml"):
+        report._about(tmp_path / "paper.toml")
+
+
+def test_a_paper_without_its_description_does_not_vanish(tmp_path: Path) -> None:
+    (tmp_path / "reproductions" / "ottt").mkdir(parents=True)
+    (tmp_path / "reproductions" / "ottt" / "claims.toml").write_text(TABLE)
+    with pytest.raises(UserError, match=r"paper\.toml"):
+        report.read(Project(tmp_path, tmp_path / "results"), lambda _: True)
+
+
+def test_a_page_that_is_no_text_is_told_by_file(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="no text in UTF-8"):
+        report.blocks_of(tmp_path / "README.md")
+
+
+def test_a_generated_file_that_is_no_text_or_no_file_counts_as_changed(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff")
+    assert report._there(tmp_path / "binary") not in (None, "")
+    assert report._there(tmp_path) is None
+
+
+def test_what_is_told_of_a_verdict_breaks_neither_page_nor_terminal(claim: MakeClaim, record: MakeRecord) -> None:
+    asked = replace(claim("equal", printed="1", value=1.0), statement="a [/b] [red] statement\n<!-- end -->\nof three | lines")
+    known = record(1)
+    (verdict,) = judge([asked], [known], lambda _: True, lambda _: planned(known))
+    chapter = report.Chapter(Paper("p", [known], [verdict]), {"title": "x"}, {}, [])
+    told = report.summary(report.Report(Project(Path(), Path()), [chapter], {}, []), ["p"])
+    assert "a [/b] [red] statement" in told
+    page = report._filled(["before\n<!-- generated: claims -->\n", "claims", "<!-- end -->\n"], [chapter], chapter)
+    assert page.count("<!--") == 2
+    assert any("a [/b] [red] statement &lt;!-- end --> of three \\| lines" in line for line in page.splitlines())
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), TypeError("x"), ZeroDivisionError(), OverflowError(), AttributeError("x")], ids=repr
+)
+def test_a_detail_that_a_figure_cannot_read_is_told_without_a_traceback(error: Exception) -> None:
+    with pytest.raises(UserError, match="figure of p cannot be made"), report._readable("figure of p"):
+        raise error
