@@ -1,6 +1,16 @@
-"""``python -m bench``."""
+"""``python -m bench`` and ``spikecost``."""
 
-from bench.cli import main
+import sys
+
+
+def main() -> None:
+    """The command line, quiet also where Ctrl-C comes while it is being imported."""
+    try:
+        from bench.cli import main as command
+    except KeyboardInterrupt:
+        sys.exit(130)
+    command()
+
 
 if __name__ == "__main__":
     main()

@@ -51,7 +51,10 @@ def project_of(project: Path | None = None, results: Path | None = None) -> Proj
     """
     named = project or _from(PROJECT)
     root = _named_project(named) if named else _found_project()
-    return Project(root, (results or _from(RESULTS) or root / "results").expanduser())
+    kept = (results or _from(RESULTS) or root / "results").expanduser()
+    if kept.exists() and not kept.is_dir():
+        raise UserError(f"the results {kept} are no folder; name the folder of what was measured (--results, {RESULTS})")
+    return Project(root, kept)
 
 
 def _named_project(named: Path) -> Path:
