@@ -165,6 +165,7 @@ def run(
 
     datasets.data_root(data_root)
     place = project_of(project, results)
+    place.require_writable()
     for page in reporting.pages_of(place):
         reporting.blocks_of(page)  # a page that could not be written is told now, not after an hour
     store, here, has, mine = Store(place.results), _Here(), _fetching(data_root, cache), new_run()
@@ -223,6 +224,7 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
     live = usable(GiB * 2**30, headroom * 2**30)
     from bench.fit.plan import cheapest
 
+    click.echo(f"counting training steps of {network} on tensors without storage: seconds, or a minute ...", err=True)
     plan = cheapest(network, T, batch, GiB * 2**30, headroom * 2**30)
     algorithm, options, again = plan.schedule.algorithm, plan.schedule.options, plan.schedule.again
     told = "".join(f", {name}={value!r}" for name, value in options.items())

@@ -39,6 +39,17 @@ class Project:
     def plots(self) -> Path:
         return self.root / "plots"
 
+    def require_writable(self) -> None:
+        """UserError, before anything is measured, for a folder that what a run gives could not be written into."""
+        pages = {page.parent for page in self.reproductions.glob("*/README.md")}
+        for folder in sorted({self.root, self.plots, self.results, *pages}):
+            place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise UserError(
+                    f"nothing can be written into {place}: mend its permissions, or name a project and results of your own "
+                    f"(--project, {PROJECT}; --results, {RESULTS})"
+                )
+
     def name(self, path: Path) -> str:
         """A file as people call it: by its place in the project, if it lies there."""
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)

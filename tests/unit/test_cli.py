@@ -348,6 +348,20 @@ def test_only_what_matches_nothing_is_an_error_that_names_cases(
     assert measured == []
 
 
+@pytest.mark.parametrize("folder", [".", "plots", "results", "reproductions/ottt"])
+def test_a_folder_that_may_not_be_written_stops_a_run_before_anything_is_measured(
+    invoke: Invoke, root: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    for name in ("plots", "results"):
+        (root / name).mkdir()
+    plain = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: plain(path, mode) and not (mode & os.W_OK and Path(path) == root / folder)
+    )
+    assert complaint(invoke(*COUNTS)).startswith(f"nothing can be written into {root / folder}: mend its permissions")
+    assert measured == []
+
+
 def test_only_what_matches_at_another_scale_names_that_scale(invoke: Invoke, measured: list[str]) -> None:
     told = complaint(invoke("run", "ottt", "--scale", "smoke", "--only", "/clock/"))
     assert re.fullmatch(r"--only '/clock/' matches none of \d+ cases at scale smoke; at --scale laptop it matches \d+", told)
@@ -388,9 +402,14 @@ def test_where_nothing_can_be_printed_no_traceback_is_shown(to: str) -> None:
 
 
 def test_ctrl_c_while_the_command_line_is_imported_shows_no_traceback() -> None:
-    stop = "import builtins, runpy, sys\nreal = builtins.__import__\ndef stop(name, *rest):\n"
-    stop += "    if name == 'bench.cli': raise KeyboardInterrupt\n    return real(name, *rest)\n"
-    code = stop + "builtins.__import__ = stop\nrunpy.run_module('bench.__main__', run_name='__main__')"
+    code = (
+        "import runpy, sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'bench.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "runpy.run_module('bench', run_name='__main__')"
+    )
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (cli.INTERRUPTED, "")
 

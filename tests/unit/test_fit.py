@@ -239,5 +239,6 @@ def test_fit_says_what_is_allowed_and_of_what() -> None:
     ran = CliRunner().invoke(main, [*NETWORK, "--budget", "1.5"])
     assert ran.exit_code == 0, ran.output
     assert "0.5 GiB allowed: 1.5 GiB less a headroom of 1" in ran.output
+    assert ran.stderr.startswith(f"counting training steps of {NETWORK[1]} ")  # it takes a while
     ran = CliRunner().invoke(main, [*NETWORK, "--budget", "1", "--headroom", "0.25"])
     assert "0.75 GiB allowed: 1 GiB less a headroom of 0.25" in ran.output
