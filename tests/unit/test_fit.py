@@ -15,7 +15,7 @@ from bench.algorithms.segments import edges, falling_edges
 from bench.cli import main
 from bench.fit.longest import counted, formula, largest, longest
 from bench.fit.peaks import Lines, peaks_of, through
-from bench.fit.plan import cheapest, segments_within
+from bench.fit.plan import cheapest, least, segments_within
 from bench.overhead import HEADROOM
 from bench.probes.cost import batch_for, cost_of
 from bench.probes.longest import CARDS_GIB, measure
@@ -145,9 +145,13 @@ def test_live_tensors_may_take_the_budget_less_the_headroom() -> None:
 
 def test_the_longest_sequence_on_a_card_fits_what_its_headroom_leaves() -> None:
     """The probe's T fits what is left of the card, T + 1 does not."""
-    (least, *_) = measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "native", 100, BATCH))
-    assert (least.metric, least.detail["headroom GiB"], least.detail["found by"]) == ("longest T on a 2 GiB card", 1.0, "count")
-    T, live = int(str(least.value)), CARDS_GIB[0] * 2**30 - HEADROOM
+    (smallest, *_) = measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "native", 100, BATCH))
+    assert (smallest.metric, smallest.detail["headroom GiB"], smallest.detail["found by"]) == (
+        "longest T on a 2 GiB card",
+        1.0,
+        "count",
+    )
+    T, live = int(str(smallest.value)), CARDS_GIB[0] * 2**30 - HEADROOM
     assert peak("vgg5/cifar10", "bptt", T) <= live < peak("vgg5/cifar10", "bptt", T + 1)
 
 
@@ -199,6 +203,14 @@ def test_the_longest_sequences_at_the_papers_size_grow_with_the_budget_and_keep_
         if T < 300:  # what the formula says is what a count says, within two per cent
             live = GiB * 2**30 - HEADROOM
             assert peak("vgg5/cifar10", "bptt", T) <= 1.02 * live <= 1.04 * peak("vgg5/cifar10", "bptt", T + 1)
+
+
+@pytest.mark.parametrize("network", ["vgg5/cifar10", "custom/n-mnist"])
+def test_the_least_that_is_needed_is_no_more_than_any_exact_schedule_needs(network: str) -> None:
+    """With one sample and few steps a window that is replayed takes more than the whole graph."""
+    peaks = peaks_of(network, 1)
+    for T in (1, 2, 4, 30):
+        assert least(peaks, T) <= min(peaks.bptt(T), peaks.replay(T, 1)) + 1
 
 
 def test_other_backends_are_refused() -> None:
