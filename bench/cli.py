@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import errno
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -38,6 +40,8 @@ class _Group(click.Group):
         except KeyboardInterrupt as stop:
             click.echo(f"\nStopped{'; ' if str(stop) else ''}{stop}", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
+        except OSError as error:
+            raise click.ClickException(_refused(error)) from error
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-"):
@@ -46,6 +50,17 @@ class _Group(click.Group):
             except UserError as error:
                 raise click.UsageError(str(error), ctx) from error
         return super().resolve_command(ctx, args)
+
+
+def _refused(error: OSError) -> str:
+    """What the machine refuses, in a line: a file, or what is printed. A pipe whose reader has gone is no mistake, and raised."""
+    if error.errno == errno.EPIPE:
+        raise error
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}; mend the permissions or name another place"
+    with contextlib.suppress(OSError):
+        sys.stdout.close()  # else what could not be printed is tried again at the end
+    return f"{error.strerror or error}; what was measured is kept. If this could not be printed, send it elsewhere"
 
 
 def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -83,6 +98,7 @@ def main() -> None:
 @_data_root
 def list_(data_root: Path | None) -> None:
     """List papers, algorithms, backends, networks and data sets, and what can be used here."""
+    datasets.data_root(data_root)
     _line("papers", papers())
     _line("algorithms", algorithms.names())
     click.echo(_bold("backends"))
@@ -149,6 +165,7 @@ def run(
 
     datasets.data_root(data_root)
     place = project_of(project, results)
+    place.require_writable()
     for page in reporting.pages_of(place):
         reporting.blocks_of(page)  # a page that could not be written is told now, not after an hour
     store, here, has, mine = Store(place.results), _Here(), _fetching(data_root, cache), new_run()
@@ -156,7 +173,9 @@ def run(
     planned = {name: plan(name, scale, has) for name in chosen}
     wanted = {name: [case for case in cases if only is None or only in case.key] for name, cases in planned.items()}
     if only is not None and not any(wanted.values()):
-        raise UserError(_matches_nothing(only, [case.key for cases in planned.values() for case in cases]))
+        others = [at for at in SCALES if at != scale]
+        elsewhere = {at: [case.key for name in chosen for case in plan(name, at, _has(data_root))] for at in others}
+        raise UserError(_matches_nothing(only, scale, [case.key for cases in planned.values() for case in cases], elsewhere))
     missing = {name: _missing(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
     tally = _Tally(sum(map(len, wanted.values())), sum(map(len, missing.values())))
     try:
@@ -205,6 +224,7 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
     live = usable(GiB * 2**30, headroom * 2**30)
     from bench.fit.plan import cheapest
 
+    click.echo(f"counting training steps of {network} on tensors without storage: seconds, or a minute ...", err=True)
     plan = cheapest(network, T, batch, GiB * 2**30, headroom * 2**30)
     algorithm, options, again = plan.schedule.algorithm, plan.schedule.options, plan.schedule.again
     told = "".join(f", {name}={value!r}" for name, value in options.items())
@@ -318,7 +338,7 @@ def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
     click.echo(reporting.summary(found, shown or [chapter.name for chapter in found.chapters], run))
     if found.left_out:
         click.echo(f"{len(found.left_out)} warnings: what stands above is judged on less than what is stored in {place.results}")
-    click.echo(f"{len(written)} files changed; open {place.name(place.plots / 'index.html')}")
+    click.echo(f"{len(written)} files changed; open {_from_here(place.plots / 'index.html')}")
 
 
 def _check(place: Project) -> None:
@@ -339,6 +359,12 @@ def _check(place: Project) -> None:
     click.echo("every generated file is in step with results/")
 
 
+def _from_here(path: Path) -> Path:
+    """As it can be opened from the current folder."""
+    path = path.absolute()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _tell(damage: Sequence[object]) -> None:
     for torn in damage[:_TOLD]:
         _warn(torn)
@@ -350,13 +376,17 @@ def _warn(what: object) -> None:
     click.echo(f"warning: {what}", err=True)
 
 
-def _matches_nothing(only: str, keys: Sequence[str]) -> str:
-    """With the keys that come closest: those that hold a word like it, else those that look like it."""
+def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> str:
+    """With a scale that has such cases, else the keys that come closest: those that hold a word like it, else any like it."""
+    nothing = f"--only {only!r} matches none of {len(keys)} cases at scale {scale}"
+    for at, others in elsewhere.items():
+        if found := sum(only in key for key in others):
+            return f"{nothing}; at --scale {at} it matches {found}"
     words = sorted({word for key in keys for word in key.split("/")})
     alike = difflib.get_close_matches(only.strip("/"), words, n=3, cutoff=0.6)
     close = [next(key for key in keys if word in key.split("/")) for word in alike]
     close = close or difflib.get_close_matches(only, keys, n=3, cutoff=0.3) or list(keys[:3])
-    return f"--only {only!r} matches none of {len(keys)} cases; cases are called {', '.join(close)} (all: see plan)"
+    return f"{nothing}; cases are called {', '.join(close)} (all: see plan)"
 
 
 def fresh(record: Record) -> bool:
@@ -429,4 +459,4 @@ def _line(title: str, values: list[str]) -> None:
 
 
 def _bold(text: str) -> str:
-    return click.style(text, bold=sys.stdout.isatty())
+    return click.style(text, bold=True)  # click.echo takes it away where there is no terminal

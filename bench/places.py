@@ -40,6 +40,17 @@ class Project:
     def plots(self) -> Path:
         return self.root / "plots"
 
+    def require_writable(self) -> None:
+        """UserError, before anything is measured, for a folder that what a run gives could not be written into."""
+        pages = {page.parent for page in self.reproductions.glob("*/README.md")}
+        for folder in sorted({self.root, self.plots, self.results, *pages}):
+            place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise UserError(
+                    f"nothing can be written into {place}: mend its permissions, or name a project and results of your own "
+                    f"(--project, {PROJECT}; --results, {RESULTS})"
+                )
+
     def name(self, path: Path) -> str:
         """Return a path for display: relative to the project if it lies inside it."""
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
@@ -54,7 +65,10 @@ def project_of(project: Path | None = None, results: Path | None = None) -> Proj
     root = _named_project(named) if named else _found_project()
     if root.resolve() == CODE and not _is_checkout(CODE):
         raise UserError(f"{root} is where spikecost is installed, and no project: nothing is written there; {REMEDY}")
-    return Project(root, (results or _from(RESULTS) or root / "results").expanduser())
+    chosen = (results or _from(RESULTS) or root / "results").expanduser()
+    if chosen.exists() and not chosen.is_dir():
+        raise UserError(f"the results {chosen} are no folder; name the folder of what was measured (--results, {RESULTS})")
+    return Project(root, chosen)
 
 
 def _named_project(named: Path) -> Path:

@@ -74,7 +74,7 @@ class Store:
         return self.root / "runs" / machine / f"{paper}.jsonl"
 
     def papers(self) -> list[str]:
-        return sorted({path.stem for path in self.root.glob("runs/*/*.jsonl")})
+        return sorted({path.stem for path in self._runs("*")})
 
     def strays(self, papers: Collection[str]) -> list[Torn]:
         """Files under runs/ that are no <machine>/<paper>.jsonl of these papers, and so are never read; hidden ones aside."""
@@ -100,7 +100,12 @@ class Store:
         return [found for found in self._described().values() if isinstance(found, Torn)]
 
     def _described(self) -> dict[str, dict[str, Any] | Torn]:
-        return {path.stem: _description(path) for path in sorted(self.root.glob("machines/*.json"))}
+        return {path.stem: _description(path) for path in _listed(self.root / "machines", "*.json")}
+
+    def _runs(self, paper: str) -> list[Path]:
+        """The files of a paper, one a machine."""
+        machines = [folder for folder in _listed(self.root / "runs", "*") if folder.is_dir()]
+        return [path for folder in machines for path in _listed(folder, f"{paper}.jsonl")]
 
     def describe(self, machine: str, identity: Mapping[str, Any]) -> None:
         """Write down what the machine is, the first time it is met."""
@@ -146,7 +151,7 @@ class Store:
         records: list[Record] = []
         torn: list[Torn] = []
         machines = self._described()
-        for path in sorted(self.root.glob(f"runs/*/{paper}.jsonl")):
+        for path in self._runs(paper):
             known = machines.get(path.parent.name, _undescribed(path, self.root))
             if isinstance(known, Torn):
                 torn.append(known)
@@ -390,6 +395,16 @@ def _undescribed(path: Path, root: Path) -> Torn:
 
 
 # --------------------------------------------------------------------------- bytes
+
+
+def _listed(folder: Path, pattern: str) -> list[Path]:
+    """What lies in a folder, in order. UserError if it may not be looked into: what is there is not nothing."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.match(pattern))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror or error}; mend the permissions") from error
 
 
 @contextmanager

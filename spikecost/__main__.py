@@ -1,6 +1,16 @@
-"""``python -m spikecost``: the command ``spikecost``."""
+"""The command ``spikecost``, also as ``python -m spikecost``."""
 
-from bench.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line; quiet if Ctrl-C arrives while it is being imported."""
+    try:
+        from bench.cli import main as command
+    except KeyboardInterrupt:
+        sys.exit(130)
+    command(prog_name="spikecost")
+
 
 if __name__ == "__main__":
-    main(prog_name="spikecost")
+    main()

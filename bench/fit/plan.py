@@ -111,10 +111,8 @@ def _products(cost: Cost) -> int:
 
 def least(peaks: Peaks, T: int) -> float:
     """Return the bytes of the smallest schedule, by formula."""
-    if peaks.replays:
-        return peaks.replay(T, 1)
     low, high = 0.0, peaks.bptt(T)
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (low, middle) if segments_within(peaks, T, middle) else (middle, high)
-    return high
+    return min(high, peaks.replay(T, 1)) if peaks.replays else high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib
 import importlib.util
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
@@ -344,6 +346,87 @@ def test_only_what_matches_nothing_is_an_error_that_names_cases(
     assert re.search(r"cases are called ottt/\S+", told)
     assert named in told
     assert measured == []
+
+
+@pytest.mark.parametrize("folder", [".", "plots", "results", "reproductions/ottt"])
+def test_a_folder_that_may_not_be_written_stops_a_run_before_anything_is_measured(
+    invoke: Invoke, root: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    for name in ("plots", "results"):
+        (root / name).mkdir()
+    plain = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: plain(path, mode) and not (mode & os.W_OK and Path(path) == root / folder)
+    )
+    assert complaint(invoke(*COUNTS)).startswith(f"nothing can be written into {root / folder}: mend its permissions")
+    assert measured == []
+
+
+def test_only_what_matches_at_another_scale_names_that_scale(invoke: Invoke, measured: list[str]) -> None:
+    told = complaint(invoke("run", "ottt", "--scale", "smoke", "--only", "/clock/"))
+    assert re.fullmatch(r"--only '/clock/' matches none of \d+ cases at scale smoke; at --scale laptop it matches \d+", told)
+    assert measured == []
+
+
+def test_a_data_root_that_is_not_there_is_told_before_anything_is_listed(invoke: Invoke, root: Path) -> None:
+    result = invoke("list", data_root=root / "nowhere")
+    assert "nowhere does not exist" in complaint(result)
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; what was measured is kept"),
+        (PermissionError(errno.EACCES, "Permission denied", "/some/file"), "/some/file: Permission denied; mend the permissions"),
+    ],
+    ids=["of what is printed", "of a file"],
+)
+def test_what_the_machine_refuses_is_a_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str) -> None:
+    def refuse() -> list[str]:
+        raise error
+
+    monkeypatch.setattr(cli, "papers", refuse)
+    assert complaint(invoke("list")).startswith(said)
+
+
+@pytest.mark.parametrize("to", [">&-", "> /dev/full", "| true"], ids=["closed", "full", "left"])
+def test_where_nothing_can_be_printed_no_traceback_is_shown(to: str) -> None:
+    if "/dev/full" in to and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    command = f"'{sys.executable}' -m bench list {to}"
+    ended = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 1
+
+
+def test_ctrl_c_while_the_command_line_is_imported_shows_no_traceback() -> None:
+    code = (
+        "import runpy, sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'bench.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "runpy.run_module('bench', run_name='__main__')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (cli.INTERRUPTED, "")
+
+
+def test_the_installed_command_is_the_one_of_the_module() -> None:
+    scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert scripts == {"spikecost": "bench.__main__:main"}
+    assert callable(importlib.import_module("bench.__main__").main)
+
+
+def test_the_page_to_open_is_named_as_seen_from_the_current_folder(
+    invoke: Invoke, root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for here, page in ((root, "plots/index.html"), (tmp_path_factory.mktemp("elsewhere"), str(root / "plots" / "index.html"))):
+        monkeypatch.chdir(here)
+        assert invoke("report").output.endswith(f"open {page}\n")
+        assert Path(page).is_file()
 
 
 def test_a_page_that_could_not_be_written_stops_a_run_before_anything_is_measured(

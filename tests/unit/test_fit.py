@@ -15,7 +15,7 @@ from bench.algorithms.segments import edges, falling_edges
 from bench.cli import main
 from bench.fit.longest import counted, formula, largest, longest
 from bench.fit.peaks import Lines, peaks_of, through
-from bench.fit.plan import cheapest, segments_within
+from bench.fit.plan import cheapest, least, segments_within
 from bench.overhead import HEADROOM
 from bench.probes.cost import batch_for, cost_of
 from bench.probes.longest import CARDS_GIB, measure
@@ -201,6 +201,14 @@ def test_longest_grows_with_the_budget_and_keeps_the_order_of_algorithms() -> No
             assert peak("vgg5/cifar10", "bptt", T) <= 1.02 * live <= 1.04 * peak("vgg5/cifar10", "bptt", T + 1)
 
 
+@pytest.mark.parametrize("network", ["vgg5/cifar10", "custom/n-mnist"])
+def test_the_least_that_is_needed_is_no_more_than_any_exact_schedule_needs(network: str) -> None:
+    """With one sample and few steps a window that is replayed takes more than the whole graph."""
+    peaks = peaks_of(network, 1)
+    for T in (1, 2, 4, 30):
+        assert least(peaks, T) <= min(peaks.bptt(T), peaks.replay(T, 1)) + 1
+
+
 def test_longest_probe_rejects_other_backends() -> None:
     with pytest.raises(UserError, match="known by formula on the native backend only"):
         measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "snntorch", 100, BATCH))
@@ -239,5 +247,6 @@ def test_fit_command_states_budget_and_headroom() -> None:
     ran = CliRunner().invoke(main, [*NETWORK, "--budget", "1.5"])
     assert ran.exit_code == 0, ran.output
     assert "0.5 GiB allowed: 1.5 GiB less a headroom of 1" in ran.output
+    assert ran.stderr.startswith(f"counting training steps of {NETWORK[1]} ")  # it takes a while
     ran = CliRunner().invoke(main, [*NETWORK, "--budget", "1", "--headroom", "0.25"])
     assert "0.75 GiB allowed: 1 GiB less a headroom of 0.25" in ran.output

@@ -328,6 +328,24 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         known(tmp_path).append("p", "m", [record()])
 
 
+@pytest.mark.parametrize("folder", ["runs", "runs/m", "machines"])
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    store = known(tmp_path)
+    store.append("p", "m", [record()])
+    plain = Path.iterdir
+
+    def refusing(path: Path) -> Any:
+        if path == tmp_path / folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    with pytest.raises(UserError, match=rf"{folder} cannot be read: Permission denied; mend the permissions"):
+        store.load("p")
+
+
 def test_a_later_record_supersedes_an_earlier_one() -> None:
     crashed = record("", None, status="crashed", reason="signal 9", when="1")
     half = record("macs", None, status="unsupported", reason="no rule", when="2")
