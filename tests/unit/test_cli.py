@@ -416,8 +416,8 @@ def test_ctrl_c_while_the_command_line_is_imported_shows_no_traceback() -> None:
 
 def test_the_installed_command_is_the_one_of_the_module() -> None:
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    assert scripts == {"spikecost": "bench.__main__:main"}
-    assert callable(importlib.import_module("bench.__main__").main)
+    assert scripts == {"spikecost": "spikecost.__main__:main"}
+    assert callable(importlib.import_module("spikecost.__main__").main)
 
 
 def test_the_page_to_open_is_named_as_seen_from_the_current_folder(
