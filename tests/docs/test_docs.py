@@ -86,7 +86,8 @@ def environment(tmp_path: Path, project: Path) -> dict[str, str]:
     make.write_text(f'#!/bin/sh\nexec {shutil.which("make")} VENV="{venv}" -o "{venv}/.ready" "$@"\n')
     make.chmod(0o755)
     path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(project), "https_proxy": "http://127.0.0.1:9"}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SPIKECOST_")}
+    return {**own, "PATH": path, "PYTHONPATH": str(project), "https_proxy": "http://127.0.0.1:9"}
 
 
 def apply(block: Block, project: Path) -> None:
