@@ -178,6 +178,20 @@ def test_one_of_cudas_two_peaks_alone_is_not_replaced_by_live_bytes(claim: MakeC
     assert said(lost) == "cannot tell"
 
 
+def test_a_search_that_lacks_a_convention_is_incomplete(claim: MakeClaim, record: MakeRecord) -> None:
+    def counted(value: int, detail: dict[str, Any], **more: Any) -> Record:
+        return record(value, probe="cost", metric="peak_live_bytes", T=10, detail=detail, **more)
+
+    def said(kept: Any) -> str:
+        bptt = counted(10**6, {"saved for backward": 10**6})
+        mine = counted(10**5, {"saved for backward": kept}, algorithm="ttl-bptt", options={"b": 1})
+        asked = claim("some_setting", algorithm="ttl-bptt", reports={"memory": [-90, 0.01]})
+        return judge([asked], [bptt, mine], lambda _: True, lambda _: planned(bptt, mine))[0].verdict
+
+    assert said(10**5) == "partly"
+    assert said("nan") == said(None) == "cannot tell"
+
+
 @pytest.mark.parametrize("value", [10**40, 1e30, 9_149_999, 9_250_001])
 def test_a_count_of_any_size_is_rounded_exactly(claim: MakeClaim, record: MakeRecord, value: float) -> None:
     known = record(value, probe="count")

@@ -181,8 +181,12 @@ def searched(claim: MakeClaim, record: MakeRecord, tolerance: float, report: flo
     """What a search over 40 settings, their changes even from -100 to -80 %, says of a report."""
     changes = [-100 + 0.5 * i + 0.25 for i in range(40)]
     case = {"probe": "cost", "metric": "peak_live_bytes", "T": 10}
-    records = [record(10**6, **case)]
-    records += [record(10**4 * (100 + c), algorithm="ttl-bptt", options={"b": i}, **case) for i, c in enumerate(changes)]
+
+    def counted(value: float, **more: Any) -> Record:
+        return record(value, detail={"saved for backward": value}, **case, **more)  # every convention, all of them alike
+
+    records = [counted(10**6)]
+    records += [counted(10**4 * (100 + c), algorithm="ttl-bptt", options={"b": i}) for i, c in enumerate(changes)]
     asked = claim("some_setting", algorithm="ttl-bptt", reports={"memory": [report, tolerance]})
     finding = RULES["some_setting"].find(asked, asked.measure, Evidence(records, Plan(planned(*records))))
     assert isinstance(finding, Finding)
