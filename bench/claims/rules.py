@@ -157,7 +157,7 @@ def equal(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Findi
         measured = max(left.records, key=lambda r: r.when).value
         all_rounded = {round(_exact(r) * 10**places / unit) for r in left.records}
         rounded = _whole(Fraction(round(Fraction(measured) * 10**places / unit) * unit, 10**places))  # type: ignore[arg-type]
-        reason = f"{measured} rounds to {rounded}, printed {claim.printed}"
+        reason = f"{measured:,} rounds to {rounded:,}, printed {claim.printed}"
         return Finding("yes" if all_rounded == {printed * 10**places} else "no", measured, reason, left.records)
 
     return _worst(claim, measure, evidence, one)
@@ -475,7 +475,7 @@ def _whole(value: Fraction) -> int | float:
 
 def _short(number: float) -> str:
     value = float(number)
-    return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1e4 else f"{value:.6g}"
+    return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1e4 else f"{value:.4g}"
 
 
 def _words(selector: Selector) -> str:
