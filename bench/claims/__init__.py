@@ -25,7 +25,7 @@ that entry of the record's detail as the value, ``device = "gpu"`` asks for a GP
 | evidence.py | which records are evidence for a claim |
 | estimate.py | an estimate with its interval |
 | gates.py | which backends may be compared |
-| rules.py | what must hold between a claim and the evidence |
+| rules | what must hold between a claim and the evidence |
 | judge.py | one verdict a claim |
 | ledger.py | verdicts as rows, counts and CSV |
 """
