@@ -1,17 +1,16 @@
-"""Rules: what must hold between a claim and the evidence from one place. RULES names them for claims.toml.
+"""Rules: how the evidence from one place decides a claim. RULES lists them by their names in claims.toml.
 
-A rule holds the interval of what was measured (see estimate.py) against what is claimed:
+A rule compares the interval of the measured value (see estimate.py) with the claimed range:
 
-| the interval lies | the rule says |
+| the interval | the rule's finding |
 |---|---|
-| within what is claimed | yes |
-| beyond it, on the side that the claim boasts of (``boasts``: "more" or "less") | exceeded |
-| wholly outside otherwise | no |
+| inside the claimed range | yes |
+| outside, on the side that is better than claimed (``boasts``: "more" or "less") | exceeded |
+| outside otherwise | no |
 | across a bound | cannot tell |
 
-Within one part of a claim everything that is planned must be there: a run that is lost might have said anything, so that
-without it no rule says better than "cannot tell". Where a selector matches several recipes, each is judged and told, and the
-worst counts.
+Within one part of a claim every planned run must be there. A missing run could have had any value, so the finding is then
+"cannot tell" at best. Where a selector matches several recipes, each is judged and listed in the reason, and the worst counts.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ __all__ = ["RULES", "SIDES", "Finding", "Holds", "Missing", "Rule", "printed_num
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule and what it takes: settings of ``measure`` that it must or may have, fields that the claim must have."""
+    """A rule and its arguments: the required and the optional settings of ``measure``, and the required fields of the claim."""
 
     find: Callable[[Claim, Mapping[str, Any], Evidence], Finding | Missing]
     must: tuple[str, ...] = ("select",)

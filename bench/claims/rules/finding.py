@@ -33,13 +33,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Missing:
-    """A rule lacks evidence; ``what`` says which."""
+    """A rule has no evidence; ``what`` names what is missing."""
 
     what: str
 
 
 def against(found: Estimate, low: float, high: float, boasts: str | None) -> Holds:
-    """The interval against the claim's, ends rounded so that a bound met in decimals is met."""
+    """The measured interval against the claimed range; ends are rounded so that a bound equal in decimals counts as met."""
     least, most = round(found.low, 9), round(found.high, 9)
     low, high = round(low, 9), round(high, 9)
     if low <= least and most <= high:
@@ -60,7 +60,7 @@ def finding_on(holds: Holds, found: Estimate, reason: str, left: Group, right: G
 def worst_over(
     claim: Claim, measure: Mapping[str, Any], evidence: Evidence, one: Callable[[Group, Group | None], Finding]
 ) -> Finding | Missing:
-    """The worst finding over every recipe that the selectors match, all of them told."""
+    """The worst finding over all recipes that the selectors match; the reason lists every one."""
     left: Sequence[Group | None] = evidence.runs(measure["select"], claim.scale)
     right: Sequence[Group | None] = evidence.runs(measure["over"], claim.scale) if "over" in measure else [None]
     if not left:
@@ -94,7 +94,7 @@ def worst_of(findings: Sequence[Finding]) -> Finding:
 
 
 def capped(finding: Finding, *groups: Group) -> Finding:
-    """What lacks a planned run is no better than "cannot tell"; how many there are is told."""
+    """Limit a finding to "cannot tell" where a planned run is missing; the reason states how many there are."""
     told = "; ".join(dict.fromkeys(group.told for group in groups if group.lost))
     if not told:
         return finding

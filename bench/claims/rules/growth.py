@@ -14,7 +14,7 @@ from bench.claims.rules.words import short, who, words_of
 
 
 def flat_in_T(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """All values from T = from_T to to_T are the same, exactly; both ends and a point between must be planned and measured."""
+    """All values from T = from_T to to_T are the same, exactly; both ends and at least one T between them are required."""
 
     def one(curve: Group, told: str) -> Finding:
         values = [exact(r) for r in curve.records]
@@ -26,7 +26,7 @@ def flat_in_T(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> F
 
 
 def affine_in_T(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """The slope between neighbours T is the same positive number everywhere, exactly; ends as in flat_in_T."""
+    """The slope between neighbouring T is exactly the same positive number everywhere; required T as in flat_in_T."""
 
     def one(curve: Group, told: str) -> Finding:
         points = curve.records

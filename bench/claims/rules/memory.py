@@ -1,4 +1,4 @@
-"""The rule memory_ratio: a ratio of peaks of memory, as a GPU's memory is read."""
+"""The rule memory_ratio: a ratio of peak GPU memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bench.overhead import OVERHEAD
 
 
 def memory_ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """low <= memory of ``select`` / memory of ``over`` <= high, as a GPU's memory is read; both select peak live bytes.
+    """low <= memory of ``select`` / memory of ``over`` <= high, as a GPU reports memory; both select peak live bytes.
 
-    Where CUDA's own peaks of the same cases were measured, they decide: what is allocated and what is reserved, which must agree.
-    Live bytes decide alone where nothing that a GPU holds beside them (bench/overhead.py) can change the answer.
+    Where CUDA's peaks of the same cases were measured, they decide: allocated and reserved bytes must give the same answer.
+    Otherwise live bytes decide, but only if no overhead of a GPU (bench/overhead.py) can change the answer.
     """
     by_cuda = [
         ratio(replace(claim, scale="full"), _of_cuda(measure, metric), evidence)
@@ -52,6 +52,6 @@ def memory_ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -
 
 
 def _of_cuda(measure: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    """The measure with both sides' peaks as CUDA's allocator tells them."""
+    """The measure with both sides taken from CUDA's allocator."""
     sides = {side: {**measure[side], "probe": "cuda-memory", "metric": metric, "device": "gpu"} for side in ("select", "over")}
     return {**measure, **sides}

@@ -18,10 +18,10 @@ LARGEST_CHANCE = 0.05  # above this share of nearby targets that also pass, a se
 def some_setting(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
     """Some setting of ``algorithm`` changes every quantity of ``reports`` against BPTT as reported (see bench/inverse.py).
 
-    ``reports``: {quantity: [change in per cent, tolerance in points]}; each may hold in any convention of counting. Of a search
-    that most reports would pass, nothing follows: where its chance level is above LARGEST_CHANCE the claim is undecidable. That
-    some setting of many agrees makes a report possible, not reproduced: "partly" at most. That none does says nothing of the
-    settings not searched: "cannot tell".
+    ``reports``: {quantity: [change in per cent, tolerance in points]}; each may hold in any convention of counting. If the
+    chance level of the search exceeds LARGEST_CHANCE, the search would accept too many reports and the claim is undecidable.
+    An agreeing setting shows that the report is possible, not reproduced: "partly" at most. If none agrees, another setting
+    still might: "cannot tell".
     """
     records: list[Record] = []
     lost: set[str] = set()

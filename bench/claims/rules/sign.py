@@ -18,9 +18,9 @@ from bench.spec import Record
 
 
 def positive(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """Every selected value is > 0, and so is the interval of each seed's least over the seeds: one batch and seed say little.
+    """Every selected value is > 0, and so is the interval, over the seeds, of each seed's least value.
 
-    Where the interval is, but a value is not, it holds in part.
+    "partly" if the interval is > 0 but a single value is not.
     """
     group = evidence.all(measure["select"], claim.scale)
     if group is None:
@@ -49,12 +49,12 @@ def raised_by(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> F
 
 
 def _changed_by(sign: int, claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """Whether a cut changes the metric to the side of ``sign``: yes or no where the interval leaves 0 out.
+    """Whether a cut changes the metric in the direction of ``sign``: yes or no if the interval excludes 0.
 
-    Every cell that has the cut is held against the cell that is the same but for it, seed by seed: change = with - without.
+    Every cell that has the cut is compared with the cell that differs only in it, seed by seed: change = with - without.
     A seed counts once, by its mean change over these pairs of cells: pairs of one seed share cells, initial weights and order of
-    samples. The interval is Student's over the seeds, with the noise of the test set, which all cells and seeds share, so that no
-    mean lowers it. The effect size is the mean over the seeds' s. Two seeds are the least.
+    samples. The interval is Student's over the seeds, with the noise of the test set, which all cells and seeds share, so that
+    averaging does not lower it. The effect size is mean / s over the seeds. At least two seeds are required.
     """
     findings = []
     for group in evidence.grids(measure["select"], claim.scale):

@@ -19,8 +19,8 @@ from bench.spec import Record
 def within(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
     """|m - value| <= tolerance, m = factor * (mean over seeds of ``select`` [less the mean of ``over``]).
 
-    ``partly``: a wider tolerance that makes it "partly". Fewer runs than reported make it "partly" too. A number reported for the
-    same whole test set shares that set's noise, which then does not count; on a part of it, it does.
+    ``partly``: a wider tolerance that makes it "partly". Fewer runs than reported make it "partly" too. Both numbers
+    share the sampling noise of the whole test set, which then does not count; on a part of the test set it does.
     """
     assert claim.value is not None, "load_claims asks for it"
     assert claim.tolerance is not None, "load_claims asks for it"
@@ -47,7 +47,7 @@ def within(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Find
 
 
 def ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """low <= mean(select) / mean(over) <= high. ``boasts``: on which side of them the claim is exceeded."""
+    """low <= mean(select) / mean(over) <= high. ``boasts``: the side on which the claim is exceeded."""
 
     def one(left: Group, right: Group | None) -> Finding:
         assert right is not None, "the rule must have over"
@@ -58,7 +58,7 @@ def ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Findi
 
 
 def at_least(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """mean(select) - mean(over) >= value - tolerance, either 0 where the claim gives none; more of it exceeds nothing."""
+    """mean(select) - mean(over) >= value - tolerance, either 0 where the claim gives none; never "exceeded"."""
     least = round((claim.value or 0) - (claim.tolerance or 0), 9)
 
     def one(left: Group, right: Group | None) -> Finding:
@@ -71,7 +71,7 @@ def at_least(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Fi
 
 
 def equal(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """The measured number, rounded to the precision printed ("9.2M": tenths of a million), is the one printed."""
+    """The measured number, rounded to the printed precision ("9.2M": tenths of a million), equals the printed one."""
     printed, places, unit = printed_number(claim.printed)
 
     def one(left: Group, _: Group | None) -> Finding:

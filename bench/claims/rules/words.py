@@ -27,7 +27,7 @@ def who(measure: Mapping[str, Any]) -> str:
 
 
 def sides_of(measure: Mapping[str, Any]) -> str:
-    """What is set against what: what the two selectors share of network and T, and the fields in which they differ."""
+    """The two selectors in words: the network and T that they share, then the fields in which they differ."""
     left, right = measure["select"], measure["over"]
     differ = [name for name in {**left, **right} if left.get(name) != right.get(name)]
     shared = [str(left["network"])] if "network" in left and "network" not in differ else []
@@ -44,7 +44,7 @@ def _told(selector: Selector, name: str) -> str:
 
 
 def told_part(record: Record) -> str:
-    """Which part of its data set a record is of, in words; empty where it is of the whole."""
+    """The part of its data set that a record is measured on, in words; empty for the whole set."""
     options = record.case["options"]
     asked = [f"{options[name]} {name.replace('_', ' ')}" for name in ("train_images", "test_images") if name in options]
     return str(record.detail.get("part", "")) or " and ".join(asked)
