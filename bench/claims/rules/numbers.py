@@ -10,7 +10,7 @@ from bench.spec import Record
 
 
 def number(record: Record) -> float:
-    return float(record.value)  # type: ignore[arg-type]  # Evidence gives finite numbers alone
+    return float(record.value)  # type: ignore[arg-type]  # Evidence holds only finite numbers
 
 
 def exact(record: Record) -> Fraction:
@@ -24,7 +24,7 @@ def whole(value: Fraction) -> int | float:
 def printed_number(text: str) -> tuple[Decimal, int, int]:
     """(number, decimal places, unit) of a number as printed: "9.2M" is (9.2, 1, 1000000).
 
-    A spread after it, as in "93.52±0.06", is left aside. Raises ValueError where the text begins with no number.
+    A spread after it, as in "93.52±0.06", is ignored. Raises ValueError if the text does not begin with a number.
     """
     found = re.match(r"≈?\s*([+-]?\d+(?:\.(\d+))?)\s*([kMG]?)(?!\w|\.\d)", text)
     if found is None:
