@@ -3,10 +3,10 @@
 | measured by | interval |
 |---|---|
 | a count (parameters, bytes, MACs, longest T) or CUDA's peak | the number itself: it has no noise |
-| a clock | least to largest ratio over the turns, 6 or more: contains the median with probability 1 - 2 / 2^n for n turns, 98.4 % for 7 |
+| a clock | least to largest ratio over the turns, 6 or more: contains the median at 1 - 2 / 2^n, 98.4 % for 7 |
 | runs over seeds | mean +- t(n - 1) s / sqrt(n), Student's; a single run has no interval |
 
-The test set is a sample too. An accuracy p on N samples has the variance p (1 - p) / N, which more seeds do not lower, because all
+The test set is a sample too. An accuracy p on N samples has the variance p (1 - p) / N. More seeds do not lower it, because all
 runs see the same samples; it is added to the seeds' variance of the mean, as squares of half widths are. A difference of two
 accuracies has the variance of both, as if their errors were independent: errors per image are not recorded.
 """

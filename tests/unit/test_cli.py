@@ -380,7 +380,7 @@ def test_a_data_root_that_is_not_there_is_told_before_anything_is_listed(invoke:
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; what was measured is kept"),
         (
             PermissionError(errno.EACCES, "Permission denied", "/some/file"),
-            "/some/file: Permission denied; change the permissions",
+            "/some/file: Permission denied; change the",
         ),
     ],
     ids=["of what is printed", "of a file"],
