@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.spec import UserError
 
 
-def write_whole(path: Path, contents: bytes, remedy: str = "free some space or change the permissions") -> None:
+def write_whole(path: Path, contents: bytes, remedy: str = "free some space or mend the permissions") -> None:
     """Write a temporary file, then rename it. Raises UserError that names the file and ends in ``remedy``; the old file stays."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
