@@ -19,7 +19,7 @@ from bench.spec import choose
 
 CUTS = ("time", "layers")
 Cut = Literal["time", "layers"]
-OF_THE_CELL = ("K", "b", "update")  # options that say which cell a case stands in
+OF_THE_CELL = ("K", "b", "update")  # options that say the cell of a case
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Cell:
         return (self.K, float("inf") if self.b is None else self.b)
 
     def without(self, cut: Cut, T: int) -> Cell | None:
-        """The cell that lacks this cut and has the other as it is; None where there is no such cut to lack."""
+        """The cell without this cut, the other cut unchanged; None if this cell does not have the cut."""
         if choose("cut", cut, CUTS) == "time":
             return Cell(T, self.b) if self.K < T else None
         return Cell(self.K) if self.b is not None else None
@@ -59,7 +59,7 @@ def setting(cell: Cell, T: int) -> tuple[str, dict[str, Any]]:
 
 
 def cell_of(case: Mapping[str, Any]) -> Cell | None:
-    """The cell in which a case (as records hold it) stands; None for another algorithm and for updates before the end."""
+    """The cell of a case (as records hold it); None for another algorithm and for updates before the end."""
     options, T = case["options"], case["T"]
     cell = Cell(options.get("K", T), options.get("b"))
     algorithm, own = setting(cell, T)

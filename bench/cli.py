@@ -30,7 +30,7 @@ _TOLD = 10  # damaged lines, in full; of more, the number
 
 
 class _Group(click.Group):
-    """Shows a user's mistake as one line with its remedy, suggests close commands, and takes Ctrl-C for a decision."""
+    """Shows a UserError as one line, suggests similar commands, and ends on Ctrl-C without a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -53,14 +53,14 @@ class _Group(click.Group):
 
 
 def _refused(error: OSError) -> str:
-    """What the machine refuses, in a line: a file, or what is printed. A pipe whose reader has gone is no mistake, and raised."""
+    """An OSError of a file or of printing in one line. Raises a broken pipe again: its reader has closed, which is no mistake."""
     if error.errno == errno.EPIPE:
         raise error
     if error.filename is not None:
-        return f"{error.filename}: {error.strerror}; mend the permissions or name another place"
+        return f"{error.filename}: {error.strerror}; change the permissions or choose another path"
     with contextlib.suppress(OSError):
         sys.stdout.close()  # else what could not be printed is tried again at the end
-    return f"{error.strerror or error}; what was measured is kept. If this could not be printed, send it elsewhere"
+    return f"{error.strerror or error}; what was measured is kept. If printing failed, redirect the output elsewhere"
 
 
 def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -79,25 +79,25 @@ def _place(flag: str, variable: str, what: str) -> Callable[[Any], Any]:
 _paper = click.argument("paper", required=False)
 _scale = click.option("--scale", default="laptop", show_default=True, help=f"{', '.join(SCALES)}")
 _data_root = _place("--data-root", "SPIKECOST_DATA_ROOT", "folder with the data sets, only read [default: a cache folder]")
-_cache = _place("--cache", "SPIKECOST_CACHE", "folder for what is prepared of the data sets [default: a cache folder]")
+_cache = _place("--cache", "SPIKECOST_CACHE", "folder for prepared data sets [default: a cache folder]")
 _project = _place(
     "--project",
     "SPIKECOST_PROJECT",
     "folder that holds reproductions/ and README.md [default: upwards from the current folder, else the checkout]",
 )
-_results = _place("--results", "SPIKECOST_RESULTS", "folder of what was measured [default: results/ in the project]")
+_results = _place("--results", "SPIKECOST_RESULTS", "folder of the measured records [default: results/ in the project]")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show version and commit.")
 def main() -> None:
-    """What a memory-saving training algorithm for spiking networks costs and gives, beside what its paper reports."""
+    """Measure memory-saving training algorithms for spiking networks and compare them with what their papers report."""
 
 
 @main.command("list")
 @_data_root
 def list_(data_root: Path | None) -> None:
-    """List papers, algorithms, backends, networks and data sets, and what can be used here."""
+    """List papers, algorithms, backends, networks and data sets, and which of them can be used here."""
     datasets.data_root(data_root)
     _line("papers", papers())
     _line("algorithms", algorithms.names())
@@ -119,7 +119,7 @@ def list_(data_root: Path | None) -> None:
 @_project
 @_results
 def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path | None, results: Path | None) -> None:
-    """Show which cases a run would measure, and which are there already."""
+    """Show which cases a run would measure, and which are measured already."""
     datasets.data_root(data_root)
     store, here = Store(project_of(project, results).results), _Here()
     for damage in store.damaged_machines():
@@ -142,7 +142,7 @@ def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path |
 @_cache
 @_project
 @_results
-@click.option("--workers", type=click.IntRange(min=1), help="processes side by side [default: one a core]")
+@click.option("--workers", type=click.IntRange(min=1), help="parallel processes [default: one per core]")
 @click.option("--retry", is_flag=True, help="measure again what failed, was refused or ran out of memory or time")
 @click.option("--only", metavar="TEXT", help="only cases whose key contains TEXT (see plan)")
 def run(
@@ -156,7 +156,7 @@ def run(
     retry: bool,
     only: str | None,
 ) -> None:
-    """Measure what is missing of PAPER (default: every paper), judge its claims, and draw."""
+    """Measure the missing cases of PAPER (default: every paper), judge its claims and draw its figures."""
     from bench import report as reporting
     from bench.runner.run import BROKEN, default_workers
     from bench.runner.run import run as run_cases
@@ -167,7 +167,7 @@ def run(
     place = project_of(project, results)
     place.require_writable()
     for page in reporting.pages_of(place):
-        reporting.blocks_of(page)  # a page that could not be written is told now, not after an hour
+        reporting.blocks_of(page)  # fails now, not after an hour, if a page could not be written
     store, here, has, mine = Store(place.results), _Here(), _fetching(data_root, cache), new_run()
     chosen = _chosen(paper)
     planned = {name: plan(name, scale, has) for name in chosen}
@@ -184,7 +184,7 @@ def run(
             if not missing[name]:
                 continue
             for dataset in sorted({case.dataset for case in missing[name]} - {"none"}):
-                datasets.load(dataset, data_root, cache=cache)  # a damaged file is told now, not after an hour
+                datasets.load(dataset, data_root, cache=cache)  # fails now, not after an hour, if a file is damaged
             side_by_side = workers or default_workers()
             with store.locked(name, here.machine), Screen(missing[name], side_by_side) as screen:
                 run_cases(
@@ -203,7 +203,7 @@ def run(
     broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
     if broken:
         told = ", ".join(f"{count} {status}" for status, count in broken.items())
-        raise UserError(f"of the cases run, {told}; the reasons stand above. Measure them again with --retry")
+        raise UserError(f"of the cases run, {told}; the reasons are above. Measure them again with --retry")
 
 
 @main.command()
@@ -216,10 +216,10 @@ def run(
     type=float,
     default=HEADROOM / 2**30,
     show_default=True,
-    help="GiB of it that are not for live tensors: CUDA's context and workspaces",
+    help="GiB of the budget reserved for CUDA's context and workspaces",
 )
 def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
-    """Find the cheapest exact training step of NETWORK that fits a card's memory. Counted, without a GPU and without data."""
+    """Find the cheapest exact training step of NETWORK that fits a card's memory. Needs no GPU and no data."""
     choose("network", network, networks.names())
     live = usable(GiB * 2**30, headroom * 2**30)
     from bench.fit.plan import cheapest
@@ -231,17 +231,19 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
     click.echo(_bold(algorithms.load(algorithm).title) + told)
     allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
     click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
-    click.echo(f"  forward  {again} of {T} steps run twice: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
+    click.echo(f"  forward  {again} of {T} steps are recomputed: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
     click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{told})')
 
 
 @main.command()
 @_project
 @_results
-@click.option("--workload", "names", multiple=True, metavar="NAME", help="only this one; may be given again [default: all]")
-@click.option("--turns", type=click.IntRange(min=2), help="turns that are timed [default: as many as fit into a minute, 5 to 25]")
+@click.option("--workload", "names", multiple=True, metavar="NAME", help="only this workload; may be repeated [default: all]")
+@click.option(
+    "--turns", type=click.IntRange(min=2), help="number of timed turns [default: as many as fit into a minute, 5 to 25]"
+)
 def speed(project: Path | None, results: Path | None, names: tuple[str, ...], turns: int | None) -> None:
-    """Time training steps on every backend in turns, and hold the native backend to its goals.
+    """Time training steps on every backend in turns, and compare the native backend with its goals.
 
     NAME is a network and its time steps, as vgg-sws/cifar10/T4, or a network for all of its time steps.
     """
@@ -258,7 +260,7 @@ def speed(project: Path | None, results: Path | None, names: tuple[str, ...], tu
     for former in (one for one in kept if not one.current):
         click.echo(f"{former.run.workload.key}: {former.told}")
     if kept:
-        pages.write(folder, kept)  # a file that cannot be written is told now, not after an hour
+        pages.write(folder, kept)  # fails now, not after an hour, if a file cannot be written
     left = [workload.key for workload in wanted]
     try:
         for workload in wanted:
@@ -278,9 +280,9 @@ def speed(project: Path | None, results: Path | None, names: tuple[str, ...], tu
 @main.command()
 @_project
 @_results
-@click.option("--check", is_flag=True, help="write nothing; fail if a generated file is out of step with the results")
+@click.option("--check", is_flag=True, help="write nothing; fail if a generated file does not match the results")
 def report(project: Path | None, results: Path | None, check: bool) -> None:
-    """Judge every claim from what is in results/, and draw."""
+    """Judge every claim from the records in results/ and draw the figures."""
     place = project_of(project, results)
     if check:
         _check(place)
@@ -304,7 +306,7 @@ class _Here:
 
 @dataclass
 class _Tally:
-    """Of one call of ``run``: the cases that were asked for, those that were missing, and how those measured have ended."""
+    """Counts of one ``run``: cases requested, cases missing, and measured cases by status."""
 
     wanted: int
     missing: int
@@ -329,7 +331,7 @@ class _Tally:
 
 
 def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
-    """Write what is generated, and tell of the papers ``shown`` (none named: all)."""
+    """Write the generated files and print a summary of the papers ``shown`` (default: all)."""
     from bench import report as reporting
 
     found = reporting.read(place, fresh)
@@ -337,7 +339,7 @@ def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
     _tell(found.left_out)
     click.echo(reporting.summary(found, shown or [chapter.name for chapter in found.chapters], run))
     if found.left_out:
-        click.echo(f"{len(found.left_out)} warnings: what stands above is judged on less than what is stored in {place.results}")
+        click.echo(f"{len(found.left_out)} warnings: the verdicts above do not use every record in {place.results}")
     click.echo(f"{len(written)} files changed; open {_from_here(place.plots / 'index.html')}")
 
 
@@ -351,12 +353,12 @@ def _check(place: Project) -> None:
     _tell(found.left_out)
     problems = []
     if found.left_out:
-        problems.append(f"{len(found.left_out)} lines or files of {place.results} were left out, as told above")
+        problems.append(f"{len(found.left_out)} lines or files of {place.results} were left out, see above")
     if stale:
-        problems.append("generated files are out of step with results/: run `spikecost report`")
+        problems.append("generated files do not match results/: run `spikecost report`")
     if problems:
         raise UserError("; ".join(problems))
-    click.echo("every generated file is in step with results/")
+    click.echo("every generated file matches results/")
 
 
 def _from_here(path: Path) -> Path:
@@ -409,7 +411,7 @@ def _missing(cases: list[Case], store: Store, paper: str, here: _Here, *, retry:
 
 
 def _installed_since(record: Record) -> bool:
-    """Whether a case was not measured for want of a framework, or of its version, that is here now."""
+    """Whether a case was unsupported because a framework was missing or had another version, and is available now."""
     backend = record.case["backend"]
     if record.status != "unsupported" or not backends.available(backend):
         return False
@@ -425,7 +427,7 @@ def _has(data_root: Path | None) -> Callable[[str], bool]:
 
 
 def _fetching(data_root: Path | None, prepared: Path | None) -> Callable[[str], bool]:
-    """Whether a data set can be had, downloading it if need be; says what stands in where it cannot."""
+    """Whether a data set can be had, downloading it if need be; prints which data set replaces it where it is not."""
 
     @cache
     def has(name: str) -> bool:
@@ -435,7 +437,7 @@ def _fetching(data_root: Path | None, prepared: Path | None) -> Callable[[str], 
         try:
             datasets.load(name, data_root, cache=prepared)
         except UserError as error:
-            click.echo(f"{error}\n{datasets.fallback()} stand in: no number on them counts as a result on {name}.")
+            click.echo(f"{error}\n{datasets.fallback()} are used instead: no number on them counts as a result on {name}.")
             return False
         return True
 

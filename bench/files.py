@@ -12,7 +12,7 @@ from bench.spec import UserError
 
 
 def write_whole(path: Path, contents: bytes, remedy: str = "free some space or mend the permissions") -> None:
-    """Write beside, then rename. Raises UserError that names the file and ends in ``remedy``; the old file stays."""
+    """Write a temporary file, then rename it. Raises UserError that names the file and ends in ``remedy``; the old file stays."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ def settings(records: Iterable[Record], algorithm: str) -> list[Setting]:
         case = record.case
         if case["probe"] != "cost" or case["backend"] != "native" or case["algorithm"] not in ("bptt", algorithm):
             continue
-        if "optimizer" in case["options"]:  # whose state would stand on one side of the change alone
+        if "optimizer" in case["options"]:  # its state would be on one side of the change only
             continue
         options = tuple(sorted(case["options"].items()))
         place = (case["network"], case["T"], case["batch"], case["algorithm"], options)

@@ -1,4 +1,4 @@
-"""What a training says while it runs; a value without tensors, so that it can be shown by a process without torch."""
+"""The progress of a running training; holds no tensors, so that a process without torch can show it."""
 
 from __future__ import annotations
 

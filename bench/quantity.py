@@ -1,4 +1,4 @@
-"""Numbers as people read them, wherever they are shown: never a 0.000 that stands for something. Imports no torch."""
+"""Format numbers for readers; a value other than zero is never shown as 0.000. Imports no torch."""
 
 from __future__ import annotations
 

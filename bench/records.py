@@ -87,7 +87,7 @@ class Store:
             if not known or not path.exists():  # a link that leads nowhere does not exist
                 found.append(path)
         return [
-            Torn(path, 1, "never read: records stand in runs/<machine>/<paper>.jsonl; move it there, or out of results/")
+            Torn(path, 1, "never read: records belong in runs/<machine>/<paper>.jsonl; move it there, or out of results/")
             for path in found
         ]
 
@@ -251,7 +251,7 @@ def _read(path: Path) -> Iterator[_Line | Torn]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        yield Torn(path, 1, f"cannot be read ({error.strerror}): mend the permissions; all of the file is left out")
+        yield Torn(path, 1, f"cannot be read ({error.strerror}): change the permissions; all of the file is left out")
         return
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -404,7 +404,7 @@ def _listed(folder: Path, pattern: str) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error.strerror or error}; mend the permissions") from error
+        raise UserError(f"{folder} cannot be read: {error.strerror or error}; change the permissions") from error
 
 
 @contextmanager
@@ -414,7 +414,7 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}. What was measured before is kept; "
-            "free some space or mend the permissions and run the same command again"
+            "free some space or change the permissions and run the same command again"
         ) from error
 
 

@@ -82,7 +82,7 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is told of a project: its papers, its machines, and what in results/ could not be believed."""
+    """The whole report of a project: its papers, its machines, and the records in results/ that were rejected."""
 
     project: Project
     chapters: Sequence[Chapter]
@@ -129,7 +129,7 @@ def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
 
 
 def texts(report: Report) -> dict[Path, str]:
-    """What every generated file should hold. Raises UserError, before any is written, for a page whose markers are no pairs."""
+    """What every generated file should hold. Raises UserError, before any is written, if the markers of a page are no pairs."""
     from bench.figures import FIGURES
 
     project, found = report.project, report.chapters
@@ -156,7 +156,7 @@ def texts(report: Report) -> dict[Path, str]:
 
 
 def write(report: Report) -> list[Path]:
-    """Bring every generated file up to date; those that changed. Figures with nothing left to show go."""
+    """Bring every generated file up to date; those that changed. Figures with nothing to show are deleted."""
     wanted = texts(report)
     changed = [path for path, text in wanted.items() if _there(path) != text]
     for path in changed:
@@ -167,7 +167,7 @@ def write(report: Report) -> list[Path]:
 
 
 def check(report: Report) -> list[str]:
-    """Generated files that are not what results/ and the claims make them."""
+    """Generated files that do not match results/ and the claims."""
     wanted = texts(report)
     wrong = [path for path, text in wanted.items() if _there(path) != text]
     return [report.project.name(path) for path in (*wrong, *_left_over(report.project, wanted))]
@@ -226,7 +226,7 @@ def day(verdict: Verdict) -> str:
 
 
 def by_place(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
-    """In groups by where in the paper they stand, in the order of the claims."""
+    """In groups by their place in the paper, in the order of the claims."""
     places: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         places.setdefault(verdict.claim.place, []).append(verdict)
@@ -239,7 +239,7 @@ def present(verdicts: Sequence[Verdict]) -> dict[str, int]:
 
 
 def counted(verdicts: Sequence[Verdict]) -> str:
-    """All counts in a line; without claims a paper's numbers are a comparison that judges nobody."""
+    """All counts in a line; the numbers of a paper without claims are only a comparison."""
     if not verdicts:
         return "a comparison, no claims"
     return f"{len(verdicts)} claims: " + ", ".join(f"{n} {name}" for name, n in present(verdicts).items())
@@ -290,7 +290,7 @@ def main_costs(chapter: Chapter) -> list[dict[str, str]]:
 
 
 def event_columns(chapter: Chapter | None) -> list[dict[str, Any]]:
-    """What the event recordings of each data set are like: real ones first, a part of a set told to be one."""
+    """What the event recordings of each data set are like: real ones first, a part of a set is labelled as such."""
     records = chapter.paper.counted("event_rate") if chapter else []
     columns = []
     for record in sorted(records, key=lambda r: (_simulated(r), r.case["dataset"])):
@@ -435,4 +435,4 @@ def _toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; every paper has one (see docs/adding_a_paper.md)") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no TOML: {error}") from None
+        raise UserError(f"{path} is not valid TOML: {error}") from None

@@ -1,4 +1,4 @@
-"""Reported numbers as data, and verdicts computed from records. Nothing here imports torch.
+"""Reported numbers as data, and verdicts computed from records. No module here imports torch.
 
 A paper's claims.toml holds tables of claims; a claim inherits every field of its table that it does not set itself, and
 the tables within a field (conditions, measure) are joined key by key:
@@ -20,12 +20,12 @@ that entry of the record's detail as the value, ``device = "gpu"`` asks for a GP
 
 | file | what |
 |---|---|
-| claim.py | the types: what a paper reports, and what our evidence says of it |
+| claim.py | the types: a reported claim and its verdict |
 | load.py | claims.toml as claims, every field checked |
 | evidence.py | which records are evidence for a claim |
 | estimate.py | an estimate with its interval |
 | gates.py | which backends may be compared |
-| rules.py | what must hold between a claim and the evidence |
+| rules | how the evidence decides a claim |
 | judge.py | one verdict a claim |
 | ledger.py | verdicts as rows, counts and CSV |
 """

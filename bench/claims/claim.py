@@ -1,4 +1,4 @@
-"""The types: what a paper reports, and what our evidence says of it."""
+"""The types: a claim as a paper reports it, and the verdict on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 EVIDENCE = ("abstract", "table, quoted", "code", "checked")
-NEVER_REPORTED = ("MEM", "DERIVED", "INF")  # source tags of what nobody reported: no claim may stand on them
+NEVER_REPORTED = ("MEM", "DERIVED", "INF")  # source tags of numbers that nobody reported: no claim may use them
 VERDICTS = (
     "reproduced",
     "exceeded",
@@ -27,10 +27,10 @@ Selector = Mapping[str, Any]
 class Claim:
     """One number that a paper reports, or one statement that a number decides.
 
-    ``value``, ``spread`` (standard deviation), ``best`` and ``n`` (runs) as reported, in ``unit``; ``printed`` as it
-    stands in the paper. ``tolerance`` is absolute, in ``unit``; ``basis`` says why the rule's bounds are what they are.
-    ``scale`` is that of the planned cases which decide it, ``needs`` what deciding takes. ``assumed`` says what of the paper's
-    setting nobody told, so that ours stands in for it ("networks"): such a claim is "partly" at best. ``undecidable`` holds
+    ``value``, ``spread`` (standard deviation), ``best`` and ``n`` (runs) as reported, in ``unit``; ``printed`` as
+    in the paper. ``tolerance`` is absolute, in ``unit``; ``basis`` says why the rule's bounds are what they are.
+    ``scale`` is that of the planned cases which decide it, ``needs`` what is needed to decide it. ``assumed`` names
+    what the paper does not state and we assume ("networks"): such a claim is "partly" at best. ``undecidable`` holds
     the reason where the paper does not say enough; such a claim has no rule.
     """
 
@@ -58,13 +58,13 @@ class Claim:
 
     @property
     def parts(self) -> tuple[Mapping[str, Any], ...]:
-        """The measures that decide it."""
+        """The measures that decide the claim."""
         return tuple(self.measure.get("parts", [self.measure] if self.measure else []))
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one measure of a claim gave: ``measured`` in the claim's unit, ``spread`` over its runs."""
+    """The result of one measure of a claim: ``measured`` in the claim's unit, ``spread`` over its runs."""
 
     measure: Mapping[str, Any]
     measured: float | int | str | None
@@ -73,7 +73,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What our evidence says of a claim: ``measured`` in the claim's unit, ``spread`` over ``n`` runs, why in words.
+    """The verdict on a claim: ``measured`` in the claim's unit, ``spread`` over ``n`` runs, ``reason`` in words.
 
     ``machine`` and ``device`` measured it, the last of its records at ``when`` (ISO 8601); ``runs`` are the calls of the run
     command that its records come from, ``keys`` the cases, ``parts`` the measures that were taken, in the claim's order.

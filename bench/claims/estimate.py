@@ -1,14 +1,14 @@
-"""An estimate with its interval: what repeated measurements of one number say, at 95 per cent.
+"""An estimate with its 95 % interval, from repeated measurements of one number.
 
 | measured by | interval |
 |---|---|
 | a count (parameters, bytes, MACs, longest T) or CUDA's peak | the number itself: it has no noise |
-| a clock | least to largest ratio over the turns, 6 or more: hold the median of n turns with 1 - 2 / 2^n, 98.4 % of 7 |
-| runs over seeds | mean +- t(n - 1) s / sqrt(n), Student's; of one run alone nothing is known |
+| a clock | least to largest ratio over the turns, 6 or more: contains the median at 1 - 2 / 2^n, 98.4 % for 7 |
+| runs over seeds | mean +- t(n - 1) s / sqrt(n), Student's; a single run has no interval |
 
-The test set is a sample too. An accuracy p on N samples has the variance p (1 - p) / N, which no number of seeds lowers, for all
+The test set is a sample too. An accuracy p on N samples has the variance p (1 - p) / N. More seeds do not lower it, because all
 runs see the same samples; it is added to the seeds' variance of the mean, as squares of half widths are. A difference of two
-accuracies has that of both, as if their errors were independent: those of one image by image are not known.
+accuracies has the variance of both, as if their errors were independent: errors per image are not recorded.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from bench.claims.evidence import finite
 from bench.spec import Record
 
-# Two-sided 95 % points of Student's t for 1, 2, ... degrees of freedom; beyond, the last is a little too careful.
+# Two-sided 95 % points of Student's t for 1, 2, ... degrees of freedom; beyond, the last is slightly conservative.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 Z_95 = 1.96
-LEAST_TURNS = 6  # fewer do not hold the median with 95 %
+LEAST_TURNS = 6  # fewer turns contain the median with less than 95 %
 EXACT = ("count", "cost", "longest", "cuda-memory")
 _SHARES = ("%", "points")  # units of what is counted on the samples of a test set
 
@@ -44,7 +44,7 @@ class Estimate:
         if self.low == self.high:
             return ""
         if math.isinf(self.low) or math.isinf(self.high):
-            return "no interval: one run tells no spread, or the size of the test set is not known"
+            return "no interval: one run has no spread, or the size of the test set is not known"
         return f"95 % interval {self.low:.6g} to {self.high:.6g}"
 
     def scaled(self, factor: float) -> Estimate:
@@ -98,7 +98,7 @@ def quotient(top: Estimate, bottom: Estimate) -> Estimate:
 
 
 def sampling_noise(records: Sequence[Record]) -> float:
-    """Half width at 95 % of what the test set's size leaves open, in points; 0 for what is no share of its samples.
+    """Half width at 95 % of the sampling noise of the test set, in points; 0 for what is no share of its samples.
 
     A metric that is no accuracy itself ("points") is given the largest variance that a share has, 1 / 4.
     """
@@ -123,4 +123,4 @@ def _turns(record: Record) -> list[float]:
 
 
 def _number(record: Record) -> float:
-    return float(record.value)  # type: ignore[arg-type]  # Evidence gives finite numbers alone
+    return float(record.value)  # type: ignore[arg-type]  # Evidence holds only finite numbers

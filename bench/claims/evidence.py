@@ -1,8 +1,8 @@
 """Which records are evidence for a claim: those of planned cases that a selector asks for, in groups of cases that are alike.
 
 What counts is set by the paper's plan, not by what happens to be stored. A record of a case that is not planned is no evidence.
-A planned case without a finite number is a lost run: it is told, and what lacks it is decided by nobody (see rules.py). So no
-record that is lost can better a verdict.
+A planned case without a finite number is a lost run: the reason states it, and a part of a claim that needs it is "cannot tell"
+at best (see rules). So losing a record never improves a verdict.
 """
 
 from __future__ import annotations

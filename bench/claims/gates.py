@@ -27,7 +27,7 @@ def gates_of(
 
 
 def comparable(record: Record, gates: Gates) -> bool:
-    """Whether a number may stand beside those of other backends: the native one's, a gate itself, or behind an open gate."""
+    """Whether a number may be compared with other backends: it is native, or a gate itself, or its backend's gate is open."""
     case = record.case
     native = case["backend"] == "native" or case["probe"] == "equivalence"
     return native or gates.get((case["network"], case["backend"]), False)

@@ -1,16 +1,16 @@
 """One verdict a claim, computed from records.
 
-How evidence is chosen: what the paper's plan contains up to the claim's scale, from one place. A place is a machine, a device, a
-number of threads and a precision: records of different places never meet in one number. Fresh evidence (made by the code as it
-is) beats stale, then what lacks no planned run, then the higher scale, then the more recent. Runs that differ in more than the
-seed are never averaged. A backend's number counts only where its equivalence gate on that network is open.
+How evidence is chosen: records that the paper plans, up to the claim's scale, from one place. A place is a machine, a device, a
+number of threads and a precision: records of different places are never combined. Fresh evidence (measured by the present code)
+is preferred to stale, then complete evidence (no planned run missing), then the higher scale, then the more recent. Runs that
+differ in more than the seed are never averaged. A backend's number counts only if its equivalence gate on that network is open.
 
 How parts combine: the claim is their conjunction.
 
 | parts | verdict |
 |---|---|
 | all hold | reproduced; exceeded if some are exceeded |
-| some hold, in part or in whole, others do not, cannot be told or were not measured | partly |
+| some hold, in part or in whole, others fail, cannot be decided or were not measured | partly |
 | none holds and some fail | not reproduced |
 | none holds, none fails, some were measured | cannot tell |
 | none was measured | not attempted |
@@ -175,7 +175,7 @@ def _limits(claim: Claim, used: Sequence[Record]) -> list[str]:
 
 
 def _why_not(claim: Claim, current: Sequence[Record]) -> str:
-    """What stood in the way, of what was tried; what deciding takes, in any case."""
+    """Why the claim was not decided: failures of the cases tried, and what is needed to decide it."""
     selectors = [part[side] for part in claim.parts for side in ("select", "over") if side in part]
     failed = [r for r in current if r.status != "ok" and any(matches(s, r.case) for s in selectors)]
     reasons = list(dict.fromkeys(f"{r.status}: {r.reason}" for r in failed))

@@ -21,7 +21,7 @@ from bench.spec import PROBES, SCALES, Case, UserError, choose
 _CLAIM_FIELDS = {f.name: f for f in fields(Claim) if f.name != "paper"}
 _REQUIRED = [name for name, f in _CLAIM_FIELDS.items() if f.default is MISSING and f.default_factory is MISSING]
 
-Allowed = tuple[Callable[[Any], bool], str]  # whether a value may stand there, and in words what may
+Allowed = tuple[Callable[[Any], bool], str]  # whether a value is allowed, and in words which values are
 
 
 def _number(value: object, least: float = -math.inf) -> bool:
@@ -71,18 +71,18 @@ def load_claims(paper_dir: Path) -> list[Claim]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; a paper's claims stand there") from None
+        raise UserError(f"{path}: {error.strerror}; a paper's claims belong there") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no TOML: {error}") from None
+        raise UserError(f"{path} is not valid TOML: {error}") from None
     claims = []
     for table in _tables(path, content, "table"):
         shared = {name: value for name, value in table.items() if name != "claim"}
         claims += [_claim(path, paper_dir.name, _joined(shared, own)) for own in _tables(path, table, "claim")]
     if not claims or set(content) != {"table"}:
-        raise UserError(f"{path}: claims stand in [[table.claim]] of [[table]], at least one, and nothing stands beside")
+        raise UserError(f"{path}: write at least one [[table.claim]] in a [[table]], and nothing outside the tables")
     twice = [name for name, times in Counter(claim.id for claim in claims).items() if times > 1]
     if twice:
-        raise UserError(f"{path}: id {', '.join(twice)} stands twice; give each claim its own")
+        raise UserError(f"{path}: id {', '.join(twice)} occurs twice; give each claim its own")
     return claims
 
 
@@ -148,9 +148,9 @@ def _claim(path: Path, paper: str, content: Mapping[str, Any]) -> Claim:
     if claim.undecidable:
         return claim
     if not claim.parts:
-        raise wrong("measure", "there is neither a rule nor a reason under undecidable; no claim passes silently")
+        raise wrong("measure", "there is neither a rule nor a reason under undecidable; give one of them")
     if not claim.basis:
-        raise wrong("basis", "a rule without a reason for its bounds passes anything; say where they come from")
+        raise wrong("basis", "is missing; state where the bounds of the rule come from")
     for part in claim.parts:
         _check(claim, part, wrong)
     return claim

@@ -22,7 +22,7 @@
 | skipped_activity.py | which time steps are skipped, and how much activity lies in them? |
 | cosine_by_layer.py | where in the network does the gradient part from BPTT's? |
 | training_curves.py | does it learn, on real images? |
-| reported_against_measured.py | how do measured numbers stand to those that the paper reports? |
+| reported_against_measured.py | how do measured numbers compare with those that the paper reports? |
 
 paper.py holds what figures read, style.py how they look. Several share rows.py, heat.py, spaces.py, words.py and measured.py.
 """

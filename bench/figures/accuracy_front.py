@@ -1,4 +1,4 @@
-"""Accuracy against peak memory over a design space, and which of its cells no other beats in both."""
+"""Accuracy against peak memory over a design space, and its Pareto front."""
 
 from __future__ import annotations
 

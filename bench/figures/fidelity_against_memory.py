@@ -1,4 +1,4 @@
-"""What is given up for memory: the gradient's cosine to exact BPTT's over the memory saved."""
+"""Gradient fidelity given up for memory: the gradient's cosine to exact BPTT's over the memory saved."""
 
 from __future__ import annotations
 

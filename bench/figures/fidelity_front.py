@@ -1,4 +1,4 @@
-"""Memory, multiply-accumulates and gradient fidelity together, and which algorithms no other beats in all three."""
+"""Memory, multiply-accumulates and gradient fidelity together, and their Pareto front."""
 
 from __future__ import annotations
 

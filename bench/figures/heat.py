@@ -1,4 +1,4 @@
-"""Heat maps over the design space (K, b): cells on a fixed grid, so that the bytes do not hang on the width of a label."""
+"""Heat maps over the design space (K, b): cells on a fixed grid, so that the file does not depend on the width of a label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Blocks = int | str  # layers of neurons a block; "all" stands last
+Blocks = int | str  # layers of neurons a block; "all" comes last
 _INK = "#111418"  # upon shades that a dark page leaves as they are
 _LIGHTEST = "#fdfbfb"  # not quite white, which a dark page would exchange
 

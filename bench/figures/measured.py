@@ -12,7 +12,7 @@ from bench.quantity import quantity
 
 _FEW = 3  # numbers of which each is written with what it belongs to
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_NAMED: Mapping[str, tuple[str, Callable[[Any], str]]] = {  # what may tell parts apart: the plural, and the name of one
+_NAMED: Mapping[str, tuple[str, Callable[[Any], str]]] = {  # what may distinguish parts: the plural, and the name of one
     "backend": ("backends", lambda name: style.backend(name).title),
     "dataset": ("data sets", images),
     "network": ("networks", str),
@@ -51,7 +51,7 @@ def measured(verdict: Verdict) -> str:
 
 
 def labels(verdict: Verdict) -> list[str]:
-    """What each of a verdict's ``parts`` belongs to; empty texts where nothing tells them apart."""
+    """What each of a verdict's ``parts`` belongs to; empty texts where nothing distinguishes them."""
     field = _telling(verdict.claim.parts)
     return [_NAMED[field][1](_asked(part.measure)[field]) if field else "" for part in verdict.parts]
 

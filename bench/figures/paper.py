@@ -1,4 +1,4 @@
-"""What is known of a paper, and the ways figures ask for it. Nothing here imports matplotlib."""
+"""The evidence on a paper, and the selections that figures make from it. Imports no matplotlib."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Paper:
         return sorted((r for r in found if isinstance(r.value, int | float)), key=identity)
 
     def counted(self, metric: str) -> list[Record]:
-        """Like ``measured``, for a number that no machine changes: one record a case, the most recent."""
+        """Like ``measured``, for a number that does not depend on the machine: one record a case, the most recent."""
         by_key: dict[str, Record] = {}
         for record in sorted(self.measured(metric), key=lambda r: (r.when, r.machine)):
             by_key[record.key] = record
@@ -129,13 +129,13 @@ def _settings(record: Record) -> tuple[str, ...]:
 
 
 def options(record: Record, leaving_out: Iterable[str] = ()) -> str:
-    """The options that tell two cases of one algorithm apart, as they stand behind its name."""
+    """The options that distinguish two cases of one algorithm, as written after its name."""
     shown = {name: value for name, value in record.case["options"].items() if name not in set(leaving_out)}
     return ", ".join(f"{name} = {value}" for name, value in sorted(shown.items()))
 
 
 def origin(paper: Paper, used: Sequence[Record], n: str) -> dict[str, Any]:
-    """Where the plotted numbers come from; ``n`` says what one of them stands for. ``caption`` puts it in a line."""
+    """Where the plotted numbers come from; ``n`` says what one of them represents. ``caption`` puts it in a line."""
     machines = sorted({record.machine for record in used})
     commits = sorted({record.commit for record in used})
     scales = sorted({record.case["scale"] for record in used}, key=SCALES.index)

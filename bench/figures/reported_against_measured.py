@@ -15,7 +15,7 @@ from bench.quantity import quantity
 name = "reported_against_measured"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 10, 20, 50, 100)
 _LINEAR_UP_TO = 3  # times between the ends of the axis; beyond it is logarithmic
-_SHAPES = {  # colours alone do not tell verdicts apart for everybody
+_SHAPES = {  # not every reader can distinguish the colours
     "reproduced": "o",
     "exceeded": "^",
     "partly": "D",

@@ -22,12 +22,12 @@ _IMAGES = {
 
 
 def images(dataset: str) -> str:
-    """A data set's name for readers; one that stands in for the paper's is said to."""
+    """A data set's name for readers; a substitute for the paper's data set is labelled as such."""
     return _IMAGES.get(dataset, dataset)
 
 
 def shared(records: Iterable[Record]) -> dict[str, Any]:
-    """Options that are alike in several settings, so that they tell none of them from another."""
+    """Options that are alike in several settings, so that they distinguish none of them."""
     settings = {(r.case["algorithm"], *sorted(r.case["options"].items())) for r in records}
     if len(settings) < 2:
         return {}

@@ -24,7 +24,7 @@ from bench.places import Project
 from bench.report import Report
 from bench.spec import Record, UserError
 
-OUT_OF_STEP = "generated files are out of step with results/: run `spikecost report`"
+OUT_OF_STEP = "generated files do not match results/: run `spikecost report`"
 DECIDED = set(report.DECIDED)
 
 
@@ -115,7 +115,7 @@ def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
 
 def test_prose_around_the_generated_blocks_is_free(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replaced(copy / "README.md", "# spikecost", "# spikecost, by another name")
-    assert told(copy, monkeypatch) == (0, ["every generated file is in step with results/"])
+    assert told(copy, monkeypatch) == (0, ["every generated file matches results/"])
 
 
 def test_a_verdict_changed_by_hand_fails_the_command(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,10 +224,10 @@ def test_damage_is_told_by_file_and_line_and_fails_the_check(
     code, lines = told(few, monkeypatch)
     assert code == 1
     assert any(said.startswith(f"warning: {path}, line {line}") for said in lines), lines
-    assert "were left out, as told above" in lines[-1]
+    assert "were left out, see above" in lines[-1]
     ended = CliRunner().invoke(cli.main, ["report", "--project", str(few)])
     assert ended.exit_code == 0
-    assert re.search(r"\d+ warnings: what stands above is judged on less than what is stored", ended.output)
+    assert re.search(r"\d+ warnings: the verdicts above do not use every record", ended.output)
     planned = CliRunner().invoke(cli.main, ["plan", "ottt", "--scale", "smoke", "--project", str(few)])
     assert f"warning: {path}, line {line}" in planned.output
 

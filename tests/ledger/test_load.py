@@ -90,7 +90,7 @@ SELECT = 'probe = "training", metric = "best", T = 6'
         ('statement = "it is so"', "", "statement", "a text is required"),
         ('statement = "it is so"', 'statement = ""', "statement", "a text is required"),
         ('printed = "90.1"', "printed = 90.1", "printed", "a text is required"),
-        ('basis = "two standard errors"', "", "basis", "say where they come from"),
+        ('basis = "two standard errors"', "", "basis", "state where the bounds"),
         ('"table, quoted"', '"hearsay"', "evidence", "known are abstract; table, quoted; code; checked"),
         ('unit = "%"', 'unit = "%"\nscale = "huge"', "scale", "known are smoke; laptop; full"),
         ("NOTE-X", "[MEM]", "source", "is no report of the paper; leave the number out"),
@@ -116,7 +116,7 @@ SELECT = 'probe = "training", metric = "best", T = 6'
             f"measure = {{ rule = {RULE}, select = {{ {SELECT} }} }}\n" + ONE,
             ONE.replace("measure", "#"),
             "measure",
-            "no claim passes silently",
+            "give one of them",
         ),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_claim_without_an_id_is_told_so(tmp_path: Path) -> None:
 
 
 def test_two_claims_of_one_id_are_refused_wherever_they_stand(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"claims\.toml: id one stands twice"):
+    with pytest.raises(UserError, match=r"claims\.toml: id one occurs twice"):
         load_claims(write(tmp_path, SHARED + ONE + SHARED + ONE))
 
 
@@ -151,8 +151,8 @@ def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"made-up/claims\.toml: No such file"):
         load_claims(tmp_path / "made-up")
     paper = write(tmp_path, "[[table")
-    with pytest.raises(UserError, match=r"claims\.toml is no TOML"):
+    with pytest.raises(UserError, match=r"claims\.toml is not valid TOML"):
         load_claims(paper)
     (paper / "claims.toml").write_bytes(b'place = "\xff"')
-    with pytest.raises(UserError, match=r"claims\.toml is no TOML"):
+    with pytest.raises(UserError, match=r"claims\.toml is not valid TOML"):
         load_claims(paper)

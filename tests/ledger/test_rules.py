@@ -82,7 +82,7 @@ def test_within_has_no_partly_unless_told(claim: MakeClaim, record: MakeRecord) 
 def test_one_run_cannot_tell(claim: MakeClaim, record: MakeRecord) -> None:
     finding = found(claim("within", value=90.0, tolerance=0.5), record(90.0))
     assert (finding.holds, finding.n) == ("cannot tell", 1)
-    assert "one run tells no spread" in finding.reason
+    assert "one run has no spread" in finding.reason
 
 
 def test_counts_have_no_noise_and_are_not_decided_by_binary_fractions(claim: MakeClaim, record: MakeRecord) -> None:

@@ -84,7 +84,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     whole = project(tmp_path_factory.mktemp("undisturbed"))
     said = whole.run()
     assert f"{CASES} cases, {CASES} to measure" in said
-    assert "digits stand in: no number on them counts as a result on cifar10" in said
+    assert "digits are used instead: no number on them counts as a result on cifar10" in said
     return whole
 
 

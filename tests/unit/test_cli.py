@@ -378,7 +378,10 @@ def test_a_data_root_that_is_not_there_is_told_before_anything_is_listed(invoke:
     ("error", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; what was measured is kept"),
-        (PermissionError(errno.EACCES, "Permission denied", "/some/file"), "/some/file: Permission denied; mend the permissions"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/some/file"),
+            "/some/file: Permission denied; change the",
+        ),
     ],
     ids=["of what is printed", "of a file"],
 )

@@ -342,7 +342,7 @@ def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
         return plain(path)
 
     monkeypatch.setattr(Path, "iterdir", refusing)
-    with pytest.raises(UserError, match=rf"{folder} cannot be read: Permission denied; mend the permissions"):
+    with pytest.raises(UserError, match=rf"{folder} cannot be read: Permission denied; change the permissions"):
         store.load("p")
 
 

@@ -1,0 +1,58 @@
+"""Rules: how the evidence from one place decides a claim. RULES lists them by their names in claims.toml.
+
+A rule compares the interval of the measured value (see estimate.py) with the claimed range:
+
+| the interval | the rule's finding |
+|---|---|
+| inside the claimed range | yes |
+| outside, on the side that is better than claimed (``boasts``: "more" or "less") | exceeded |
+| outside otherwise | no |
+| across a bound | cannot tell |
+
+Within one part of a claim every planned run must be there. A missing run could have had any value, so the finding is then
+"cannot tell" at best. Where a selector matches several recipes, each is judged and listed in the reason, and the worst counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.claims.claim import Claim
+from bench.claims.evidence import Evidence
+from bench.claims.rules.finding import SIDES, Finding, Holds, Missing
+from bench.claims.rules.growth import affine_in_T, flat_in_T
+from bench.claims.rules.memory import memory_ratio
+from bench.claims.rules.numbers import printed_number
+from bench.claims.rules.search import some_setting
+from bench.claims.rules.sign import lowered_by, positive, raised_by
+from bench.claims.rules.values import at_least, equal, ratio, within
+from bench.claims.rules.words import told_part
+
+__all__ = ["RULES", "SIDES", "Finding", "Holds", "Missing", "Rule", "printed_number", "told_part"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule and its arguments: the required and the optional settings of ``measure``, and the required fields of the claim."""
+
+    find: Callable[[Claim, Mapping[str, Any], Evidence], Finding | Missing]
+    must: tuple[str, ...] = ("select",)
+    may: tuple[str, ...] = ()
+    of_claim: tuple[str, ...] = ()
+
+
+RULES = {
+    "within": Rule(within, may=("over", "factor", "partly", "boasts"), of_claim=("value", "tolerance")),
+    "ratio": Rule(ratio, ("select", "over", "low", "high"), ("boasts",)),
+    "memory_ratio": Rule(memory_ratio, ("select", "over", "low", "high"), ("boasts",)),
+    "equal": Rule(equal, of_claim=("value",)),
+    "flat_in_T": Rule(flat_in_T, ("select", "from_T", "to_T")),
+    "affine_in_T": Rule(affine_in_T, ("select", "from_T", "to_T")),
+    "at_least": Rule(at_least, ("select", "over")),
+    "positive": Rule(positive),
+    "lowered_by": Rule(lowered_by, ("select", "cut")),
+    "raised_by": Rule(raised_by, ("select", "cut")),
+    "some_setting": Rule(some_setting, ("algorithm", "reports")),
+}

@@ -1,0 +1,56 @@
+"""Rules on how an exact count grows with the number of time steps T: flat_in_T, affine_in_T."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+from bench.claims.claim import Claim
+from bench.claims.evidence import Evidence, Group
+from bench.claims.rules.finding import Finding, Missing, capped, worst_of
+from bench.claims.rules.numbers import exact, whole
+from bench.claims.rules.words import short, who, words_of
+
+
+def flat_in_T(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+    """All values from T = from_T to to_T are the same, exactly; both ends and at least one T between them are required."""
+
+    def one(curve: Group, told: str) -> Finding:
+        values = [exact(r) for r in curve.records]
+        growth = max(values) - min(values)
+        reason = f"{told}: {'the same in all' if growth == 0 else f'differs by {short(float(growth))}'} ({who(measure)})"
+        return Finding("yes" if growth == 0 else "no", whole(growth), reason, curve.records, n=len(values))
+
+    return _over_T(claim, measure, evidence, one)
+
+
+def affine_in_T(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+    """The slope between neighbouring T is exactly the same positive number everywhere; required T as in flat_in_T."""
+
+    def one(curve: Group, told: str) -> Finding:
+        points = curve.records
+        slopes = [(exact(b) - exact(a)) / (b.case["T"] - a.case["T"]) for a, b in pairwise(points)]
+        if len(set(slopes)) > 1:
+            span = f"{short(float(min(slopes)))} to {short(float(max(slopes)))}"
+            return Finding("no", span, f"{told}: the slope varies from {span} ({who(measure)})", points, n=len(points))
+        reason = f"{told}: exactly {whole(slopes[0])} a step ({who(measure)})"
+        return Finding("yes" if slopes[0] > 0 else "no", whole(slopes[0]), reason, points, n=len(points))
+
+    return _over_T(claim, measure, evidence, one)
+
+
+def _over_T(
+    claim: Claim, measure: Mapping[str, Any], evidence: Evidence, one: Callable[[Group, str], Finding]
+) -> Finding | Missing:
+    first, last = measure["from_T"], measure["to_T"]
+    findings = []
+    for curve in evidence.curves(measure["select"], claim.scale, first, last):
+        steps = [r.case["T"] for r in curve.records]
+        if len(steps) >= 3 and (steps[0], steps[-1]) == (first, last):
+            findings.append(capped(one(curve, f"{len(steps)} points from T = {first} to {last}"), curve))
+        elif curve.lost:
+            findings.append(capped(Finding("cannot tell", None, f"no curve over T: there are {steps}", curve.records), curve))
+    if not any(finding.measured is not None for finding in findings):
+        return Missing(f"{words_of(measure['select'])} at T = {first}, {last} and between")
+    return worst_of(findings)
