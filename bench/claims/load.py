@@ -78,8 +78,11 @@ def load_claims(paper_dir: Path) -> list[Claim]:
     for table in _tables(path, content, "table"):
         shared = {name: value for name, value in table.items() if name != "claim"}
         claims += [_claim(path, paper_dir.name, _joined(shared, own)) for own in _tables(path, table, "claim")]
-    if not claims or set(content) != {"table"}:
-        raise UserError(f"{path}: write at least one [[table.claim]] in a [[table]], and nothing outside the tables")
+    if set(content) != {"table"} or (content["table"] and not claims):
+        raise UserError(
+            f"{path}: write at least one [[table.claim]] in a [[table]], and nothing outside the tables; "
+            "table = [] says that the paper has no claims"
+        )
     twice = [name for name, times in Counter(claim.id for claim in claims).items() if times > 1]
     if twice:
         raise UserError(f"{path}: id {', '.join(twice)} occurs twice; give each claim its own")

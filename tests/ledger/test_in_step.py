@@ -330,7 +330,7 @@ def test_the_page_tells_date_and_version_and_leads_to_every_paper(written: Path)
 
 
 def test_a_paper_without_claims_is_shown_as_a_comparison(few: Path) -> None:
-    (few / "reproductions" / "ottt" / "claims.toml").write_text("", encoding="utf-8")
+    (few / "reproductions" / "ottt" / "claims.toml").write_text("table = []\n", encoding="utf-8")
     write(few)
     assert "a comparison, no claims" in _block(few / "README.md", "verdicts")
     page = (few / "plots" / "index.html").read_text(encoding="utf-8")

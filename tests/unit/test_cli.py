@@ -411,7 +411,7 @@ def test_ctrl_c_while_the_command_line_is_imported_shows_no_traceback() -> None:
         "    def find_spec(self, name, *_):\n"
         "        if name == 'bench.cli': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Stop())\n"
-        "runpy.run_module('bench', run_name='__main__')"
+        "runpy.run_module('spikecost', run_name='__main__')"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (cli.INTERRUPTED, "")
@@ -471,9 +471,12 @@ def made(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     python.write_text(PRETENDED)
     python.chmod(0o755)
     (tmp_path / ".venv" / ".ready").touch()
+    # Under `make test` this make would be one within another and print which folder it enters.
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     return lambda *arguments: subprocess.Popen(
-        [make, *arguments], cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        [make, *arguments], cwd=tmp_path, env=environment, start_new_session=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
 
 
 def until_started(process: subprocess.Popen[str]) -> tuple[str, int]:

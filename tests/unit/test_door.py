@@ -87,7 +87,11 @@ def test_cost_is_that_of_the_training_step() -> None:
         ("network", "vgg5-smal/digits", "unknown network 'vgg5-smal/digits': did you mean vgg5-small/digits"),
         ("algorithm", "tbpt", "unknown algorithm 'tbpt': did you mean tbptt"),
         ("backend", "nativ", "unknown backend 'nativ': did you mean native"),
-        ("network", "r400/fashion-mnist", "replay on backend native, network r400/fashion-mnist: one-bit replay runs time"),
+        (
+            "network",
+            "r400/fashion-mnist",
+            "replay on backend native, network r400/fashion-mnist: one-bit replay recomputes backwards in time",
+        ),
         ("T", 0, "T = 0: .*use T >= 1"),
         ("batch", 2.0, "batch = 2.0 is no whole number"),
         ("K", 9, "K = 9 of T = 4 steps"),
