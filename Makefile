@@ -53,7 +53,7 @@ benchmark: $(READY) ## time small training steps and kernels with pytest-benchma
 	@$(VENV)/bin/python -m pytest tests/benchmarks --benchmark-only
 
 speed: $(READY) ## time training steps in turns, hold the native backend to its goals: results/speed (half an hour)
-	@trap : INT; $(BENCH) speed $(call given,--workload,$(WORKLOAD)) || $(STOPPABLE)
+	@trap : INT; $(SPIKECOST) speed $(call given,--workload,$(WORKLOAD)) || $(STOPPABLE)
 
 clean: ## remove the virtual environment and caches (results stay)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks results/scratch *.egg-info

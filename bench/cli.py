@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import algorithms, backends, datasets, networks
+from bench import algorithms, backends, datasets, zoo
+from bench.case import SCALES, Case
+from bench.errors import UserError, choose
 from bench.overhead import HEADROOM, usable
 from bench.places import CODE, Project, project_of
 from bench.plan import digest_of, papers, plan, to_make
-from bench.records import Store, latest, made
-from bench.spec import SCALES, Case, Record, UserError, choose
+from bench.record import Record
+from bench.record_store import Store, latest, made
+from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from bench.runner.worker import Outcome
@@ -105,7 +108,7 @@ def list_(data_root: Path | None) -> None:
     for name in backends.names():
         support = backends.available(name)
         click.echo(f"  {name}  " + (f"{backends.framework(name)} {backends.version(name)}" if support else f"- {support.reason}"))
-    _line("networks", networks.names())
+    _line("networks", zoo.names())
     click.echo(_bold("data sets"))
     for name in datasets.names():
         support = datasets.available(name, data_root)
@@ -220,15 +223,15 @@ def run(
 )
 def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
     """Find the cheapest exact training step of NETWORK that fits a card's memory. Needs no GPU and no data."""
-    choose("network", network, networks.names())
+    choose("network", network, zoo.names())
     live = usable(GiB * 2**30, headroom * 2**30)
-    from bench.fit.plan import cheapest
+    from bench.planning.schedules import cheapest
 
     click.echo(f"counting training steps of {network} on tensors without storage: seconds, or a minute ...", err=True)
     plan = cheapest(network, T, batch, GiB * 2**30, headroom * 2**30)
     algorithm, options, again = plan.schedule.algorithm, plan.schedule.options, plan.schedule.again
     told = "".join(f", {name}={value!r}" for name, value in options.items())
-    click.echo(_bold(algorithms.load(algorithm).title) + told)
+    click.echo(_bold(ALGORITHMS[algorithm].title) + told)
     allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
     click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
     click.echo(f"  forward  {again} of {T} steps are recomputed: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")

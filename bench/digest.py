@@ -4,9 +4,8 @@
 
 The closure follows import statements, also those inside functions, within the packages bench/ and reproductions/. If a module
 names a source file of another language in its own folder (a kernel), the whole text of that file is included. Imports by
-name through a registry are not found: the caller lists such modules in ``modules``. The registry itself (``_MODULES = ...``) is
-left out, so that a new algorithm does not make the results of the others stale. Messages of errors and of ``no(...)``, and a
-module's ``title``, are left out too.
+name through the registry are not found: the caller lists such modules in ``modules``. Left out is what computes nothing: the
+modules in CHOOSERS, which find others by name; messages of errors and of ``no(...)``; and what an option ``means``.
 """
 
 from __future__ import annotations
@@ -18,10 +17,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.spec import UserError
+from bench.errors import UserError
 
 PACKAGES = ("bench", "reproductions")
 LANGUAGES = (".cpp", ".cu")
+# They say what there is and whether it can be used here. A new algorithm, probe or data set makes no other's results stale.
+CHOOSERS = frozenset({"bench.registry", "bench.algorithms", "bench.backends", "bench.datasets", "bench.zoo", "bench.contracts"})
 
 
 def code_digest(modules: Iterable[str], root: Path) -> str:
@@ -38,7 +39,7 @@ def closure(modules: Iterable[str], root: Path) -> list[str]:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in found or name in CHOOSERS:
             continue
         found.add(name)
         parent = name.rpartition(".")[0]
@@ -117,7 +118,7 @@ def _canonical(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         yield "["
         for item in node:
-            if not _is_bare_string(item) and not _sets(item, "_MODULES", "title"):
+            if not _is_bare_string(item) and not _is_meaning(item):
                 yield from _canonical(item)
         yield "]"
     else:
@@ -129,9 +130,9 @@ def _words(function: ast.expr) -> bool:
     return isinstance(function, ast.Name) and (function.id in ("no", "Unavailable") or function.id.endswith("Error"))
 
 
-def _sets(node: object, *names: str) -> bool:
-    """Whether a statement assigns to one of ``names`` and to nothing else."""
-    return isinstance(node, ast.Assign) and len(node.targets) == 1 and getattr(node.targets[0], "id", None) in names
+def _is_meaning(node: object) -> bool:
+    """Whether ``node`` is the argument of an option's declaration that says what the option means (bench/options.py)."""
+    return isinstance(node, ast.keyword) and node.arg == "meaning"
 
 
 def _is_bare_string(node: object) -> bool:

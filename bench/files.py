@@ -8,7 +8,7 @@ import difflib
 import os
 from pathlib import Path
 
-from bench.spec import UserError
+from bench.errors import UserError
 
 
 def write_whole(path: Path, contents: bytes, remedy: str = "free some space or mend the permissions") -> None:

@@ -18,7 +18,7 @@ from bench.options import Declared, number
 
 @dataclass(frozen=True)
 class Loss(Declared):
-    alpha: float = number(0.05, "weight of the squared error in the loss", most=1)
+    alpha: float = number(0.05, most=1, meaning="weight of the squared error in the loss")
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from bench.errors import UserError, choose
 from bench.options import Declared, either, number
-from bench.spec import UserError, choose
 
 
 @dataclass(frozen=True)
 class SGD(Declared):
-    lr: float = number(0.1, "learning rate")
-    momentum: float = number(0.9, "share of the former change that goes on", below=1)
-    nesterov: bool = either(False, "look ahead along the momentum")
-    weight_decay: float = number(0.0, "decay of the weights, through the gradient")
+    lr: float = number(0.1, meaning="learning rate")
+    momentum: float = number(0.9, below=1, meaning="momentum coefficient")
+    nesterov: bool = either(False, meaning="Nesterov momentum")
+    weight_decay: float = number(0.0, meaning="weight decay, added to the gradient")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,11 +34,11 @@ class SGD(Declared):
 
 @dataclass(frozen=True)
 class _Moments(Declared):
-    lr: float = number(1e-3, "learning rate")
-    beta1: float = number(0.9, "decay of the gradient's running mean", below=1)
-    beta2: float = number(0.999, "decay of its running square", below=1)
-    eps: float = number(1e-8, "what keeps the divisor from zero")
-    weight_decay: float = number(0.0, "decay of the weights, through the gradient")
+    lr: float = number(1e-3, meaning="learning rate")
+    beta1: float = number(0.9, below=1, meaning="decay rate of the running mean of gradients")
+    beta2: float = number(0.999, below=1, meaning="decay rate of the running mean of squared gradients")
+    eps: float = number(1e-8, meaning="added to the divisor for numerical stability")
+    weight_decay: float = number(0.0, meaning="weight decay, added to the gradient")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Adam(_Moments):
 
 @dataclass(frozen=True)
 class AdamW(_Moments):
-    weight_decay: float = number(0.01, "decay of the weights, beside the gradient")
+    weight_decay: float = number(0.01, meaning="decoupled weight decay")
 
     def of(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, self.lr, (self.beta1, self.beta2), self.eps, self.weight_decay)
@@ -57,7 +57,7 @@ class AdamW(_Moments):
 
 @dataclass(frozen=True)
 class Adamax(_Moments):
-    lr: float = number(2e-3, "learning rate")
+    lr: float = number(2e-3, meaning="learning rate")
 
     def of(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adamax(parameters, self.lr, (self.beta1, self.beta2), self.eps, self.weight_decay)
@@ -65,12 +65,12 @@ class Adamax(_Moments):
 
 @dataclass(frozen=True)
 class RMSprop(Declared):
-    lr: float = number(0.01, "learning rate")
-    smoothing: float = number(0.99, "decay of the running square of the gradient", below=1)
-    eps: float = number(1e-8, "what keeps the divisor from zero")
-    momentum: float = number(0.0, "share of the former change that goes on", below=1)
-    centered: bool = either(False, "divide by the standard deviation in place of the root mean square")
-    weight_decay: float = number(0.0, "decay of the weights, through the gradient")
+    lr: float = number(0.01, meaning="learning rate")
+    smoothing: float = number(0.99, below=1, meaning="decay rate of the running mean of squared gradients")
+    eps: float = number(1e-8, meaning="added to the divisor for numerical stability")
+    momentum: float = number(0.0, below=1, meaning="momentum coefficient")
+    centered: bool = either(False, meaning="divide by the standard deviation instead of the root mean square")
+    weight_decay: float = number(0.0, meaning="weight decay, added to the gradient")
 
     def of(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.RMSprop(parameters, self.lr, self.smoothing, self.eps, self.weight_decay, self.momentum, self.centered)

@@ -2,7 +2,7 @@
 
     @dataclass(frozen=True)
     class Options(Declared):
-        K: int = whole(2, "time steps of a window", least=1)
+        K: int = whole(2, least=1, meaning="time steps of a window")
 
 The constructor checks every value and raises UserError if one is invalid. Imports no torch.
 """
@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-from bench.spec import PROBE_OPTIONS, Case, NetworkSpec, UserError, choose
+from bench.errors import UserError, choose
+from bench.spec import NetworkSpec
 
 Check = Callable[[str, Any], None]
 
@@ -29,7 +30,7 @@ class Declared:
             each.metadata["check"](each.name, getattr(self, each.name))
 
     @classmethod
-    def told(cls, of: str, values: Mapping[str, Any]) -> Self:
+    def named(cls, of: str, values: Mapping[str, Any]) -> Self:
         """Build from names and values. Raises UserError, with close matches, for an option that ``of`` does not have."""
         for name in values:
             choose_option(of, name, cls.names())
@@ -74,7 +75,7 @@ def within(K: int, T: int, of: str) -> None:
 # --------------------------------------------------------------------------- fields
 
 
-def whole(default: int | None, meaning: str, least: int, most: int | None = None) -> Any:
+def whole(default: int | None, least: int, most: int | None = None, *, meaning: str) -> Any:
     """A whole number, ``least`` <= value <= ``most``. None is valid if it is the default."""
     span = f"a whole number >= {least}" + ("" if most is None else f" and <= {most}")
 
@@ -89,7 +90,7 @@ def whole(default: int | None, meaning: str, least: int, most: int | None = None
     return _declared(default, meaning, span, check)
 
 
-def number(default: float, meaning: str, least: float = 0.0, below: float = math.inf, most: float = math.inf) -> Any:
+def number(default: float, least: float = 0.0, below: float = math.inf, most: float = math.inf, *, meaning: str) -> Any:
     """A finite number with ``least`` <= value < ``below`` and value <= ``most``."""
     ends = [f"{sign} {end:g}" for sign, end in ((">=", least), ("<", below), ("<=", most)) if end < math.inf]
     span = f"a number {' and '.join(ends)}"
@@ -103,7 +104,7 @@ def number(default: float, meaning: str, least: float = 0.0, below: float = math
     return _declared(default, meaning, span, check)
 
 
-def one_of(default: str, known: Sequence[str], meaning: str) -> Any:
+def one_of(default: str, known: Sequence[str], *, meaning: str) -> Any:
     """One of the names ``known``."""
 
     def check(name: str, value: Any) -> None:
@@ -114,7 +115,7 @@ def one_of(default: str, known: Sequence[str], meaning: str) -> Any:
     return _declared(default, meaning, " or ".join(known), check)
 
 
-def either(default: bool, meaning: str) -> Any:
+def either(default: bool, *, meaning: str) -> Any:
     """True or False."""
 
     def check(name: str, value: Any) -> None:
@@ -124,7 +125,7 @@ def either(default: bool, meaning: str) -> Any:
     return _declared(default, meaning, "True or False", check)
 
 
-def checked(default: Any, span: str, meaning: str, check: Check) -> Any:
+def checked(default: Any, span: str, check: Check, *, meaning: str) -> Any:
     """An option with its own check: ``check(name, value)`` raises UserError if the value is invalid."""
     return _declared(default, meaning, span, check)
 
@@ -133,41 +134,9 @@ def _declared(default: Any, meaning: str, span: str, check: Check) -> Any:
     return field(default=default, metadata={"meaning": meaning, "range": span, "check": check})
 
 
-# --------------------------------------------------------------------------- probes
-
-
 @dataclass(frozen=True)
 class Part(Declared):
-    """The size of the part of a data set that is used."""
+    """The size of the part of a data set that is used. Options of a probe on real data inherit it."""
 
-    train_images: int | None = whole(None, "training samples, class-balanced; all where it is not told", least=1)
-    test_images: int | None = whole(None, "test samples, class-balanced; all where it is not told", least=1)
-
-
-@dataclass(frozen=True)
-class Training(Part):
-    epochs: int = whole(1, "times that every training sample is seen", least=1)
-    accumulate: int = whole(1, "batches whose gradients are gathered before the weights change", least=1)
-
-
-@dataclass(frozen=True)
-class Gradient(Part):
-    batches: int = whole(1, "batches on which the two gradients are compared", least=1)
-    after_batches: int = whole(0, "batches on which the algorithm trains before", least=0)
-
-
-@dataclass(frozen=True)
-class Clock(Declared):
-    repeats: int = whole(7, "turns that are timed: quartiles take two at least", least=2)
-
-
-PROBES: dict[str, type[Declared]] = {
-    "count": Declared, "cost": Declared, "equivalence": Declared, "cuda-memory": Declared, "longest": Declared,
-    "gradient": Gradient, "activity": Part, "events": Part, "training": Training, "clock": Clock,
-}  # fmt: skip
-
-
-def of_probe(case: Case) -> Any:
-    """Return the probe's options of a case. Raises UserError for an option of another probe."""
-    own = {name: value for name, value in case.options if name in PROBE_OPTIONS}
-    return PROBES[case.probe].told(f"probe {case.probe}", own)
+    train_images: int | None = whole(None, least=1, meaning="training samples, class-balanced; None uses all")
+    test_images: int | None = whole(None, least=1, meaning="test samples, class-balanced; None uses all")

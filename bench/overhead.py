@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bench.spec import UserError
+from bench.errors import UserError
 
 HEADROOM = 2**30  # default, in bytes of a card that live tensors cannot use: the upper bound of ``fixed``
 

@@ -16,8 +16,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import UserError
 from bench.files import existing
-from bench.spec import UserError
 
 CODE = Path(__file__).resolve().parents[1]  # holds the running packages bench and reproductions
 PROJECT, RESULTS = "SPIKECOST_PROJECT", "SPIKECOST_RESULTS"

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from bench import front
 from bench.claims import Verdict, as_csv, counts, judge, ledger_rows, load_claims
 from bench.claims.judge import planned_by
+from bench.errors import UserError, choose
 from bench.figures import style
 from bench.figures.measured import measured
 from bench.figures.paper import Paper, options
@@ -31,8 +32,8 @@ from bench.files import write_whole
 from bench.places import Project
 from bench.plan import papers
 from bench.quantity import significant, size
-from bench.records import Store, Torn, latest
-from bench.spec import Record, UserError, choose
+from bench.record import Record
+from bench.record_store import Store, Torn, latest
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""The suite's basic data types, all frozen: neurons, layers, networks, cases and records. Imports no torch.
+"""A network as data: neurons, layers, and the network that they form. All are frozen. Imports no torch.
 
 Shapes in this package: T time steps of a sample, K time steps of a window, B samples of a batch.
 A sequence is a tensor [K, B, ...]; a single step is a window of K = 1.
@@ -6,56 +6,12 @@ A sequence is a tensor [K, B, ...]; a single step is a window of K = 1.
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-
-class UserError(Exception):
-    """Invalid input of the user. The message names the value and the remedy; the command line shows no traceback."""
-
-
-class Unavailable(UserError):
-    """The request is valid but this machine lacks something: a GPU, a library, a file. The message names it, and the remedy."""
-
-
-@dataclass(frozen=True)
-class Support:
-    """Whether something can be done here. ``reason`` is shown to the user and is empty only if ``ok``."""
-
-    ok: bool
-    reason: str = ""
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-
-YES = Support(True)
-
-
-def no(reason: str) -> Support:
-    return Support(False, reason)
-
-
-def choose(kind: str, value: str, known: Iterable[str]) -> str:
-    """Return ``value`` if it is known, else raise UserError with the closest known names."""
-    names = sorted(known)
-    if value in names:
-        return value
-    close = difflib.get_close_matches(str(value).lower(), names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
-    raise UserError(f"unknown {kind} {value!r}: {hint}")
-
-
-def seed_of(*names: object) -> int:
-    """Return a 63-bit seed that depends on ``names`` alone, so that a run's random numbers do not depend on when it ran."""
-    digest = hashlib.sha256("/".join(str(name) for name in names).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
+from bench.errors import UserError, choose
 
 # --------------------------------------------------------------------------- checks of single values
 
@@ -331,99 +287,3 @@ class NetworkSpec:
     def neuron_layers(self) -> int:
         """The number of layers of neurons, on every backend."""
         return sum(isinstance(layer, Spike) for layer in every_layer(self.layers))
-
-
-# --------------------------------------------------------------------------- cases
-
-PROBES = ("count", "cost", "equivalence", "gradient", "training", "clock", "cuda-memory", "longest", "activity", "events")
-SCALES = ("smoke", "laptop", "full")
-# options of a case that belong to its probe, not to its algorithm
-PROBE_OPTIONS = ("accumulate", "after_batches", "batches", "epochs", "repeats", "test_images", "train_images")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One measurement, made in its own process. Equal cases are the same measurement."""
-
-    paper: str
-    probe: str
-    network: str
-    algorithm: str
-    backend: str
-    T: int
-    batch: int
-    dataset: str = "none"  # cost depends on shapes alone and needs no data
-    scale: str = "laptop"  # the least scale whose plan contains this case
-    seed: int = 0
-    options: tuple[tuple[str, Any], ...] = ()
-
-    def __post_init__(self) -> None:
-        choose("probe", self.probe, PROBES)
-        choose("scale", self.scale, SCALES)
-        for name in ("T", "batch", "seed"):
-            if type(getattr(self, name)) is not int:
-                raise UserError(f"{name} = {getattr(self, name)!r} is no whole number; use one, e.g. {name} = 1")
-        if self.T < 1:
-            raise UserError(f"T = {self.T}: a sample has at least one time step; use T >= 1")
-        if self.batch < 1:
-            raise UserError(f"batch = {self.batch}: a batch has at least one sample; use batch >= 1")
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return dict(self.options)
-
-    @property
-    def algorithm_options(self) -> dict[str, Any]:
-        return {name: value for name, value in self.options if name not in PROBE_OPTIONS}
-
-    @property
-    def key(self) -> str:
-        """Readable identity. ``scale`` is left out: it decides when a case is run, not what is measured."""
-        parts = [self.paper, self.probe, self.dataset, self.network, self.algorithm, self.backend]
-        parts += [f"T{self.T}", f"b{self.batch}", f"s{self.seed}"]
-        parts += [f"{name}={json.dumps(value)}" for name, value in sorted(self.options)]
-        return "/".join(parts)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "options": self.settings}
-
-
-# --------------------------------------------------------------------------- records
-
-Status = Literal["ok", "unsupported", "refused", "out of memory", "crashed", "failed", "timeout"]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One value measured by a probe, with its unit and the version of the probe."""
-
-    metric: str
-    value: float | int | str | None
-    unit: str
-    version: int = 1
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of results/runs/<machine>/<paper>.jsonl: a measured value, or the reason why there is none."""
-
-    case: Mapping[str, Any]
-    key: str
-    metric: str
-    value: float | int | str | None
-    unit: str
-    version: int
-    detail: Mapping[str, Any]
-    status: Status
-    reason: str
-    kernel: str
-    digest: str  # of the code that computed this value
-    versions: Mapping[str, str]
-    commit: str
-    machine: str
-    device: str  # it was computed on: "meta" (shapes alone), "cpu", or the name of a GPU
-    threads: int  # of the CPU
-    precision: str  # of weights and activations: "float32", "float64"
-    run: str  # identifies the call of the run command
-    when: str

@@ -21,13 +21,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import algorithms, backends, datasets, networks
+from bench import algorithms, backends, datasets, zoo
+from bench.case import Case
 from bench.datasets.real import RealData
 from bench.digest import code_digest
-from bench.networks.normed import require_variance
-from bench.options import Part, Training
+from bench.errors import UserError
+from bench.nets.batch_norm import require_variance
+from bench.options import Part
 from bench.progress import Progress
-from bench.spec import Case, UserError, seed_of
+from bench.seeds import seed_of
 from bench.training_step import WITHIN_A_BATCH, TrainingStep
 
 CHECKPOINT_EVERY_S = 15.0
@@ -77,7 +79,6 @@ def train(
     Returns one Epoch per epoch. The caller removes ``checkpoint`` once the results are saved. Raises UserError if the
     checkpoint belongs to another training, FloatingPointError if the loss is not finite.
     """
-    Training(epochs=epochs, accumulate=accumulate)
     if accumulate > 1 and not step.recipe.updates_once:
         raise UserError(WITHIN_A_BATCH)
     about = _about(case, step, epochs, accumulate)
@@ -180,7 +181,7 @@ def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict
         __name__,
         algorithms.module_name(case.algorithm),
         backends.module_name(case.backend),
-        *([networks.module_name(case.network)] if case.network in networks.names() else []),  # a user's own has no module
+        *([zoo.module_name(case.network)] if case.network in zoo.names() else []),  # a user's own has no module
         *([datasets.module_name(case.dataset)] if case.dataset in datasets.names() else []),
     )
     names = ("network", "algorithm", "backend", "dataset", "T", "batch", "seed")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from bench import algorithms, backends, networks, optimizers
+from bench import algorithms, backends, optimizers, zoo
+from bench.algorithms.context import StepContext, Unwatched, Watcher
+from bench.errors import YES, Support, UserError, no
 from bench.losses import InstantaneousLoss, Loss
-from bench.networks.build import build
-from bench.networks.normed import require_variance, single_valued
-from bench.options import Declared, choose_option, of_probe
-from bench.spec import YES, Case, NetworkSpec, Support, UserError, no, seed_of
+from bench.nets.batch_norm import require_variance
+from bench.nets.build import build
+from bench.options import Declared, choose_option
+from bench.registry import BACKENDS
+from bench.seeds import seed_of
+from bench.spec import NetworkSpec
 
-Update = Callable[[], None]
+if TYPE_CHECKING:
+    from bench.contracts import Algorithm, Backend, Shipped, Trainable, TrainStep
+
 WITHIN_A_BATCH = "gradients of several batches: this algorithm changes the weights within a batch; use accumulate = 1"
 
 
@@ -25,7 +31,7 @@ WITHIN_A_BATCH = "gradients of several batches: this algorithm changes the weigh
 class Recipe:
     """The checked settings of a training step: options of the algorithm (or of the shipped implementation), loss, optimizer."""
 
-    rule: Declared
+    options: Declared
     loss: Loss
     optimizer: optimizers.Optimizer
     updates_once: bool  # whether the weights change once per batch, at its end
@@ -33,42 +39,54 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """Every option with its value, including defaults."""
         name = next(name for name, kind in optimizers.KINDS.items() if type(self.optimizer) is kind)
-        return {**self.rule.as_dict(), **self.loss.as_dict(), "optimizer": name, **self.optimizer.as_dict()}
+        return {**self.options.as_dict(), **self.loss.as_dict(), "optimizer": name, **self.optimizer.as_dict()}
 
 
-def recipe(algorithm: str, backend: str, told: Mapping[str, Any]) -> Recipe:
+def recipe(algorithm: str, backend: str, named: Mapping[str, Any]) -> Recipe:
     """Build a recipe from named options. Raises UserError for an unknown name (with close matches) or an invalid value."""
-    module, rule = backends.load(backend), algorithms.load(algorithm)
-    shipped = hasattr(module, "shipped")
-    own: type[Declared] = module.Options if shipped else rule.Options
-    optimizer = optimizers.kind(told.get("optimizer", "sgd"))
+    rule, shipped = algorithms.load(algorithm), _shipped(backend)
+    own = rule.Options if shipped is None else shipped.Options
+    optimizer = optimizers.kind(named.get("optimizer", "sgd"))
     kinds: tuple[type[Declared], ...] = (own, Loss, optimizer)
-    for name in told:
+    for name in named:
         choose_option(f"{algorithm} on {backend}", name, ["optimizer", *(name for kind in kinds for name in kind.names())])
-    mine, loss, by = (kind(**{name: told[name] for name in kind.names() if name in told}) for kind in kinds)
-    once = mine.updates_once and (not shipped or rule.Options().updates_once)
+    mine, loss, by = (kind(**{name: named[name] for name in kind.names() if name in named}) for kind in kinds)
+    once = mine.updates_once and (shipped is None or rule.Options().updates_once)
     assert isinstance(loss, Loss)
     assert isinstance(by, optimizers.Optimizer)
     return Recipe(mine, loss, by, once)
 
 
+def _shipped(backend: str) -> Shipped | None:
+    """Return a backend that ships its own training; None for one with neurons for this suite's algorithms."""
+    return cast("Shipped", backends.load(backend)) if BACKENDS[backend].ships else None
+
+
 @dataclass(frozen=True)
 class TrainingStep:
-    """A network with everything needed to train it on one batch.
+    """A network with everything needed to train it on one batch x [T, B, ...], target [B] (class indices).
 
-    ``forward_backward(x[T, B, ...], target[B], update, weight = 1)`` runs the algorithm and returns the outputs summed over
-    time [B, C]. It calls ``update`` whenever the algorithm changes the weights; the loss is multiplied by ``weight``.
+    Copies (``copy.deepcopy``) train their own network.
     """
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
-    forward_backward: Callable[..., Tensor]
+    train_step: TrainStep
     kernel: str
     recipe: Recipe
 
-    def run(self, x: Tensor, target: Tensor) -> Tensor:
-        """Train on one batch and update the weights. x [T, B, ...], target [B]; returns the summed outputs [B, C]."""
-        return self.forward_backward(x, target, self.update)
+    @property
+    def trainable(self) -> Trainable:
+        """The network by what it can be asked: ``spec``, ``outputs``, ``neurons`` ..."""
+        return cast("Trainable", self.net)
+
+    def run(self, x: Tensor, target: Tensor, watcher: Watcher | None = None) -> Tensor:
+        """Train on one batch and update the weights; returns the outputs summed over time [B, C].
+
+        ``watcher`` is told what operators do not show (bench/algorithms/context.py). Raises UserError for a batch that does
+        not suit the network.
+        """
+        return self.forward_backward(x, target, self.update, watcher=watcher)
 
     def gradients(self, x: Tensor, target: Tensor) -> Tensor:
         """Leave the batch's gradients in ``.grad`` without updating the weights (OTTT-O then gives OTTT-A's gradient)."""
@@ -82,12 +100,46 @@ class TrainingStep:
         """
         if not self.recipe.updates_once:
             raise UserError(WITHIN_A_BATCH)
+        if not math.isfinite(weight):
+            raise UserError(f"weight = {weight} of a batch: use a finite number, such as its share of the samples of an update")
         return self.forward_backward(x, target, lambda: None, weight)
+
+    def forward_backward(
+        self, x: Tensor, target: Tensor, update: Callable[[], None], weight: float = 1.0, watcher: Watcher | None = None
+    ) -> Tensor:
+        """Run the algorithm on one batch. It calls ``update`` where weights change; the loss is multiplied by ``weight``."""
+        check_batch(self.trainable.spec, x, target)
+        loss = InstantaneousLoss(target, x.shape[0], self.recipe.loss.alpha, weight)
+        return self.train_step(self.net, x, StepContext(loss, update, watcher or Unwatched()), self.recipe.options)
 
     def update(self) -> None:
         """Update the weights from the gradients in ``.grad``, then clear these."""
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+
+def check_batch(spec: NetworkSpec, x: Tensor, target: Tensor) -> None:
+    """Raise UserError unless x is [T, B, *spec.input] of floats and target [B] of class indices, and gradients are enabled."""
+    if not torch.is_grad_enabled():
+        raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise UserError(f"x is {_described(x)}; use a tensor of floats, e.g. x.float() / 255 for bytes of images")
+    if x.shape[2:] != spec.input or 0 in x.shape:
+        wanted = ", ".join(map(str, spec.input))
+        raise UserError(f"x has shape {tuple(x.shape)}; {spec.name} takes [T, B, {wanted}] with T >= 1 and B >= 1")
+    if not isinstance(target, Tensor) or target.dtype != torch.long:
+        raise UserError(f"target is {_described(target)}; use class indices, a tensor of torch.long [B]")
+    if target.shape != x.shape[1:2]:
+        raise UserError(f"target has shape {tuple(target.shape)} for a batch of {x.shape[1]} samples; use [{x.shape[1]}]")
+    if type(target) is Tensor and target.device.type == "cpu":  # numpy: a probe must not count this as an operator
+        values = target.numpy()
+        if values.min() < 0 or values.max() >= spec.classes:
+            raise UserError(f"target holds {values.min()} to {values.max()}; {spec.name} has the classes 0 to {spec.classes - 1}")
+    require_variance(spec, x.shape[1])
+
+
+def _described(value: object) -> str:
+    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"{value!r:.60} of type {type(value).__name__}"
 
 
 def support(
@@ -97,54 +149,34 @@ def support(
 
     Imports the backend's framework if it is installed. Raises UserError for an unknown option or an invalid value.
     """
+    if T is not None and (type(T) is not int or T < 1):
+        raise UserError(f"T = {T!r}: use a whole number of time steps >= 1")
     available = backends.available(backend)
     if not available:
         return available
-    spec = networks.spec(network)
-    module, rule = backends.load(backend), algorithms.load(algorithm)
+    spec = zoo.spec(network)
+    module, rule, shipped = backends.load(backend), algorithms.load(algorithm), _shipped(backend)
     has = backends.supports(module, spec)
     if not has:
         return has
-    exists = module.ships(spec, algorithm) if hasattr(module, "shipped") else _trains(spec, algorithm, rule, module)
+    exists = _trains(spec, algorithm, rule, cast("Backend", module)) if shipped is None else shipped.ships(spec, algorithm)
     if not exists:
-        return no(exists.reason)
+        return exists
     chosen = recipe(algorithm, backend, options or {})
     if T is not None:
-        chosen.rule.suits(spec, T)
-    if hasattr(rule, "runs_on") and not hasattr(module, "shipped"):
-        answer: Support = rule.runs_on(module, spec, chosen.rule)
-        return answer
-    return YES
+        chosen.options.suits(spec, T)
+    runs_on: Callable[..., Support] | None = getattr(rule, "runs_on", None)
+    return YES if shipped is not None or runs_on is None else runs_on(module, spec, chosen.options)
 
 
-def _trains(spec: NetworkSpec, algorithm: str, rule: ModuleType, backend: ModuleType) -> Support:
+def _trains(spec: NetworkSpec, algorithm: str, rule: Algorithm, backend: Backend) -> Support:
     """Return whether an algorithm of this suite can train the network with a backend's neurons."""
     if backend.name == "spikingjelly-multistep" and not rule.in_windows:
         return no(f"{algorithm} runs one time step at a time, so multi-step mode has no effect; use backend spikingjelly")
-    if backend.name != getattr(rule, "only_on", backend.name):
-        return no(f"{algorithm} runs on backend {rule.only_on} only")
-    answer: Support = rule.supports(spec)
-    return answer
-
-
-# The results of these probes do not depend on the sequence length of the case.
-_WITHOUT_T = ("count", "longest", "events")
-
-
-def check(case: Case) -> Support:
-    """Return whether a case can be measured, before anything is computed. Raises UserError if one of its options is invalid."""
-    own = of_probe(case)
-    T = None if case.probe in _WITHOUT_T else case.T
-    able = support(case.network, case.algorithm, case.backend, T=T, options=case.algorithm_options)
-    if not able:
-        return able
-    if case.probe == "count" and hasattr(backends.load(case.backend), "shipped"):
-        return no("probe count applies to networks built by this suite; a framework's shipped implementation has other layers")
-    if case.probe == "gradient" and not (exact := support(case.network, "bptt", case.backend)):
-        return no(f"gradient fidelity compares with BPTT on the same backend: {exact.reason}")
-    if getattr(own, "accumulate", 1) > 1 and not recipe(case.algorithm, case.backend, case.algorithm_options).updates_once:
-        return no(WITHIN_A_BATCH)
-    return YES
+    only_on = getattr(rule, "only_on", backend.name)
+    if backend.name != only_on:
+        return no(f"{algorithm} runs on backend {only_on} only")
+    return rule.supports(spec)
 
 
 def training_step(
@@ -155,26 +187,33 @@ def training_step(
     ``options``: those of the algorithm or of the shipped implementation; ``alpha`` of the loss; ``optimizer`` and its own
     options (bench/optimizers.py). Raises UserError with the reason if the combination does not exist (see ``support``).
     """
-    spec = networks.spec(network)
-    module = backends.load(backend)
+    if type(seed) is not int:
+        raise UserError(f"seed = {seed!r}: use a whole number")
+    _check_device(device)
+    spec = zoo.spec(network)
     able = support(network, algorithm, backend, options=options)
     if not able:
         raise UserError(f"{algorithm} on backend {backend}, network {network}: {able.reason}")
     chosen = recipe(algorithm, backend, options)
-    if hasattr(module, "shipped"):
-        net, train_step = module.shipped(spec, algorithm, device, chosen.rule)
+    shipped = _shipped(backend)
+    net: nn.Module
+    train_step: TrainStep
+    if shipped is not None:
+        net, train_step = shipped.shipped(spec, algorithm, device, chosen.options)
     else:
         rule = algorithms.load(algorithm)
-        net, train_step = rule.prepare(build(spec, module, device), chosen.rule), rule.train_step
+        net = rule.prepare(build(spec, cast("Backend", backends.load(backend)), device), chosen.options)
+        train_step = rule.train_step
     if device != "meta":
-        net.reset_parameters(seed_of("weights", network, seed))
+        cast("Trainable", net).reset_parameters(seed_of("weights", network, seed))
     net.train()
+    return TrainingStep(net, chosen.optimizer.of(net.parameters()), train_step, backends.load(backend).kernel(), chosen)
 
-    single_valued(spec)  # cached now, so that its operators are not counted by a probe later
 
-    def forward_backward(x: Tensor, target: Tensor, update: Update, weight: float = 1.0) -> Tensor:
-        require_variance(spec, x.shape[1])
-        out: Tensor = train_step(net, x, InstantaneousLoss(target, x.shape[0], chosen.loss.alpha, weight), update, chosen.rule)
-        return out
-
-    return TrainingStep(net, chosen.optimizer.of(net.parameters()), forward_backward, module.kernel(), chosen)
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"device = {device!r}: use 'cpu', 'cuda', or 'meta' for shapes alone") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device = {device!r}: PyTorch finds no GPU here; use 'cpu', or 'meta' for shapes alone")

@@ -36,12 +36,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.algorithms import names as algorithms
     from bench.backends import names as backends
+    from bench.counting.step import Cost, batch_for
     from bench.datasets import names as datasets
-    from bench.fit.plan import Plan, cheapest
-    from bench.networks import names as networks
-    from bench.probes.cost import Cost, batch_for
-    from bench.spec import Support, UserError
+    from bench.errors import Support, UserError
+    from bench.planning.schedules import Plan, cheapest
     from bench.training_step import TrainingStep, support, training_step
+    from bench.zoo import names as networks
 
     __version__: str
 else:  # a type checker would take any name for one of this module's
@@ -78,17 +78,17 @@ __all__ = [
 ]
 
 _HOMES = {  # public name: module and the name there
-    "Cost": "bench.probes.cost:Cost",
-    "Plan": "bench.fit.plan:Plan",
+    "Cost": "bench.counting.step:Cost",
+    "Plan": "bench.planning.schedules:Plan",
     "Support": "bench.spec:Support",
     "TrainingStep": "bench.training_step:TrainingStep",
     "UserError": "bench.spec:UserError",
     "algorithms": "bench.algorithms:names",
     "backends": "bench.backends:names",
-    "batch_for": "bench.probes.cost:batch_for",
-    "cheapest": "bench.fit.plan:cheapest",
+    "batch_for": "bench.counting.step:batch_for",
+    "cheapest": "bench.planning.schedules:cheapest",
     "datasets": "bench.datasets:names",
-    "networks": "bench.networks:names",
+    "networks": "bench.zoo:names",
     "support": "bench.training_step:support",
     "training_step": "bench.training_step:training_step",
 }
@@ -100,9 +100,11 @@ def cost(network: str, algorithm: str, backend: str, *, T: int, batch: int, **op
     ``memory`` (total, by_category), ``macs`` (dense, multiplications: each by role), ``traffic`` (conventions()). Counted on
     tensors without storage. ``options`` as of ``training_step``. UserError with the reason for what does not exist.
     """
-    from bench.probes.cost import batch_for, cost_of
-    from bench.spec import Case, UserError
-    from bench.training_step import check, training_step
+    from bench.case import Case
+    from bench.counting.step import batch_for, cost_of
+    from bench.errors import UserError
+    from bench.probes.check import check
+    from bench.training_step import training_step
 
     able = check(Case("none", "cost", network, algorithm, backend, T, batch, options=tuple(options.items())))
     if not able:

@@ -1,18 +1,7 @@
 """Training algorithms: one file each, with its equations in the module docstring.
 
-An algorithm is a module with
-
-    title                        display name
-    Options                      its options: a frozen dataclass (bench/options.py) that checks its values
-    in_windows                   whether it runs windows of several time steps, which multi-step backends need
-    supports(spec) -> Support    whether it can train the network, with the reason if not
-    runs_on(backend, spec, options) -> Support      optional: whether it runs on this backend with these options
-    prepare(net, options)        returns the network to be trained (most return ``net`` unchanged)
-    train_step(net, x, loss, update, options) -> out
-
-``train_step`` trains on one batch x [T, B, ...]. ``loss(outs[K, B, C])`` returns the loss terms of K steps; ``update()`` applies
-the gradients in ``.grad`` and clears them, and the algorithm decides when it is called. Returns the outputs summed over time
-[B, C], detached. ``.grad`` is clear when ``train_step`` is called.
+An algorithm is a module that satisfies ``bench.contracts.Algorithm``: ``Options``, ``in_windows``, ``supports``, ``prepare`` and
+``train_step``. Its name, title and colour are in ``bench.registry``.
 
 | file | window (steps) | carried across the edge of a window | gradient through time in a window | update |
 |---|---|---|---|---|
@@ -28,38 +17,30 @@ the gradients in ``.grad`` and clears them, and the algorithm decides when it is
 | local.py | T | - | full, inside a block of layers | end |
 | ttl_bptt.py | K | detached state | full, inside a block of layers | every block, every window or end |
 
-blocks.py has the blocks of layers and their classifiers; waiting.py compresses the output of a block during its backward pass.
+blocks.py has the blocks of layers and their classifiers; packed_output.py compresses the output of a block during its backward
+pass; context.py is what a training step is given beside its batch.
 """
 
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
-from bench.spec import choose
+from bench.errors import choose
+from bench.registry import ALGORITHMS
 
-_MODULES = {
-    "bptt": "bench.algorithms.bptt",
-    "ottt-a": "bench.algorithms.ottt_a",
-    "ottt-o": "bench.algorithms.ottt_o",
-    "sltt": "bench.algorithms.sltt",
-    "sltt-k": "bench.algorithms.sltt_k",
-    "checkpointed": "bench.algorithms.checkpointed",
-    "skipper": "bench.algorithms.skipper",
-    "replay": "bench.algorithms.replay",
-    "tbptt": "bench.algorithms.tbptt",
-    "local": "bench.algorithms.local",
-    "ttl-bptt": "bench.algorithms.ttl_bptt",
-}
+if TYPE_CHECKING:
+    from bench.contracts import Algorithm
 
 
 def names() -> list[str]:
-    return sorted(_MODULES)
+    return sorted(ALGORITHMS)
 
 
 def module_name(name: str) -> str:
-    return _MODULES[choose("algorithm", name, _MODULES)]
+    return ALGORITHMS[choose("algorithm", name, ALGORITHMS)].module
 
 
-def load(name: str) -> ModuleType:
-    return importlib.import_module(module_name(name))
+def load(name: str) -> Algorithm:
+    """Import an algorithm. Raises UserError, with close matches, for an unknown name."""
+    return cast("Algorithm", importlib.import_module(module_name(name)))

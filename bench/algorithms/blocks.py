@@ -10,7 +10,7 @@ last cut and more follow. Residual blocks are not cut, so a block may have more 
 is a block; with b >= the number of layers there is one block, which is BPTT.
 
 Backward unlocking: the backward pass of block i runs before the forward pass of block i + 1, so only one block's graph exists at
-a time. The output of block i is stored meanwhile at half a byte per value (waiting.py).
+a time. The output of block i is stored meanwhile at half a byte per value (packed_output.py).
 
 ``classifier`` of an output [C, H, W] (a vector of features counts as a map of 1 x 1):
     pooled  fully connected, on averages over k x k windows, with the smallest k that leaves at most 2048 values (local losses
@@ -22,9 +22,8 @@ a time. The output of block i is stored meanwhile at half a byte per value (wait
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count, pairwise
 from math import ceil, prod
 from typing import Any, cast
@@ -33,27 +32,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.algorithms.waiting import Waiting
-from bench.networks import modules as m
-from bench.networks.build import Network, Shape
-from bench.networks.folded import restored
+from bench.algorithms.context import Loss, StepContext
+from bench.algorithms.packed_output import PackedOutput
+from bench.errors import YES, Support, UserError, choose, no
+from bench.nets import layers as m
+from bench.nets.build import Network
+from bench.nets.folding import restored
+from bench.nets.shapes import Shape, chain_shape
 from bench.options import one_of, whole
-from bench.spec import (
-    YES,
-    Conv,
-    Dense,
-    Flatten,
-    Layer,
-    Loop,
-    NetworkSpec,
-    Residual,
-    Spike,
-    Support,
-    UserError,
-    choose,
-    every_layer,
-    no,
-)
+from bench.spec import Conv, Dense, Flatten, Layer, Loop, NetworkSpec, Residual, Spike, every_layer
 
 Part = tuple[int, int]  # a half-open range of a network's top-level layers
 
@@ -61,11 +48,11 @@ POOLED = 2048  # largest number of inputs of a pooled classifier
 
 
 def size_of_blocks() -> Any:
-    return whole(1, "layers of neurons of a block; one block where it is their number or more", least=1)
+    return whole(1, least=1, meaning="layers of neurons per block; their number or more gives one block")
 
 
 def auxiliary_classifier() -> Any:
-    return one_of("pooled", ("pooled", "dense", "conv", "fixed"), "what a block's loss is taken of")
+    return one_of("pooled", ("pooled", "dense", "conv", "fixed"), meaning="auxiliary classifier of a block")
 
 
 def supports(spec: NetworkSpec) -> Support:
@@ -104,27 +91,29 @@ class BlockNetwork(Network):
         super().__init__(net.spec, net.body, net.layerwise)
         self.parts = parts
         self.classifiers = nn.ModuleList(classifiers)  # after the body, so that its weights are drawn first
-        self.waiting = nn.ModuleList(Waiting(list(net.body.layers)[slice(*part)]) for part in parts)
-        self.forgets = False
-        self.block = 0  # the one that ran last; read by observers
+        self.packed = nn.ModuleList(PackedOutput(list(net.body.layers)[slice(*part)]) for part in parts)
+
+    def forward(self, x: Tensor, state: m.State, block: int | None = None) -> tuple[Tensor, m.State]:
+        """Run all layers over x [K, B, ...], or those of one block, whose state is then that of its layers alone."""
+        y, state = (self.body if block is None else chain(self.body, self.parts[block]))(x, state)
+        return y, state
 
     def window_of(self, block: int, x: Tensor, state: m.State) -> tuple[Tensor, m.State]:
-        """Run one block over a window: x [K, B, ...] -> y [K, B, ...]. ``state`` is that of the block's layers alone."""
-        whole, self.block = self.body, block
-        self.body = chain(whole, self.parts[block])
-        try:
-            return (self.last_window(x, state), None) if self.forgets else self.window(x, state)
-        finally:
-            self.body = whole
+        """Run one block over a window: x [K, B, ...] -> y [K, B, ...], with the state of the block's layers."""
+        if self.layerwise:
+            y, state = self(x, state, block)
+            return y, state
+        ys = []
+        for x_t in x:
+            y, state = self(x_t.unsqueeze(0), state, block)
+            ys.append(y.squeeze(0))
+        return torch.stack(ys), state
 
-    @contextmanager
-    def leaving_states(self, *, wanted: bool) -> Iterator[None]:
-        """In this context, ``window_of`` discards the state after the window unless ``wanted``."""
-        self.forgets = not wanted
-        try:
-            yield
-        finally:
-            self.forgets = False
+    def last_window_of(self, block: int, x: Tensor, state: m.State) -> Tensor:
+        """As ``window_of``, without the state after the window."""
+        if self.layerwise:
+            return chain(self.body, self.parts[block]).last(x, state)
+        return self.window_of(block, x, state)[0]
 
     def scores(self, block: int, y: Tensor) -> Tensor:
         """Return the class scores from which a block's loss is computed: y [K, B, ...] -> [K, B, C]."""
@@ -141,22 +130,13 @@ def chain(body: m.Chain, part: Part) -> m.Chain:
 def prepare(net: Network, b: int, classifier: str) -> BlockNetwork:
     """Cut ``net`` into blocks of ``b`` layers and add the classifiers. Their weights are unset until ``reset_parameters``."""
     make = CLASSIFIERS[choose("classifier", classifier, CLASSIFIERS)]
-    cut = parts(net.spec.layers, b)
+    layers = net.spec.layers
+    cut = parts(layers, b)
     for begin, _ in cut[1:]:
         restored(net.body, begin)  # a classifier reads this input too
     with torch.device(next(net.parameters()).device):
-        return BlockNetwork(net, cut, [make(shape, net.spec.classes) for shape in output_shapes(net, cut)[:-1]])
-
-
-def output_shapes(net: Network, cut: list[Part]) -> list[Shape]:
-    """Return the output shape of each block for one sample and time step, from a copy on device 'meta' (no storage)."""
-    body = copy.deepcopy(net.body, {id(tensor): tensor.to("meta") for tensor in (*net.parameters(), *net.buffers())})
-    x, shapes = torch.empty(1, 2, *net.spec.input, device="meta"), []
-    for part in cut:
-        with torch.no_grad():
-            x, _ = chain(body, part)(x, None)
-        shapes.append(tuple(x.shape[2:]))
-    return shapes
+        shapes = [chain_shape(layers[:end], net.spec.input) for _, end in cut[:-1]]
+        return BlockNetwork(net, cut, [make(shape, net.spec.classes) for shape in shapes])
 
 
 # --------------------------------------------------------------------------- auxiliary classifiers
@@ -182,7 +162,7 @@ class FixedClassifier(nn.Module):
 
 
 def _dense(shape: Shape, classes: int) -> nn.Module:
-    flat = m.Weightless(lambda x: x.flatten(1))
+    flat = m.Weightless(partial(torch.flatten, start_dim=1))
     return m.Chain([flat, m.DenseSynapse(Dense(classes, init="default"), prod(shape), "spikes")])
 
 
@@ -191,14 +171,22 @@ def _pooled(shape: Shape, classes: int) -> nn.Module:
     channels, sides = shape[0], shape[1:]
     fits = (k for k in count(1) if channels * prod(ceil(n / k) for n in sides) <= POOLED or k >= max(sides, default=1))
     k = next(fits)
-    pooled = m.Weightless(lambda x: x if k == 1 else F.avg_pool2d(x, k, ceil_mode=True))
+    pooled = m.Weightless(_unchanged if k == 1 else partial(F.avg_pool2d, kernel_size=k, ceil_mode=True))
     return m.Chain([pooled, _dense((channels, *(ceil(n / k) for n in sides)), classes)])
 
 
 def _conv(shape: Shape, classes: int) -> nn.Module:
-    as_map = m.Weightless(lambda x: x if x.dim() == 4 else x[:, :, None, None])
+    as_map = m.Weightless(_as_map)
     pointwise = m.ConvSynapse(Conv(classes, kernel=1, padding=0), shape[0], "spikes")
-    return m.Chain([as_map, pointwise, m.Weightless(lambda x: x.mean((2, 3)))])
+    return m.Chain([as_map, pointwise, m.Weightless(partial(torch.mean, dim=(2, 3)))])
+
+
+def _unchanged(x: Tensor) -> Tensor:
+    return x
+
+
+def _as_map(x: Tensor) -> Tensor:
+    return x if x.dim() == 4 else x[:, :, None, None]
 
 
 def _fixed(shape: Shape, classes: int) -> nn.Module:
@@ -211,27 +199,23 @@ CLASSIFIERS: dict[str, Callable[[Shape, int], nn.Module]] = {"pooled": _pooled, 
 # --------------------------------------------------------------------------- one training step
 
 
-def train_block(
-    net: BlockNetwork, block: int, x: Tensor, state: m.State, loss: Callable[[Tensor], Tensor]
-) -> tuple[Tensor, m.State]:
+def train_block(net: BlockNetwork, block: int, x: Tensor, state: m.State, loss: Loss, *, last: bool) -> tuple[Tensor, m.State]:
     """Run one block over a window, forward and backward. Gradients add up in ``.grad``; the graph is freed before it returns.
 
-    x [K, B, ...] -> (y [K, B, ...], state), both detached. The state passed in is consumed.
+    x [K, B, ...] -> (y [K, B, ...], state), both detached; no state after the ``last`` window. The state passed in is consumed.
     """
-    y, state = net.window_of(block, x, state)
-    value, waiting = loss(net.scores(block, y)), cast(Waiting, net.waiting[block])
-    kept = waiting.put_aside(y)
+    y, state = (net.last_window_of(block, x, state), None) if last else net.window_of(block, x, state)
+    value, packed = loss(net.scores(block, y)), cast(PackedOutput, net.packed[block])
+    kept = packed.pack(y)
     del y  # from here only the graph holds the output, and frees it in the backward pass
     value.backward()
-    return waiting(kept), m.map_state(torch.Tensor.detach, state)
+    return packed(kept), m.map_state(torch.Tensor.detach, state)
 
 
-def train(
-    net: BlockNetwork, x: Tensor, loss: Callable[[Tensor], Tensor], apply: Callable[[], None], K: int, update: str
-) -> Tensor:
+def train(net: BlockNetwork, x: Tensor, context: StepContext, K: int, update: str) -> Tensor:
     """Train on windows of K steps of x [T, B, ...], block after block; returns the readout summed over time [B, C].
 
-    ``update``: ``apply`` is called after each "block", after each "window", or once at the "end".
+    ``update``: weights are updated after each "block", after each "window", or once at the "end".
     """
     start = net.initial_state(x.shape[1])
     states = [start and start[slice(*part)] for part in net.parts]
@@ -239,17 +223,16 @@ def train(
     steps_left = x.shape[0]
     for y in x.split(K):
         steps_left -= y.shape[0]
-        with net.leaving_states(wanted=steps_left > 0):
-            for block in range(len(states)):
-                y, after = train_block(net, block, y, states.pop(0), loss)  # pop: no other reference to the state
-                states.append(after)
-                del after
-                if update == "block":
-                    apply()
+        for block in range(len(states)):
+            y, after = train_block(net, block, y, states.pop(0), context.loss, last=steps_left == 0)  # pop: no other reference
+            states.append(after)
+            del after
+            if update == "block":
+                context.update()
         total = y.sum(0) if total is None else total + y.sum(0)
         if update == "window":
-            apply()
+            context.update()
     if update == "end":
-        apply()
+        context.update()
     assert total is not None, "a sequence of no steps"
     return total

@@ -8,16 +8,15 @@ The graph of all T steps is saved for backward: memory grows linearly with T.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from bench.networks.build import Network
+from bench.algorithms.context import StepContext
+from bench.errors import YES, Support
+from bench.nets.build import Network
 from bench.options import Declared
-from bench.spec import YES, NetworkSpec, Support
-
-title = "BPTT"
+from bench.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ def prepare(net: Network, options: Options) -> Network:
     return net
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     outs = net.last_window(x, net.initial_state(x.shape[1]))
-    loss(outs).backward()
-    update()
+    context.loss(outs).backward()
+    context.update()
     return outs.detach().sum(0)

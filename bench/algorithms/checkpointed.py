@@ -13,7 +13,7 @@ running averages are updated once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
@@ -22,22 +22,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.algorithms.context import StepContext
 from bench.algorithms.segments import (
-    Randomness,
     backward_through,
     best_segments,
     edges,
     falling_edges,
-    graph_to_state,
     second_pass,
-    shallow,
 )
-from bench.networks.build import Network
-from bench.networks.modules import State
+from bench.errors import YES, Support, UserError, choose
+from bench.nets.build import Network
+from bench.nets.layers import State, shallow
+from bench.nets.rerun import Randomness
 from bench.options import Declared, checked, whole
-from bench.spec import YES, NetworkSpec, Support, UserError, choose
+from bench.spec import NetworkSpec
 
-title = "checkpointed BPTT"
 Lengths = str | Sequence[int]
 in_windows = True
 
@@ -51,8 +50,8 @@ def _check_lengths(name: str, value: Any) -> None:
 
 @dataclass(frozen=True)
 class Options(Declared):
-    segments: int = whole(0, "number of segments; 0: the one that needs the least memory", least=0)
-    lengths: Lengths = checked("even", "even, falling or a list", "steps of the segments", _check_lengths)
+    segments: int = whole(0, least=0, meaning="number of segments; 0 chooses the number with least memory")
+    lengths: Lengths = checked("even", "even, falling or a list", _check_lengths, meaning="lengths of the segments in time steps")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +69,7 @@ def supports(spec: NetworkSpec) -> Support:
 
 
 def prepare(net: Network, options: Options) -> Network:
-    net.graph_to_state = graph_to_state(net)
+    _ = net.graph_to_state  # measured now, so that it is not observed as a part of a training step
     return net
 
 
@@ -86,7 +85,7 @@ def segments_of(steps: int, graph_to_state: float, options: Options) -> list[tup
     return list(pairwise(accumulate(lengths, initial=0)))
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     parts = segments_of(x.shape[0], net.graph_to_state, options)
     starts: list[State] = [net.initial_state(x.shape[1])]
     random = [Randomness(x.device)]
@@ -100,12 +99,12 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
     for i in reversed(range(len(parts))):
         run = partial(net.window, x[slice(*parts[i])])
         if i == len(parts) - 1:  # the last segment has had no first pass
-            out, gradient = backward_through(run, starts.pop(), loss, gradient)
+            out, gradient = backward_through(run, starts.pop(), context.loss, gradient)
         else:
-            with random[i].again(), second_pass(net):
-                out, gradient = backward_through(run, starts.pop(), loss, gradient)
+            with random[i].again(), second_pass(net, context.watcher):
+                out, gradient = backward_through(run, starts.pop(), context.loss, gradient)
         total = out.sum(0) if total is None else total + out.sum(0)
-    update()
+    context.update()
     if total is None:
         raise ValueError("x has no time steps: T = 0")
     return total

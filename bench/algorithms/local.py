@@ -9,18 +9,16 @@ Memory: the graph of T steps of one block, and its input and output spikes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from torch import Tensor
 
 from bench.algorithms import blocks
-from bench.networks.build import Network
+from bench.algorithms.context import StepContext
+from bench.errors import Support
+from bench.nets.build import Network
 from bench.options import Declared
-from bench.spec import NetworkSpec, Support
-
-title = "local"
+from bench.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ def supports(spec: NetworkSpec) -> Support:
     return blocks.supports(spec)
 
 
-def prepare(net: Network, options: Options) -> Network:
+def prepare(net: Network, options: Options) -> blocks.BlockNetwork:
     return blocks.prepare(net, options.b, options.classifier)
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
-    return blocks.train(cast(blocks.BlockNetwork, net), x, loss, update, K=x.shape[0], update="end")
+def train_step(net: blocks.BlockNetwork, x: Tensor, context: StepContext, options: Options) -> Tensor:
+    return blocks.train(net, x, context, K=x.shape[0], update="end")

@@ -9,26 +9,25 @@ may run as one window, layer by layer: the same gradient, for K times the memory
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from bench.algorithms.context import StepContext
 from bench.algorithms.sltt import in_space, in_windows_of, runs_on
 from bench.algorithms.traces import with_traces
-from bench.networks.build import Network
-from bench.networks.modules import holding_weights
+from bench.errors import YES, Support
+from bench.nets.build import Network
+from bench.nets.layers import holding_weights
 from bench.options import Declared, whole, within
-from bench.spec import YES, NetworkSpec, Support
+from bench.spec import NetworkSpec
 
-__all__ = ["Options", "in_windows", "prepare", "runs_on", "supports", "title", "train_step"]
-
-title = "OTTT-A"
+__all__ = ["Options", "in_windows", "prepare", "runs_on", "supports", "train_step"]
 
 
 @dataclass(frozen=True)
 class Options(Declared):
-    K: int = whole(1, "time steps that run as one window", least=1)
+    K: int = whole(1, least=1, meaning="time steps computed as one window")
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
         within(self.K, T, "ottt-a")
@@ -45,9 +44,9 @@ def prepare(net: Network, options: Options) -> Network:
     return with_traces(in_space(net, options.K), net.spec.neuron.decay)
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     within(options.K, x.shape[0], "ottt-a")
     with holding_weights(net):
-        total = in_windows_of(net, x, loss, options.K)
-    update()
+        total = in_windows_of(net, x, context.loss, options.K)
+    context.update()
     return total

@@ -8,18 +8,17 @@ trace are kept across updates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from bench.algorithms.context import StepContext
 from bench.algorithms.sltt import in_windows_of
 from bench.algorithms.traces import with_traces
-from bench.networks.build import Network
+from bench.errors import YES, Support
+from bench.nets.build import Network
 from bench.options import Declared
-from bench.spec import YES, NetworkSpec, Support
-
-title = "OTTT-O"
+from bench.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -42,5 +41,5 @@ def prepare(net: Network, options: Options) -> Network:
     return with_traces(net, net.spec.neuron.decay)
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
-    return in_windows_of(net, x, loss, after_window=update)
+def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
+    return in_windows_of(net, x, context.loss, after_window=context.update)

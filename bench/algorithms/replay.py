@@ -17,7 +17,7 @@ than membrane potentials.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,20 +26,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.algorithms.segments import leaves, second_pass, shallow
+from bench.algorithms.context import StepContext
+from bench.algorithms.segments import second_pass
+from bench.errors import YES, Support, no
 from bench.kernels.bits import pack
 from bench.kernels.reversed_lif import Backwards, reversed_lif
-from bench.networks.build import Network
-from bench.networks.modules import State
+from bench.nets.build import Network
+from bench.nets.layers import State, leaves, shallow
 from bench.options import Declared, whole, within
-from bench.spec import YES, Loop, NetworkSpec, NeuronSpec, Spike, Support, every_layer, no
-
-title = "one-bit replay"
+from bench.spec import Loop, NetworkSpec, NeuronSpec, Spike, every_layer
 
 
 @dataclass(frozen=True)
 class Options(Declared):
-    K: int = whole(1, "time steps of a window", least=1)
+    K: int = whole(1, least=1, meaning="time steps of a window")
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
         within(self.K, T, "replay")
@@ -71,7 +71,7 @@ def steps_back(net: Network) -> float:
     return math.inf if decay >= 1 else max(1, math.floor(math.log(GROWTH) / -math.log(decay)))
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     K = options.K
     within(K, x.shape[0], "replay")
     reach = steps_back(net)
@@ -83,19 +83,20 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
     with torch.no_grad(), recording(net) as spikes:
         for i, (begin, end) in enumerate(parts[:-1]):
             out, state = net.window(x[begin:end], state)
+            context.watcher.saves(layer[-1] for layer in spikes)
             total = total + out.sum(0)
             if i + 1 in kept:
                 anchors[i] = shallow(state)
     state = leaves(state)
     out = net.window(x[parts[-1][0] :], shallow(state))[0]
-    loss(out).backward()
+    context.loss(out).backward()
     total = total + out.detach().sum(0)
-    with running_backwards(net, spikes), second_pass(net):
+    with running_backwards(net, spikes), second_pass(net, context.watcher):
         for i in reversed(range(len(parts) - 1)):
             state = anchors.pop(i, state)
             out, state = net.window(x[slice(*parts[i])], state)
-            loss(out).backward()
-    update()
+            context.loss(out).backward()
+    context.update()
     return total
 
 
@@ -132,15 +133,10 @@ def recording(net: Network) -> Iterator[Spikes]:
     def note(kept: list[Tensor]) -> Any:
         return lambda module, _, output: kept.append(pack(output[0]))
 
-    def newest(*_: Any) -> None:
-        net.kept = [kept[-1] for kept in spikes]
-
     hooks = [layer.neurons.register_forward_hook(note(kept)) for layer, kept in zip(_layers_of(net), spikes, strict=True)]
-    hooks.append(net.register_forward_hook(newest, prepend=True))
     try:
         yield spikes
     finally:
-        net.kept = []
         for hook in hooks:
             hook.remove()
 

@@ -10,18 +10,19 @@ fewer states are kept beside their graph.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise, takewhile
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.networks.build import Network
-from bench.networks.modules import State, map_state, state_tensors
-from bench.spec import UserError
+from bench.algorithms.context import Loss, Watcher
+from bench.errors import UserError
+from bench.nets.build import Network
+from bench.nets.layers import State, leaves, shallow, state_tensors
+from bench.nets.rerun import averages_still
 
 
 def edges(steps: int, segments: int) -> list[tuple[int, int]]:
@@ -70,111 +71,17 @@ def falling_edges(steps: int, graph_to_state: float) -> list[tuple[int, int]]:
     return [(begin, end) for begin, end in pairwise(cuts) if begin < end]
 
 
-def graph_to_state(net: Network) -> float:
-    """Return A / S of a network: bytes of graph per step over bytes of state."""
-    graph, state = graph_and_state(net)
-    return graph / max(state, 1)
-
-
-def graph_and_state(net: Network) -> tuple[int, int]:
-    """Return (A, S) in bytes for one sample: saved for backward per time step, and state between two steps.
-
-    Measured on a copy on device 'meta', as the difference between batches of 3 and 2 (batch norm may need more than one sample).
-    """
-    twin = copy.deepcopy(net).to("meta").train(net.training)
-    (graph_2, state_2), (graph_3, state_3) = _one_step(twin, 2), _one_step(twin, 3)
-    return graph_3 - graph_2, state_3 - state_2
-
-
-def _one_step(net: Network, batch: int) -> tuple[int, int]:
-    """Return (A, S) in bytes for ``batch`` samples, at the second time step. Dropout masks do not change, so S excludes them."""
-    x = torch.empty(1, batch, *net.spec.input, device="meta")
-    with torch.no_grad():
-        _, state = net.window(x, net.initial_state(batch))
-    before = {tensor.untyped_storage()._cdata for tensor in state_tensors(state)}
-    start = map_state(_leaf, state)
-    kept: dict[int, int] = {}
-    alive: list[Tensor] = []  # keeps the tensors, so that no address is reused
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in before:
-            kept[storage._cdata] = storage.nbytes()
-            alive.append(tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        _, after = net.window(x, shallow(start))
-    changed = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in state_tensors(after)}
-    return sum(kept.values()), sum(size for address, size in changed.items() if address not in before)
-
-
-def _leaf(tensor: Tensor) -> Tensor:
-    return tensor.detach().requires_grad_(tensor.is_floating_point())
-
-
-def shallow(state: State) -> State:
-    """Return the same tensors in new lists: a network consumes the lists it is given."""
-    return map_state(lambda tensor: tensor, state)
-
-
-def leaves(state: State) -> State:
-    """Return the state as leaf tensors, so that back-propagation stops there and dL/d(state) is in ``.grad``."""
-    return map_state(_leaf, state)
-
-
-class Randomness:
-    """Saves the state of the random number generators, so that a computation can be repeated with the same numbers."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._cuda = device if device.type == "cuda" else None
-        self._state = torch.cuda.get_rng_state(device) if self._cuda else torch.get_rng_state()
-
-    @contextmanager
-    def again(self) -> Iterator[None]:
-        """In this context, repeat the random numbers drawn after construction; the generators' state is restored at the end."""
-        with torch.random.fork_rng(devices=[self._cuda] if self._cuda else []):
-            if self._cuda:
-                torch.cuda.set_rng_state(self._state, self._cuda)
-            else:
-                torch.set_rng_state(self._state)
-            yield
-
-
 @contextmanager
-def second_pass(net: Network) -> Iterator[None]:
+def second_pass(net: Network, watcher: Watcher) -> Iterator[None]:
     """In this context, time steps are recomputed."""
-    net.again = True
-    try:
-        with averages_still(net):
-            yield
-    finally:
-        net.again = False
-
-
-@contextmanager
-def averages_still(layers: nn.Module) -> Iterator[None]:
-    """In this context, running averages of batch norm stay unchanged: the first pass has updated them."""
-    norms = [module for module in layers.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    tracked = [module.track_running_stats for module in norms]
-    saved = [(module.running_mean, module.running_var, module.num_batches_tracked) for module in norms]
-    for module in norms:
-        module.track_running_stats = False
-        module.running_mean = module.running_var = module.num_batches_tracked = None
-    try:
+    with watcher.recomputing(), averages_still(net):
         yield
-    finally:
-        for module, tracks, (mean, var, batches) in zip(norms, tracked, saved, strict=True):
-            module.track_running_stats = tracks
-            module.running_mean, module.running_var, module.num_batches_tracked = mean, var, batches
 
 
 Run = Callable[[State], tuple[Tensor, State]]
 
 
-def backward_through(
-    run: Run, state: State, loss: Callable[[Tensor], Tensor], gradient: list[Tensor | None]
-) -> tuple[Tensor, list[Tensor | None]]:
+def backward_through(run: Run, state: State, loss: Loss, gradient: list[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
     """Run a segment with a graph from ``state``, then back-propagate its loss and dL/d(end state).
 
     ``run(state) -> (outputs [K, B, C], end state)``; ``gradient``: dL/d(end state), one entry per tensor, empty for the last

@@ -28,32 +28,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.algorithms.context import StepContext
 from bench.algorithms.segments import (
-    Randomness,
     backward_through,
     best_segments,
     edges,
-    graph_to_state,
     second_pass,
-    shallow,
 )
-from bench.networks.build import Network
-from bench.networks.modules import State, leak
+from bench.errors import YES, Support, UserError
+from bench.nets.build import Network
+from bench.nets.layers import State, leak, shallow
+from bench.nets.rerun import Randomness
 from bench.options import Declared, number, one_of, whole
-from bench.spec import YES, NetworkSpec, Support, UserError
+from bench.spec import NetworkSpec
 
-title = "Skipper"
 in_windows = True
 
 
 @dataclass(frozen=True)
 class Options(Declared):
-    segments: int = whole(0, "number of segments; 0: the one that needs the least memory", least=0)
-    p: float = number(50, "per cent of the steps that are skipped", below=100)
-    per: str = one_of("segment", ("segment", "sequence"), "among which steps the least active are looked for")
-    loss: str = one_of("kept", ("kept", "rescaled"), "what the loss of the kept steps weighs")
-    skipped: str = one_of("frozen", ("frozen", "leak"), "what the state does in skipped steps")
-    last: str = one_of("skippable", ("skippable", "kept"), "whether a segment's last step may be skipped")
+    segments: int = whole(0, least=0, meaning="number of segments; 0 chooses the number with least memory")
+    p: float = number(50, below=100, meaning="per cent of the time steps that are skipped: 50 is half of them")
+    per: str = one_of("segment", ("segment", "sequence"), meaning="steps among which the least active are chosen")
+    loss: str = one_of("kept", ("kept", "rescaled"), meaning="weight of the loss of the kept steps")
+    skipped: str = one_of("frozen", ("frozen", "leak"), meaning="what happens to the state in skipped steps")
+    last: str = one_of("skippable", ("skippable", "kept"), meaning="whether a segment's last step may be skipped")
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
         _check_bound(edges(T, self.segments or 1), spec.neuron_layers, self.p)  # one segment allows the largest p
@@ -64,11 +63,11 @@ def supports(spec: NetworkSpec) -> Support:
 
 
 def prepare(net: Network, options: Options) -> Network:
-    net.graph_to_state = graph_to_state(net)
+    _ = net.graph_to_state  # measured now, so that it is not observed as a part of a training step
     return net
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     steps, p = x.shape[0], options.p
     parts = segments_of(net, steps, options)
     starts: list[State] = [net.initial_state(x.shape[1])]
@@ -88,9 +87,9 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
     gradient: list[Tensor | None] = []
     for i in reversed(range(len(parts))):
         run = partial(_run_kept, net, x, parts[i], kept[i], options.skipped)
-        with random[i].again(), second_pass(net):
-            _, gradient = backward_through(run, starts.pop(), lambda out: weight * loss(out), gradient)
-    update()
+        with random[i].again(), second_pass(net, context.watcher):
+            _, gradient = backward_through(run, starts.pop(), lambda out: weight * context.loss(out), gradient)
+    context.update()
     return torch.stack(outs).sum(0)
 
 

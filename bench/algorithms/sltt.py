@@ -16,17 +16,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.networks.build import Network
-from bench.networks.modules import holding_weights, map_state
+from bench.algorithms.context import StepContext
+from bench.errors import YES, Support, no
+from bench.nets.build import Network
+from bench.nets.layers import holding_weights, map_state
 from bench.options import Declared, whole, within
-from bench.spec import YES, Loop, NetworkSpec, Support, every_layer, no
-
-title = "SLTT"
+from bench.spec import Loop, NetworkSpec, every_layer
 
 
 @dataclass(frozen=True)
 class Options(Declared):
-    K: int = whole(1, "time steps that run as one window", least=1)
+    K: int = whole(1, least=1, meaning="time steps computed as one window")
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
         within(self.K, T, "sltt")
@@ -54,11 +54,11 @@ def prepare(net: Network, options: Options) -> Network:
     return in_space(net, options.K)
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     within(options.K, x.shape[0], "sltt")
     with holding_weights(net):
-        total = in_windows_of(net, x, loss, options.K)
-    update()
+        total = in_windows_of(net, x, context.loss, options.K)
+    context.update()
     return total
 
 

@@ -8,23 +8,22 @@ dropout) is k/T times that of SLTT.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bench.networks.build import Network
-from bench.networks.modules import holding_weights, map_state
+from bench.algorithms.context import StepContext
+from bench.errors import YES, Support, UserError
+from bench.nets.build import Network
+from bench.nets.layers import holding_weights, map_state
 from bench.options import Declared, whole
-from bench.spec import YES, NetworkSpec, Support, UserError
-
-title = "SLTT-k"
+from bench.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
 class Options(Declared):
-    k: int = whole(2, "time steps that are drawn", least=1)
+    k: int = whole(2, least=1, meaning="time steps that are sampled for the backward pass")
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
         _check(self.k, T)
@@ -46,7 +45,7 @@ def prepare(net: Network, options: Options) -> Network:
     return net
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     steps, k = x.shape[0], options.k
     _check(k, steps)
     drawn = set(torch.randperm(steps)[:k].tolist())
@@ -57,8 +56,8 @@ def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update
             with torch.set_grad_enabled(t in drawn):
                 out, state = net.window(x[t : t + 1], state)
                 if t in drawn:
-                    loss(out).backward()
+                    context.loss(out).backward()
             state = map_state(torch.Tensor.detach, state)
             total = total + out.detach().sum(0)
-    update()
+    context.update()
     return total

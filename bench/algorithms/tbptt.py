@@ -8,24 +8,23 @@ Memory: the graph of K steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bench.networks.build import Network
-from bench.networks.modules import map_state
+from bench.algorithms.context import StepContext
+from bench.errors import YES, Support
+from bench.nets.build import Network
+from bench.nets.layers import map_state
 from bench.options import Declared, one_of, whole, within
-from bench.spec import YES, NetworkSpec, Support
-
-title = "truncated BPTT"
+from bench.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
 class Options(Declared):
-    K: int = whole(2, "time steps of a window", least=1)
-    update: str = one_of("end", ("end", "window"), "when weights change: after the sequence, or after every window")
+    K: int = whole(2, least=1, meaning="time steps of a window")
+    update: str = one_of("end", ("end", "window"), meaning="when weights are updated: after the sequence, or after every window")
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
         within(self.K, T, "tbptt")
@@ -46,19 +45,19 @@ def prepare(net: Network, options: Options) -> Network:
     return net
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     within(options.K, x.shape[0], "tbptt")
     state, steps_left = net.initial_state(x.shape[1]), x.shape[0]
     total: Tensor | None = None
     for window in x.split(options.K):
         steps_left -= window.shape[0]
         outs, state = net.window(window, state) if steps_left else (net.last_window(window, state), None)
-        loss(outs).backward()
+        context.loss(outs).backward()
         state = map_state(torch.Tensor.detach, state)
         total = outs.detach().sum(0) if total is None else total + outs.detach().sum(0)
         if options.update == "window":
-            update()
+            context.update()
     assert total is not None, "a sequence of no steps"
     if options.update == "end":
-        update()
+        context.update()
     return total

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bench.networks.build import Network
-from bench.networks.modules import ConvSynapse, State, Synapse, fold
+from bench.nets.build import Network
+from bench.nets.layers import ConvSynapse, State, Synapse, fold
 
 
 class _TracedConv(torch.autograd.Function):

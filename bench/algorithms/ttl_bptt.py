@@ -14,26 +14,26 @@ K = T is local training; one block is truncated BPTT. Memory: the graph of K ste
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from torch import Tensor
 
 from bench.algorithms import blocks
-from bench.networks.build import Network
+from bench.algorithms.context import StepContext
+from bench.errors import Support
+from bench.nets.build import Network
 from bench.options import Declared, one_of, whole, within
-from bench.spec import NetworkSpec, Support
-
-title = "TTL-BPTT"
+from bench.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
 class Options(Declared):
-    K: int = whole(2, "time steps of a window", least=1)
+    K: int = whole(2, least=1, meaning="time steps of a window")
     b: int = blocks.size_of_blocks()
     classifier: str = blocks.auxiliary_classifier()
-    update: str = one_of("window", ("block", "window", "end"), "when weights change: after every block, every window, or once")
+    update: str = one_of(
+        "window", ("block", "window", "end"), meaning="updates of the weights: every block, every window, or at the end"
+    )
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
         within(self.K, T, "ttl-bptt")
@@ -50,10 +50,10 @@ def supports(spec: NetworkSpec) -> Support:
     return blocks.supports(spec)
 
 
-def prepare(net: Network, options: Options) -> Network:
+def prepare(net: Network, options: Options) -> blocks.BlockNetwork:
     return blocks.prepare(net, options.b, options.classifier)
 
 
-def train_step(net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options) -> Tensor:
+def train_step(net: blocks.BlockNetwork, x: Tensor, context: StepContext, options: Options) -> Tensor:
     within(options.K, x.shape[0], "ttl-bptt")
-    return blocks.train(cast(blocks.BlockNetwork, net), x, loss, update, options.K, options.update)
+    return blocks.train(net, x, context, options.K, options.update)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from bench.errors import YES, Support
 from bench.kernels.lif import lif, lif_in_space
-from bench.spec import YES, NeuronSpec, Support
+from bench.spec import NeuronSpec
 
 name = "native"
 layerwise = True

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from bench.backends import native_fast
 from bench.backends.native_fast import has, kernel, neurons
-from bench.networks.build import Network
-from bench.networks.groups import cheap_start, sizes
-from bench.networks.recomputed import recomputing
+from bench.nets.build import Network
+from bench.nets.grouping import cheap_start, sizes
+from bench.nets.recomputing import recomputing
 
 __all__ = ["arranged", "has", "kernel", "layerwise", "name", "neurons"]
 

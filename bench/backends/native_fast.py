@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.backends.native import has
+from bench.errors import UserError
 from bench.kernels import compiled, fused, meta_layout
-from bench.networks import modules as m
-from bench.networks.arranged import channels_innermost, pools_lightened, weights_standardised_at_once
-from bench.networks.build import Network
-from bench.networks.folded import scales_folded
-from bench.spec import NeuronSpec, UserError
+from bench.nets import layers as m
+from bench.nets.build import Network
+from bench.nets.folding import scales_folded
+from bench.nets.rewriting import channels_innermost, pools_lightened, weights_standardised_at_once
+from bench.spec import NeuronSpec
 
 __all__ = ["FusedLIF", "arranged", "has", "kernel", "layerwise", "meta_layout", "name", "neurons"]
 

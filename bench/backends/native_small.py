@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from bench.backends import native_fast
 from bench.backends.native_fast import has, kernel, neurons
-from bench.networks.build import Network
-from bench.networks.groups import narrowing, sizes
-from bench.networks.recomputed import recomputing
+from bench.nets.build import Network
+from bench.nets.grouping import narrowing, sizes
+from bench.nets.recomputing import recomputing
 
 __all__ = ["arranged", "has", "kernel", "layerwise", "name", "neurons"]
 

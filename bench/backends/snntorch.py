@@ -12,8 +12,9 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
+from bench.errors import YES, Support
 from bench.kernels.surrogate import fire
-from bench.spec import YES, NeuronSpec, Support
+from bench.spec import NeuronSpec
 
 name = "snntorch"
 layerwise = False

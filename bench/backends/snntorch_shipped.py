@@ -32,25 +32,13 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
+from bench.algorithms.context import StepContext
 from bench.backends.twin import INITS, draw_weights, fan_in
+from bench.contracts import TrainStep
+from bench.errors import YES, Support, no
 from bench.kernels.surrogate import derivative_
 from bench.options import Declared, one_of, whole, within
-from bench.spec import (
-    YES,
-    AdaptiveAvgPool,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Flatten,
-    NetworkSpec,
-    NeuronSpec,
-    Scale,
-    Spike,
-    Support,
-    Surrogate,
-    no,
-)
+from bench.spec import AdaptiveAvgPool, AvgPool, BatchNorm, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike, Surrogate
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # deprecated by its authors; measured here all the same
@@ -62,8 +50,8 @@ layerwise = False
 
 @dataclass(frozen=True)
 class Options(Declared):
-    K: int = whole(2, "time steps of a window, after each of which the weights change", least=1)  # snnTorch's own default is 1
-    init: str = one_of("native", INITS, "whose initial weights it starts from")
+    K: int = whole(2, least=1, meaning="time steps of a window; weights are updated after each")  # snnTorch's own default is 1
+    init: str = one_of("native", INITS, meaning="source of the initial weights")
 
     def suits(self, spec: NetworkSpec, T: int) -> None:
         within(self.K, T, name)
@@ -231,20 +219,18 @@ class _Update:
         """Do nothing: the update clears the gradients."""
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, TrainStep]:
     """Return the network and its training step, with the signature of every algorithm. The weights change every K steps."""
     with torch.device(device):
         net = Shipped(spec, options.init).to(device)
 
-    def train_step(
-        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
-    ) -> Tensor:
+    def train_step(net: Shipped, x: Tensor, context: StepContext, options: Options) -> Tensor:
         within(options.K, len(x), name)
         snntorch.SpikingNeuron.instances = net.leaky()
         net.rewind()
-        criterion = _Criterion(loss)
+        criterion = _Criterion(context.loss)
         batches = [(x, x.new_zeros(x.shape[1]))]  # the target is in the loss
-        TBPTT(net, batches, _Update(update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K)
+        TBPTT(net, batches, _Update(context.update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K)
         if criterion.total is None:
             raise ValueError("x has no time steps: T = 0")
         return criterion.total

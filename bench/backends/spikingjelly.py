@@ -12,7 +12,8 @@ import torch
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
-from bench.spec import YES, NeuronSpec, Support, Surrogate, UserError, no
+from bench.errors import YES, Support, UserError, no
+from bench.spec import NeuronSpec, Surrogate
 
 name = "spikingjelly"
 layerwise = False

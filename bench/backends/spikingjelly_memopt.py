@@ -22,7 +22,7 @@ Tensors saved by a checkpoint, and those saved while a unit is recomputed, count
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -32,11 +32,13 @@ from spikingjelly.activation_based import base, functional, layer, neuron
 from spikingjelly.activation_based.memopt import BitSpikeCompressor, checkpoint_module
 from torch import Tensor, nn
 
+from bench.algorithms.context import StepContext
 from bench.backends.spikingjelly import has, node
 from bench.backends.twin import INITS, draw_weights, fan_in
+from bench.contracts import TrainStep
+from bench.errors import YES, Support, UserError, no
 from bench.options import Declared, checked, one_of
 from bench.spec import (
-    YES,
     AdaptiveAvgPool,
     AvgPool,
     BatchNorm,
@@ -49,10 +51,7 @@ from bench.spec import (
     Scale,
     ShortcutOf,
     Spike,
-    Support,
-    UserError,
     every_layer,
-    no,
 )
 
 __all__ = ["Options", "has", "kernel", "layerwise", "name", "shipped", "ships"]
@@ -70,8 +69,8 @@ def _check_level(name: str, value: Any) -> None:
 
 @dataclass(frozen=True)
 class Options(Declared):
-    level: int = checked(1, "0 or 1", "how much memory is saved", _check_level)
-    init: str = one_of("native", INITS, "whose initial weights it starts from")
+    level: int = checked(1, "0 or 1", _check_level, meaning="how much memory is saved")
+    init: str = one_of("native", INITS, meaning="source of the initial weights")
 
 
 def kernel() -> str:
@@ -238,17 +237,15 @@ def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module,
     return module, channels
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, TrainStep]:
     """Return the network and its training step, with the signature of every algorithm."""
     with torch.device(device):
         net = Shipped(spec, options.level, options.init)
 
-    def train_step(
-        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
-    ) -> Tensor:
+    def train_step(net: Shipped, x: Tensor, context: StepContext, options: Options) -> Tensor:
         outs = net.outputs(x)
-        loss(outs).backward()
-        update()
+        context.loss(outs).backward()
+        context.update()
         return outs.detach().sum(0)
 
     return net, train_step

@@ -16,24 +16,13 @@ from spikingjelly.activation_based import base, functional, layer, neuron
 from spikingjelly.activation_based.learning.online_learning import ottt_online_training
 from torch import Tensor, nn
 
+from bench.algorithms.context import StepContext
 from bench.backends import spikingjelly
 from bench.backends.twin import INITS, draw_weights, fan_in
+from bench.contracts import TrainStep
+from bench.errors import YES, Support, no
 from bench.options import Declared, one_of
-from bench.spec import (
-    YES,
-    AdaptiveAvgPool,
-    AvgPool,
-    Conv,
-    Dense,
-    Flatten,
-    Layer,
-    NetworkSpec,
-    NeuronSpec,
-    Scale,
-    Spike,
-    Support,
-    no,
-)
+from bench.spec import AdaptiveAvgPool, AvgPool, Conv, Dense, Flatten, Layer, NetworkSpec, NeuronSpec, Scale, Spike
 
 name = "spikingjelly-shipped"
 layerwise = False
@@ -42,7 +31,7 @@ _NODES = {"ottt-a": neuron.OTTTLIFNode, "ottt-o": neuron.OTTTLIFNode, "sltt": ne
 
 @dataclass(frozen=True)
 class Options(Declared):
-    init: str = one_of("native", INITS, "whose initial weights it starts from")
+    init: str = one_of("native", INITS, meaning="source of the initial weights")
 
 
 def kernel() -> str:
@@ -140,19 +129,22 @@ class _Update:
         """Do nothing: the update clears the gradients."""
 
 
-def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, Callable[..., Tensor]]:
+def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, TrainStep]:
     """Return the network and its training step, with the signature of every algorithm."""
     with torch.device(device):
         net = Shipped(spec, algorithm, options.init)
 
-    def train_step(
-        net: Shipped, x: Tensor, loss: Callable[[Tensor], Tensor], update: Callable[[], None], options: Options
-    ) -> Tensor:
+    def train_step(net: Shipped, x: Tensor, context: StepContext, options: Options) -> Tensor:
         functional.reset_net(net)
         batch_first = x.transpose(0, 1)
         targets = torch.zeros(batch_first.shape[:2], dtype=torch.long, device=x.device)
         _, outs = ottt_online_training(
-            net, _Update(update), batch_first, targets, lambda out, _: loss(out.unsqueeze(0)), algorithm == "ottt-o"
+            net,
+            _Update(context.update),
+            batch_first,
+            targets,
+            lambda out, _: context.loss(out.unsqueeze(0)),
+            algorithm == "ottt-o",
         )
         total: Tensor = outs.sum(1)
         return total

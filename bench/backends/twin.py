@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from bench.backends import native
-from bench.networks.build import build
-from bench.networks.modules import aligned
-from bench.spec import NetworkSpec, choose
+from bench.errors import choose
+from bench.nets.build import build
+from bench.nets.layers import aligned
+from bench.spec import NetworkSpec
 
 INITS = ("native", "framework")  # source of the initial weights of a shipped network
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.claims.evidence import finite
-from bench.spec import Record
+from bench.record import Record
 
 # Two-sided 95 % points of Student's t for 1, 2, ... degrees of freedom; beyond, the last is slightly conservative.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)

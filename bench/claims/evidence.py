@@ -13,10 +13,12 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.cells import OF_THE_CELL, beside, cell_of
+from bench.case import SCALES, Case
 from bench.claims.claim import Selector
-from bench.plan import PROBE_TABLE, THREADS
-from bench.spec import SCALES, Case, Record
+from bench.design_space import OF_THE_CELL, beside, cell_of
+from bench.plan import THREADS
+from bench.record import Record
+from bench.registry import PROBES
 
 NOT_OF_A_CASE = ("metric", "detail", "device", "options", "any")  # what a selector has beside fields of a case
 DEVICES = ("gpu",)
@@ -67,7 +69,7 @@ class Plan:
 
 def _as_planned(record: Record) -> bool:
     """Whether precision, threads and kind of device are those of the probe: what shapes alone computed is no training."""
-    probe = PROBE_TABLE[record.case["probe"]]
+    probe = PROBES[record.case["probe"]]
     real = record.device not in ("meta", "none", "") and (probe.device != "cuda" or record.device != "cpu")
     return (record.precision, record.threads) == (probe.precision, THREADS) and (real or probe.device in ("meta", "cpu"))
 
@@ -96,7 +98,7 @@ class Evidence:
         return found[0] if found else None
 
     def grids(self, selector: Selector, scale: str) -> list[Group]:
-        """Each design space (see bench/cells.py), its cells and seeds in an order of their own."""
+        """Each design space (see bench/design_space.py), its cells and seeds in an order of their own."""
         return self._groups(
             selector, scale, beside, lambda case: json.dumps(case, sort_keys=True), free=OF_THE_CELL,
             asked=lambda case: cell_of(case) is not None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from bench.spec import Case, Record
+from bench.case import Case
+from bench.record import Record
 
 Gates = Mapping[tuple[str, str], bool]  # (network, backend) -> every gate planned and measured is open
 

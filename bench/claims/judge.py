@@ -24,13 +24,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bench.case import SCALES, Case
 from bench.claims.claim import Claim, Judgement, Part, Verdict, text
 from bench.claims.evidence import Evidence, Plan, finite, matches, rank
 from bench.claims.gates import comparable, gates_of
 from bench.claims.rules import RULES, Finding, Missing, told_part
 from bench.plan import plan
-from bench.records import Place, latest, place_of, uncommitted
-from bench.spec import SCALES, Case, Record
+from bench.record import Record
+from bench.record_store import Place, latest, place_of, uncommitted
 
 ORDER: Mapping[str, int] = {"reproduced": 2, "exceeded": 2, "partly": 1}  # how much a verdict says for the claim; others: 0
 

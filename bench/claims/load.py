@@ -12,11 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from bench.cells import CUTS
+from bench.case import SCALES, Case
 from bench.claims.claim import EVIDENCE, NEVER_REPORTED, Claim
 from bench.claims.evidence import DEVICES, NOT_OF_A_CASE, finite
 from bench.claims.rules import RULES, SIDES, printed_number
-from bench.spec import PROBES, SCALES, Case, UserError, choose
+from bench.design_space import CUTS
+from bench.errors import UserError, choose
+from bench.registry import PROBES
 
 _CLAIM_FIELDS = {f.name: f for f in fields(Claim) if f.name != "paper"}
 _REQUIRED = [name for name, f in _CLAIM_FIELDS.items() if f.default is MISSING and f.default_factory is MISSING]

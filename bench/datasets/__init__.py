@@ -32,24 +32,14 @@ from pathlib import Path
 
 from bench.datasets.samples import Samples, Source, subset
 from bench.datasets.store import cache_root, data_root
-from bench.spec import Support, choose
+from bench.errors import Support, choose
+from bench.registry import DATA_SETS
 
 __all__ = ["Samples", "available", "cache_root", "data_root", "fallback", "load", "module_name", "names", "subset"]
 
-_MODULES = {
-    "cifar10": "bench.datasets.cifar:CIFAR10",
-    "cifar100": "bench.datasets.cifar:CIFAR100",
-    "cifar10-dvs": "bench.datasets.cifar10_dvs:CIFAR10_DVS",
-    "cifar10-dvs-simulated": "bench.datasets.cifar10_dvs_simulated",
-    "dvs-gesture": "bench.datasets.dvs_gesture:DVS_GESTURE",
-    "fashion-mnist": "bench.datasets.fashion_mnist",
-    "n-mnist": "bench.datasets.n_mnist",
-    "digits": "bench.datasets.digits",
-}
-
 
 def names() -> list[str]:
-    return sorted(_MODULES)
+    return sorted(DATA_SETS)
 
 
 def fallback() -> str:
@@ -76,7 +66,7 @@ def load(name: str, root: Path | str | None = None, download: bool = True, cache
 
 
 def _place(name: str) -> str:
-    return _MODULES[choose("data set", name, _MODULES)]
+    return DATA_SETS[choose("data set", name, DATA_SETS)]
 
 
 def _source(name: str) -> Source:

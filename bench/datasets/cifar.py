@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.datasets import store
 from bench.datasets.images import Images
+from bench.errors import YES, Support, no
 from bench.files import write_whole
-from bench.spec import YES, Support, no
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -38,7 +38,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.datasets.cifar import CIFAR10
 from bench.datasets.events import Events, Recordings
-from bench.spec import Support, seed_of
+from bench.errors import Support
+from bench.seeds import seed_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench.datasets.images import Images
 from bench.datasets.samples import balanced
-from bench.spec import YES, Support, Unavailable, no, seed_of
+from bench.errors import YES, Support, Unavailable, no
+from bench.seeds import seed_of
 
 TEST_IMAGES = 360  # 36 of each digit
 _PACKAGE_MISSING = "the digits are part of scikit-learn, which is not installed; run pip install scikit-learn"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bench.datasets import store
 from bench.datasets.events import Events, Recordings, addresses, readable, reader, table
 from bench.datasets.frames import kept
-from bench.spec import Support, Unavailable, no
+from bench.errors import Support, Unavailable, no
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

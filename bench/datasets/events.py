@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.datasets.frames import binned, kept
-from bench.spec import YES, NetworkSpec, Support, Unavailable, UserError, no
+from bench.errors import YES, Support, Unavailable, UserError, no
+from bench.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

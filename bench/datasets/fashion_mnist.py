@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.datasets import store
 from bench.datasets.images import Images
-from bench.spec import YES, Support, no
+from bench.errors import YES, Support, no
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.datasets import store
-from bench.spec import UserError
+from bench.errors import UserError
 
 if TYPE_CHECKING:
     import numpy

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.datasets import store
 from bench.datasets.events import Events, Recordings, readable, reader
-from bench.spec import Support, no
+from bench.errors import Support, no
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench import datasets, networks
+from bench import datasets, zoo
+from bench.case import Case
 from bench.datasets.sequences import Sequences, generator
-from bench.options import of_probe
-from bench.spec import Case, UserError
+from bench.errors import UserError
+from bench.options import Part
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RealData:
     def samples(self) -> datasets.Samples:
         """The whole data set, or the class-balanced part of it that the case requests."""
         whole = datasets.load(self.case.dataset, self.root, cache=self.cache)
-        part = of_probe(self.case)
+        part = Part(**{name: value for name, value in self.case.probe_options.items() if name in Part.names()})
         train, test = part.train_images, part.test_images
         if train is None and test is None:
             return whole
@@ -37,7 +38,7 @@ class RealData:
     @cached_property
     def sequences(self) -> Sequences:
         """The samples over time. Raises UserError if the network takes samples of another shape."""
-        network = networks.spec(self.case.network)
+        network = zoo.spec(self.case.network)
         sequences = self.samples.over_time(network)
         if sequences.shape != network.input:
             raise UserError(f"{network.name} takes samples of shape {network.input}, {self.case.dataset} has {sequences.shape}")

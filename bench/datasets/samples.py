@@ -6,7 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from bench.spec import NetworkSpec, Support, UserError, seed_of
+from bench.errors import Support, UserError
+from bench.seeds import seed_of
+from bench.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from torch import Tensor

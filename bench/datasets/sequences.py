@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Generator, Tensor
 
-from bench.spec import seed_of
+from bench.seeds import seed_of
 
 if TYPE_CHECKING:
     from bench.datasets.images import Images

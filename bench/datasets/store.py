@@ -9,8 +9,8 @@ from pathlib import Path
 
 import platformdirs
 
+from bench.errors import Unavailable, UserError
 from bench.files import existing
-from bench.spec import Unavailable, UserError
 
 VARIABLE, CACHE = "SPIKECOST_DATA_ROOT", "SPIKECOST_CACHE"
 ELSEWHERE = f"choose another data root (--data-root, {VARIABLE})"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.cells import Cell, setting
+from bench.design_space import Cell, setting
 from bench.figures import style
 from bench.figures.paper import Paper, origin
 from bench.figures.spaces import Space, spaces, summary
-from bench.spec import Record
+from bench.record import Record
 
 name = "accuracy_front"
 Point = Mapping[str, Any]

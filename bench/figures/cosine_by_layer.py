@@ -7,7 +7,7 @@ from typing import Any
 from bench.figures import style
 from bench.figures.paper import Paper, most, natural, on_batch, options, origin
 from bench.figures.words import by_algorithm, images, title
-from bench.spec import Record
+from bench.record import Record
 
 name = "cosine_by_layer"
 
@@ -57,7 +57,7 @@ def render(data: dict[str, Any]) -> str:
         style.plain(axes, grid="y")
         depth = range(1, len(data["layers"]) + 1)
         ends = []
-        exact = style.ALGORITHMS["bptt"].colour.light
+        exact = style.algorithm("bptt").colour.light
         axes.axhline(1, color=exact, lw=1.2)
         axes.annotate("BPTT (exact)", (1, 1), (0, 3), textcoords="offset points", size=7.5, color=exact)
         for line in data["lines"]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.figures import heat, inverse_problem, style
 from bench.figures.paper import Paper, origin
-from bench.inverse import CONVENTIONS, Convention, Setting, settings
-from bench.spec import Record
+from bench.record import Record
+from bench.setting_search import CONVENTIONS, Convention, Setting, settings
 
 name = "design_space"
 _COLUMNS = 2

@@ -7,7 +7,7 @@ from typing import Any
 from bench.figures import style
 from bench.figures.paper import Paper, most, on_batch, options, origin
 from bench.figures.words import by_algorithm, images, title
-from bench.spec import Record
+from bench.record import Record
 
 name = "fidelity_against_memory"
 

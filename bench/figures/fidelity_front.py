@@ -8,7 +8,7 @@ from typing import Any
 from bench.figures import style
 from bench.figures.paper import Paper, exact, on_batch, origin
 from bench.figures.words import by_algorithm, images, title
-from bench.spec import Record
+from bench.record import Record
 
 name = "fidelity_front"
 _PANELS = 2

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.figures import style
+from bench.registry import Colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def sheet(data: dict[str, Any], deep: int, columns: int, height: float) -> tuple
     return figure, grid
 
 
-def draw(axes: Axes, title: str, note: str, squares: Sequence[Square], colour: style.Colour) -> None:
+def draw(axes: Axes, title: str, note: str, squares: Sequence[Square], colour: Colour) -> None:
     """Squares at their K and b, darker with their share, under a title and a line of small print."""
     from matplotlib.colors import LinearSegmentedColormap
 

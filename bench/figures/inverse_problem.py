@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.figures import style
 from bench.figures.paper import Paper, origin
-from bench.inverse import CONVENTIONS, Report, Setting, at_once, distance, fits, nearest, settings
-from bench.spec import Record
+from bench.record import Record
+from bench.setting_search import CONVENTIONS, Report, Setting, at_once, distance, fits, nearest, settings
 
 name = "inverse_problem"
 _LEFT, _RIGHT = -103.0, 40.0  # per cent; what lies beyond is counted at the edge

@@ -10,7 +10,7 @@ from typing import Any
 from bench.figures import style
 from bench.figures.paper import Paper, origin
 from bench.figures.words import by_algorithm, title
-from bench.spec import Record
+from bench.record import Record
 
 name = "longest_sequence"
 _COLUMNS = 3

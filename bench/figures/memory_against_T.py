@@ -9,7 +9,7 @@ from bench.figures import style
 from bench.figures.paper import Paper, most, origin
 from bench.figures.words import title
 from bench.quantity import size
-from bench.spec import Record
+from bench.record import Record
 
 name = "memory_against_T"
 _GIB = 2**30

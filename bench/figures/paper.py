@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from bench.case import SCALES, Case
 from bench.claims import Verdict
 from bench.claims.gates import comparable, gates_of
-from bench.spec import PROBE_OPTIONS, SCALES, Case, Record
+from bench.record import Record
+from bench.registry import PROBE_OPTIONS
 
 
 @dataclass(frozen=True)
 class Paper:
     """Evidence on one paper, as figures read it.
 
-    ``records`` hold what still counts (bench.records.latest), in any order; ``context`` holds numbers reported elsewhere, by
+    ``records`` hold what still counts (bench.record_store.latest), in any order; ``context`` holds numbers reported elsewhere, by
     figure, that are drawn beside ours and judged by nobody; ``fresh`` says whether today's code would make a record so; a gate
     of ``planned`` that was not measured is closed.
     """

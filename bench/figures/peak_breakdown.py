@@ -8,7 +8,7 @@ from bench.figures import rows, style
 from bench.figures.paper import Paper, origin
 from bench.figures.words import by_backend, title
 from bench.quantity import size
-from bench.spec import Record
+from bench.record import Record
 
 name = "peak_breakdown"
 _GIB = 2**30

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.cells import Cell
+from bench.design_space import Cell
 from bench.figures import heat, style
 from bench.figures.paper import Paper, origin
 from bench.figures.spaces import Space, spaces, summary
-from bench.spec import Record
+from bench.record import Record
 
 name = "quality_space"
 _PANELS = (  # metric, title, colour of, digits after the point

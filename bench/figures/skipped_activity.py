@@ -8,7 +8,7 @@ from typing import Any
 from bench.figures import style
 from bench.figures.paper import Paper, natural, on_batch, options, origin
 from bench.figures.words import images, shared
-from bench.spec import Record
+from bench.record import Record
 
 name = "skipped_activity"
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from bench.cells import Cell, beside, cell_of
+from bench.case import SCALES
+from bench.design_space import Cell, beside, cell_of
 from bench.figures.paper import Paper
 from bench.figures.words import images
-from bench.spec import SCALES, Record
+from bench.record import Record
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from bench.figures import rows, style
 from bench.figures.paper import Paper, origin
 from bench.figures.words import backends, by_backend, title
-from bench.spec import Record
+from bench.record import Record
 
 name = "step_macs"
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -7,7 +7,8 @@ from typing import Any
 from bench.figures import rows, style
 from bench.figures.paper import Paper, most, options, origin
 from bench.figures.words import by_backend, title
-from bench.spec import PROBE_OPTIONS, Record
+from bench.record import Record
+from bench.registry import PROBE_OPTIONS
 
 name = "step_time"
 

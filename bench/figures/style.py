@@ -14,17 +14,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench.registry import ALGORITHMS, BACKENDS, Backend, Colour
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Colour:
-    """A colour on a white page and the same on a dark one; both reach a contrast of 4.5 as text where they label."""
-
-    light: str
-    dark: str
 
 
 @dataclass(frozen=True)
@@ -36,45 +30,11 @@ class Look:
     width: float = 1.8  # of its line: lines of different width can lie upon one another and both be seen
 
 
-@dataclass(frozen=True)
-class Mark:
-    """How a backend is shown."""
-
-    title: str
-    marker: str
-    dash: Any
-
-
 INK = Colour("#1c2128", "#e6edf3")
 MUTED = Colour("#59636e", "#9aa6b2")
 GRID = Colour("#d9dee4", "#333b45")
 PAPER = Colour("#ffffff", "#0d1117")
 
-ALGORITHMS = {
-    "bptt": Look("BPTT", Colour("#0064a6", "#58b2ee"), 2.4),
-    "ottt-a": Look("OTTT-A", Colour("#bf4b00", "#ff9a4d"), 4.2),
-    "ottt-o": Look("OTTT-O", Colour("#8a6d00", "#f0cd3c"), 2.8),
-    "sltt": Look("SLTT", Colour("#007a5a", "#3ad0a2"), 1.6),
-    "sltt-k": Look("SLTT-k", Colour("#a3377f", "#ee92cb"), 0.9),
-    "checkpointed": Look("checkpointed BPTT", Colour("#40607a", "#a9c4da"), 3.2),
-    "replay": Look("one-bit replay", Colour("#4d7c00", "#b4e34e"), 2.0),
-    "skipper": Look("Skipper", Colour("#6a43b8", "#bda2ff"), 2.0),
-    "tbptt": Look("truncated BPTT", Colour("#00748a", "#4fd3e6"), 2.0),
-    "local": Look("local", Colour("#7b5231", "#d3a77e"), 2.8),
-    "ttl-bptt": Look("TTL-BPTT", Colour("#b3152f", "#ff7f8d"), 1.4),
-}
-BACKENDS = {
-    "native": Mark("native", "o", "-"),
-    "native-fast": Mark("native, fast", "*", "-"),
-    "native-balanced": Mark("native, balanced", "h", "-"),
-    "native-small": Mark("native, small", "X", "-"),
-    "spikingjelly": Mark("SpikingJelly", "s", "--"),
-    "spikingjelly-multistep": Mark("SpikingJelly, multi-step", "D", "-."),
-    "spikingjelly-shipped": Mark("SpikingJelly, as shipped", "^", ":"),
-    "spikingjelly-memopt": Mark("SpikingJelly, memory optimiser", "p", (0, (3, 1, 1, 1, 1, 1))),
-    "snntorch": Mark("snnTorch", "v", (0, (5, 1, 1, 1))),
-    "snntorch-shipped": Mark("snnTorch, as shipped", "<", (0, (1, 2))),
-}
 # Of the peak; the greys belong to the weights, the hues grow with batch size.
 CATEGORIES = {
     "parameters": Look("parameters", Colour("#3b434c", "#d0d7de")),
@@ -106,16 +66,19 @@ _VARIANTS: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 
 _UNKNOWN = Colour("#58626d", "#99a5b1")
 _COLOURS = [
     *(INK, MUTED, GRID, PAPER, _UNKNOWN),
-    *(look.colour for table in (ALGORITHMS, CATEGORIES, ROLES, VERDICTS) for look in table.values()),
+    *(look.colour for table in (CATEGORIES, ROLES, VERDICTS) for look in table.values()),
+    *(look.colour for look in ALGORITHMS.values()),
 ]
 
 
 def algorithm(name: str) -> Look:
-    return ALGORITHMS.get(name, Look(name, _UNKNOWN))
+    """Return how an algorithm is shown; one that is in records and no longer in the registry is grey."""
+    known = ALGORITHMS.get(name)
+    return Look(name, _UNKNOWN) if known is None else Look(known.title, known.colour, known.width)
 
 
-def backend(name: str) -> Mark:
-    return BACKENDS.get(name, Mark(name, "P", "-"))
+def backend(name: str) -> Backend:
+    return BACKENDS.get(name, Backend(name, "", "", "P"))
 
 
 def variant(nth: int) -> Any:

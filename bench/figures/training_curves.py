@@ -10,7 +10,8 @@ from typing import Any
 from bench.figures import style
 from bench.figures.paper import Paper, origin
 from bench.figures.words import images, shared, title
-from bench.spec import PROBE_OPTIONS, Record
+from bench.record import Record
+from bench.registry import PROBE_OPTIONS
 
 name = "training_curves"
 _PANELS = 2

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.figures import style
 from bench.figures.paper import options
-from bench.spec import Record
+from bench.record import Record
 
 _IMAGES = {
     "cifar10": "CIFAR-10",

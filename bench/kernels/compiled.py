@@ -16,9 +16,9 @@ from typing import Any
 import filelock
 import platformdirs
 
+from bench.errors import UserError
 from bench.kernels.compiler import available, compiler
 from bench.machine import identity
-from bench.spec import UserError
 
 SOURCE = Path(__file__).with_name("cpu.cpp")
 # No fused multiply-add: products and sums must round as in PyTorch, otherwise spikes change.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from bench.spec import YES, Support, no
+from bench.errors import YES, Support, no
 
 
 def compiler() -> str | None:

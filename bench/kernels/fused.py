@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.autograd.graph import increment_version
 
-from bench.spec import NeuronSpec, SurrogateKind, UserError
+from bench.errors import UserError
+from bench.spec import NeuronSpec, SurrogateKind
 
 KINDS = get_args(SurrogateKind)  # numbered as in cpu.cpp
 TYPES = {

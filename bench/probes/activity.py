@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from bench.algorithms.skipper import Options, activity, kept_steps, segments_of
-from bench.datasets.real import RealData
-from bench.spec import Case, Measurement, UserError, seed_of
+from bench.algorithms import skipper
+from bench.algorithms.skipper import activity, kept_steps, segments_of
+from bench.case import Case
+from bench.errors import UserError
+from bench.measurement import Measurement
+from bench.options import Part
+from bench.probes.resources import Resources
+from bench.seeds import seed_of
 from bench.training_step import training_step
 
 VERSION = 1
 
 
-def measure(case: Case, data: RealData) -> list[Measurement]:
+@dataclass(frozen=True)
+class Options(Part):
+    """The part of the data set."""
+
+
+def measure(case: Case, resources: Resources) -> list[Measurement]:
     """Measure the fraction of all spikes that are in skipped steps; ``detail`` has the spikes per step and the kept steps.
 
     Raises UserError for an algorithm other than Skipper.
     """
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, **case.algorithm_options)
     net: Any = step.net
-    options = step.recipe.rule
-    if not isinstance(options, Options):
+    data, options = resources.data, step.recipe.options
+    if not isinstance(options, skipper.Options):
         raise UserError(f"{case.algorithm} skips no time steps; probe activity applies to algorithm skipper only")
     x, _ = data.sequence(case)
     torch.manual_seed(seed_of("masks", case.network, case.dataset, case.T, case.batch, case.seed))

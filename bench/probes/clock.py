@@ -9,21 +9,32 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from bench.options import of_probe
-from bench.probes.cost import batch_for
-from bench.spec import Case, Measurement, UserError
+from bench.case import Case
+from bench.counting.step import batch_for
+from bench.errors import UserError
+from bench.measurement import Measurement
+from bench.options import Declared, whole
+from bench.probes.resources import Resources
 from bench.training_step import TrainingStep, training_step
 
 VERSION = 2  # 1: the ratio of medians, which is less robust to a few slow turns
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    repeats: int = whole(7, least=2, meaning="timed turns; quartiles need at least two")
+
+
 WARM_UP = 2
 LEAST = 2  # turns that quartiles need
 
 
-def measure(case: Case, device: str = "cpu") -> list[Measurement]:
-    repeats = of_probe(case).repeats
+def measure(case: Case, resources: Resources) -> list[Measurement]:
+    device, repeats = resources.device, Options.named("probe clock", case.probe_options).repeats
     mine = training_step(case.network, case.algorithm, case.backend, device=device, seed=case.seed, **case.algorithm_options)
     reference = training_step(case.network, "bptt", "native", device=device, seed=case.seed)
     seconds = in_turns({"this": _runner(mine, case, device), "native bptt": _runner(reference, case, device)}, repeats, device)

@@ -9,21 +9,37 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from bench import backends, networks
-from bench.networks.build import Network, build
-from bench.spec import Case, Measurement, UserError, seed_of
+from bench import backends, zoo
+from bench.case import Case
+from bench.errors import Unavailable
+from bench.measurement import Measurement
+from bench.nets.build import Network, build
+from bench.options import Declared
+from bench.probes.resources import Resources
+from bench.seeds import seed_of
+
+if TYPE_CHECKING:
+    from bench.contracts import Backend
 
 VERSION = 1
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    """No options."""
+
+
 _COUNTED = ("conv", "linear", "addmm", "matmul", "bmm", "einsum")
 
 
-def measure(case: Case) -> list[Measurement]:
-    net = build(networks.spec(case.network), backends.load(case.backend))
+def measure(case: Case, resources: Resources) -> list[Measurement]:
+    net = build(zoo.spec(case.network), cast("Backend", backends.load(case.backend)))
     net.reset_parameters(seed_of("weights", case.network, case.seed))
     parameters = sum(p.numel() for p in net.parameters())
     macs = forward_macs(net)
@@ -46,11 +62,11 @@ class _OneStep(nn.Module):
 
 
 def forward_macs(net: Network, batch: int = 1) -> dict[str, int]:
-    """Return fvcore's MACs of one time step for ``batch`` samples, by kind of operator. Raises UserError without fvcore."""
+    """Return fvcore's MACs of one time step for ``batch`` samples, by kind of operator. Raises Unavailable without fvcore."""
     try:
         from fvcore.nn import FlopCountAnalysis
     except ImportError as error:
-        raise UserError("forward MACs are counted by fvcore, which is not installed: pip install '.[frameworks]'") from error
+        raise Unavailable("forward MACs are counted by fvcore, which is not installed: pip install '.[frameworks]'") from error
 
     x = torch.zeros(batch, *net.spec.input)
     logging.getLogger("fvcore").setLevel(logging.ERROR)

@@ -7,17 +7,27 @@ difference to the live bytes (probes/cost.py) is workspaces and the allocator's 
 from __future__ import annotations
 
 import gc
+from dataclasses import dataclass
 
 import torch
 
-from bench.probes.cost import batch_for
-from bench.spec import Case, Measurement, Unavailable
+from bench.case import Case
+from bench.counting.step import batch_for
+from bench.errors import Unavailable
+from bench.measurement import Measurement
+from bench.options import Declared
+from bench.probes.resources import Resources
 from bench.training_step import training_step
 
 VERSION = 1
 
 
-def measure(case: Case) -> list[Measurement]:
+@dataclass(frozen=True)
+class Options(Declared):
+    """No options."""
+
+
+def measure(case: Case, resources: Resources) -> list[Measurement]:
     if not torch.cuda.is_available():
         raise Unavailable("needs an NVIDIA GPU: it measures PyTorch's CUDA allocator")
     step = training_step(case.network, case.algorithm, case.backend, device="cuda", **case.settings)

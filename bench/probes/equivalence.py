@@ -20,18 +20,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import algorithms, networks
+from bench import algorithms, zoo
+from bench.algorithms.context import StepContext
 from bench.backends import native
+from bench.case import Case
+from bench.counting.tape import tensors
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
-from bench.networks.build import build
-from bench.networks.modules import Neurons, aligned
-from bench.probes.tape import tensors
-from bench.spec import Case, Measurement, NetworkSpec, NeuronSpec, seed_of
+from bench.measurement import Measurement
+from bench.nets.build import build
+from bench.nets.layers import Neurons, aligned
+from bench.options import Declared
+from bench.probes.resources import Resources
+from bench.seeds import seed_of
+from bench.spec import NetworkSpec, NeuronSpec
 from bench.training_step import recipe, training_step
 
 VERSION = 3  # 2: no controls with wrong threshold or surrogate; included controls that cannot differ
+
+
+@dataclass(frozen=True)
+class Options(Declared):
+    """No options."""
+
+
 SLACK = 10.0
 FLOOR = 1e-12  # relative; differences below this are rounding of sums in double precision
 CEILING = 1e-8  # relative; with a noisier gradient implementations cannot be distinguished
@@ -68,13 +81,13 @@ def in_double() -> Iterator[None]:
 
 
 @in_double()
-def measure(case: Case) -> list[Measurement]:
-    x, target = _batch(networks.spec(case.network), case)
+def measure(case: Case, resources: Resources) -> list[Measurement]:
+    x, target = _batch(zoo.spec(case.network), case)
     reference = _respond(case, "native", x, target)
     turned = _respond(case, "native", x.flip(1), target.flip(0))
     noise = compare(reference, replace(turned, spikes=reference.spikes)).gradient_difference
     result = compare(reference, _respond(case, case.backend, x, target))
-    decays = _decays(networks.spec(case.network))
+    decays = _decays(zoo.spec(case.network))
     idle = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, decays))}
     broken = {name: control.respond(case, x, target) for name, control in CONTROLS.items() if name not in idle}
     closes = {name: not compare(reference, response).passes(noise) for name, response in broken.items()}
@@ -234,15 +247,17 @@ def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, 
 
 def _run_broken(case: Case, x: Tensor, target: Tensor, backend: _Broken, stale: bool = False) -> Response:
     rule = algorithms.load(case.algorithm)
-    options = recipe(case.algorithm, "native", case.settings).rule
-    net = rule.prepare(build(networks.spec(case.network), backend), options)
+    options = recipe(case.algorithm, "native", case.settings).options
+    net = rule.prepare(build(zoo.spec(case.network), backend), options)
     net.reset_parameters(seed_of("weights", case.network, case.seed))
     draw(net, case)
     if stale:
         with torch.no_grad():
             _, left = net.window(x, None)
-        net.initial_state = lambda batch: left
-    return respond(net, lambda: rule.train_step(net, x, InstantaneousLoss(target, x.shape[0]), lambda: None, options))
+        net.initial_state = lambda batch: left  # type: ignore[method-assign]
+    return respond(
+        net, lambda: rule.train_step(net, x, StepContext(InstantaneousLoss(target, x.shape[0]), lambda: None), options)
+    )
 
 
 @dataclass(frozen=True)

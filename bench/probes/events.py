@@ -5,17 +5,27 @@ They are of the training recordings that the case chooses (``train_images``); ne
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from bench.case import Case
 from bench.datasets.event_statistics import EventStatistics, describe
 from bench.datasets.events import Events
-from bench.datasets.real import RealData
-from bench.spec import Case, Measurement, UserError
+from bench.errors import UserError
+from bench.measurement import Measurement
+from bench.options import Part
+from bench.probes.resources import Resources
 
 VERSION = 1
 
 
-def measure(case: Case, data: RealData) -> list[Measurement]:
+@dataclass(frozen=True)
+class Options(Part):
+    """The part of the data set."""
+
+
+def measure(case: Case, resources: Resources) -> list[Measurement]:
+    data = resources.data
     samples: Any = data.samples
     if not isinstance(samples, Events):
         raise UserError(f"{case.dataset} has no events to describe: use a data set of event recordings")

@@ -13,24 +13,34 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, count, islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.case import Case
 from bench.datasets.real import RealData
 from bench.losses import Loss
-from bench.options import of_probe
+from bench.measurement import Measurement
+from bench.options import Part, whole
 from bench.probes.equivalence import aligned_parameters
-from bench.spec import Case, Measurement, seed_of
+from bench.probes.resources import Resources
+from bench.seeds import seed_of
 from bench.training_step import TrainingStep, training_step
 
 VERSION = 2
 
 
-def measure(case: Case, data: RealData) -> list[Measurement]:
-    own = of_probe(case)
+@dataclass(frozen=True)
+class Options(Part):
+    batches: int = whole(1, least=1, meaning="batches on which the gradients are compared")
+    after_batches: int = whole(0, least=0, meaning="batches of training before the comparison")
+
+
+def measure(case: Case, resources: Resources) -> list[Measurement]:
+    data, own = resources.data, Options.named("probe gradient", case.probe_options)
     asked, before = own.batches, own.after_batches
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, **case.algorithm_options)
     loss = {name: value for name, value in case.options if name in Loss.names()}  # of both gradients

@@ -7,32 +7,38 @@ while training, less that on the test set. The firing rate is the mean of s over
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
+from bench.case import Case
+from bench.counting.tape import tensors
 from bench.datasets.real import RealData
-from bench.options import of_probe
-from bench.probes.tape import tensors
-from bench.progress import Progress
-from bench.spec import Case, Measurement
+from bench.measurement import Measurement
+from bench.options import Part, whole
+from bench.probes.resources import Resources
 from bench.training import outputs, train
 from bench.training_step import TrainingStep, training_step
 
 VERSION = 1
 
 
-def measure(
-    case: Case, data: RealData, checkpoint: Path, report: Callable[[Progress], None], device: str = "cpu"
-) -> list[Measurement]:
-    loop = of_probe(case)
+@dataclass(frozen=True)
+class Options(Part):
+    epochs: int = whole(1, least=1, meaning="passes over the training samples")
+    accumulate: int = whole(1, least=1, meaning="batches per update of the weights")
+
+
+def measure(case: Case, resources: Resources) -> list[Measurement]:
+    """Train, and measure after each epoch. ``resources.checkpoint`` must be set."""
+    loop, data, device = Options.named("probe training", case.probe_options), resources.data, resources.device
+    if resources.checkpoint is None:
+        raise ValueError("a training needs a path for its checkpoint")
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, device=device, **case.algorithm_options)
     samples, part = data.samples, data.about
     history = train(
-        case, step, data, epochs=loop.epochs, accumulate=loop.accumulate, checkpoint=checkpoint, report=report
+        case, step, data, epochs=loop.epochs, accumulate=loop.accumulate, checkpoint=resources.checkpoint, report=resources.report
     )  # fmt: skip
     about: dict[str, Any] = {
         "train images": len(samples.train_y), "test images": len(samples.test_y), "data": samples.checksum,

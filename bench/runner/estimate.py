@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 
-from bench.plan import PROBE_TABLE
-from bench.spec import Case
+from bench.case import Case
+from bench.registry import PROBES
 
 TRUST = 2.0  # number of finished cases of a kind with the same weight as the prior estimate
 TRUST_S = 10.0  # typical seconds of finished cases with the same weight as the prior that this machine is typical
@@ -38,15 +38,15 @@ class Estimate:
         self._waiting.pop(case.key, None)
         _, began = self._running.pop(case.key, (case, now))
         self._seconds += now - began
-        self._thought += PROBE_TABLE[case.probe].typical_s
+        self._thought += PROBES[case.probe].typical_s
         for kind in _kinds(case):
             self._took[kind].append(now - began)
 
     def left(self, now: float) -> float:
         """Return the remaining seconds, assuming that all workers stay busy, except for cases that run alone."""
         running = [self._left_of(case, now - began) for case, began in self._running.values()]
-        alone = sum(self._typical(case) for case in self._waiting.values() if PROBE_TABLE[case.probe].alone)
-        beside = sum(self._typical(case) for case in self._waiting.values() if not PROBE_TABLE[case.probe].alone)
+        alone = sum(self._typical(case) for case in self._waiting.values() if PROBES[case.probe].alone)
+        beside = sum(self._typical(case) for case in self._waiting.values() if not PROBES[case.probe].alone)
         return alone + max([(sum(running) + beside) / self._workers, *running])
 
     def _left_of(self, case: Case, elapsed: float) -> float:
@@ -56,7 +56,7 @@ class Estimate:
 
     def _typical(self, case: Case) -> float:
         slow = (TRUST_S + self._seconds) / (TRUST_S + self._thought)
-        thought = PROBE_TABLE[case.probe].typical_s * slow
+        thought = PROBES[case.probe].typical_s * slow
         for kind in _kinds(case):
             seen = self._took.get(kind, ())
             thought = (TRUST * thought + sum(seen)) / (TRUST + len(seen))

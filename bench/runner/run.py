@@ -19,11 +19,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.case import Case
 from bench.machine import gpu
-from bench.plan import PROBE_TABLE, conditions
+from bench.plan import conditions
 from bench.progress import Progress
+from bench.record import Status
+from bench.registry import PROBES
 from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
-from bench.spec import Case, Status
 
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
@@ -102,7 +104,7 @@ def _may_start(case: Case, running: int, leaving: int, workers: int) -> bool:
 
 
 def _alone(case: Case) -> bool:
-    return PROBE_TABLE[case.probe].alone
+    return PROBES[case.probe].alone
 
 
 def _start(context: Any, job: Job, listener: Listener) -> _Running:

@@ -13,11 +13,11 @@ from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from bench.case import Case
 from bench.progress import Progress
 from bench.quantity import decimal, quantity
 from bench.runner.estimate import Estimate
 from bench.runner.worker import Outcome
-from bench.spec import Case
 
 
 class _Left(ProgressColumn):

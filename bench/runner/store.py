@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import backends
+from bench.case import Case
 from bench.digest import LANGUAGES, PACKAGES
 from bench.machine import identity
+from bench.measurement import Measurement
 from bench.places import CODE
 from bench.plan import digest_of
-from bench.records import Store
+from bench.record import Record
+from bench.record_store import Store
 from bench.runner.worker import Outcome
-from bench.spec import Case, Measurement, Record
 
 
 def new_run() -> str:

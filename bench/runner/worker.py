@@ -14,8 +14,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.plan import PROBE_TABLE, THREADS, digest_of
-from bench.spec import Case, Measurement, Status, Support, Unavailable, UserError, no, seed_of
+from bench.case import Case
+from bench.errors import YES, Support, Unavailable, UserError, no
+from bench.measurement import Measurement
+from bench.plan import THREADS, digest_of
+from bench.record import Status
+from bench.registry import PROBES
+from bench.seeds import seed_of
 
 FORECAST = 1.3  # factor over live bytes, for workspaces of operators and rounding of the allocator
 
@@ -25,7 +30,7 @@ PRELOAD = [
     "torch", "torch._decomp.decompositions", "torch._dynamo", "torch._inductor.utils", "torch._meta_registrations",
     "torch.utils.flop_counter", "snntorch", "spikingjelly.activation_based.learning.online_learning",
     "bench.probes.cost", "bench.probes.equivalence", "bench.probes.train",
-    "bench.networks.vgg", "bench.networks.resnet", "bench.networks.recurrent",
+    "bench.zoo.vgg", "bench.zoo.resnet", "bench.zoo.recurrent",
 ]  # fmt: skip
 
 
@@ -81,7 +86,7 @@ def _end_with_the_run() -> None:
 def _outcome(job: Job, channel: Connection) -> Outcome:
     import torch
 
-    case, probe = job.case, PROBE_TABLE[job.case.probe]
+    case, probe = job.case, PROBES[job.case.probe]
     torch.manual_seed(seed_of(case.key))
     torch.set_num_threads(THREADS)
     kernel, device = "", _device(probe.device)
@@ -121,26 +126,26 @@ def _first_line(error: Exception) -> str:
 
 
 def _supported(case: Case) -> Support:
-    from bench.training_step import check
+    from bench.probes.check import check
 
     return check(case)
 
 
 def _fits(case: Case) -> Support:
     """Return whether the case fits into the free memory, by a forecast of its bytes on real tensors."""
-    if case.probe in ("cost", "count", "cuda-memory", "longest", "events"):
-        return Support(True)
+    if not PROBES[case.probe].steps:
+        return YES
     import psutil
 
     needed, free = forecast(case), psutil.virtual_memory().available
     if needed <= free:
-        return Support(True)
+        return YES
     return no(f"forecast {needed / 2**30:.1f} GiB at T = {case.T}, batch {case.batch}; {free / 2**30:.1f} GiB are free")
 
 
 def forecast(case: Case) -> int:
     """Return the bytes that a training step of ``case`` will need on real tensors: exact live bytes times FORECAST."""
-    from bench.probes.cost import batch_for, cost_of
+    from bench.counting.step import batch_for, cost_of
     from bench.training_step import training_step
 
     step = training_step(case.network, case.algorithm, case.backend, device="meta", **case.algorithm_options)
@@ -148,64 +153,17 @@ def forecast(case: Case) -> int:
 
 
 def _measure(job: Job, channel: Connection, device: str) -> list[Measurement]:
-    """Run the probe of the case; probes are imported only when used."""
-    case = job.case
-    match case.probe:
-        case "count":
-            from bench.probes import count
+    from bench import probes
+    from bench.datasets.real import RealData
+    from bench.probes.resources import Resources
 
-            return count.measure(case)
-        case "cost":
-            from bench.probes import cost
-
-            return cost.measure(case)
-        case "equivalence":
-            from bench.probes import equivalence
-
-            return equivalence.measure(case)
-        case "clock":
-            from bench.probes import clock
-
-            return clock.measure(case, device)
-        case "cuda-memory":
-            from bench.probes import cuda_memory
-
-            return cuda_memory.measure(case)
-        case "longest":
-            from bench.probes import longest
-
-            return longest.measure(case)
-        case "gradient":
-            from bench.datasets.real import RealData
-            from bench.probes import gradient
-
-            return gradient.measure(case, RealData(case, job.data_root, job.cache))
-        case "activity":
-            from bench.datasets.real import RealData
-            from bench.probes import activity
-
-            return activity.measure(case, RealData(case, job.data_root, job.cache))
-        case "events":
-            from bench.datasets.real import RealData
-            from bench.probes import events
-
-            return events.measure(case, RealData(case, job.data_root, job.cache))
-        case "training":
-            from bench.datasets.real import RealData
-            from bench.probes import train
-
-            return train.measure(
-                case,
-                RealData(case, job.data_root, job.cache),
-                checkpoint_of(job),
-                lambda p: channel.send(("progress", p)),
-                device,
-            )
-    raise UserError(f"no probe called {case.probe!r}")
+    data = RealData(job.case, job.data_root, job.cache)
+    resources = Resources(data, device, checkpoint_of(job), lambda progress: channel.send(("progress", progress)))
+    return probes.load(job.case.probe).measure(job.case, resources)
 
 
 def _device(wanted: str) -> str:
-    """Return the torch device here for a probe's ``device`` (see ``bench.plan.Probe``)."""
+    """Return the torch device here for a probe's ``device`` (see ``bench.registry.Probe``)."""
     import torch
 
     if wanted in ("meta", "cpu"):

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.counting.step import batch_for
 from bench.kernels.compiled import keep_freed_memory
-from bench.probes.cost import batch_for
 from bench.training_step import training_step
 
 LAYOUTS = {"contiguous": None, "channels last": torch.channels_last}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from bench.spec import choose
+from bench.errors import choose
 
 FLOOR = "convolutions alone"  # all synapses forward and backward once; no neurons, no optimizer
 

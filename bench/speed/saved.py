@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import algorithms, backends, networks
+from bench import algorithms, backends, zoo
 from bench.digest import code_digest
+from bench.errors import UserError
 from bench.files import write_whole
 from bench.machine import identity
 from bench.places import CODE
 from bench.runner.store import commit_of, version_of
-from bench.spec import UserError
 from bench.speed.rows import FLOOR, Row, Workload, workloads
 from bench.speed.turns import Run, Timed
 
@@ -49,7 +49,7 @@ def digest_of(run: Run) -> str | None:
     try:
         timed = [timed.row for timed in run.timed]
         own = {_module(row) for row in timed} | {backends.module_name(row.backend) for row in timed if row.algorithm != FLOOR}
-        return code_digest({*own, networks.module_name(run.workload.network), "bench.probes.clock"}, CODE)
+        return code_digest({*own, zoo.module_name(run.workload.network), "bench.probes.clock"}, CODE)
     except UserError:
         return None
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.probes.cost import batch_for, cost_of
-from bench.spec import YES, Support, UserError, no
+from bench.counting.step import batch_for, cost_of
+from bench.errors import YES, Support, UserError, no
 from bench.speed.floor import convolutions_alone
 from bench.speed.rows import FLOOR, Row, Workload
 from bench.training_step import support, training_step

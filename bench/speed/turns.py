@@ -16,9 +16,9 @@ from typing import Any
 import filelock
 import platformdirs
 
+from bench.errors import UserError
 from bench.places import CODE
 from bench.probes import clock
-from bench.spec import UserError
 from bench.speed.rows import Row, Workload, rows
 from bench.speed.steps import able, counted
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench.spec import Case
+from bench.case import Case
 
 PAPER = "ottt"
 

@@ -1,6 +1,6 @@
 """What is measured for Skipper (Singh et al., MICRO 2022), beside every rival that a user could take in its place.
 
-The abstract names no network, data set, T, batch, p or number of segments: all of them are assumed (bench/networks/hybrid.py,
+The abstract names no network, data set, T, batch, p or number of segments: all of them are assumed (bench/zoo/vgg5.py,
 lenet.py). Cost is counted at the assumed size; quality and seconds are measured on small networks and real data, a laptop's work.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from math import isqrt
 from typing import Any
 
-from bench.spec import Case
+from bench.case import Case
 
 PAPER = "skipper"
 BATCH = 64

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.cells import Cell, setting
-from bench.spec import Case
+from bench.case import Case
+from bench.design_space import Cell, setting
 
 PAPER = "ttl_bptt"
 BATCH = 64

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bench import probes
+from bench.case import Case
 from bench.machine import identity, machine_id
-from bench.probes import cost
-from bench.spec import Case
 from tests.benchmarks.test_training_step import ROUNDS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def test_a_saved_row_is_timed_by_pytest_benchmark_and_names_its_cost_and_its_mac
     assert 0 < row["stats"]["min"] <= row["stats"]["median"] <= row["stats"]["total"] < ROUNDS * 60
     assert info["machine"] == machine_id(identity())
     assert info["threads"] >= 1
-    measured = cost.measure(Case("none", "cost", info["network"], "ottt-o", "native", info["T"], info["batch"]))
+    measured = probes.measure(Case("none", "cost", info["network"], "ottt-o", "native", info["T"], info["batch"]))
     counted = {m.metric: m.value for m in measured}
     assert info["peak_live_bytes"] == counted["peak_live_bytes"]
     assert info["step_macs"] == counted["step_macs"]

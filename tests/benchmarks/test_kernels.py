@@ -13,8 +13,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from bench.kernels import bits, compiler, fused, lif, pool, standardise
-from bench.networks.modules import WS_EPS
-from bench.networks.modules import standardised as standardised_in_torch
+from bench.nets.layers import WS_EPS
+from bench.nets.layers import standardised as standardised_in_torch
 from bench.probes.clock import WARM_UP
 from bench.spec import NeuronSpec
 from tests.benchmarks.conftest import DEVICE

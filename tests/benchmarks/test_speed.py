@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import bench.cli as cli
 from bench import backends
+from bench.errors import UserError
 from bench.probes import clock
-from bench.spec import UserError
 from bench.speed import draw, goals, pages, rows, saved, turns
 from bench.speed.rows import FLOOR, Row, Workload
 from bench.speed.saved import FORMER, Saved

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import backends, networks
-from bench.networks.build import Network, build
-from bench.networks.modules import map_state, state_tensors
-from bench.spec import NeuronSpec, Surrogate, UserError
+from bench import backends, zoo
+from bench.errors import UserError
+from bench.nets.build import Network, build
+from bench.nets.layers import map_state, state_tensors
+from bench.spec import NeuronSpec, Surrogate
 from bench.training_step import support, training_step
 
 NETWORK = "vgg-sws-small/cifar10"
@@ -99,7 +100,7 @@ def test_neurons_fire_at_threshold(neuronal):
 
 @pytest.fixture(params=[NETWORK, RECURRENT])
 def ready(request, neuronal, lively) -> tuple[Network, Tensor]:
-    net = build(networks.spec(request.param), neuronal)
+    net = build(zoo.spec(request.param), neuronal)
     net.reset_parameters(0)
     x, _ = lively(net, 4, 2)
     return net.eval(), x
@@ -178,8 +179,8 @@ def test_shipped_networks_have_the_parameters_of_the_spec(network, name, algorit
         assert "plain chains of layers" in possible.reason
         return
     net = training_step(network, algorithm, name, device="meta").net
-    native = build(networks.spec(network), backends.load("native"), "meta")
-    assert sum(p.numel() for p in net.parameters()) == networks.spec(network).parameters
+    native = build(zoo.spec(network), backends.load("native"), "meta")
+    assert sum(p.numel() for p in net.parameters()) == zoo.spec(network).parameters
     assert len(net.neurons()) == len(native.neurons())
 
 

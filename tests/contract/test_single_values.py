@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench import algorithms, backends, networks
-from bench.networks.normed import single_valued
-from bench.probes.cost import batch_for
-from bench.spec import AvgPool, BatchNorm, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Residual, Spike, UserError
+from bench import algorithms, backends, zoo
+from bench.counting.step import batch_for
+from bench.errors import UserError
+from bench.nets.batch_norm import single_valued
+from bench.spec import AvgPool, BatchNorm, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Residual, Spike
 from bench.training_step import support, training_step
 
 NEURON = NeuronSpec()
@@ -29,8 +30,8 @@ NETS = {
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = networks.spec
-    monkeypatch.setattr(networks, "spec", lambda name: NETS[name] if name in NETS else real(name))
+    real = zoo.spec
+    monkeypatch.setattr(zoo, "spec", lambda name: NETS[name] if name in NETS else real(name))
 
 
 def norms(net: nn.Module) -> list[Any]:
@@ -69,4 +70,4 @@ def test_require_variance_names_the_layer(name: str, layer: str) -> None:
 
 def test_single_valued_finds_no_layer_in_the_catalogue() -> None:
     """They can be trained with any batch size."""
-    assert [name for name in networks.names() if single_valued(networks.spec(name))] == []
+    assert [name for name in zoo.names() if single_valued(zoo.spec(name))] == []

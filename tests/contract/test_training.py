@@ -14,23 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import algorithms, backends, networks, training
+from bench import algorithms, backends, training, zoo
+from bench.case import Case
+from bench.errors import UserError
 from bench.probes.train import firing_rates
-from bench.spec import (
-    AvgPool,
-    BatchNorm,
-    Case,
-    Conv,
-    Dense,
-    Flatten,
-    Layer,
-    Loop,
-    NetworkSpec,
-    NeuronSpec,
-    Residual,
-    Spike,
-    UserError,
-)
+from bench.spec import AvgPool, BatchNorm, Conv, Dense, Flatten, Layer, Loop, NetworkSpec, NeuronSpec, Residual, Spike
 from bench.training_step import TrainingStep, check, support, training_step
 
 NEURON = NeuronSpec(decay=0.5, threshold=0.3)
@@ -61,7 +49,7 @@ def in_ci(algorithm: str, backend: str, _: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "spec", lambda name: NETWORKS[name])
+    monkeypatch.setattr(zoo, "spec", lambda name: NETWORKS[name])
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", -1.0)
 
 

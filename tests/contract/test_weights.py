@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import algorithms, backends, networks
+from bench import algorithms, backends, zoo
+from bench.case import Case
+from bench.errors import UserError
 from bench.probes.equivalence import aligned_parameters, draw
-from bench.spec import Case, UserError
 from bench.training_step import support, training_step
 
 FEW = 2_000_000  # largest network that the default run draws for every backend and algorithm
-SMALL = {name.split("/")[0]: name for name in networks.names() if networks.spec(name).parameters < FEW}  # one of each kind
-WALKED = [pytest.param(n, marks=[] if n in SMALL.values() else pytest.mark.full, id=n) for n in networks.names()]
+SMALL = {name.split("/")[0]: name for name in zoo.names() if zoo.spec(name).parameters < FEW}  # one of each kind
+WALKED = [pytest.param(n, marks=[] if n in SMALL.values() else pytest.mark.full, id=n) for n in zoo.names()]
 SHIPPED = {"spikingjelly-shipped": "ottt-a", "spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}
 REFERENCE = ("bptt", "native")
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bench import backends
-from bench.probes.cost import batch_for, cost_of
-from bench.probes.macs import Macs
+from bench.counting.macs import Macs
+from bench.counting.step import batch_for, cost_of
 from bench.training_step import training_step
 
 ALEXNET = "alexnet/cifar10-dvs-42"

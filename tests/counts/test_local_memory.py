@@ -20,13 +20,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import backends, networks
+from bench import backends, zoo
 from bench.algorithms import blocks
+from bench.counting.step import batch_for, cost_of
+from bench.counting.tape import watching
+from bench.counting.timeline import Moment, Trace, held, trace_of
 from bench.losses import InstantaneousLoss
-from bench.networks.modules import state_tensors
-from bench.probes.cost import batch_for, cost_of
-from bench.probes.tape import watching
-from bench.probes.trace import Moment, Trace, held, trace_of
+from bench.nets.layers import state_tensors
 from bench.training_step import TrainingStep, training_step
 
 SMALL, ALEXNET, RESIDUAL = "ttl-small/n-mnist", "alexnet/cifar10-dvs-42", "resnet20/cifar10"
@@ -66,11 +66,11 @@ def runs_of(
     """Return the moments of each run of a block, in order, and the peak of the whole step."""
     calls, running = 0, 0
 
-    def counted(*args: Any) -> Any:
+    def counted(*args: Any, **last: Any) -> Any:
         nonlocal calls, running
         calls += 1
         running = calls
-        result = train_block(*args)
+        result = train_block(*args, **last)
         running = 0
         return result
 
@@ -110,8 +110,9 @@ def alone(step: TrainingStep, block: int, setting: Setting) -> Alone:
         own = learning(net, block)
         trace.mark([*own, *held(net), x, target, *state_tensors(state)], "temporary")
         trace.mark([p.grad for p in own if p.grad is not None], "temporary")
-        with watching(trace), net.leaving_states(wanted=len(left) < len(setting.windows) - 1):
-            _, state = blocks.train_block(net, block, x, state, InstantaneousLoss(target, setting.T))
+        with watching(trace):
+            last = len(left) == len(setting.windows) - 1
+            _, state = blocks.train_block(net, block, x, state, InstantaneousLoss(target, setting.T), last=last)
         rise.append(trace.peak().total - trace.moments()[0].before)
         left.append(size(state_tensors(state)))
         if setting.update != "end":
@@ -248,7 +249,7 @@ NESTED = [(1, 2, 4, 99), (1, 3, 99)]  # layers per block: the cuts of each entry
 
 
 def cuts(network: str, b: int) -> list[int]:
-    return [begin for begin, _ in blocks.parts(networks.spec(network).layers, b)]
+    return [begin for begin, _ in blocks.parts(zoo.spec(network).layers, b)]
 
 
 def assert_falls_with_every_cut(network: str, batch: int, K: int, T: int = 8, **options: Any) -> None:

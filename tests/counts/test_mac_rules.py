@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from bench.probes.macs import RULES, Macs
-from bench.probes.operators import REVIEWED, functional, multiplies_no_matrices
-from bench.probes.tape import _made_of_others, watching
+from bench.counting.macs import RULES, Macs
+from bench.counting.operators import REVIEWED, functional, multiplies_no_matrices
+from bench.counting.tape import _made_of_others, watching
 
 aten = torch.ops.aten
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import backends, networks
-from bench.networks.build import build
-from bench.probes.cost import batch_for, cost_of
+from bench import backends, zoo
+from bench.counting.macs import ROLES, Macs
+from bench.counting.step import batch_for, cost_of
+from bench.counting.tape import watching
+from bench.nets.build import build
 from bench.probes.count import forward_macs
-from bench.probes.macs import ROLES, Macs
-from bench.probes.tape import watching
 from bench.spec import AvgPool, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike
 from bench.training_step import TrainingStep, support, training_step
 
@@ -41,8 +41,8 @@ READOUT = 5 * 4  #                   20
 @pytest.fixture
 def tiny(monkeypatch):
     """``tiny(algorithm, backend)``: a training step of the tiny net."""
-    real = networks.spec
-    monkeypatch.setattr(networks, "spec", lambda name: TINY if name == "tiny" else real(name))
+    real = zoo.spec
+    monkeypatch.setattr(zoo, "spec", lambda name: TINY if name == "tiny" else real(name))
 
     def ready(algorithm: str, backend: str = "native", device: str = "meta", **options) -> TrainingStep:
         available = backends.available(backend)
@@ -142,7 +142,7 @@ def test_macs_of_spikingjelly_shipped_by_hand(tiny, algorithm):
 
 @pytest.mark.parametrize("network", [PAPER, "r400/fashion-mnist"])
 def test_forward_macs_of_networks_equal_fvcore(network):
-    net = build(networks.spec(network), backends.load("native"))
+    net = build(zoo.spec(network), backends.load("native"))
     net.reset_parameters(0)
     ours = Macs(net.parameters())
     with torch.no_grad(), watching(ours):

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from bench import backends, networks
-from bench.probes import operators
-from bench.probes.cost import batch_for, cost_of
-from bench.probes.memory import CATEGORIES, LiveBytes, Peak
-from bench.probes.tape import watching
+from bench import backends, zoo
+from bench.counting import operators
+from bench.counting.memory import CATEGORIES, LiveBytes, Peak
+from bench.counting.step import batch_for, cost_of
+from bench.counting.tape import watching
 from bench.training_step import support, training_step
 
 PAPER = "vgg-sws/cifar10"
@@ -203,8 +203,8 @@ def test_categories_sum_to_the_total(backend, algorithm):
     got = peak(PAPER, algorithm, 3, 128, backend)
     assert sum(got.by_category.values()) == got.total
     assert set(got.by_category) == set(CATEGORIES)
-    assert got.by_category["parameters"] == 4 * networks.spec(PAPER).parameters
-    assert got.by_category["optimizer state"] == 4 * networks.spec(PAPER).parameters  # SGD's momentum
+    assert got.by_category["parameters"] == 4 * zoo.spec(PAPER).parameters
+    assert got.by_category["optimizer state"] == 4 * zoo.spec(PAPER).parameters  # SGD's momentum
     assert got.by_category["inputs"] == 4 * 128 * 3 * 32 * 32 + 8 * 128
     assert got.by_category["saved for backward"] > 0
     assert got.operator

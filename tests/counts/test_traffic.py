@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from bench.probes.cost import batch_for, cost_of
-from bench.probes.tape import watching
-from bench.probes.traffic import Traffic
+from bench.counting.step import batch_for, cost_of
+from bench.counting.tape import watching
+from bench.counting.traffic import Traffic
 from bench.training_step import training_step
 
 F = 4  # bytes of a float

@@ -13,14 +13,15 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from bench import backends, networks
+from bench import backends, zoo
+from bench.case import Case
+from bench.errors import UserError
 from bench.kernels.surrogate import fire
-from bench.networks.build import build
+from bench.nets.build import build
 from bench.probes import equivalence
 from bench.probes.equivalence import Response, compare
-from bench.spec import (
+from bench.spec import (  # fmt: skip
     AvgPool,
-    Case,
     Conv,
     Dense,
     Flatten,
@@ -32,8 +33,7 @@ from bench.spec import (
     Spike,
     Surrogate,
     SurrogateKind,
-    UserError,
-)  # fmt: skip
+)
 from bench.training_step import support
 
 NAME = "chain"
@@ -87,12 +87,12 @@ def _in_double() -> Iterator[None]:
 @pytest.fixture
 def of(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make ``spec`` the network of this test."""
-    return lambda spec: monkeypatch.setattr(networks, "spec", lambda _: spec)
+    return lambda spec: monkeypatch.setattr(zoo, "spec", lambda _: spec)
 
 
 def respond(algorithm: str, backend: str) -> Response:
     case = Case("tests", "equivalence", NAME, algorithm, backend, T, BATCH)
-    return equivalence._respond(case, backend, *equivalence._batch(networks.spec(NAME), case))
+    return equivalence._respond(case, backend, *equivalence._batch(zoo.spec(NAME), case))
 
 
 def installed() -> list[str]:

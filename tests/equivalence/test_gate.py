@@ -9,15 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import algorithms, backends, networks
+from bench import algorithms, backends, probes, zoo
+from bench.algorithms.context import StepContext
+from bench.case import Case
 from bench.kernels import compiler
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
-from bench.networks.build import build
+from bench.nets.build import build
 from bench.probes import equivalence
 from bench.probes.equivalence import CEILING, CONTROLS, Comparison, Response, compare
-from bench.spec import Case, NeuronSpec, seed_of
+from bench.seeds import seed_of
+from bench.spec import NeuronSpec
 from bench.training_step import support, training_step
 
 FRAMEWORKS = [name for name in backends.names() if not name.startswith("native") and not name.endswith(("-shipped", "-memopt"))]
@@ -41,7 +44,7 @@ def case_of(network: str, algorithm: str, backend: str, T: int = 4, batch: int =
 
 
 def assert_opens(case: Case) -> None:
-    (gate,) = equivalence.measure(case)
+    (gate,) = probes.measure(case)
     detail = gate.detail
     assert gate.value == "pass", detail
     assert detail["spikes differing"] == 0
@@ -59,7 +62,7 @@ KINDS = {"chain": SMALL, "residual": "resnet20/cifar10", "recurrent": "r400/fash
 @pytest.mark.parametrize("network", KINDS.values(), ids=KINDS)
 def test_gate_passes_native_and_fails_every_applicable_control_at_every_T(network, T):
     """Also at T = 1, where no potential decays and no reset can be late."""
-    (gate,) = equivalence.measure(case_of(network, "bptt", "native", T=T))
+    (gate,) = probes.measure(case_of(network, "bptt", "native", T=T))
     assert gate.value == "pass", gate.detail
     idle = dict.fromkeys(("wrong decay", "late reset"), "cannot differ at T = 1") if T == 1 else {}
     assert gate.detail["broken neurons that cannot differ"] == idle
@@ -72,7 +75,7 @@ def test_gate_passes_a_single_step_for_every_algorithm(algorithm):
     if not possible:
         pytest.skip(possible.reason)
     options = {"tbptt": (("K", 1),), "ttl-bptt": (("K", 1),), "sltt-k": (("k", 1),), "skipper": (("p", 0),)}.get(algorithm, ())
-    (gate,) = equivalence.measure(replace(case_of(SMALLER, algorithm, "native", T=1), options=options))
+    (gate,) = probes.measure(replace(case_of(SMALLER, algorithm, "native", T=1), options=options))
     assert gate.value == "pass", gate.detail
 
 
@@ -115,7 +118,7 @@ def test_framework_equals_native_without_leak():
 def test_gate_compares_spikes_and_gradients_in_every_layer(network, T):
     """Every layer fires and every weight has a gradient."""
     case = case_of(network, "bptt", "native", T=T)
-    x, target = equivalence._batch(networks.spec(network), case)
+    x, target = equivalence._batch(zoo.spec(network), case)
     response = equivalence._respond(case, "native", x, target)
     assert all(float(s.mean()) > 0.01 for s in response.spikes)
     assert all(float(g.norm()) > 0 for g in response.gradients)
@@ -155,7 +158,7 @@ def test_fused_neurons_equal_native_online_in_windows(algorithm, K):
 
 def native(case: Case) -> tuple[Tensor, Tensor, Response, float]:
     """Return input, target, the native response, and the noise floor as computed by the gate."""
-    x, target = equivalence._batch(networks.spec(case.network), case)
+    x, target = equivalence._batch(zoo.spec(case.network), case)
     reference = equivalence._respond(case, "native", x, target)
     turned = equivalence._respond(case, "native", x.flip(1), target.flip(0))
     noise = compare(reference, replace(turned, spikes=reference.spikes)).gradient_difference
@@ -219,11 +222,11 @@ def test_gate_fails_snntorchs_built_in_reset(delayed):
     rule = algorithms.load("bptt")
 
     def compared(backend: Any) -> Comparison:
-        net = build(networks.spec(SMALL), backend)
+        net = build(zoo.spec(SMALL), backend)
         net.reset_parameters(seed_of("weights", SMALL, case.seed))
         equivalence.draw(net, case)
-        loss = InstantaneousLoss(target, case.T)
-        return compare(reference, equivalence.respond(net, lambda: rule.train_step(net, x, loss, lambda: None, rule.Options())))
+        context = StepContext(InstantaneousLoss(target, case.T), lambda: None)
+        return compare(reference, equivalence.respond(net, lambda: rule.train_step(net, x, context, rule.Options())))
 
     assert compared(backends.load("snntorch")).passes(noise)  # only the reset differs
     assert not compared(BuiltIn(delayed)).passes(noise)
@@ -235,7 +238,7 @@ def test_gate_records_a_failure(monkeypatch):
     module = backends.load("snntorch")
     honest = module.neurons
     monkeypatch.setattr(module, "neurons", lambda spec: honest(replace(spec, decay=spec.decay - 0.05)))
-    (gate,) = equivalence.measure(case)
+    (gate,) = probes.measure(case)
     assert gate.value == "fail"
     assert gate.detail["spikes differing"] > 0
 
@@ -246,7 +249,7 @@ def test_gate_fails_if_a_control_passes(monkeypatch):
     honest = equivalence._respond
     unbroken = replace(CONTROLS["late reset"], respond=lambda case, x, target: honest(case, "native", x, target))
     monkeypatch.setitem(CONTROLS, "late reset", unbroken)
-    (gate,) = equivalence.measure(case)
+    (gate,) = probes.measure(case)
     assert gate.value == "fail"
     assert "late reset" not in gate.detail["broken neurons that fail"]
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench import backends
-from bench.probes import equivalence
+from bench import backends, probes
+from bench.case import Case
 from bench.probes.equivalence import CONTROLS
-from bench.spec import Case
 from reproductions.ttl_bptt.cases import cases
 
 GATES = [case for case in cases(lambda _: True) if case.probe == "equivalence"]
@@ -28,7 +27,7 @@ def test_frameworks_equal_native_for_local_training(case: Case) -> None:
     available = backends.available(case.backend)
     if not available:
         pytest.skip(available.reason)
-    (gate,) = equivalence.measure(case)
+    (gate,) = probes.measure(case)
     detail: Any = gate.detail
     assert gate.value == "pass", detail
     assert 0.01 < detail["firing rate"] < 0.9

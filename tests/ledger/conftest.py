@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from bench.case import Case
 from bench.claims.claim import Claim
-from bench.plan import PROBE_TABLE
-from bench.spec import Case, Record
+from bench.record import Record
+from bench.registry import PROBES
 
 MakeRecord = Callable[..., Record]
 MakeClaim = Callable[..., Claim]
@@ -31,7 +32,7 @@ def _record(value: Any = 1, **changes: Any) -> Record:
         case=case.as_dict(), key=case.key, metric="m", value=value, unit="%", version=1,
         detail={"test images": 10**9}, status="ok",
         reason="", kernel="plain", digest="new", versions={}, commit="c", machine="here",
-        device="cpu", threads=1, precision=PROBE_TABLE[case.probe].precision, run="r",
+        device="cpu", threads=1, precision=PROBES[case.probe].precision, run="r",
         when="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     return replace(plain, **changes)

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.cells import OF_THE_CELL, cell_of
+from bench.case import SCALES, Case
 from bench.claims import Claim, load_claims
 from bench.claims.evidence import matches
 from bench.claims.rules import printed_number
-from bench.plan import PROBE_TABLE, papers, plan
-from bench.spec import SCALES, Case, Record
+from bench.design_space import OF_THE_CELL, cell_of
+from bench.plan import papers, plan
+from bench.record import Record
+from bench.registry import PROBES
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANNED = {paper: plan(paper, "full", lambda _: True) for paper in papers()}
@@ -26,7 +28,7 @@ def record_of(case: Case, metric: str, value: Any, **changes: Any) -> Record:
         "case": _CONTENT[case.key], "key": case.key, "metric": metric, "value": value, "unit": "1", "version": 1,
         "detail": {"test images": 10**12, "raw": [value] * 7, "raw native bptt": [1.0] * 7}, "status": "ok", "reason": "",
         "kernel": "", "digest": "new", "versions": {}, "commit": "0" * 40, "machine": "m", "device": "NVIDIA", "threads": 1,
-        "precision": PROBE_TABLE[case.probe].precision, "run": "r", "when": "2026-01-01T00:00:00+00:00",
+        "precision": PROBES[case.probe].precision, "run": "r", "when": "2026-01-01T00:00:00+00:00",
     }  # fmt: skip
     return Record(**{**plain, **changes})
 

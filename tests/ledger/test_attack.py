@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from bench.case import Case
 from bench.claims import Claim, Verdict, judge
 from bench.claims.judge import ORDER
-from bench.records import Store, latest
-from bench.spec import Case, Record
+from bench.record import Record
+from bench.record_store import Store, latest
 from tests.ledger.honest import CLAIMS, PLANNED, cases_of, gates_of, honest, sides
 
 Attack = Callable[[Claim, list[Record]], list[Record]]

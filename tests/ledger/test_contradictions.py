@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from bench import report
+from bench.case import Case
 from bench.claims import Claim, judge, load_claims
 from bench.claims.evidence import Plan, finite
 from bench.claims.gates import gates_of
 from bench.claims.rules import printed_number
+from bench.errors import UserError
 from bench.figures.paper import Paper
 from bench.places import Project
-from bench.records import Store
-from bench.spec import Case, Record, UserError
+from bench.record import Record
+from bench.record_store import Store
 from tests.ledger.conftest import MakeClaim, MakeRecord, case_of, planned
 
 GPU = "NVIDIA X"

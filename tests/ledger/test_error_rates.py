@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.cells import Cell, setting
 from bench.claims import Claim
 from bench.claims.evidence import Evidence, Plan
 from bench.claims.rules import RULES, Finding
+from bench.design_space import Cell, setting
 from bench.overhead import OVERHEAD
-from bench.spec import Record
+from bench.record import Record
 from tests.ledger.conftest import planned
 
 METHOD = Path(__file__).resolve().parents[2] / "docs" / "method.md"

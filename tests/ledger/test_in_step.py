@@ -19,10 +19,11 @@ from click.testing import CliRunner
 
 import bench.cli as cli
 from bench import figures, front, report
+from bench.errors import UserError
 from bench.places import CODE as ROOT
 from bench.places import Project
+from bench.record import Record
 from bench.report import Report
-from bench.spec import Record, UserError
 
 OUT_OF_STEP = "generated files do not match results/: run `spikecost report`"
 DECIDED = set(report.DECIDED)

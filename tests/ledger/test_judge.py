@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.case import Case
 from bench.claims import VERDICTS, Claim, Verdict, judge
 from bench.claims.judge import ORDER, combined
 from bench.claims.rules import Finding, Holds
-from bench.spec import Case, Record
+from bench.record import Record
 from tests.ledger.conftest import case_of, planned
 
 MakeRecord = Callable[..., Record]

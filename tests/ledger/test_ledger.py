@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from bench.claims import VERDICTS, Claim, Verdict, as_csv, counts, ledger_rows
+from bench.errors import UserError
 from bench.files import write_whole
-from bench.spec import UserError
 
 MakeClaim = Callable[..., Claim]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.claims import load_claims
-from bench.spec import UserError
+from bench.errors import UserError
 
 SHARED = """
 [[table]]

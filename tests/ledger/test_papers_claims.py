@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from bench import algorithms, backends, datasets, networks
-from bench.cells import OF_THE_CELL, cell_of
+from bench import algorithms, backends, datasets, zoo
+from bench.case import SCALES, Case
 from bench.claims import Claim, load_claims
 from bench.claims.estimate import EXACT
 from bench.claims.evidence import matches
+from bench.design_space import OF_THE_CELL, cell_of
 from bench.plan import papers, plan
-from bench.spec import SCALES, Case
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIMS = [claim for paper in papers() for claim in load_claims(ROOT / "reproductions" / paper)]
@@ -61,7 +61,7 @@ def test_every_kind_of_claim_is_there() -> None:
 @named(DECIDABLE)
 def test_a_claim_names_what_there_is(claim: Claim) -> None:
     for selector in selectors(claim):
-        assert selector["network"] in networks.names()
+        assert selector["network"] in zoo.names()
         assert selector.get("algorithm", "bptt") in algorithms.names()  # a cut is asked of all that differ in it
         assert selector["backend"] in backends.names()
         assert selector.get("dataset", "none") in ("none", *datasets.names()) or claim.needs

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from bench.cells import Cell, setting
 from bench.claims.claim import Claim
 from bench.claims.estimate import T_95
 from bench.claims.evidence import Evidence, Plan
 from bench.claims.rules import RULES, Finding, Missing, printed_number
+from bench.design_space import Cell, setting
+from bench.errors import UserError
 from bench.overhead import OVERHEAD
-from bench.spec import Record, UserError
+from bench.record import Record
 from tests.ledger.conftest import planned
 
 MakeRecord = Callable[..., Record]

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import backends, networks
+from bench import backends, zoo
 from bench.kernels import compiler
-from bench.networks.build import Network, build
-from bench.networks.modules import aligned
+from bench.nets.build import Network, build
+from bench.nets.layers import aligned
 from bench.probes.equivalence import in_double
 from bench.spec import NetworkSpec, Spike, every_layer
 
@@ -41,7 +41,7 @@ def statement(name: str) -> Any:
     """Return ``forward(parameters, x)`` of naive.py; only this suite's own networks may lack one."""
     kind, dataset = name.split("/")
     if kind not in naive.STATEMENTS:
-        source = networks.spec(name).source
+        source = zoo.spec(name).source
         assert source.startswith(OWN), f"{name}, of {source}, has no second statement of its structure: add it to naive.py"
         pytest.skip(f"{name} is this suite's own")
     base = dataset.rstrip("0123456789").rstrip("-") if dataset.startswith("cifar10-dvs") else dataset
@@ -55,9 +55,9 @@ def wanted(name: str, shape: tuple[int, ...]) -> tuple[list[tuple[int, ...]], tu
     return w.shapes, tuple(out.shape)
 
 
-@pytest.mark.parametrize("name", networks.names())
+@pytest.mark.parametrize("name", zoo.names())
 def test_parameters_have_the_shapes_of_the_fact_sheets(name):
-    spec = networks.spec(name)
+    spec = zoo.spec(name)
     shapes, out = wanted(name, spec.input)
     net = build(spec, backends.load("native"), "meta")
     assert [tuple(parameter.shape) for _, parameter in aligned(net)] == shapes
@@ -72,7 +72,7 @@ AT_LEAST = {"resnet18": 32, "vgg11-bn": 32}  # so that at least one pixel remain
 
 
 def smaller(name: str) -> NetworkSpec:
-    spec = networks.spec(name)
+    spec = zoo.spec(name)
     kind = name.split("/")[0]
     sides = [max(SMALLER[n], AT_LEAST.get(kind, 0)) for n in spec.input[1:]]
     shape = (spec.input[0], *sides)
@@ -125,11 +125,11 @@ def assert_is_its_statement(name: str, backend: str, T: int = 3, batch: int = 2)
 
 
 def drops(name: str) -> bool:
-    return any(isinstance(layer, Spike) and layer.dropout > 0 for layer in every_layer(networks.spec(name).layers))
+    return any(isinstance(layer, Spike) and layer.dropout > 0 for layer in every_layer(zoo.spec(name).layers))
 
 
-KINDS = {name.split("/")[0]: name for name in sorted(networks.names(), key=drops)}  # one per kind, with dropout if possible
-EVERY = [pytest.param(name, marks=[] if name in KINDS.values() else pytest.mark.full, id=name) for name in networks.names()]
+KINDS = {name.split("/")[0]: name for name in sorted(zoo.names(), key=drops)}  # one per kind, with dropout if possible
+EVERY = [pytest.param(name, marks=[] if name in KINDS.values() else pytest.mark.full, id=name) for name in zoo.names()]
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -12,9 +12,9 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from bench.measurement import Measurement
 from bench.runner import worker
 from bench.runner.worker import Job, Outcome
-from bench.spec import Measurement
 
 
 def _answer(job: Job, channel: Connection) -> Outcome:

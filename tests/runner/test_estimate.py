@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from bench.plan import PROBE_TABLE
+from bench.case import Case
+from bench.registry import PROBES
 from bench.runner.estimate import Estimate
-from bench.spec import Case
 
 CASE = Case("p", "cost", "net", "bptt", "native", T=1, batch=1)
 
@@ -23,7 +23,7 @@ def cases() -> list[Case]:
 def ends(workers: int, speed: float) -> list[tuple[float, float]]:
     """Return (time, estimated end) at every event of a run on a machine ``speed`` times as fast as typical."""
     chance = random.Random("durations")
-    seconds = {case.key: PROBE_TABLE[case.probe].typical_s / speed * chance.uniform(0.5, 1.5) for case in cases()}
+    seconds = {case.key: PROBES[case.probe].typical_s / speed * chance.uniform(0.5, 1.5) for case in cases()}
     estimate, waiting = Estimate(cases(), workers), cases()
     running: list[tuple[float, Case]] = []
     now, told = 0.0, []

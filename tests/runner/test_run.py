@@ -21,14 +21,17 @@ import psutil
 import pytest
 import torch
 
+from bench.case import Case
+from bench.errors import UserError, no
 from bench.machine import gpu
-from bench.plan import PROBE_TABLE, digest_of, to_make
-from bench.records import Store
+from bench.plan import digest_of, to_make
+from bench.record import Record
+from bench.record_store import Store
+from bench.registry import PROBES
 from bench.runner import run as runner
 from bench.runner import worker
 from bench.runner.store import commit_of, keeper
 from bench.runner.worker import Job, Outcome, checkpoint_of
-from bench.spec import Case, Record, UserError, no
 
 HERE = Path(__file__).resolve().parent
 PAPER, MACHINE = "made-up", "m"
@@ -169,7 +172,7 @@ def test_records_name_the_device(tmp_path: Path, probe: str, device: str, precis
 def test_records_of_every_probe_match_the_conditions_of_their_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise it would be measured again in every run. A crash, which no worker reports, is stored in the same way."""
     here = gpu()
-    for probe in PROBE_TABLE:
+    for probe in PROBES:
         case = replace(SMALL, probe=probe, dataset="digits" if probe in ("training", "gradient") else "none")
         monkeypatch.setattr(worker, "_supported", lambda case: no("not asked"))
         told = worker._outcome(Job(case, None, tmp_path), None)  # type: ignore[arg-type]
@@ -252,7 +255,7 @@ def test_commit_outside_git_is_a_digest_of_the_files(checkout: Path) -> None:
 
 
 def test_forecast_is_the_exact_live_bytes_times_a_factor() -> None:
-    from bench.probes.cost import batch_for, cost_of
+    from bench.counting.step import batch_for, cost_of
     from bench.training_step import training_step
 
     case = replace(SMALL, probe="training", T=11, batch=3)
@@ -369,7 +372,7 @@ def test_second_run_on_the_same_file_is_rejected(tmp_path: Path, faulty: Callabl
     faulty("quick")
     measure(tmp_path, THREE[:1])
     hold = (
-        "import sys; from pathlib import Path; from bench.records import Store\n"
+        "import sys; from pathlib import Path; from bench.record_store import Store\n"
         f"with Store(Path(sys.argv[1])).locked({PAPER!r}, {MACHINE!r}): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", hold, str(tmp_path / "results")]

@@ -11,9 +11,11 @@ import torch
 
 from bench import backends
 from bench.algorithms import skipper
+from bench.case import Case
 from bench.datasets.real import RealData
+from bench.errors import UserError
 from bench.probes import activity, gradient
-from bench.spec import Case, UserError
+from bench.probes.resources import Resources
 
 
 def case(probe: str, **options: object) -> Case:
@@ -23,7 +25,7 @@ def case(probe: str, **options: object) -> Case:
 @pytest.mark.parametrize(("p", "segments"), [(50, 1), (25, 2)])
 def test_activity_probe_gives_the_fraction_of_spikes_in_skipped_steps(p: int, segments: int) -> None:
     asked = case("activity", p=p, segments=segments)
-    [found] = activity.measure(asked, RealData(asked, None))
+    [found] = activity.measure(asked, Resources(RealData(asked, None)))
     spikes, kept = found.detail["spikes"], found.detail["kept"]
     assert len(spikes) == 12
     assert sum(spikes) > 0
@@ -47,7 +49,7 @@ def test_activity_probe_keeps_the_same_steps_as_training(
     asked = replace(case("activity", **options), backend=backend)
     if not backends.available(backend):
         pytest.skip(backends.available(backend).reason)
-    [found] = activity.measure(asked, RealData(asked, None))
+    [found] = activity.measure(asked, Resources(RealData(asked, None)))
     trained: list[list[list[int]]] = []
     chosen = skipper.kept_steps
 
@@ -56,7 +58,7 @@ def test_activity_probe_keeps_the_same_steps_as_training(
         return trained[-1]
 
     monkeypatch.setattr(skipper, "kept_steps", note)
-    gradient.measure(replace(asked, probe="gradient"), RealData(asked, None))
+    gradient.measure(replace(asked, probe="gradient"), Resources(RealData(asked, None)))
     assert [sorted(t for steps in kept for t in steps) for kept in trained] == [found.detail["kept"]]
     assert found.detail["segments"] == len(trained[0])
 
@@ -64,14 +66,14 @@ def test_activity_probe_keeps_the_same_steps_as_training(
 def test_activity_probe_rejects_algorithms_other_than_skipper() -> None:
     asked = replace(case("activity"), algorithm="bptt")
     with pytest.raises(UserError, match="bptt skips no time steps"):
-        activity.measure(asked, RealData(asked, None))
+        activity.measure(asked, Resources(RealData(asked, None)))
 
 
 def test_rescaled_loss_changes_the_norm_of_the_gradient_but_not_its_direction() -> None:
     found = {}
     for loss in ("kept", "rescaled"):
         asked = case("gradient", p=50, segments=1, loss=loss)
-        found[loss] = {m.metric: float(m.value) for m in gradient.measure(asked, RealData(asked, None))}  # type: ignore[arg-type]
+        found[loss] = {m.metric: float(m.value) for m in gradient.measure(asked, Resources(RealData(asked, None)))}  # type: ignore[arg-type]
     assert found["rescaled"]["gradient_cosine"] == pytest.approx(found["kept"]["gradient_cosine"], rel=1e-4)
     assert found["rescaled"]["gradient_norm"] == pytest.approx(2 * found["kept"]["gradient_norm"], rel=1e-4)
 

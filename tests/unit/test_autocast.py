@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import backends
-from bench.networks import modules as m
-from bench.probes.cost import batch_for
+from bench.counting.step import batch_for
+from bench.nets import layers as m
 from bench.training_step import TrainingStep, training_step
 
 NATIVE = ("native", "native-fast", "native-balanced", "native-small")

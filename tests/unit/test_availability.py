@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 
 from bench import backends
 from bench.cli import main
-from bench.spec import UserError
+from bench.errors import UserError
+from bench.registry import FRAMEWORKS
 
 REPOSITORY = Path(__file__).parents[2]
 COMPILED = ("native-fast", "native-balanced", "native-small")
@@ -51,7 +52,7 @@ def test_available_rejects_an_unsupported_version_and_names_it(
         answer = backends.available(name)
         assert not answer
         assert f"{package} is installed in version {version}" in answer.reason
-        assert f"{package} >= {backends.RANGES[package][0]}" in answer.reason
+        assert f"{package} >= {FRAMEWORKS[package][0]}" in answer.reason
         with pytest.raises(UserError, match=re.escape(version)):
             backends.load(name)
     listed = CliRunner().invoke(main, ["list"])
@@ -74,8 +75,8 @@ def test_pyproject_and_constraints_lie_within_the_supported_versions() -> None:
     required = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["frameworks"]])
     asked = {requirement.name: requirement.specifier for requirement in required}
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE))
-    assert {backends.framework(name) for name in backends.names()} == set(backends.RANGES)
-    for package, (least, below) in backends.RANGES.items():
+    assert {backends.framework(name) for name in backends.names()} == set(FRAMEWORKS)
+    for package, (least, below) in FRAMEWORKS.items():
         bounds = {bound.operator: backends._release(bound.version) for bound in asked[package]}
         assert set(bounds) == {">=", "<"}, package
         assert bounds[">="] >= backends._release(least)

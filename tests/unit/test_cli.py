@@ -28,10 +28,12 @@ from click.testing import CliRunner, Result
 
 import bench.cli as cli
 from bench import algorithms, backends
+from bench.case import Case
 from bench.datasets import cifar
-from bench.records import Store
+from bench.errors import UserError
+from bench.measurement import Measurement
+from bench.record_store import Store
 from bench.runner.worker import Outcome
-from bench.spec import Case, Measurement, UserError
 
 REPOSITORY = Path(__file__).parents[2]
 

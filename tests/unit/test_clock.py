@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from bench import probes
+from bench.case import Case
+from bench.errors import UserError
 from bench.probes import clock
-from bench.spec import Case, UserError
 
 
 @pytest.mark.parametrize("repeats", [1, 0, -3, 2.5, True, None, "7"], ids=repr)
@@ -15,7 +17,7 @@ def test_clock_rejects_too_few_turns_before_building_a_step(repeats: Any, monkey
     monkeypatch.setattr(clock, "training_step", lambda *_, **__: pytest.fail("built"))
     case = Case("tests", "clock", "custom/n-mnist", "bptt", "native", 2, 1, options=(("repeats", repeats),))
     with pytest.raises(UserError, match=r"repeats"):
-        clock.measure(case)
+        probes.measure(case)
 
 
 def test_in_turns_rejects_too_few_turns_before_running_a_step() -> None:
@@ -24,7 +26,7 @@ def test_in_turns_rejects_too_few_turns_before_running_a_step() -> None:
 
 
 def test_in_turns_accepts_two_turns() -> None:
-    (ratio,) = clock.measure(Case("tests", "clock", "custom/n-mnist", "bptt", "native", 2, 1, options=(("repeats", 2),)))
+    (ratio,) = probes.measure(Case("tests", "clock", "custom/n-mnist", "bptt", "native", 2, 1, options=(("repeats", 2),)))
     low, high = ratio.detail["quartiles"]
     assert len(ratio.detail["raw"]) == 2
     assert low <= float(str(ratio.value)) <= high

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from bench import backends
+from bench.case import Case
+from bench.errors import UserError
 from bench.kernels import compiled, compiler
-from bench.records import Store
+from bench.record_store import Store
 from bench.runner.store import keeper
 from bench.runner.worker import Job, work
-from bench.spec import Case, UserError
 from bench.training_step import training_step
 
 SMALL = "vgg-sws-small/cifar10"

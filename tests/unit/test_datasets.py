@@ -20,7 +20,7 @@ import torch
 from bench import datasets
 from bench.datasets import cifar, fashion_mnist
 from bench.datasets.cifar import CIFAR10, CIFAR100, Cifar, unpickled
-from bench.spec import UserError
+from bench.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
 

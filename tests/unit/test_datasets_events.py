@@ -22,14 +22,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import datasets, networks
+from bench import datasets, zoo
+from bench.case import Case
 from bench.datasets import n_mnist
 from bench.datasets.cifar10_dvs import CIFAR10_DVS
 from bench.datasets.dvs_gesture import DVS_GESTURE
 from bench.datasets.events import LAST_US, Events, Recordings, frames_of
 from bench.datasets.frames import binned, kept
 from bench.datasets.real import RealData
-from bench.spec import Case, UserError
+from bench.errors import UserError
+from bench.probes.resources import Resources
 
 REPOSITORY = Path(__file__).parents[2]
 FIELDS = np.dtype([("x", "i4"), ("y", "i4"), ("t", "i8"), ("p", "i4")])
@@ -266,7 +268,7 @@ def test_n_mnist_names_a_file_of_another_camera(parser, tmp_path, monkeypatch):
     monkeypatch.setattr(n_mnist, "_MD5", small_n_mnist(tmp_path, atis([(34, 0, 5, 1)])))
     events = datasets.load("n-mnist", tmp_path, download=False)
     with pytest.raises(UserError, match=r"recording Train/7/00002\.bin of n-mnist-\w+-train: event 0 has x = 34"):
-        events.over_time(networks.spec("custom/n-mnist")).train(torch.tensor([0]), 5)
+        events.over_time(zoo.spec("custom/n-mnist")).train(torch.tensor([0]), 5)
 
 
 def test_n_mnist_accepts_a_read_only_data_root(parser, tmp_path, monkeypatch):
@@ -274,7 +276,7 @@ def test_n_mnist_accepts_a_read_only_data_root(parser, tmp_path, monkeypatch):
     monkeypatch.setattr(n_mnist, "_MD5", small_n_mnist(root))
     before = sorted(root.rglob("*"))
     events = datasets.load("n-mnist", root, download=False, cache=cache)
-    events.over_time(networks.spec("custom/n-mnist")).train(torch.tensor([0, 1]), 5)
+    events.over_time(zoo.spec("custom/n-mnist")).train(torch.tensor([0, 1]), 5)
     assert sorted(root.rglob("*")) == before
     assert [path.suffix for path in cache.iterdir() if not path.name.startswith(".")] == [".npy"]
 
@@ -413,8 +415,8 @@ def test_subset_of_training_keeps_all_test_recordings(real, real_root):
 
 
 def test_frames_have_the_size_of_the_network_or_are_rejected(real, real_root):
-    assert real.over_time(networks.spec("lenet/dvs-gesture")).shape == (2, 32, 32)
-    assert real.over_time(networks.spec("vgg-sws/cifar10-dvs")).shape == (2, 34, 34)
+    assert real.over_time(zoo.spec("lenet/dvs-gesture")).shape == (2, 32, 32)
+    assert real.over_time(zoo.spec("vgg-sws/cifar10-dvs")).shape == (2, 34, 34)
     for network, expected in (("vgg-sws/cifar10-dvs", r"\(2, 48, 48\)"), ("vgg5/cifar10", r"\(3, 32, 32\)")):
         with pytest.raises(UserError, match=f"{network} takes samples of shape {expected}, n-mnist has"):
             RealData(case(network=network), real_root).sequence(case())
@@ -424,10 +426,10 @@ def test_real_gradient_and_training_records_name_the_part_of_the_data(real, real
     from bench.probes import gradient, train
 
     small = case(T=3, batch=4, options=(("train_images", 10), ("test_images", 10)))
-    cosine, norm = gradient.measure(replace(small, probe="gradient"), RealData(small, real_root))
+    cosine, norm = gradient.measure(replace(small, probe="gradient"), Resources(RealData(small, real_root)))
     assert cosine.value == norm.value == pytest.approx(1)
     assert cosine.detail["part"] == norm.detail["part"] == real.part
-    measured = train.measure(small, RealData(small, real_root), tmp_path / "c.pt", lambda _: None)
+    measured = train.measure(small, Resources(RealData(small, real_root), checkpoint=tmp_path / "c.pt"))
     assert {m.detail["part"] for m in measured} == {real.part}
     by_name = {m.metric: m for m in measured}
     assert by_name["test_accuracy"].detail["train images"] == 10
@@ -489,7 +491,7 @@ def test_dvs_gesture_recordings_are_the_labelled_intervals(gesture):
 
 
 def test_dvs_gesture_in_frames_of_lenet(gesture):
-    lenet = networks.spec("lenet/dvs-gesture")
+    lenet = zoo.spec("lenet/dvs-gesture")
     sequences = gesture.over_time(lenet)
     assert sequences.shape == lenet.input == (2, 32, 32)
     x = sequences.train(torch.tensor([1]), 2)
@@ -572,7 +574,7 @@ def test_cifar10_dvs_equals_spikingjellys_reader(dvs_root, tmp_path):
 def test_cifar10_dvs_in_frames_of_48_by_48(dvs_root):
     root, sums = dvs_root
     events = replace(CIFAR10_DVS, md5=sums).load(root, False, root / "prepared")
-    sequences = events.over_time(networks.spec("vgg-sws/cifar10-dvs"))
+    sequences = events.over_time(zoo.spec("vgg-sws/cifar10-dvs"))
     assert sequences.shape == (2, 48, 48)
     x = sequences.train(torch.arange(18), 10)
     assert x.shape == (10, 18, 2, 48, 48)

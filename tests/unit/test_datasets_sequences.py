@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from bench import training
+from bench.case import Case
 from bench.datasets.real import RealData
 from bench.datasets.sequences import generator, poisson
-from bench.spec import Case, UserError, seed_of
+from bench.errors import UserError
+from bench.seeds import seed_of
 from bench.training import train
 from bench.training_step import training_step
 

@@ -21,7 +21,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import datasets, networks
+from bench import datasets, zoo
+from bench.case import Case
 from bench.datasets import cifar10_dvs_simulated as simulation
 from bench.datasets import event_statistics, n_mnist
 from bench.datasets.cifar import CIFAR10
@@ -29,7 +30,8 @@ from bench.datasets.event_camera import LEAST_THRESHOLD, UNIT, Camera, log_inten
 from bench.datasets.events import frames_of
 from bench.datasets.frames import binned
 from bench.datasets.real import RealData
-from bench.spec import Case, UserError
+from bench.errors import UserError
+from bench.probes.resources import Resources
 
 REPOSITORY = Path(__file__).parents[2]
 QUIET = Camera(mismatch=0, leak_hz=0, shot_hz=0)
@@ -379,7 +381,7 @@ def test_training_on_the_simulated_set_is_recorded_as_simulated(root, made, tmp_
     from bench.probes import train
 
     small = case(options=(("train_images", 10), ("test_images", 10)))
-    measured = train.measure(small, RealData(small, root), tmp_path / "c.pt", lambda _: None)
+    measured = train.measure(small, Resources(RealData(small, root), checkpoint=tmp_path / "c.pt"))
     assert {m.detail["part"] for m in measured} == {simulation.PART}
     assert len(made) == 20
     by_name = {m.metric: m for m in measured}
@@ -388,7 +390,7 @@ def test_training_on_the_simulated_set_is_recorded_as_simulated(root, made, tmp_
 
 
 def test_networks_of_the_real_set_accept_the_simulated_one(root):
-    network = networks.spec("vgg-sws/cifar10-dvs")
+    network = zoo.spec("vgg-sws/cifar10-dvs")
     data = RealData(case(network=network.name, T=3, options=(("train_images", 10), ("test_images", 10))), root)
     x, y = data.sequence(case(network=network.name, T=3, batch=5))
     assert (x.shape, x.dtype, y.shape) == ((3, 5, 2, 48, 48), torch.float32, (5,))

@@ -11,8 +11,8 @@ import pytest
 
 from bench import datasets
 from bench.datasets import cache_root, data_root, store
+from bench.errors import UserError
 from bench.files import write_whole
-from bench.spec import UserError
 
 CONTENTS = b"an official file"
 MD5 = hashlib.md5(CONTENTS, usedforsecurity=False).hexdigest()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.digest import closure, code_digest
-from bench.spec import UserError
+from bench.errors import UserError
 
 FILES = {
     "bench/__init__.py": '"""The instrument."""\n',
@@ -121,7 +121,7 @@ def test_digest_of_this_project_is_fast() -> None:
     known = code_digest(["bench.claims", "bench.digest"], root)
     assert len(known) == 12
     assert int(known, 16) >= 0
-    assert "bench.records" in closure(["bench.claims"], root)
+    assert "bench.record_store" in closure(["bench.claims"], root)
     assert time.perf_counter() - start < 2
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 import spikecost
-from bench import algorithms, backends, datasets, networks
-from bench.probes.cost import batch_for, cost_of
+from bench import algorithms, backends, datasets, zoo
+from bench.counting.step import batch_for, cost_of
 from bench.training_step import training_step
 
 REPOSITORY = Path(__file__).parents[2]
-NAMES = {"algorithms": algorithms, "backends": backends, "datasets": datasets, "networks": networks}
+NAMES = {"algorithms": algorithms, "backends": backends, "datasets": datasets, "networks": zoo}
 
 
 def in_a_process(code: str) -> str:

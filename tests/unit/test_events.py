@@ -13,11 +13,15 @@ import pytest
 import torch
 
 from bench import report
+from bench.case import Case
 from bench.datasets import event_statistics
 from bench.datasets.events import Events, Recordings, table
+from bench.errors import UserError
 from bench.figures.paper import Paper
+from bench.measurement import Measurement
 from bench.probes import events
-from bench.spec import Case, Measurement, Record, UserError
+from bench.probes.resources import Resources
+from bench.record import Record
 
 CASE = Case("p", "events", "ttl-small/n-mnist", "bptt", "native", 1, 1, "n-mnist", options=(("train_images", 2),))
 
@@ -44,7 +48,7 @@ SAMPLES = Events(
 
 def measured(samples: Any, about: dict[str, str]) -> Measurement:
     data: Any = SimpleNamespace(samples=samples, about=about)
-    [found] = events.measure(CASE, data)
+    [found] = events.measure(CASE, Resources(data))
     return found
 
 

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import pytest
 
 import bench.figures
-from bench.cells import Cell, setting
+from bench.case import Case
 from bench.claims import VERDICTS, Claim, Verdict
 from bench.claims.claim import Part
+from bench.design_space import Cell, setting
 from bench.figures import (
     accuracy_front,
     cosine_by_layer,
@@ -33,7 +34,8 @@ from bench.figures import (
     training_curves,
 )
 from bench.figures.paper import Paper
-from bench.spec import Case, Record
+from bench.record import Record
+from bench.registry import ALGORITHMS
 
 NETWORK = "vgg-sws/cifar10"
 FIGURES = (cosine_by_layer, fidelity_against_memory, step_macs, step_time, training_curves)
@@ -673,18 +675,18 @@ class TestReportedAgainstMeasured:
 
 class TestColours:
     def test_labels_are_readable_on_light_and_dark_pages(self) -> None:
-        for look in (*style.ALGORITHMS.values(), *style.VERDICTS.values()):
+        for look in (*ALGORITHMS.values(), *style.VERDICTS.values()):
             assert contrast(look.colour.light, style.PAPER.light) >= 4.5, look.title
             assert contrast(look.colour.dark, style.PAPER.dark) >= 4.5, look.title
 
     def test_a_light_colour_has_one_dark_form(self) -> None:
         dark_of: dict[str, str] = {}
-        tables = (style.ALGORITHMS, style.CATEGORIES, style.ROLES, style.VERDICTS)
+        tables = (ALGORITHMS, style.CATEGORIES, style.ROLES, style.VERDICTS)
         for colour in (look.colour for table in tables for look in table.values()):
             assert dark_of.setdefault(colour.light, colour.dark) == colour.dark
 
     def test_every_algorithm_has_a_look_of_its_own(self) -> None:
-        assert len({look.colour for look in style.ALGORITHMS.values()}) == len(style.ALGORITHMS)
+        assert len({look.colour for look in ALGORITHMS.values()}) == len(ALGORITHMS)
 
 
 def contrast(a: str, b: str) -> float:

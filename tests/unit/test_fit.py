@@ -10,16 +10,18 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from bench import probes
 from bench.algorithms.replay import anchored, windows
 from bench.algorithms.segments import edges, falling_edges
+from bench.case import Case
 from bench.cli import main
-from bench.fit.longest import counted, formula, largest, longest
-from bench.fit.peaks import Lines, peaks_of, through
-from bench.fit.plan import cheapest, least, segments_within
+from bench.counting.step import batch_for, cost_of
+from bench.errors import UserError
 from bench.overhead import HEADROOM
-from bench.probes.cost import batch_for, cost_of
-from bench.probes.longest import CARDS_GIB, measure
-from bench.spec import Case, UserError
+from bench.planning.longest import counted, formula, largest, longest
+from bench.planning.peaks import Lines, peaks_of, through
+from bench.planning.schedules import cheapest, least, segments_within
+from bench.probes.longest import CARDS_GIB
 from bench.training_step import training_step
 
 WORKLOADS = (
@@ -145,7 +147,7 @@ def test_cheapest_uses_the_budget_less_the_headroom() -> None:
 
 def test_longest_probe_fits_the_card_less_the_headroom() -> None:
     """T steps fit the card less the headroom, T + 1 do not."""
-    (least, *_) = measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "native", 100, BATCH))
+    (least, *_) = probes.measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "native", 100, BATCH))
     assert (least.metric, least.detail["headroom GiB"], least.detail["found by"]) == ("longest T on a 2 GiB card", 1.0, "count")
     T, live = int(str(least.value)), CARDS_GIB[0] * 2**30 - HEADROOM
     assert peak("vgg5/cifar10", "bptt", T) <= live < peak("vgg5/cifar10", "bptt", T + 1)
@@ -187,7 +189,7 @@ def test_longest_is_confirmed_on_real_tensors(algorithm: str, options: dict[str,
 def test_longest_grows_with_the_budget_and_keeps_the_order_of_algorithms() -> None:
     def lengths(algorithm: str, **options: Any) -> list[int]:
         case = Case("skipper", "longest", "vgg5/cifar10", algorithm, "native", 100, BATCH, options=tuple(options.items()))
-        found = measure(case)
+        found = probes.measure(case)
         assert [m.detail["GiB"] for m in found] == list(CARDS_GIB)
         return [int(str(m.value)) for m in found]
 
@@ -211,7 +213,7 @@ def test_the_least_that_is_needed_is_no_more_than_any_exact_schedule_needs(netwo
 
 def test_longest_probe_rejects_other_backends() -> None:
     with pytest.raises(UserError, match="known by formula on the native backend only"):
-        measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "snntorch", 100, BATCH))
+        probes.measure(Case("skipper", "longest", "vgg5/cifar10", "bptt", "snntorch", 100, BATCH))
 
 
 # --------------------------------------------------------------------------- the command
@@ -236,7 +238,7 @@ NETWORK = ["fit", "r400/fashion-mnist", "--T", "5", "--batch", "4"]
 def test_fit_command_rejects_an_invalid_budget_before_counting(
     arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.fit.plan.peaks_of", lambda *_: pytest.fail("counted"))
+    monkeypatch.setattr("bench.planning.schedules.peaks_of", lambda *_: pytest.fail("counted"))
     ran = CliRunner().invoke(main, [*NETWORK, *arguments])
     assert ran.exit_code == 1
     assert isinstance(ran.exception, SystemExit)  # a message, not a traceback

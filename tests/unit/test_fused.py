@@ -17,11 +17,12 @@ from hypothesis import strategies as some
 from torch import Tensor
 
 import bench.kernels
+from bench.errors import UserError
 from bench.kernels import bits, compiler, fused
 from bench.kernels import lif as reference
 from bench.kernels.bit_conv import bit_conv
 from bench.probes.equivalence import in_double
-from bench.spec import NeuronSpec, Surrogate, SurrogateKind, UserError
+from bench.spec import NeuronSpec, Surrogate, SurrogateKind
 
 KERNELS = ("C++", "Triton, interpreted", "Triton")
 EXAMPLES = {"C++": 150, "Triton, interpreted": 50, "Triton": 150}  # the interpreter is slow

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from bench.case import Case
 from bench.datasets.real import RealData
+from bench.errors import UserError
+from bench.measurement import Measurement
 from bench.probes import gradient
-from bench.spec import Case, Measurement, UserError
+from bench.probes.resources import Resources
 
 T = 4
 WEIGHTS = ["0.weight", "3.weight", "6.weight", "10.weight", "12.weight"]
@@ -17,7 +20,7 @@ WEIGHTS = ["0.weight", "3.weight", "6.weight", "10.weight", "12.weight"]
 def measured(algorithm: str, **options: Any) -> dict[str, Measurement]:
     told = tuple(sorted(options.items()))
     asked = Case("p", "gradient", "ttl-small/digits", algorithm, "native", T, 8, "digits", options=told)
-    return {m.metric: m for m in gradient.measure(asked, RealData(asked, None))}
+    return {m.metric: m for m in gradient.measure(asked, Resources(RealData(asked, None)))}
 
 
 @pytest.mark.parametrize("classifier", ["dense", "conv", "fixed"])

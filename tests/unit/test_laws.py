@@ -9,14 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import algorithms, backends, networks
+from bench import algorithms, backends, zoo
 from bench.algorithms import ottt_o
+from bench.algorithms.context import StepContext
 from bench.algorithms.traces import with_traces
+from bench.case import Case
+from bench.errors import UserError
 from bench.kernels.surrogate import derivative_
 from bench.losses import InstantaneousLoss
-from bench.networks.build import Network, build
+from bench.nets.build import Network, build
 from bench.probes.equivalence import aligned_parameters, draw
-from bench.spec import AvgPool, Case, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike, Surrogate, UserError
+from bench.spec import AvgPool, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike, Surrogate
 from bench.training_step import support, training_step
 
 SMALL = "vgg-sws-small/cifar10"
@@ -60,7 +63,7 @@ def drawn(spec: NetworkSpec, algorithm: str = "bptt", **options) -> tuple[Networ
 def gradient(net: Network, algorithm: str, x: Tensor, target: Tensor, update=lambda: None, **options) -> list[Tensor]:
     net.zero_grad()
     rule = algorithms.load(algorithm)
-    rule.train_step(net, x, InstantaneousLoss(target, len(x)), update, rule.Options(**options))
+    rule.train_step(net, x, StepContext(InstantaneousLoss(target, len(x)), update), rule.Options(**options))
     return [p.grad.clone() for p in aligned_parameters(net)]
 
 
@@ -222,7 +225,7 @@ def test_ottt_and_sltt_equal_spikingjellys_shipped_ones(algorithm, lively):
     if not possible:
         pytest.skip(possible.reason)
     gradients = []
-    x, target = lively(build(networks.spec(SMALL), backends.load("native")), 4, 2)
+    x, target = lively(build(zoo.spec(SMALL), backends.load("native")), 4, 2)
     for backend in ("native", "spikingjelly-shipped"):
         step = training_step(SMALL, algorithm, backend)
         draw(step.net, Case("tests", "equivalence", SMALL, algorithm, backend, 4, 2))
@@ -360,7 +363,7 @@ def test_ottt_o_gradients_sum_to_ottt_a_for_constant_weights():
         net.zero_grad()
 
     net.zero_grad()
-    ottt_o.train_step(net, x, InstantaneousLoss(target, T), take, ottt_o.Options())
+    ottt_o.train_step(net, x, StepContext(InstantaneousLoss(target, T), take), ottt_o.Options())
     assert len(parts) == T
     ottt_a = gradient_of(mlp(), "ottt-a")
     assert difference([sum(g) for g in zip(*parts, strict=True)], ottt_a) < 1e-12
@@ -383,7 +386,7 @@ def test_ottt_o_keeps_traces_across_updates():
         net.zero_grad()
 
     net.zero_grad()
-    ottt_o.train_step(net, x, InstantaneousLoss(target, T), sgd, ottt_o.Options())
+    ottt_o.train_step(net, x, StepContext(InstantaneousLoss(target, T), sgd), ottt_o.Options())
 
     W1, b1, W2, b2, W3, b3 = start
     v1 = v2 = a1 = a2 = 0.0
@@ -410,7 +413,7 @@ def test_every_algorithm_returns_the_summed_outputs(algorithm):
     with torch.no_grad():
         outs, _ = net.window(x, None)
     rule = algorithms.load(algorithm)
-    got = rule.train_step(net, x, InstantaneousLoss(target, T), lambda: None, rule.Options())
+    got = rule.train_step(net, x, StepContext(InstantaneousLoss(target, T), lambda: None), rule.Options())
     assert not got.requires_grad
     torch.testing.assert_close(got, outs.sum(0))
 
@@ -428,7 +431,7 @@ def test_sltt_k_rejects_invalid_k(k):
 
 def test_with_traces_adds_a_trace_to_exactly_the_synapses_that_read_spikes():
     """The convolution that reads the image has none; the readout and the convolutions that read spikes have one each."""
-    net = with_traces(build(networks.spec(SMALL), backends.load("native")), 0.5)
+    net = with_traces(build(zoo.spec(SMALL), backends.load("native")), 0.5)
     traced = [name for name, module in net.named_modules() if type(module).__name__ == "TracedSynapse"]
     synapses = net.synapses()
     assert len(synapses) == 5

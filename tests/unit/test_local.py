@@ -12,16 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import algorithms, backends, networks
+from bench import algorithms, backends, zoo
 from bench.algorithms.blocks import CLASSIFIERS as CLASSIFIERS_OF
 from bench.algorithms.blocks import neuron_layers, parts
-from bench.algorithms.waiting import Kept, Waiting, factor_of
+from bench.algorithms.packed_output import Packed, PackedOutput, factor_of
 from bench.backends import native
+from bench.errors import UserError
 from bench.losses import InstantaneousLoss
-from bench.networks import modules as m
-from bench.networks.build import _chain
-from bench.networks.modules import map_state
-from bench.spec import (
+from bench.nets import layers as m
+from bench.nets.build import _chain
+from bench.nets.layers import map_state
+from bench.spec import (  # fmt: skip
     AdaptiveAvgPool,
     AvgPool,
     BatchNorm,
@@ -37,8 +38,7 @@ from bench.spec import (
     Residual,
     Scale,
     Spike,
-    UserError,
-)  # fmt: skip
+)
 from bench.training_step import TrainingStep, training_step
 
 NEURON = NeuronSpec(decay=0.7, threshold=0.6)
@@ -90,7 +90,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TrainingStep]:
         support = backends.available(backend)
         if not support:
             pytest.skip(support.reason)
-        monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+        monkeypatch.setattr("bench.zoo.spec", lambda _: spec)
         step = training_step(spec.name, algorithm, backend, **options)
         step.net.double()
         generator = torch.Generator().manual_seed(3)
@@ -300,14 +300,14 @@ def test_waiting_returns_the_output_of_a_block_to_the_bit(made: Any, name: str, 
     for i in range(len(net.parts) - 1):
         y, _ = net.window_of(i, y.detach(), None)
         assert float(y.detach().abs().mean()) > 0
-        waiting = net.waiting[i]
-        kept = waiting.put_aside(y)
+        waiting = net.packed[i]
+        kept = waiting.pack(y)
         back = waiting(kept)
         assert torch.equal(back, y)
         assert back.stride() == y.stride()
         assert not back.requires_grad
-        assert isinstance(kept, Kept) == (waiting.factor is not None)
-        if isinstance(kept, Kept):
+        assert isinstance(kept, Packed) == (waiting.factor is not None)
+        if isinstance(kept, Packed):
             assert kept.halves.untyped_storage().nbytes() == ceil(y.numel() / 2)
         factors.append(waiting.factor)
     wanted = {"plain": [1, 2.74], "dropout": [None], "batch norm": [1], "residual": [1, 1], "dense": [1]}
@@ -322,8 +322,8 @@ def test_waiting_stores_all_levels_in_half_a_byte(c: float, dtype: torch.dtype) 
     innermost = s.expand(16, 3, 2, 2).contiguous(memory_format=torch.channels_last)
     plain = (s, s[1:, :, 1:, 1:], means, innermost, s[:0])
     for y, factor in [*((y, 1.0) for y in plain), (s * c, c), (means * c, c)]:
-        waiting = Waiting(list(_chain((Spike(NEURON), Scale(factor)), (3, 8, 8), "analog", native)[0].layers))
-        kept = waiting.put_aside(y)
+        waiting = PackedOutput(list(_chain((Spike(NEURON), Scale(factor)), (3, 8, 8), "analog", native)[0].layers))
+        kept = waiting.pack(y)
         assert isinstance(kept, Tensor) == (dtype == torch.bfloat16 and factor != 1)  # bfloat16 rounds 2.74
         back = waiting(kept)
         assert torch.equal(back, y)
@@ -333,8 +333,8 @@ def test_waiting_stores_all_levels_in_half_a_byte(c: float, dtype: torch.dtype) 
 @pytest.mark.parametrize("pool", [(), (AvgPool(2, 2),)])
 def test_waiting_output_counts_as_spikes_unless_pooled(pool: tuple[Layer, ...]) -> None:
     layers = list(_chain((Spike(NEURON), Scale(2.0), *pool), (3, 8, 8), "analog", native)[0].layers)
-    assert Waiting(layers).emits_spikes == (not pool)
-    assert not Waiting([*layers, m.Rectified()]).emits_spikes
+    assert PackedOutput(layers).emits_spikes == (not pool)
+    assert not PackedOutput([*layers, m.Rectified()]).emits_spikes
 
 
 @pytest.mark.parametrize(
@@ -445,16 +445,16 @@ def test_block_network_evaluation_does_not_change_training(made: Any, backend: s
 @pytest.mark.parametrize(("b", "sizes"), [(1, [1] * 7), (2, [2, 2, 2, 1]), (3, [3, 3, 1]), (4, [4, 3]), (6, [6, 1]), (7, [7])])
 @pytest.mark.parametrize("name", ["alexnet/cifar10-dvs-42", "alexnet-unpooled/cifar10-dvs-48"])
 def test_parts_of_seven_layers(name: str, b: int, sizes: list[int]) -> None:
-    layers = networks.spec(name).layers
+    layers = zoo.spec(name).layers
     cut = parts(layers, b)
     assert [sum(map(neuron_layers, layers[begin:end])) for begin, end in cut] == sizes
     assert [i for begin, end in cut for i in range(begin, end)] == list(range(len(layers)))
 
 
 @pytest.mark.parametrize("b", [1, 2, 5])
-@pytest.mark.parametrize("name", [name for name in networks.names() if not name.startswith(("vgg-f", "r400", "vgg-sws-ann"))])
+@pytest.mark.parametrize("name", [name for name in zoo.names() if not name.startswith(("vgg-f", "r400", "vgg-sws-ann"))])
 def test_parts_begin_at_synapses_and_have_b_layers_of_neurons(name: str, b: int) -> None:
-    layers = networks.spec(name).layers
+    layers = zoo.spec(name).layers
     cut = parts(layers, b)
     assert (cut[0][0], cut[-1][1]) == (0, len(layers))
     counts = [sum(map(neuron_layers, layers[begin:end])) for begin, end in cut]
@@ -503,4 +503,4 @@ def test_local_does_not_support_networks_that_cannot_be_cut(algorithm: str) -> N
     assert "loop" in rule.supports(network("loop", loop, 0)).reason
     assert "no layers of neurons" in rule.supports(network("rectifiers", (Conv(6), ReLU()), 0)).reason
     assert rule.supports(network("pre-activation", (Conv(6), Residual((Spike(NEURON),), (Conv(6), Gain(1.0)))), 0))
-    assert not rule.supports(networks.spec("vgg-f/cifar100"))
+    assert not rule.supports(zoo.spec("vgg-f/cifar100"))

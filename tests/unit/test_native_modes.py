@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import backends, networks
+from bench import backends, zoo
+from bench.counting.memory import LiveBytes
+from bench.counting.step import Cost, batch_for, cost_of
+from bench.counting.tape import watching
+from bench.errors import UserError
 from bench.kernels.bit_conv import bit_conv
 from bench.kernels.compiled import available
-from bench.networks import modules as m
-from bench.networks import recomputed
-from bench.networks.groups import sizes
-from bench.networks.recomputed import RecomputingChain
-from bench.probes.cost import Cost, batch_for, cost_of
+from bench.nets import layers as m
+from bench.nets import recomputing
+from bench.nets.grouping import sizes
+from bench.nets.recomputing import RecomputingChain
 from bench.probes.equivalence import aligned_parameters, in_double
-from bench.probes.memory import LiveBytes
-from bench.probes.tape import watching
 from bench.spec import (
     AdaptiveAvgPool,
     AvgPool,
@@ -36,7 +37,6 @@ from bench.spec import (
     Scale,
     Spike,
     Surrogate,
-    UserError,
 )
 from bench.training_step import TrainingStep, training_step
 
@@ -84,8 +84,8 @@ SPECS = {
 
 @pytest.fixture(autouse=True)
 def _own_specs(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = networks.spec
-    monkeypatch.setattr(networks, "spec", lambda name: SPECS[name] if name in SPECS else real(name))
+    real = zoo.spec
+    monkeypatch.setattr(zoo, "spec", lambda name: SPECS[name] if name in SPECS else real(name))
 
 
 def ready(name: str, algorithm: str, backend: str, T: int, batch: int, **options: Any) -> tuple[TrainingStep, Tensor, Tensor]:
@@ -319,7 +319,7 @@ def test_convolutions_in_residual_blocks_save_spikes_at_one_bit(monkeypatch: pyt
         calls.append(arguments)
         return bit_conv(*arguments)
 
-    monkeypatch.setattr(recomputed, "bit_conv", counted)
+    monkeypatch.setattr(recomputing, "bit_conv", counted)
     step.run(*batch_for(step, 2, 3, "meta"))
     assert len(calls) == 19
 

@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench import backends, networks
+from bench import backends, zoo
+from bench.errors import UserError
 from bench.kernels.lif import lif
-from bench.networks.build import Network, build
-from bench.networks.modules import ConvSynapse, Neurons
-from bench.networks.resnet import ALPHA
-from bench.networks.vgg import GAMMA
-from bench.spec import BatchNorm, Conv, Dense, Flatten, Gain, Layer, NetworkSpec, NeuronSpec, Residual, Scale, UserError
+from bench.nets.build import Network, build
+from bench.nets.layers import ConvSynapse, Neurons
+from bench.spec import BatchNorm, Conv, Dense, Flatten, Gain, Layer, NetworkSpec, NeuronSpec, Residual, Scale
+from bench.zoo.resnet import ALPHA
+from bench.zoo.vgg import GAMMA
 
 NATIVE = backends.load("native")
 
@@ -46,7 +47,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("name", sorted(STATED))
 def test_parameter_counts_equal_the_papers(name):
-    net = build(networks.spec(name), NATIVE, "meta")
+    net = build(zoo.spec(name), NATIVE, "meta")
     assert sum(p.numel() for p in net.parameters()) == STATED[name]
 
 
@@ -57,9 +58,9 @@ def test_vgg_parameters_by_hand():
     assert convolutions + 512 * 10 + 10 == STATED["vgg-sws/cifar10"]
 
 
-@pytest.mark.parametrize("name", networks.names())
+@pytest.mark.parametrize("name", zoo.names())
 def test_every_network_builds_and_returns_one_score_per_class(name):
-    spec = networks.spec(name)
+    spec = zoo.spec(name)
     net = build(spec, NATIVE, "meta")
     x = torch.empty(2, 3, *spec.input, device="meta")
     outs, state = net.window(x, net.initial_state(3))
@@ -70,7 +71,7 @@ def test_every_network_builds_and_returns_one_score_per_class(name):
 
 
 def test_build_rejects_a_wrong_parameter_count_and_names_both():
-    spec = replace(networks.spec("vgg-sws/cifar10"), parameters=9_228_363)
+    spec = replace(zoo.spec("vgg-sws/cifar10"), parameters=9_228_363)
     with pytest.raises(ValueError, match=r"9228362 .*9228363"):
         build(spec, NATIVE, "meta")
 
@@ -82,14 +83,14 @@ def test_build_rejects_layers_that_do_not_end_in_the_classes():
 
 def test_spec_suggests_close_names():
     with pytest.raises(UserError, match="vgg-sws/cifar10"):
-        networks.spec("vgg-sws/cifar-10")
+        zoo.spec("vgg-sws/cifar-10")
 
 
 def test_reset_parameters_gives_equal_weights_on_every_backend():
     nets = []
     for name in backends.names():
         if backends.available(name) and not hasattr(backends.load(name), "shipped"):
-            net = build(networks.spec("vgg-sws-small/cifar10"), backends.load(name))
+            net = build(zoo.spec("vgg-sws-small/cifar10"), backends.load(name))
             net.reset_parameters(5)
             nets.append([p.detach().clone() for p in net.parameters()])
             net.reset_parameters(6)
@@ -159,7 +160,7 @@ def test_nf_resnet_betas_equal_the_fact_sheet():
         [1, 1.0198, 1.0392], [1.0583, 1.0198, 1.0392, 1.0583],
         [1.0770, 1.0198, 1.0392, 1.0583, 1.0770, 1.0954], [1.1136, 1.0198, 1.0392],
     ]  # fmt: skip
-    blocks = [layer for layer in networks.spec("nf-resnet34/imagenet").layers if isinstance(layer, Residual)]
+    blocks = [layer for layer in zoo.spec("nf-resnet34/imagenet").layers if isinstance(layer, Residual)]
     betas = [1 / block.pre[0].factor for block in blocks]
     assert betas == pytest.approx([beta for stage in stages for beta in stage], abs=5e-5)
     assert [bool(block.shortcut) for block in blocks] == [False] * 3 + [True] + [False] * 3 + [True] + [False] * 5 + [
@@ -218,7 +219,7 @@ def test_neuron_dropout_is_off_in_evaluation():
 @pytest.fixture
 def feedback(lively) -> tuple[Network, Tensor]:
     """VGG-F with random feedback weights (their initial values are zero)."""
-    net = build(networks.spec("vgg-f/cifar100"), NATIVE)
+    net = build(zoo.spec("vgg-f/cifar100"), NATIVE)
     net.reset_parameters(0)
     x, _ = lively(net, 4, 1)
     return net.eval(), 2 * x
@@ -263,14 +264,14 @@ def test_feedback_starts_at_the_second_step(feedback):
 
 
 def test_feedback_weights_start_at_zero():
-    net = build(networks.spec("vgg-f/cifar100"), NATIVE)
+    net = build(zoo.spec("vgg-f/cifar100"), NATIVE)
     net.reset_parameters(0)
     assert all(not p.any() for p in net.body.layers[0].feedback.parameters())
 
 
 @torch.no_grad()
 def test_r400_equals_a_loop_by_hand(lively):
-    net = build(networks.spec("r400/fashion-mnist"), NATIVE)
+    net = build(zoo.spec("r400/fashion-mnist"), NATIVE)
     net.reset_parameters(0)
     x, _ = lively(net, 4, 2)
     _, loop, readout = net.body.layers

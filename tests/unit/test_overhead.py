@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.errors import UserError
 from bench.overhead import HEADROOM, OVERHEAD, Overhead, usable
-from bench.spec import UserError
 
 GIB = 2**30
 SIZES = st.floats(1e3, 1e12)

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 import bench.cli as cli
+from bench.errors import UserError
 from bench.places import CODE, project_of
-from bench.spec import UserError
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from bench.algorithms import replay
+from bench.counting.step import batch_for, cost_of
+from bench.errors import UserError
 from bench.kernels.bits import pack, unpack
 from bench.kernels.lif import lif
 from bench.kernels.reversed_lif import Backwards, reversed_lif
-from bench.probes.cost import batch_for, cost_of
-from bench.spec import (
+from bench.spec import (  # fmt: skip
     AdaptiveAvgPool,
     AvgPool,
     BatchNorm,
@@ -33,8 +34,7 @@ from bench.spec import (
     Scale,
     Spike,
     Surrogate,
-    UserError,
-)  # fmt: skip
+)
 from bench.training_step import support, training_step
 
 NEURON = NeuronSpec(decay=0.7, threshold=0.6)
@@ -63,7 +63,7 @@ def gradients(
     monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, algorithm: str, T: int, dtype: torch.dtype = torch.float64, **options: Any
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """Return gradients, running averages and outputs; weights, input and random numbers are the same for all calls."""
-    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    monkeypatch.setattr("bench.zoo.spec", lambda _: spec)
     step = training_step(spec.name, algorithm, "native", **options)
     step.net.to(dtype)
     generator = torch.Generator().manual_seed(3)
@@ -121,7 +121,7 @@ def test_replay_without_saved_states_loses_precision(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(("decay", "steps"), [(0.5, 4), (0.97, 91), (1.0, float("inf"))])
 def test_steps_back_equal_those_of_the_documentation(monkeypatch: pytest.MonkeyPatch, decay: float, steps: float) -> None:
     spec = network("one", (Conv(6), Spike(NeuronSpec(decay=decay))), 203)
-    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    monkeypatch.setattr("bench.zoo.spec", lambda _: spec)
     assert replay.steps_back(training_step("one", "replay", "native").net) == steps  # type: ignore[arg-type]
 
 

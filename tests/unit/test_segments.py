@@ -12,10 +12,11 @@ from torch import Tensor
 from bench import backends
 from bench.algorithms.segments import best_segments, edges, falling_edges
 from bench.algorithms.skipper import Options, activity, kept_steps
+from bench.counting.step import batch_for, cost_of
+from bench.errors import UserError
 from bench.losses import InstantaneousLoss
-from bench.networks.modules import leak, state_tensors
-from bench.probes.cost import batch_for, cost_of
-from bench.spec import (
+from bench.nets.layers import leak, state_tensors
+from bench.spec import (  # fmt: skip
     AdaptiveAvgPool,
     AvgPool,
     BatchNorm,
@@ -30,8 +31,7 @@ from bench.spec import (
     Residual,
     Scale,
     Spike,
-    UserError,
-)  # fmt: skip
+)
 from bench.training_step import training_step
 
 NEURON = NeuronSpec(decay=0.7, threshold=0.6)
@@ -63,7 +63,7 @@ def gradients(
     support = backends.available(backend)
     if not support:
         pytest.skip(support.reason)
-    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    monkeypatch.setattr("bench.zoo.spec", lambda _: spec)
     step = training_step(spec.name, algorithm, backend, **options)
     step.net.double()  # so that rounding is negligible
     generator = torch.Generator().manual_seed(3)
@@ -131,7 +131,7 @@ def test_tbptt_is_bptt_for_K_T_and_sltt_for_K_1(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize(("update", "expected"), [("end", 1), ("window", 3)])
 def test_tbptt_updates_once_or_every_window(monkeypatch: pytest.MonkeyPatch, update: str, expected: int) -> None:
-    monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
+    monkeypatch.setattr("bench.zoo.spec", lambda _: NETWORKS["plain"])
     step = training_step("plain", "tbptt", "native", K=2, update=update)
     updates: list[int] = []
     step.forward_backward(torch.randn(5, 2, 3, 8, 8), torch.tensor([0, 1]), lambda: updates.append(1))
@@ -174,7 +174,7 @@ def test_falling_segments_need_less_memory_for_few_more_multiplications() -> Non
 
 
 def test_checkpointing_rejects_segments_with_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
+    monkeypatch.setattr("bench.zoo.spec", lambda _: NETWORKS["plain"])
     with pytest.raises(UserError, match="segments = 3 with lengths = falling"):
         training_step("plain", "checkpointed", "native", segments=3, lengths="falling")
 
@@ -260,7 +260,7 @@ def test_skipper_equals_bptt_over_the_kept_steps(monkeypatch: pytest.MonkeyPatch
     support = backends.available(backend)
     if not support:
         pytest.skip(support.reason)
-    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    monkeypatch.setattr("bench.zoo.spec", lambda _: spec)
     skipping = training_step(spec.name, "skipper", backend, segments=1, p=50)
     with torch.no_grad(), activity(skipping.net) as spikes:
         skipping.net.window(x, None)
@@ -306,7 +306,7 @@ def test_kept_steps_can_always_include_the_last_of_a_segment() -> None:
 def test_skipped_steps_leak_or_freeze_the_state(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A skipped step with leak is a step without input current: the state decays and nothing fires."""
     spec = NETWORKS[name]
-    monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+    monkeypatch.setattr("bench.zoo.spec", lambda _: spec)
     net: Any = training_step(spec.name, "bptt", "native").net
     with torch.no_grad():
         _, state = net.window(torch.randn(3, 2, 3, 8, 8), None)
@@ -329,7 +329,7 @@ def test_skipped_leak_and_frozen_give_different_gradients_if_steps_are_skipped(m
 
 
 def test_skipper_rejects_p_over_the_bound_and_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.networks.spec", lambda _: NETWORKS["plain"])
+    monkeypatch.setattr("bench.zoo.spec", lambda _: NETWORKS["plain"])
     step = training_step("plain", "skipper", "native", segments=2, p=51)
     x, target = torch.randn(8, 2, 3, 8, 8), torch.tensor([0, 1])
     with pytest.raises(UserError, match=r"p = 51 is over the bound 50 = 100 \(1 - 2 layers of neurons / 4 steps"):

@@ -20,8 +20,9 @@ with warnings.catch_warnings():
     from snntorch.backprop import TBPTT
 
 from bench.backends.snntorch_shipped import ships
-from bench.probes.cost import batch_for, cost_of
-from bench.spec import (
+from bench.counting.step import batch_for, cost_of
+from bench.errors import UserError
+from bench.spec import (  # fmt: skip
     AvgPool,
     BatchNorm,
     Conv,
@@ -33,8 +34,7 @@ from bench.spec import (
     Residual,
     Spike,
     Surrogate,
-    UserError,
-)  # fmt: skip
+)
 from bench.training_step import TrainingStep, training_step
 
 PERFECT = NeuronSpec(decay=1.0, threshold=0.6, surrogate=Surrogate("triangle", 1.0))
@@ -64,7 +64,7 @@ def instances() -> Iterator[None]:
 @pytest.fixture
 def step_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(spec: NetworkSpec, backend: str = "snntorch-shipped", **options: Any) -> TrainingStep:
-        monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+        monkeypatch.setattr("bench.zoo.spec", lambda _: spec)
         if backend != "snntorch-shipped":
             options["update"] = "window"
         return training_step(spec.name, "tbptt", backend, **options)

@@ -10,9 +10,8 @@ import pytest
 
 from bench import spec
 from bench.backends import native
-from bench.networks import names
-from bench.networks import spec as network
-from bench.networks.build import build
+from bench.errors import UserError
+from bench.nets.build import build
 from bench.spec import (
     AdaptiveAvgPool,
     AvgPool,
@@ -30,9 +29,10 @@ from bench.spec import (
     Scale,
     Spike,
     Surrogate,
-    UserError,
     every_layer,
 )
+from bench.zoo import names
+from bench.zoo import spec as network
 
 NEURON = NeuronSpec()
 EXAMPLES = (

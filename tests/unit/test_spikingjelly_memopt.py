@@ -17,12 +17,13 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import Checkpoi
 
 from bench.backends import spikingjelly_memopt
 from bench.backends.spikingjelly_memopt import Shipped, Unit, ships
-from bench.probes.cost import batch_for, cost_of
+from bench.counting.macs import Macs
+from bench.counting.memory import LiveBytes, Peak
+from bench.counting.step import batch_for, cost_of
+from bench.counting.tape import watching
+from bench.errors import UserError
 from bench.probes.equivalence import aligned_parameters
-from bench.probes.macs import Macs
-from bench.probes.memory import LiveBytes, Peak
-from bench.probes.tape import watching
-from bench.spec import (
+from bench.spec import (  # fmt: skip
     AvgPool,
     BatchNorm,
     Conv,
@@ -36,8 +37,7 @@ from bench.spec import (
     Residual,
     Scale,
     Spike,
-    UserError,
-)  # fmt: skip
+)
 from bench.training_step import TrainingStep, training_step
 
 NEURON = NeuronSpec(decay=0.7, threshold=0.6)
@@ -83,7 +83,7 @@ def step_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that builds a training step for a spec."""
 
     def make(spec: NetworkSpec, backend: str = "spikingjelly-memopt", **options: Any) -> TrainingStep:
-        monkeypatch.setattr("bench.networks.spec", lambda _: spec)
+        monkeypatch.setattr("bench.zoo.spec", lambda _: spec)
         return training_step(spec.name, "bptt", backend, **options)
 
     return make

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.kernels import standardise
 from bench.kernels.compiled import available
-from bench.networks.modules import WS_EPS, standardised
+from bench.nets.layers import WS_EPS, standardised
 
 pytestmark = pytest.mark.skipif(not available(), reason=available().reason)
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from bench import training
+from bench.case import Case
 from bench.datasets.real import RealData
+from bench.errors import UserError
 from bench.progress import Progress
-from bench.spec import Case, UserError
 from bench.training import Epoch, train
 from bench.training_step import TrainingStep, training_step
 

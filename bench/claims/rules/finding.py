@@ -11,7 +11,7 @@ from bench.claims.claim import Claim
 from bench.claims.estimate import Estimate
 from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.words import words_of
-from bench.spec import Record
+from bench.record import Record
 
 Holds = Literal["no", "undecidable", "cannot tell", "partly", "yes", "exceeded"]
 WORST_FIRST: tuple[Holds, ...] = ("no", "undecidable", "cannot tell", "partly", "yes", "exceeded")

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 
-from bench.spec import Record
+from bench.record import Record
 
 
 def number(record: Record) -> float:

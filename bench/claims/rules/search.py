@@ -9,14 +9,14 @@ from bench.claims.claim import Claim
 from bench.claims.evidence import Evidence, Group, finite
 from bench.claims.rules.finding import Finding, Holds, Missing, capped
 from bench.claims.rules.words import short
-from bench.inverse import CONVENTIONS, Report, Setting, at_once, chance_level, distance, nearest, settings
-from bench.spec import Record
+from bench.record import Record
+from bench.setting_search import CONVENTIONS, Report, Setting, at_once, chance_level, distance, nearest, settings
 
 LARGEST_CHANCE = 0.05  # above this share of nearby targets that also pass, a search decides nothing
 
 
 def some_setting(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """Some setting of ``algorithm`` changes every quantity of ``reports`` against BPTT as reported (see bench/inverse.py).
+    """Some setting of ``algorithm`` changes every quantity of ``reports`` against BPTT as reported (see bench/setting_search.py).
 
     ``reports``: {quantity: [change in per cent, tolerance in points]}; each may hold in any convention of counting. If the
     chance level of the search exceeds LARGEST_CHANCE, the search would accept too many reports and the claim is undecidable.

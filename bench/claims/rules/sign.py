@@ -7,14 +7,14 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from bench.cells import Cell, cell_of
 from bench.claims.claim import Claim
 from bench.claims.estimate import of_seeds, sampling_noise
 from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.finding import Finding, Holds, Missing, capped, worst_of
 from bench.claims.rules.numbers import number
 from bench.claims.rules.words import short, words_of
-from bench.spec import Record
+from bench.design_space import Cell, cell_of
+from bench.record import Record
 
 
 def positive(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
@@ -39,7 +39,7 @@ def positive(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Fi
 
 
 def lowered_by(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
-    """The cut "time" or "layers" of a design space (see bench/cells.py) lowers the metric: see ``_changed_by``."""
+    """The cut "time" or "layers" of a design space (see bench/design_space.py) lowers the metric: see ``_changed_by``."""
     return _changed_by(-1, claim, measure, evidence)
 
 

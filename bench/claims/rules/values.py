@@ -13,7 +13,7 @@ from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.finding import Finding, Missing, against, finding_on, worst_over
 from bench.claims.rules.numbers import exact, number, printed_number, whole
 from bench.claims.rules.words import short, sides_of, told_part
-from bench.spec import Record
+from bench.record import Record
 
 
 def within(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.claims.claim import Selector
-from bench.spec import Record
+from bench.record import Record
 
 
 def short(number: float) -> str:
