@@ -14,12 +14,13 @@ from bench import algorithms, backends, zoo
 from bench.case import Case
 from bench.errors import UserError
 from bench.probes.equivalence import aligned_parameters, draw
+from bench.registry import BACKENDS
 from bench.training_step import support, training_step
+from tests.registered import SHIPPED, shipped_by
 
 FEW = 2_000_000  # largest network that the default run draws for every backend and algorithm
 SMALL = {name.split("/")[0]: name for name in zoo.names() if zoo.spec(name).parameters < FEW}  # one of each kind
 WALKED = [pytest.param(n, marks=[] if n in SMALL.values() else pytest.mark.full, id=n) for n in zoo.names()]
-SHIPPED = {"spikingjelly-shipped": "ottt-a", "spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}
 REFERENCE = ("bptt", "native")
 
 
@@ -54,10 +55,11 @@ def test_initial_weights_are_equal_on_every_backend_for_every_algorithm(network)
     assert not torch.equal(drawn(network, *REFERENCE, seed=6)[0], reference[0])
 
 
-def test_shipped_covers_every_shipped_implementation():
-    shipped = {name for name in backends.names() if backends.available(name) and hasattr(backends.load(name), "shipped")}
-    assert shipped <= set(SHIPPED)
-    assert shipped <= {backend for network in SMALL.values() for _, backend in combinations(network)}
+@pytest.mark.parametrize("name", BACKENDS)
+def test_entry_says_whether_a_backend_ships_training(name):
+    if not backends.available(name):
+        pytest.skip(f"{name} cannot be used here")
+    assert hasattr(backends.load(name), "shipped") is BACKENDS[name].ships
 
 
 @pytest.mark.parametrize("network", sorted(SMALL.values()))
@@ -76,12 +78,14 @@ def test_draw_does_not_depend_on_earlier_weights(network):
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
-@pytest.fixture(params=sorted(SHIPPED))
+@pytest.fixture(params=SHIPPED)
 def shipped(request) -> tuple[str, str, str]:
     """Network, algorithm, backend."""
     if not backends.available(request.param):
         pytest.skip(f"{request.param} cannot be used here")
-    return "custom/n-mnist", SHIPPED[request.param], request.param
+    algorithm = shipped_by(request.param, "custom/n-mnist")
+    assert algorithm is not None
+    return "custom/n-mnist", algorithm, request.param
 
 
 def test_draw_weights_can_use_the_frameworks_own(shipped):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.probes.cost import _make_optimizer_state, batch_for, cost_of
+from bench.counting.step import _make_optimizer_state, batch_for, cost_of
 from bench.training_step import training_step
 
 mem_tracker = pytest.importorskip("torch.distributed._tools.mem_tracker", reason="this build of PyTorch has no MemTracker")
