@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Unit = Literal[
+    "1",
+    "%",
+    "points",  # differences of per cent
+    "B",
+    "MAC",
+    "steps",
+    "pass/fail",
+    "spikes/neuron/step",
+    "events/pixel/s",
+    "x BPTT's",
+    "x native BPTT",
+]
 
 
 @dataclass(frozen=True)
@@ -13,6 +27,6 @@ class Measurement:
 
     metric: str
     value: float | int | str | None
-    unit: str
+    unit: Unit
     version: int = 1
     detail: Mapping[str, Any] = field(default_factory=dict)
