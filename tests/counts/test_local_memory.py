@@ -27,6 +27,7 @@ from bench.counting.tape import watching
 from bench.counting.timeline import Moment, Trace, held, trace_of
 from bench.losses import InstantaneousLoss
 from bench.nets.layers import state_tensors
+from bench.nets.shapes import chain_shape
 from bench.training_step import TrainingStep, training_step
 
 SMALL, ALEXNET, RESIDUAL = "ttl-small/n-mnist", "alexnet/cifar10-dvs-42", "resnet20/cifar10"
@@ -159,7 +160,13 @@ def test_local_training_peak_is_the_maximum_over_blocks_to_the_byte(
     step, apart = (made(network, "ttl-bptt", backend, **options) for _ in range(2))
     net: Any = step.net
     windows = [len(window) for window in torch.empty(T).split(options["K"])]
-    setting = Setting(windows, [net.spec.input, *blocks.output_shapes(net, net.parts)], T, batch, options["update"])
+    setting = Setting(
+        windows,
+        [net.spec.input, *(chain_shape(net.spec.layers[:end], net.spec.input) for _, end in net.parts)],
+        T,
+        batch,
+        options["update"],
+    )
     order = [(w, i) for w in range(len(windows)) for i in range(len(net.parts))]
     for _ in range(2):  # twice, as in steady training: snnTorch's modules hold tensors of their last step
         found = [alone(apart, i, setting) for i in range(len(net.parts))]
@@ -178,7 +185,7 @@ def test_local_training_peak_exceeds_the_sum_if_a_block_keeps_its_graph(monkeypa
     T, batch = 7, 3
     waiting: list[Callable[[], None]] = []
 
-    def locked(net: Any, block: int, x: Tensor, state: Any, criterion: Any) -> tuple[Tensor, Any]:
+    def locked(net: Any, block: int, x: Tensor, state: Any, criterion: Any, last: bool) -> tuple[Tensor, Any]:
         y, state = net.window_of(block, x, state)
         waiting.append(criterion(net.scores(block, y)).backward)
         if block == len(net.parts) - 1:
