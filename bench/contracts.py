@@ -9,7 +9,7 @@ or a list of states. A state that is passed in is consumed: go on with the one t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,7 +29,14 @@ State = Any  # Tensor | None | list[State]: nn.Module.__call__ returns Any, so t
 class Trainable(Protocol):
     """A network that can be trained, evaluated and observed, built here or shipped by a framework. It is an ``nn.Module``."""
 
-    spec: NetworkSpec
+    @property
+    def spec(self) -> NetworkSpec: ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
+
+    def train(self, mode: bool = True) -> Self: ...
+
+    def eval(self) -> Self: ...
 
     def outputs(self, x: Tensor) -> Tensor:
         """Run a sequence from the zero state: x [T, B, ...] -> [T, B, C]."""
@@ -111,7 +118,7 @@ class Backend(Neuronal, Protocol):
         """Whether it has exactly these neurons, including the surrogate."""
 
     # optional
-    #   arranged(net) -> net        changes how the network is run, not the function that it computes
+    #   rewritten(net) -> net        changes how the network is run, not the function that it computes
 
 
 class TrainStep(Protocol):

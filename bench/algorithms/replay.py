@@ -20,8 +20,8 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +67,7 @@ def prepare(net: Network, options: Options) -> Network:
 
 def steps_back(net: Network) -> float:
     """Return the steps over which a rounding error grows ``GROWTH`` times in the layer where it grows fastest; at least 1."""
-    decay = min(layer.spec.decay for layer in _layers_of(net))
+    decay = min(layer.spec.decay for layer in net.neurons())
     return math.inf if decay >= 1 else max(1, math.floor(math.log(GROWTH) / -math.log(decay)))
 
 
@@ -117,11 +117,6 @@ def anchored(parts: list[tuple[int, int]], within: float) -> list[int]:
     return kept
 
 
-def _layers_of(net: Network) -> list[Any]:
-    """Return the layers of neurons; their attribute ``neurons`` is the backend's module, without dropout."""
-    return net.neurons()
-
-
 Spikes = list[list[Tensor]]  # [layer of neurons][window], packed
 
 
@@ -130,10 +125,12 @@ def recording(net: Network) -> Iterator[Spikes]:
     """In this context, record the spikes of every layer of neurons before dropout, at one bit each."""
     spikes: Spikes = [[] for _ in net.neurons()]
 
-    def note(kept: list[Tensor]) -> Any:
-        return lambda module, _, output: kept.append(pack(output[0]))
+    def note(windows: list[Tensor], module: nn.Module, inputs: object, output: tuple[Tensor, Tensor]) -> None:
+        windows.append(pack(output[0]))
 
-    hooks = [layer.neurons.register_forward_hook(note(kept)) for layer, kept in zip(_layers_of(net), spikes, strict=True)]
+    hooks = [
+        layer.neurons.register_forward_hook(partial(note, windows)) for layer, windows in zip(net.neurons(), spikes, strict=True)
+    ]
     try:
         yield spikes
     finally:
@@ -157,7 +154,7 @@ class _Backwards(nn.Module):
 @contextmanager
 def running_backwards(net: Network, spikes: Spikes) -> Iterator[None]:
     """In this context, ``net.window`` takes the state after a window and returns the one before it; call it in reverse order."""
-    layers = _layers_of(net)
+    layers = net.neurons()
     forwards = [layer.neurons for layer in layers]
     for layer, kept in zip(layers, spikes, strict=True):
         layer.neurons = _Backwards(layer.spec, kept)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from bench.counting.macs import Macs
 from bench.counting.memory import LiveBytes, Peak
@@ -55,7 +55,7 @@ def cost_of(step: TrainingStep, x: Tensor, target: Tensor) -> Cost:
     live.mark([x, target], "inputs")
     live.mark(tensors([list(state.values()) for state in step.optimizer.state.values()]), "optimizer state")
 
-    hooks: list[Any] = [
+    hooks: list[RemovableHandle] = [
         parameter.register_post_accumulate_grad_hook(lambda p: live.mark(_grad(p), "gradients")) for parameter in parameters
     ]
     hooks.append(net.register_forward_hook(lambda _, __, out: live.mark(step.trainable.carried(out), "state")))

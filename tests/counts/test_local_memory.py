@@ -24,7 +24,7 @@ from bench import backends, zoo
 from bench.algorithms import blocks
 from bench.counting.step import batch_for, cost_of
 from bench.counting.tape import watching
-from bench.counting.timeline import Moment, Trace, held, trace_of
+from bench.counting.timeline import Moment, Timeline, held, timeline_of
 from bench.losses import InstantaneousLoss
 from bench.nets.layers import state_tensors
 from bench.nets.shapes import chain_shape
@@ -76,7 +76,7 @@ def runs_of(
         return result
 
     monkeypatch.setattr(blocks, "train_block", counted)
-    trace = trace_of(step, *batch_for(step, T, batch, "meta"), where=lambda: running)
+    trace = timeline_of(step, *batch_for(step, T, batch, "meta"), where=lambda: running)
     moments = trace.moments()
     first = calls // 2 + 1  # one training step runs before the traced one
     return [[m for m in moments if m.place == call] for call in range(first, calls + 1)], trace.peak().total
@@ -107,7 +107,7 @@ def alone(step: TrainingStep, block: int, setting: Setting) -> Alone:
     rise, left = [], []
     for steps in setting.windows:
         x = torch.empty(steps, setting.batch, *setting.shapes[block], device="meta")
-        trace = Trace()
+        trace = Timeline()
         own = learning(net, block)
         trace.mark([*own, *held(net), x, target, *state_tensors(state)], "temporary")
         trace.mark([p.grad for p in own if p.grad is not None], "temporary")
@@ -218,7 +218,7 @@ def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(("network", "algorithm", "options"), [(SMALL, "ttl-bptt", {"K": 3}), (ALEXNET, "bptt", {})])
 def test_trace_and_cost_probe_have_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
     step = made(network, algorithm, **options)
-    trace = trace_of(step, *batch_for(step, 5, 2, "meta"))
+    trace = timeline_of(step, *batch_for(step, 5, 2, "meta"))
     assert trace.peak().total == peak(network, algorithm, 5, 2, **options) == max(m.after for m in trace.moments())
 
 
