@@ -234,9 +234,8 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
     click.echo(_bold(ALGORITHMS[algorithm].title) + told)
     allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
     click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
-    click.echo(
-        f"  forward  {plan.schedule.recomputed} of {T} steps are recomputed: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates"
-    )
+    recomputed = f"{plan.schedule.recomputed} of {T} steps are recomputed"
+    click.echo(f"  forward  {recomputed}: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
     click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{told})')
 
 

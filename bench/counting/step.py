@@ -49,7 +49,7 @@ def cost_of(step: TrainingStep, x: Tensor, target: Tensor) -> Cost:
     """Count one training step on x [T, B, ...] and target [B]."""
     net = step.net
     parameters = list(net.parameters())
-    _make_optimizer_state(step.optimizer)
+    make_optimizer_state(step.optimizer)
     live, macs, traffic = LiveBytes(), Macs(parameters), Traffic(parameters)
     live.mark([*parameters, *net.buffers()], "parameters")
     live.mark([x, target], "inputs")
@@ -90,7 +90,7 @@ def _grad(parameter: Tensor) -> Iterable[Tensor]:
     return [] if parameter.grad is None else [parameter.grad]
 
 
-def _make_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
+def make_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
     """Create the optimizer's buffers without changing weights: one update with zero gradients and learning rate 0."""
     groups = optimizer.param_groups
     rates = [group["lr"] for group in groups]

@@ -1,4 +1,4 @@
-"""Live bytes of one training step, operator by operator: where the peak of probes/memory.py occurs."""
+"""Live bytes of one training step, operator by operator: where the peak of counting/memory.py occurs."""
 
 from __future__ import annotations
 
