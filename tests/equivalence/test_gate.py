@@ -182,7 +182,7 @@ def test_controls_with_correct_neurons_pass(network, algorithm):
     """With correct neurons in place of the broken ones, the controls pass."""
     case = case_of(network, algorithm, "native")
     x, target, reference, noise = native(case)
-    sound = equivalence._run_broken(case, x, target, equivalence._Broken(lif))
+    sound = equivalence._run_broken(case, x, target, reference.spikes, equivalence._Broken(lif))
     assert compare(reference, sound).passes(noise)
 
 
