@@ -76,7 +76,7 @@ def train_step(net: Network, x: Tensor, context: StepContext, options: Options) 
     within(K, x.shape[0], "replay")
     reach = steps_back(net)
     parts = windows(x.shape[0], K, reach)
-    kept = set(anchored(parts, reach))
+    saved = set(anchored(parts, reach))
     state = net.initial_state(x.shape[1])
     anchors: dict[int, State] = {}  # saved states by the window before them; the one before the last window is known
     total = x.new_zeros(())
@@ -85,7 +85,7 @@ def train_step(net: Network, x: Tensor, context: StepContext, options: Options) 
             out, state = net.window(x[begin:end], state)
             context.watcher.saves(layer[-1] for layer in spikes)
             total = total + out.sum(0)
-            if i + 1 in kept:
+            if i + 1 in saved:
                 anchors[i] = shallow(state)
     state = leaves(state)
     out = net.window(x[parts[-1][0] :], shallow(state))[0]
@@ -109,12 +109,12 @@ def windows(steps: int, K: int, within: float) -> list[tuple[int, int]]:
 
 def anchored(parts: list[tuple[int, int]], within: float) -> list[int]:
     """Return the windows (never the last) whose start state is saved, so that at most ``within`` steps in a row are inverted."""
-    kept, undone_from = [], parts[-1][0]
+    saved, undone_from = [], parts[-1][0]
     for i in reversed(range(1, len(parts) - 1)):
         if undone_from - parts[i - 1][0] > within:
-            kept.append(i)
+            saved.append(i)
             undone_from = parts[i][0]
-    return kept
+    return saved
 
 
 Spikes = list[list[Tensor]]  # [layer of neurons][window], packed
@@ -156,8 +156,8 @@ def running_backwards(net: Network, spikes: Spikes) -> Iterator[None]:
     """In this context, ``net.window`` takes the state after a window and returns the one before it; call it in reverse order."""
     layers = net.neurons()
     forwards = [layer.neurons for layer in layers]
-    for layer, kept in zip(layers, spikes, strict=True):
-        layer.neurons = _Backwards(layer.spec, kept)
+    for layer, bits in zip(layers, spikes, strict=True):
+        layer.neurons = _Backwards(layer.spec, bits)
     try:
         yield
     finally:

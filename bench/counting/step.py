@@ -82,8 +82,8 @@ class _Watching:
         with self.macs.recomputing():
             yield
 
-    def saves(self, kept: Iterable[Tensor]) -> None:
-        self.live.mark(kept, "saved for backward")
+    def saves(self, tensors: Iterable[Tensor]) -> None:
+        self.live.mark(tensors, "saved for backward")
 
 
 def _grad(parameter: Tensor) -> Iterable[Tensor]:

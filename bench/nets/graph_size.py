@@ -34,17 +34,17 @@ def _one_step(net: Network, batch: int) -> tuple[int, int]:
         _, state = net.window(x, net.initial_state(batch))
     before = {tensor.untyped_storage()._cdata for tensor in state_tensors(state)}
     start = leaves(state)
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}
     alive: list[Tensor] = []  # keeps the tensors, so that no address is reused
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in before:
-            kept[storage._cdata] = storage.nbytes()
+            saved[storage._cdata] = storage.nbytes()
             alive.append(tensor)
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         _, after = net.window(x, shallow(start))
     changed = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in state_tensors(after)}
-    return sum(kept.values()), sum(size for address, size in changed.items() if address not in before)
+    return sum(saved.values()), sum(size for address, size in changed.items() if address not in before)
