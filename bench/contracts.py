@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bench.case import Case
     from bench.errors import Support
     from bench.measurement import Measurement
-    from bench.nets.build import Network
     from bench.options import Declared
     from bench.probes.resources import Resources
     from bench.spec import NetworkSpec, NeuronSpec
@@ -31,6 +30,9 @@ class Trainable(Protocol):
 
     @property
     def spec(self) -> NetworkSpec: ...
+
+    @property
+    def training(self) -> bool: ...
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
 
@@ -82,7 +84,7 @@ class Algorithm(Protocol):
     def supports(self, spec: NetworkSpec) -> Support:
         """Whether it can train the network, with the reason if not."""
 
-    def prepare(self, net: Network, options: Any) -> Network:
+    def prepare(self, net: Any, options: Any) -> Stepped:
         """Return the network to be trained: ``net`` itself, or ``net`` with what the algorithm adds to it."""
 
     def train_step(self, net: Any, x: Tensor, context: StepContext, options: Any) -> Tensor:

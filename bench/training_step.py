@@ -202,7 +202,8 @@ def training_step(
         net, train_step = shipped.shipped(spec, algorithm, device, chosen.options)
     else:
         rule = algorithms.load(algorithm)
-        net = rule.prepare(build(spec, cast("Backend", backends.load(backend)), device), chosen.options)
+        built = build(spec, cast("Backend", backends.load(backend)), device)
+        net = cast(nn.Module, rule.prepare(built, chosen.options))
         train_step = rule.train_step
     if device != "meta":
         cast("Trainable", net).reset_parameters(seed_of("weights", network, seed))

@@ -6,28 +6,29 @@ Measured on a copy on device 'meta', as the difference between batches of 3 and 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.nets.layers import leaves, shallow, state_tensors
 
 if TYPE_CHECKING:
-    from bench.nets.build import Network
+    from bench.contracts import Stepped
 
 
-def graph_and_state(net: Network) -> tuple[int, int]:
+def graph_and_state(net: Stepped) -> tuple[int, int]:
     """Return (A, S) in bytes for one sample: saved for backward per time step, and state between two steps.
 
     Measured on a copy on device 'meta', as the difference between batches of 3 and 2 (batch norm may need more than one sample).
     """
-    twin = copy.deepcopy(net).to("meta").train(net.training)
+    twin = copy.deepcopy(net)
+    cast(nn.Module, twin).to("meta")
     (graph_2, state_2), (graph_3, state_3) = _one_step(twin, 2), _one_step(twin, 3)
     return graph_3 - graph_2, state_3 - state_2
 
 
-def _one_step(net: Network, batch: int) -> tuple[int, int]:
+def _one_step(net: Stepped, batch: int) -> tuple[int, int]:
     """Return (A, S) in bytes for ``batch`` samples, at the second time step. Dropout masks do not change, so S excludes them."""
     x = torch.empty(1, batch, *net.spec.input, device="meta")
     with torch.no_grad():

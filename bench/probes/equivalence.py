@@ -29,7 +29,7 @@ from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
 from bench.measurement import Measurement
-from bench.nets.build import build
+from bench.nets.build import Network, build
 from bench.nets.layers import Neurons, aligned
 from bench.options import Declared
 from bench.probes.resources import Resources
@@ -265,7 +265,7 @@ def _run_broken(
 ) -> Response:
     rule = algorithms.load(case.algorithm)
     options = recipe(case.algorithm, "native", case.settings).options
-    net = rule.prepare(build(zoo.spec(case.network), backend), options)
+    net = cast(Network, rule.prepare(build(zoo.spec(case.network), backend), options))
     net.reset_parameters(seed_of("weights", case.network, case.seed))
     draw(net, case)
     if stale:
