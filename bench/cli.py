@@ -1,4 +1,4 @@
-"""The command line. Only workers, ``fit`` and ``speed`` import torch. Places: bench/places.py."""
+"""The command line. Only workers and ``fit`` import torch. Places: bench/places.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import errno
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from bench.case import SCALES, Case
 from bench.errors import UserError, choose
 from bench.overhead import HEADROOM, usable
 from bench.places import CODE, Project, project_of
-from bench.plan import digest_of, papers, plan, to_make
+from bench.plan import backends_of, digest_of, papers, plan, to_make
 from bench.record import Record
 from bench.record_store import Store, latest, made
 from bench.registry import ALGORITHMS
@@ -28,6 +28,7 @@ from bench.registry import ALGORITHMS
 if TYPE_CHECKING:
     from bench.runner.worker import Outcome
 
+GOALS = "native"  # the folder in reproductions/ whose claims are the goals of the native backend
 INTERRUPTED = 130  # as a shell says of what Ctrl-C ended
 _TOLD = 10  # damaged lines, in full; of more, the number
 
@@ -90,6 +91,8 @@ _project = _place(
 )
 _results = _place("--results", "SPIKECOST_RESULTS", "folder of the measured records [default: results/ in the project]")
 
+_retry = click.option("--retry", is_flag=True, help="measure again what failed, was refused or ran out of memory or time")
+
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show version and commit.")
@@ -146,7 +149,7 @@ def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path |
 @_project
 @_results
 @click.option("--workers", type=click.IntRange(min=1), help="parallel processes [default: one per core]")
-@click.option("--retry", is_flag=True, help="measure again what failed, was refused or ran out of memory or time")
+@_retry
 @click.option("--only", metavar="TEXT", help="only cases whose key contains TEXT (see plan)")
 def run(
     paper: str | None,
@@ -160,18 +163,8 @@ def run(
     only: str | None,
 ) -> None:
     """Measure the missing cases of PAPER (default: every paper), judge its claims and draw its figures."""
-    from bench import report as reporting
-    from bench.runner.run import BROKEN, default_workers
-    from bench.runner.run import run as run_cases
-    from bench.runner.screen import Screen
-    from bench.runner.store import keeper, new_run
-
     datasets.data_root(data_root)
-    place = project_of(project, results)
-    place.require_writable()
-    for page in reporting.pages_of(place):
-        reporting.blocks_of(page)  # fails now, not after an hour, if a page could not be written
-    store, here, has, mine = Store(place.results), _Here(), _fetching(data_root, cache), new_run()
+    place, has = _writable(project, results), _fetching(data_root, cache)
     chosen = _chosen(paper)
     planned = {name: plan(name, scale, has) for name in chosen}
     wanted = {name: [case for case in cases if only is None or only in case.key] for name, cases in planned.items()}
@@ -179,34 +172,7 @@ def run(
         others = [at for at in SCALES if at != scale]
         elsewhere = {at: [case.key for name in chosen for case in plan(name, at, _has(data_root))] for at in others}
         raise UserError(_matches_nothing(only, scale, [case.key for cases in planned.values() for case in cases], elsewhere))
-    missing = {name: _missing(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
-    tally = _Tally(sum(map(len, wanted.values())), sum(map(len, missing.values())))
-    try:
-        for name in chosen:
-            click.echo(_bold(f"{name}, scale {scale}: {len(wanted[name])} cases, {len(missing[name])} to measure on {here}"))
-            if not missing[name]:
-                continue
-            for dataset in sorted({case.dataset for case in missing[name]} - {"none"}):
-                datasets.load(dataset, data_root, cache=cache)  # fails now, not after an hour, if a file is damaged
-            side_by_side = workers or default_workers()
-            with store.locked(name, here.machine), Screen(missing[name], side_by_side) as screen:
-                run_cases(
-                    missing[name],
-                    tally.counting(keeper(store, here.machine, mine)),
-                    screen,
-                    data_root=data_root,
-                    scratch=place.results / "scratch",
-                    workers=side_by_side,
-                    cache=cache,
-                )
-        _report(place, chosen, mine)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(tally.kept()) from None
-    click.echo(tally.told(str(here)))
-    broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
-    if broken:
-        told = ", ".join(f"{count} {status}" for status, count in broken.items())
-        raise UserError(f"of the cases run, {told}; the reasons are above. Measure them again with --retry")
+    _measure(place, wanted, scale, _Folders(data_root, cache), workers=workers, retry=retry)
 
 
 @main.command()
@@ -242,42 +208,49 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
 @_project
 @_results
 @click.option("--workload", "names", multiple=True, metavar="NAME", help="only this workload; may be repeated [default: all]")
-@click.option(
-    "--turns", type=click.IntRange(min=2), help="number of timed turns [default: as many as fit into a minute, 5 to 25]"
-)
-def speed(project: Path | None, results: Path | None, names: tuple[str, ...], turns: int | None) -> None:
-    """Time training steps on every backend in turns, and compare the native backend with its goals.
+@click.option("--turns", type=click.IntRange(min=2), help="a trial of so many turns [default: as many as fit into a minute]")
+@_retry
+def speed(project: Path | None, results: Path | None, names: tuple[str, ...], turns: int | None, retry: bool) -> None:
+    """Time training steps on every backend in turns, and judge the goals of the native backend (reproductions/native).
 
     NAME is a network and its time steps, as vgg-sws/cifar10/T4, or a network for all of its time steps.
     """
-    from bench.machine import gpu
-    from bench.speed import rows
+    from bench.speed.rows import TIMING
 
-    device = "cuda" if gpu() else "cpu"
-    wanted = rows.chosen(names, device)
-    folder = project_of(project, results).results / "speed" / _machine()
-    from bench.speed import goals, pages, saved
-    from bench.speed.turns import run as time_rows
+    place, here = _writable(project, results), _Here()
+    planned = plan(GOALS, SCALES[-1], lambda _: False)
+    known = {name for case in planned if case.probe in TIMING for name in (_workload(case), case.network)}
+    for name in names:
+        choose("workload", name, known)
+    other = TIMING[0] if here.gpu else TIMING[1]  # a machine with a GPU times on it
+    wanted = [case for case in planned if case.probe != other and (not names or _is_of(case, names))]
+    if turns is not None:
+        click.echo(f"a trial of {turns} turns: its records judge no goal")
+        wanted = [replace(case, options=(("turns", turns),)) for case in wanted if case.probe in TIMING]
+    _measure(place, {GOALS: wanted}, SCALES[-1], _Folders(), retry=retry)
+    _tell_times(Store(place.results), here, wanted)
 
-    kept = saved.load(folder)
-    for former in (one for one in kept if not one.current):
-        click.echo(f"{former.run.workload.key}: {former.told}")
-    if kept:
-        pages.write(folder, kept)  # fails now, not after an hour, if a file cannot be written
-    left = [workload.key for workload in wanted]
-    try:
-        for workload in wanted:
-            click.echo(_bold(f"{workload}, on {device}: timing"))
-            one = time_rows(workload, device, turns=turns)
-            kept = saved.keep(folder, saved.now(one))
-            pages.write(folder, kept)
-            left.remove(workload.key)
-            click.echo(goals.standing([one]), nl=False)
-    except KeyboardInterrupt:
-        again = " ".join(f"--workload {key}" for key in left)
-        raise KeyboardInterrupt(f"{len(wanted) - len(left)} of {len(wanted)} workloads kept; go on with {again}") from None
-    click.echo(_bold(f"all {len(kept)} workloads kept") + "\n" + goals.standing([one.run for one in kept]), nl=False)
-    click.echo(f"table and figure: {folder / 'goals.md'}, {folder / 'speed.svg'}")
+
+def _workload(case: Case) -> str:
+    return f"{case.network}/T{case.T}"
+
+
+def _is_of(case: Case, names: Sequence[str]) -> bool:
+    """Whether a case is of one of the workloads; a gate is of every workload of its network."""
+    workloads = {name.rpartition("/T")[0] for name in names} if case.probe == "equivalence" else set()
+    return bool({_workload(case), case.network} & set(names)) or case.network in workloads
+
+
+def _tell_times(store: Store, here: _Here, cases: Sequence[Case]) -> None:
+    """Print, for each timed workload, the time of every row over that of the convolutions alone."""
+    from bench.figures.speed import over_the_floor
+
+    keys = {case.key for case in cases}
+    found = latest(record for record in store.load(GOALS)[0] if record.machine == here.machine and record.key in keys)
+    for heading, timed in over_the_floor(found).items():
+        click.echo(_bold(heading) + ": time over the convolutions alone, with quartiles")
+        for row in timed:
+            click.echo(f"  {row.ratio:6.2f}  {row.low:6.2f} to {row.high:6.2f}  {row.name}")
 
 
 @main.command()
@@ -331,6 +304,72 @@ class _Tally:
             return f"This run measured nothing: all {self.wanted} cases were there."
         statuses = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items()))
         return f"This run measured {self.ended.total()} cases on {machine}: {statuses}; {self.wanted - self.missing} were there."
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """Of the data sets, and of what is prepared from them; None: the default."""
+
+    data_root: Path | None = None
+    cache: Path | None = None
+
+
+def _writable(project: Path | None, results: Path | None) -> Project:
+    """The project to measure in. UserError now, not after an hour, if a file could not be written."""
+    from bench import report as reporting
+
+    place = project_of(project, results)
+    place.require_writable()
+    for page in reporting.pages_of(place):
+        reporting.blocks_of(page)
+    return place
+
+
+def _measure(
+    place: Project,
+    wanted: Mapping[str, list[Case]],
+    scale: str,
+    folders: _Folders,
+    *,
+    workers: int | None = None,
+    retry: bool = False,
+) -> None:
+    """Measure the missing ones of the cases ``wanted`` of each paper, judge and draw."""
+    from bench.machine import usable_cores
+    from bench.runner.run import BROKEN
+    from bench.runner.run import run as run_cases
+    from bench.runner.screen import Screen
+    from bench.runner.store import keeper, new_run
+
+    store, here, mine = Store(place.results), _Here(), new_run()
+    missing = {name: _missing(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
+    tally = _Tally(sum(map(len, wanted.values())), sum(map(len, missing.values())))
+    try:
+        for name, cases in missing.items():
+            click.echo(_bold(f"{name}, scale {scale}: {len(wanted[name])} cases, {len(cases)} to measure on {here}"))
+            if not cases:
+                continue
+            for dataset in sorted({case.dataset for case in cases} - {"none"}):
+                datasets.load(dataset, folders.data_root, cache=folders.cache)  # fails now, not after an hour, if damaged
+            side_by_side = workers or usable_cores()
+            with store.locked(name, here.machine), Screen(cases, side_by_side) as screen:
+                run_cases(
+                    cases,
+                    tally.counting(keeper(store, here.machine, mine)),
+                    screen,
+                    data_root=folders.data_root,
+                    scratch=place.results / "scratch",
+                    workers=side_by_side,
+                    cache=folders.cache,
+                )
+        _report(place, list(wanted), mine)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(tally.kept()) from None
+    click.echo(tally.told(str(here)))
+    broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
+    if broken:
+        told = ", ".join(f"{count} {status}" for status, count in broken.items())
+        raise UserError(f"of the cases run, {told}; the reasons are above. Measure them again with --retry")
 
 
 def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
@@ -415,10 +454,12 @@ def _missing(cases: list[Case], store: Store, paper: str, here: _Here, *, retry:
 
 def _installed_since(record: Record) -> bool:
     """Whether a case was unsupported because a framework was missing or had another version, and is available now."""
-    backend = record.case["backend"]
-    if record.status != "unsupported" or not backends.available(backend):
+    if record.status != "unsupported":
         return False
-    return record.versions.get(backends.framework(backend)) != backends.version(backend)
+    ran = backends_of(record.case["probe"], record.case["backend"])
+    if not all(backends.available(name) for name in ran):
+        return False
+    return any(record.versions.get(backends.framework(name)) != backends.version(name) for name in ran)
 
 
 def _chosen(paper: str | None) -> list[str]:

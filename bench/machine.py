@@ -33,6 +33,11 @@ def identity() -> dict[str, Any]:
     }
 
 
+def usable_cores() -> int:
+    """Return the number of logical cores that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
 def machine_id(identity: Mapping[str, Any]) -> str:
     """Return a short readable name with 6 hex digits; restarts and updates of Python do not change it.
 

@@ -136,8 +136,9 @@ class Probe:
 
     ``device``: "meta" (shapes alone), "cpu", "best" (a GPU if there is one, else the CPU) or "cuda" (a GPU only).
     ``typical_s``: typical seconds per case on 2 cores of a laptop. ``options``: names of its own options, which no algorithm,
-    loss or optimizer has. ``precision`` of weights and activations. ``against``: the algorithm and backend it compares with.
-    ``alone``: no other case may run at the same time. ``depends_on_T``: whether the result depends on the case's T.
+    loss or optimizer has. ``precision`` of weights and activations. ``against``: algorithms and backends that it compares with.
+    ``alone``: no other case may run at the same time; ``every_core``: it takes all CPU threads, others take one.
+    ``depends_on_T``: whether the result depends on the case's T.
     ``steps``: whether it runs training steps on tensors with storage, so that the worker first checks that they fit.
     """
 
@@ -146,14 +147,22 @@ class Probe:
     typical_s: float
     options: tuple[str, ...] = ()
     precision: Literal["float32", "float64"] = "float32"
-    against: tuple[str, str] | None = None
+    against: tuple[tuple[str, str], ...] = ()
     alone: bool = False
+    every_core: bool = False
     depends_on_T: bool = True
     steps: bool = True
 
 
 _PART = ("train_images", "test_images")  # of a data set
-_REFERENCE = ("bptt", "native")
+_REFERENCE = (("bptt", "native"),)
+_MODES = ("native", "native-fast", "native-balanced", "native-small")
+_TIMED = (
+    *(("bptt", name) for name in (*_MODES, "spikingjelly", "spikingjelly-multistep", "spikingjelly-memopt", "snntorch")),
+    *(("ottt-a", name) for name in ("native", "native-fast", "spikingjelly", "snntorch", "spikingjelly-shipped")),
+    *(("sltt", name) for name in ("native-fast", "spikingjelly-shipped")),
+    *(("tbptt", name) for name in ("native-fast", "snntorch", "snntorch-shipped")),
+)
 PROBES: Mapping[str, Probe] = {
     "count": Probe("bench.probes.count", "cpu", 0.4, depends_on_T=False, steps=False),
     "cost": Probe("bench.probes.cost", "meta", 0.6, steps=False),
@@ -161,6 +170,8 @@ PROBES: Mapping[str, Probe] = {
     "gradient": Probe("bench.probes.gradient", "cpu", 8, (*_PART, "batches", "after_batches"), against=_REFERENCE),
     "training": Probe("bench.probes.train", "best", 50, (*_PART, "epochs", "accumulate")),
     "clock": Probe("bench.probes.clock", "best", 8, ("repeats",), against=_REFERENCE, alone=True),
+    "speed": Probe("bench.probes.speed", "cpu", 180, ("turns",), against=_TIMED, alone=True, every_core=True),
+    "cuda-speed": Probe("bench.probes.speed", "cuda", 180, ("turns",), against=_TIMED, alone=True, every_core=True, steps=False),
     "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5, steps=False),
     "longest": Probe("bench.probes.longest", "meta", 6, depends_on_T=False, steps=False),
     "activity": Probe("bench.probes.activity", "cpu", 4, _PART),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Literal
 
-EVIDENCE = ("abstract", "table, quoted", "code", "checked")
+EVIDENCE = ("abstract", "table, quoted", "code", "checked", "own goal")
 NEVER_REPORTED = ("MEM", "DERIVED", "INF")  # source tags of numbers that nobody reported: no claim may use them
 VERDICTS = (
     "reproduced",
@@ -60,6 +61,17 @@ class Claim:
     def parts(self) -> tuple[Mapping[str, Any], ...]:
         """The measures that decide the claim."""
         return tuple(self.measure.get("parts", [self.measure] if self.measure else []))
+
+
+def alternatives(measure: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the measures that a measure stands for: one for each value of the fields of ``over`` that list several."""
+    over = measure.get("over", {})
+    several = {name: values for name, values in over.items() if isinstance(values, list) and name != "any"}
+    return (
+        [{**measure, "over": {**over, **dict(zip(several, chosen, strict=True))}} for chosen in product(*several.values())]
+        if several
+        else [measure]
+    )
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.case import SCALES, Case
-from bench.claims.claim import Claim, Judgement, Part, Verdict, text
+from bench.claims.claim import Claim, Judgement, Part, Verdict, alternatives, text
 from bench.claims.evidence import Evidence, Plan, finite, matches, rank
 from bench.claims.gates import comparable, gates_of
-from bench.claims.rules import RULES, Finding, Missing, told_part
+from bench.claims.rules import Finding, Missing, find, told_part
 from bench.plan import plan
 from bench.record import Record
 from bench.record_store import Place, latest, place_of, uncommitted
@@ -110,7 +110,7 @@ def _device(other: Verdict, best: Verdict) -> str:
 
 
 def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence) -> _Candidate | Missing:
-    found = [RULES[part["rule"]].find(claim, part, evidence) for part in claim.parts]
+    found = [find(claim, part, evidence) for part in claim.parts]
     findings = [f for f in found if isinstance(f, Finding)]
     missing = [f.what for f in found if isinstance(f, Missing)]
     if not findings:
@@ -177,7 +177,8 @@ def _limits(claim: Claim, used: Sequence[Record]) -> list[str]:
 
 def _why_not(claim: Claim, current: Sequence[Record]) -> str:
     """Why the claim was not decided: failures of the cases tried, and what is needed to decide it."""
-    selectors = [part[side] for part in claim.parts for side in ("select", "over") if side in part]
+    parts = [one for part in claim.parts for one in alternatives(part)]
+    selectors = [part[side] for part in parts for side in ("select", "over") if side in part]
     failed = [r for r in current if r.status != "ok" and any(matches(s, r.case) for s in selectors)]
     reasons = list(dict.fromkeys(f"{r.status}: {r.reason}" for r in failed))
     there = [

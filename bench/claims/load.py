@@ -60,6 +60,10 @@ _SETTINGS: Mapping[str, Allowed] = {  # of a measure
     "boasts": (lambda value: value in SIDES, " or ".join(SIDES)), "cut": (lambda value: value in CUTS, " or ".join(CUTS)),
     "algorithm": _TEXT, "reports": (_reports, "a table of [change in per cent, tolerance >= 0]"),
 }  # fmt: skip
+_TEXTS: Allowed = (
+    lambda value: isinstance(value, str) or (bool(value) and _SELECTED["any"][0](value)),
+    "a text, or a list of texts of which each is compared",
+)
 _SELECTED: Mapping[str, Allowed] = {  # of a selector; all others are texts
     "T": _COUNT, "batch": _COUNT, "seed": (lambda value: type(value) is int, "a whole number"), "options": _TABLE,
     "any": (lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of texts"),
@@ -189,7 +193,7 @@ def _check(claim: Claim, measure: Mapping[str, Any], wrong: Callable[[str, str],
         for name, value in selector.items():
             if name not in _CASE_FIELDS | {*NOT_OF_A_CASE}:
                 raise wrong(f"measure.{side}.{name}", "is no field of a case")
-            allowed, words = _SELECTED.get(name, _TEXT)
+            allowed, words = _SELECTED.get(name, _TEXT if side == "select" else _TEXTS)
             if not allowed(value):
                 raise wrong(f"measure.{side}.{name}", f"is {value!r}; {words} is required")
         if selector.get("device", DEVICES[0]) not in DEVICES:

@@ -176,7 +176,3 @@ def _signal(number: signal.Signals, action: Any) -> Iterator[None]:
 def _interrupt(*_: Any) -> None:
     """Handle SIGTERM like Ctrl-C, so that no worker is left behind."""
     raise KeyboardInterrupt
-
-
-def default_workers() -> int:
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

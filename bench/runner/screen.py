@@ -83,7 +83,7 @@ class Screen:
             self._bars.remove_task(bar)
         if outcome.status != "ok":
             self._tell(case, f"{outcome.status}: {outcome.reason}")
-        elif case.probe in ("training", "gradient", "equivalence", "clock"):
+        elif case.probe in ("training", "gradient", "equivalence", "clock", "speed", "cuda-speed"):
             first = next(m for m in outcome.measurements if not m.metric.startswith("epoch "))
             value = quantity(first.value, first.unit) if isinstance(first.value, (int, float)) else first.value
             self._console.print(

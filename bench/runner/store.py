@@ -16,7 +16,7 @@ from bench.digest import LANGUAGES, PACKAGES
 from bench.machine import identity
 from bench.measurement import Measurement
 from bench.places import CODE
-from bench.plan import digest_of
+from bench.plan import backends_of, digest_of
 from bench.record import Record
 from bench.record_store import Store
 from bench.runner.worker import Outcome
@@ -56,7 +56,7 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
         reason=outcome.reason,
         kernel=outcome.kernel,
         digest=digest_of(case),
-        versions=_versions(case.backend),
+        versions=_versions(case),
         commit=commit,
         machine=machine,
         device=outcome.device,
@@ -67,8 +67,8 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
     )
 
 
-def _versions(backend: str) -> dict[str, str]:
-    names = {"torch", backends.framework(backend)}
+def _versions(case: Case) -> dict[str, str]:
+    names = {"torch", *map(backends.framework, backends_of(case.probe, case.backend))}
     return {name: version_of(name) for name in sorted(names)}
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from bench.case import Case
 from bench.errors import YES, Support, Unavailable, UserError, no
 from bench.measurement import Measurement
-from bench.plan import THREADS, digest_of
+from bench.plan import conditions, digest_of
 from bench.record import Status
 from bench.registry import PROBES
 from bench.seeds import seed_of
@@ -88,7 +88,7 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
 
     case, probe = job.case, PROBES[job.case.probe]
     torch.manual_seed(seed_of(case.key))
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(conditions(case, None).threads)
     kernel, device = "", _device(probe.device)
 
     def outcome(status: Status, reason: str, measurements: tuple[Measurement, ...] = ()) -> Outcome:
@@ -158,7 +158,8 @@ def _measure(job: Job, channel: Connection, device: str) -> list[Measurement]:
     from bench.probes.resources import Resources
 
     data = RealData(job.case, job.data_root, job.cache)
-    resources = Resources(data, device, checkpoint_of(job), lambda progress: channel.send(("progress", progress)))
+    threads = conditions(job.case, None).threads
+    resources = Resources(data, device, threads, checkpoint_of(job), lambda progress: channel.send(("progress", progress)))
     return probes.load(job.case.probe).measure(job.case, resources)
 
 

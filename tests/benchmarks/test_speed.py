@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench.speed.saved import FORMER, Saved
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,6 @@ from bench.errors import UserError
 from bench.probes import clock
 from bench.speed import draw, goals, pages, rows, saved, turns
 from bench.speed.rows import FLOOR, Row, Workload
-from bench.speed.saved import FORMER, Saved
 from bench.speed.turns import Run, Timed
 
 REPOSITORY = Path(__file__).parents[2]

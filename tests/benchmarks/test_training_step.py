@@ -34,7 +34,7 @@ WORKLOADS = (
 
 def benchmarked(workload: Workload) -> Iterator[Row]:
     """The rows of ``spikecost speed``, and every other algorithm at its defaults on the native backend."""
-    known = list(rows.rows(workload))
+    known = list(rows.rows(workload.T))
     yield from known
     yield from (Row(name, "native") for name in algorithms.names() if not {Row(name, "native")} & set(known))
 

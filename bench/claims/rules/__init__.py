@@ -10,7 +10,8 @@ A rule compares the interval of the measured value (see estimate.py) with the cl
 | across a bound | cannot tell |
 
 Within one part of a claim every planned run must be there. A missing run could have had any value, so the finding is then
-"cannot tell" at best. Where a selector matches several recipes, each is judged and listed in the reason, and the worst counts.
+"cannot tell" at best. Where a selector matches several recipes, or ``over`` lists several values of a field, each is judged and
+listed in the reason, and the worst counts.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.claims.claim import Claim
+from bench.claims.claim import Claim, alternatives
 from bench.claims.evidence import Evidence
-from bench.claims.rules.finding import SIDES, Finding, Holds, Missing
+from bench.claims.rules.finding import SIDES, Finding, Holds, Missing, worst_of
 from bench.claims.rules.growth import affine_in_T, flat_in_T
 from bench.claims.rules.memory import memory_ratio
 from bench.claims.rules.numbers import printed_number
@@ -30,7 +31,7 @@ from bench.claims.rules.sign import lowered_by, positive, raised_by
 from bench.claims.rules.values import at_least, equal, ratio, within
 from bench.claims.rules.words import told_part
 
-__all__ = ["RULES", "SIDES", "Finding", "Holds", "Missing", "Rule", "printed_number", "told_part"]
+__all__ = ["RULES", "SIDES", "Finding", "Holds", "Missing", "Rule", "find", "printed_number", "told_part"]
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,16 @@ RULES = {
     "raised_by": Rule(raised_by, ("select", "cut")),
     "some_setting": Rule(some_setting, ("algorithm", "reports")),
 }
+
+
+def find(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+    """What a measure's rule finds; of several alternatives (``claim.alternatives``) the worst, as all of them must hold."""
+    rule, each = RULES[measure["rule"]], alternatives(measure)
+    found = [rule.find(claim, one, evidence) for one in each]
+    if len(found) == 1:
+        return found[0]
+    findings, missing = [f for f in found if isinstance(f, Finding)], [f for f in found if isinstance(f, Missing)]
+    if not findings:
+        return Missing("; ".join(f.what for f in missing))
+    lost = [Finding("cannot tell", None, f"not measured: {f.what}", (), n=0, complete=False) for f in missing]
+    return worst_of([*findings, *lost])

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from bench.claims.claim import Claim
-from bench.claims.estimate import Estimate, of_differences, of_runs, quotient
+from bench.claims.estimate import Estimate, of_differences, of_ratio, of_runs
 from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.finding import Finding, Missing, against, finding_on, worst_over
 from bench.claims.rules.numbers import exact, number, printed_number, whole
@@ -51,8 +51,7 @@ def ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Findi
 
     def one(left: Group, right: Group | None) -> Finding:
         assert right is not None, "the rule must have over"
-        found = quotient(of_runs(left.records, sampled=True), of_runs(right.records, sampled=True))
-        return _ratio(found, measure, "ratio", left, right)
+        return _ratio(of_ratio(left.records, right.records), measure, "ratio", left, right)
 
     return worst_over(claim, measure, evidence, one)
 
