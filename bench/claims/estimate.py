@@ -3,7 +3,7 @@
 | measured by | interval |
 |---|---|
 | a count (parameters, bytes, MACs, longest T) or CUDA's peak | the number itself: it has no noise |
-| a clock | of the ratios turn by turn, 6 or more: order statistics with the median between them at 95 % or more (7: all, 98.4 %) |
+| a clock | of the ratios turn by turn, 6 or more: order statistics that hold the median at 95 % or more (7: all, 98.4 %) |
 | runs over seeds | mean +- t(n - 1) s / sqrt(n), Student's; a single run has no interval |
 
 The test set is a sample too. An accuracy p on N samples has the variance p (1 - p) / N. More seeds do not lower it, because all
@@ -45,7 +45,7 @@ class Estimate:
         if self.low == self.high:
             return ""
         if math.isinf(self.low) or math.isinf(self.high):
-            return "no interval: one run has no spread, or the size of the test set is not known"
+            return "no interval: one run has no spread, or turns are too few or of two runs, or the size of the test set is not known"
         return f"95 % interval {self.low:.6g} to {self.high:.6g}"
 
     def scaled(self, factor: float) -> Estimate:

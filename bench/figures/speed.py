@@ -49,10 +49,9 @@ def over_the_floor(records: Iterable[Record]) -> dict[str, list[Over]]:
 
 
 def data(paper: Paper) -> dict[str, Any] | None:
-    """The workloads of one machine with T = 10, or all if there are none."""
-    planned = {case.key for case in paper.planned}
-    timed = [r for r in paper.records if r.case["probe"] in TIMING and r.key in planned and comparable(r, paper.gates)]
-    timed = sorted((r for r in timed if r.status == "ok" and finite(r.value)), key=identity)
+    """The workloads of one machine with T = 10, or all if there are none; no trials, which name a number of turns."""
+    timed = [r for r in paper.records if r.case["probe"] in TIMING and comparable(r, paper.gates)]
+    timed = sorted((r for r in timed if r.status == "ok" and finite(r.value) and not r.case["options"]), key=identity)
     place = most(timed, _place, lambda r: r.key)
     here = [r for r in timed if _place(r) == place]
     here = [r for r in here if r.case["T"] == SHOWN_T] or here
@@ -101,9 +100,7 @@ def render(data: dict[str, Any]) -> str:
             axes.plot([row["ratio"]], [y], style.backend(row["backend"]).marker, ms=6, mew=0, color=colour)
         rows.column(axes, 0.35, "ratio", placed, [f"{row['ratio']:.2f}" for _, row in placed])
         if any("peak bytes" in row for _, row in placed):
-            rows.column(
-                axes, 1.05, "peak", placed, [_peak(row) for _, row in placed]
-            )
+            rows.column(axes, 1.05, "peak", placed, [_peak(row) for _, row in placed])
         axes.set_xlabel("time of a step / time of the convolutions alone (logarithmic)")
         said = "; ".join(f"{row['title']}: {row['ratio']:.2f}" for _, row in placed)
         return style.svg(figure, data["title"], f"Dots with quartiles; 1 is the convolutions alone. {said}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from bench.claims import rules
 from bench.claims.claim import Claim
-from bench.claims.estimate import T_95
+from bench.claims.estimate import T_95, median_interval
 from bench.claims.evidence import Evidence, Plan
 from bench.claims.rules import RULES, Finding, Missing, printed_number
 from bench.design_space import Cell, setting
@@ -27,7 +29,7 @@ MakeClaim = Callable[..., Claim]
 def find(claim: Claim, *records: Record, lost: Sequence[Record] = ()) -> Finding | Missing:
     """``lost``: planned, and not there."""
     (measure,) = claim.parts
-    return RULES[measure["rule"]].find(claim, measure, Evidence(records, Plan(planned(*records, *lost))))
+    return rules.find(claim, measure, Evidence(records, Plan(planned(*records, *lost))))
 
 
 def found(claim: Claim, *records: Record, lost: Sequence[Record] = ()) -> Finding:
@@ -219,6 +221,80 @@ def test_a_ratio_of_times_has_the_turns_noise(claim: MakeClaim, record: MakeReco
     other = timed(1.0, [1.0] * 7, algorithm="sltt")
     assert found(c, timed(2.5, quiet), other).holds == "yes"
     assert found(c, timed(2.5, noisy), other).holds == "cannot tell"
+
+
+@pytest.mark.parametrize("turns", range(6, 41))
+def test_the_median_of_turns_lies_in_its_interval_in_95_of_100_runs_and_in_no_narrower_one(turns: int) -> None:
+    """Counted: the median is outside if fewer than k of n turns lie on one side of it."""
+    low, high = median_interval(list(range(turns)))
+    outside = [2 * sum(math.comb(turns, i) for i in range(k)) / 2**turns for k in (int(low) + 1, int(low) + 2)]
+    assert outside[0] <= 0.05 < outside[1]
+    assert low + high == turns - 1
+
+
+def of_turns(record: MakeRecord, metric: str, raw: Sequence[float], **more: Any) -> Record:
+    """The seconds of a row."""
+    return record(statistics.median(raw), probe="speed", metric=metric, unit="s", detail={"raw": list(raw)}, **more)
+
+
+MINE = [1.0, 9.0, 1.1, 1.0, 5.0, 1.2, 1.0, 1.0]  # two slow turns
+FLOOR = ("convolutions alone, contiguous", "convolutions alone, channels last")
+
+
+@pytest.fixture
+def against_the_floor(claim: MakeClaim) -> Claim:
+    return claim("ratio", low=0, high=1.3, select={"probe": "speed", "metric": FLOOR[0]}, over={"metric": FLOOR[1]})
+
+
+def test_rows_of_one_run_are_compared_turn_by_turn(against_the_floor: Claim, record: MakeRecord) -> None:
+    """A slow turn of both is none of their ratio."""
+    mine, other = of_turns(record, FLOOR[0], MINE), of_turns(record, FLOOR[1], [t / 1.2 for t in MINE])
+    finding = found(against_the_floor, mine, other)
+    assert finding.holds == "yes"
+    assert finding.measured == pytest.approx(1.2)
+    assert found(against_the_floor, mine, of_turns(record, FLOOR[1], [t / 1.4 for t in MINE])).holds == "no"
+    noisy = [t / slow for t, slow in zip(MINE, [1.0, 1.4] * 4, strict=True)]
+    assert found(against_the_floor, mine, of_turns(record, FLOOR[1], noisy)).holds == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"run": "another"},
+        {"value": 0.1},
+        {"detail": {"raw": MINE[:7]}},
+        {"detail": {"raw": [*MINE[:7], 0.0]}},
+        {"detail": {"raw": "MINE"}},
+        {"detail": {}},
+    ],
+    ids=str,
+)
+def test_rows_that_were_not_timed_in_the_same_turns_decide_nothing(
+    against_the_floor: Claim, record: MakeRecord, changes: Mapping[str, Any]
+) -> None:
+    mine, other = of_turns(record, FLOOR[0], MINE), of_turns(record, FLOOR[1], MINE)
+    assert found(against_the_floor, mine, other).holds == "yes"
+    assert found(against_the_floor, mine, replace(other, **changes)).holds == "cannot tell"
+
+
+def test_few_turns_decide_nothing(against_the_floor: Claim, record: MakeRecord) -> None:
+    sides = [of_turns(record, metric, MINE[:5]) for metric in FLOOR]
+    assert found(against_the_floor, *sides).holds == "cannot tell"
+
+
+def test_against_several_rivals_the_worst_counts_and_a_missing_one_decides_nothing(claim: MakeClaim, record: MakeRecord) -> None:
+    rivals = {"bptt on snntorch": 0.5, "bptt on spikingjelly": 0.6}
+    c = claim(
+        "ratio", low=0, high=0.65, select={"probe": "speed", "metric": "bptt on native-fast"}, over={"metric": list(rivals)}
+    )
+    mine = of_turns(record, "bptt on native-fast", MINE)
+    others = [of_turns(record, metric, [t / ratio for t in MINE]) for metric, ratio in rivals.items()]
+    assert found(c, mine, *others).holds == "yes"
+    lost = found(c, mine, others[0])
+    assert (lost.holds, lost.complete) == ("cannot tell", False)
+    slow = of_turns(record, "bptt on spikingjelly", [t / 0.7 for t in MINE])
+    assert found(c, mine, others[0], slow).holds == "no"
+    assert isinstance(find(c, *others), Missing)
 
 
 @pytest.mark.parametrize(("top", "bottom"), [(1, 0), (math.nan, 1), (1, math.nan), (math.inf, 1)])
