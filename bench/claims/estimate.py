@@ -45,7 +45,7 @@ class Estimate:
         if self.low == self.high:
             return ""
         if math.isinf(self.low) or math.isinf(self.high):
-            return "no interval: one run has no spread, or turns are too few or of two runs, or the size of the test set is not known"
+            return "no interval: one run has no spread, turns are too few or of two runs, or the test set has no known size"
         return f"95 % interval {self.low:.6g} to {self.high:.6g}"
 
     def scaled(self, factor: float) -> Estimate:
