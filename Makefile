@@ -52,7 +52,7 @@ report: $(READY) ## judge and draw again from what is in results/
 benchmark: $(READY) ## time small training steps and kernels with pytest-benchmark (minutes); see also speed
 	@$(VENV)/bin/python -m pytest tests/benchmarks --benchmark-only
 
-speed: $(READY) ## time training steps in turns, hold the native backend to its goals: results/speed (half an hour)
+speed: $(READY) ## time training steps in turns and judge the goals of the native backend (an hour)
 	@trap : INT; $(SPIKECOST) speed $(call given,--workload,$(WORKLOAD)) || $(STOPPABLE)
 
 clean: ## remove the virtual environment and caches (results stay)

@@ -83,7 +83,9 @@ def worst_of(findings: Sequence[Finding]) -> Finding:
     worst = min(findings, key=lambda finding: WORST_FIRST.index(finding.holds))
     if len(findings) == 1:
         return worst
-    told = "; ".join(f"{_recipe(f)}: {f.holds}, {f.reason}" for f in findings)
+    recipes = [_recipe(finding) for finding in findings]
+    alike = len(set(recipes)) == 1  # rows of one case: their names are in the reason
+    told = "; ".join(f"{'' if alike else f'{name}: '}{f.holds}, {f.reason}" for name, f in zip(recipes, findings, strict=True))
     used = {id(record): record for finding in findings for record in finding.records}
     return replace(
         worst,
