@@ -18,7 +18,7 @@ from typing import Any, Self
 from bench.errors import UserError, choose
 from bench.spec import NetworkSpec
 
-Check = Callable[[str, Any], None]
+Check = Callable[[str, object], None]
 
 
 @dataclass(frozen=True)

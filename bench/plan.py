@@ -73,7 +73,7 @@ def digest_of(case: Case) -> str:
         probe.module,
         *(algorithms.module_name(algorithm) for algorithm, _ in probe.against),
         *map(backends.module_name, backends_of(case.probe, case.backend)),
-        *([datasets.module_name(case.dataset)] if case.dataset != "none" else []),
+        *(["bench.datasets.real", datasets.module_name(case.dataset)] if case.dataset != "none" else []),
         algorithms.module_name(case.algorithm),
         zoo.module_name(case.network),
     )

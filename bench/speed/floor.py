@@ -10,9 +10,10 @@ from torch import Tensor
 
 from bench.counting.step import batch_for
 from bench.kernels.compiled import keep_freed_memory
+from bench.speed.rows import LAYOUTS
 from bench.training_step import training_step
 
-ORDERS = {"contiguous": None, "channels last": torch.channels_last}
+ORDERS = dict(zip(LAYOUTS, (None, torch.channels_last), strict=True))
 
 
 def convolutions_alone(network: str, T: int, batch: int, device: str, layout: str) -> Callable[[], Any]:
