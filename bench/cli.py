@@ -396,9 +396,8 @@ def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapp
 
 def fresh(record: Record) -> bool:
     """Whether the code that made a record is the code that is here."""
-    case = {**record.case, "options": tuple(sorted(record.case["options"].items()))}
     try:
-        return digest_of(Case(**case)) == record.digest
+        return digest_of(Case.of(record.case)) == record.digest
     except (UserError, TypeError):  # a case of an older version, naming what is no longer there
         return False
 

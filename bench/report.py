@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import front
+from bench import front, readers
 from bench.claims import Verdict, as_csv, counts, judge, ledger_rows, load_claims
 from bench.claims.judge import planned_by
 from bench.errors import UserError, choose
@@ -29,11 +29,12 @@ from bench.figures.measured import measured
 from bench.figures.paper import Paper, options
 from bench.figures.words import images
 from bench.files import write_whole
+from bench.machine import Identity
 from bench.places import Project
 from bench.plan import papers
 from bench.quantity import significant, size
 from bench.record import Record
-from bench.record_store import Store, Torn, latest
+from bench.record_store import LeftOut, Store, latest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,8 +88,8 @@ class Report:
 
     project: Project
     chapters: Sequence[Chapter]
-    machines: Mapping[str, Mapping[str, Any]]
-    left_out: Sequence[Torn]
+    machines: Mapping[str, Identity]
+    left_out: Sequence[LeftOut]
 
     @property
     def day(self) -> str:
@@ -113,8 +114,8 @@ def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
     known = {*papers(), *(folder.name for folder in folders)}
     left_out = dict.fromkeys([*store.damaged_machines(), *store.strays(known)])
     for folder in folders:
-        believed, torn = store.load(folder.name)
-        left_out |= dict.fromkeys(torn)
+        believed, lines = store.load(folder.name)
+        left_out |= dict.fromkeys(lines)
         records = latest(believed)
         verdicts = judge(load_claims(folder), records, fresh)
         context = _toml(folder / "context.toml") if (folder / "context.toml").exists() else {}
@@ -296,7 +297,7 @@ def event_columns(chapter: Chapter | None) -> list[dict[str, Any]]:
     columns = []
     for record in sorted(records, key=lambda r: (_simulated(r), r.case["dataset"])):
         part = "" if _simulated(record) else record.detail.get("part", "")  # the name of what is simulated says so
-        numbers = {name: _plain(value) for name, value in record.detail.items() if name != "part"}
+        numbers = {name: _shown(readers.number(value, name)) for name, value in record.detail.items() if name != "part"}
         columns.append({"title": images(record.case["dataset"]) + (f" ({part})" if part else ""), "numbers": numbers})
     return columns
 
@@ -305,7 +306,7 @@ def _simulated(record: Record) -> bool:
     return str(record.detail.get("part", "")).startswith("simulated")
 
 
-def _plain(value: float) -> str:
+def _shown(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else significant(value)
 
 

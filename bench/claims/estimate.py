@@ -39,7 +39,7 @@ class Estimate:
     spread: float | None = None
 
     @property
-    def told(self) -> str:
+    def described(self) -> str:
         """The interval in words, where there is one."""
         if self.low == self.high:
             return ""
@@ -54,7 +54,7 @@ class Estimate:
 
 def of_runs(records: Sequence[Record], sampled: bool) -> Estimate:
     """Of the runs of one recipe; ``sampled``: the noise of the test set counts."""
-    values = [_number(record) for record in records]
+    values = [record.number for record in records]
     probe = records[0].case["probe"]
     if probe in EXACT:
         return Estimate(statistics.fmean(values), min(values), max(values))
@@ -79,8 +79,8 @@ def of_seeds(values: Sequence[float], noise: float = 0.0) -> Estimate:
 
 def of_differences(left: Sequence[Record], right: Sequence[Record]) -> Estimate:
     """left - right, seed by seed: runs of one seed share initial weights and the order of samples."""
-    others = {record.case["seed"]: _number(record) for record in right}
-    pairs = [(_number(record), others[record.case["seed"]]) for record in left if record.case["seed"] in others]
+    others = {record.case["seed"]: record.number for record in right}
+    pairs = [(record.number, others[record.case["seed"]]) for record in left if record.case["seed"] in others]
     if not pairs:
         return Estimate(of_runs(left, False).value - of_runs(right, False).value, -math.inf, math.inf)
     if left[0].case["probe"] in EXACT:
@@ -109,7 +109,7 @@ def sampling_noise(records: Sequence[Record]) -> float:
         size = record.detail.get("test images")
         if not isinstance(size, int) or size < 1:
             return math.inf
-        share = min(max(_number(record) / 100, 0.0), 1.0) if record.unit == "%" else 0.5
+        share = min(max(record.number / 100, 0.0), 1.0) if record.unit == "%" else 0.5
         share = min(max(share, 1 / size), 1 - 1 / size) if size > 1 else 0.5  # none wrong of N does not mean none ever
         half = max(half, 100 * Z_95 * math.sqrt(share * (1 - share) / size))
     return half
@@ -120,7 +120,3 @@ def _turns(record: Record) -> list[float]:
     if not isinstance(mine, list) or not isinstance(other, list):
         return []
     return [a / b for a, b in zip(mine, other, strict=False) if finite(a) and finite(b) and b > 0]
-
-
-def _number(record: Record) -> float:
-    return float(record.value)  # type: ignore[arg-type]  # Evidence holds only finite numbers

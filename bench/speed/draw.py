@@ -59,7 +59,7 @@ def _row(run: Run, timed: Timed, floor: Timed) -> dict[str, Any]:
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Any) -> str:
     with style.canvas():
         from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 

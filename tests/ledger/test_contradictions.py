@@ -273,7 +273,7 @@ basis = "two standard errors"
     rule = "within"
     partly = 1.0
     factor = 2
-    boasts = "more"
+    direction = "more"
     select = { probe = "training", metric = "m", T = 6, options = { a = 1 } }
   [[table.claim]]
   id = "two"
@@ -319,7 +319,7 @@ def test_the_claims_as_they_are_load(tmp_path: Path) -> None:
         *(("from_T = 2", f"from_T = {new}") for new in ("10", "0", "2.5", '"2"')),
         *(("{ memory = [-9, 0.5] }", new) for new in ("{}", "5", "{ memory = 5 }", "{ memory = [-9, -1] }")),
         ("options = { a = 1 }", 'options = "a"'), ("T = 6", 'T = "6"'), ('metric = "m", T', 'metric = ["m"], T'),
-        ('any = ["p"]', 'any = "p"'), ('any = ["p"]', "any = [[1]]"), ('boasts = "more"', "boasts = 5"),
+        ('any = ["p"]', 'any = "p"'), ('any = ["p"]', "any = [[1]]"), ('direction = "more"', "direction = 5"),
         ('over = { algorithm = "a" }', 'over = "a"'), ('basis = "two standard errors"', "basis = 5"),
         ('statement = "it is so"', 'statement = "it is so"\nundecidable = true'), ("[[table]]", "[[tables]]\nx = 1\n[[table]]"),
         ("[[table]]", "table = 5 #"), ("  [[table.claim]]", "  claim = 5 #"),
