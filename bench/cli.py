@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -74,7 +74,10 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
         ctx.exit()
 
 
-def _place(flag: str, variable: str, what: str) -> Callable[[Any], Any]:
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _place(flag: str, variable: str, what: str) -> Callable[[Command], Command]:
     """An option that names a folder; an environment variable that is set to nothing is not set."""
     return click.option(flag, envvar=variable, type=click.Path(path_type=Path), help=f"{what}; environment: {variable}")
 

@@ -36,6 +36,10 @@ def wholes(value: object, what: str) -> list[int]:
     return [whole(item, what) for item in items(value, what)]
 
 
+def texts(value: object, what: str) -> list[str]:
+    return [text(item, what) for item in items(value, what)]
+
+
 def items(value: object, what: str) -> list[object]:
     if not isinstance(value, list | tuple):
         raise TypeError(f"{what} is {value!r}, not a list")

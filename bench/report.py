@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from bench import front, readers
 from bench.claims import Verdict, as_csv, counts, judge, ledger_rows, load_claims
@@ -52,13 +52,30 @@ _COST = {
 }
 
 
+class About(TypedDict):
+    """What a paper is, for people."""
+
+    title: str
+    authors: list[str]
+    venue: str
+    link: str
+    summary: str
+
+
+class Statistics(TypedDict):
+    """What the event recordings of a data set are like: ``numbers`` in words, by name."""
+
+    title: str
+    numbers: dict[str, str]
+
+
 @dataclass(frozen=True)
 class Chapter:
     """One paper in the report: what it is, what was judged, what is drawn."""
 
     paper: Paper
-    about: Mapping[str, Any]
-    figures: Mapping[str, Mapping[str, Any]]  # by name: data of every figure that has something to show
+    about: About
+    figures: Mapping[str, Mapping[str, object]]  # by name: data of every figure that has something to show
     cost: Sequence[Mapping[str, str]]
 
     @property
@@ -291,10 +308,10 @@ def main_costs(chapter: Chapter) -> list[dict[str, str]]:
     return rows
 
 
-def event_columns(chapter: Chapter | None) -> list[dict[str, Any]]:
+def event_columns(chapter: Chapter | None) -> list[Statistics]:
     """What the event recordings of each data set are like: real ones first, a part of a set is labelled as such."""
     records = chapter.paper.counted("event_rate") if chapter else []
-    columns = []
+    columns: list[Statistics] = []
     for record in sorted(records, key=lambda r: (_simulated(r), r.case["dataset"])):
         part = "" if _simulated(record) else record.detail.get("part", "")  # the name of what is simulated says so
         numbers = {name: _shown(readers.number(value, name)) for name, value in record.detail.items() if name != "part"}
@@ -367,7 +384,7 @@ def _filled(parts: Sequence[str], found: Sequence[Chapter], chapter: Chapter | N
     return "".join(rendered(part) if i % 2 else part for i, part in enumerate(parts))
 
 
-def _template(name: str, **values: Any) -> str:
+def _template(name: str, **values: object) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -419,19 +436,26 @@ def _there(path: Path) -> str | None:
         return None
 
 
-def _about(path: Path) -> dict[str, Any]:
-    """What a paper is, for people; every field that a page shows must be there."""
-    about = _toml(path)
-    wrong = [name for name in ("title", "venue", "link", "summary") if not isinstance(about.get(name), str)]
-    authors = about.get("authors")
-    if not isinstance(authors, list) or not all(isinstance(author, str) for author in authors):
-        wrong.append("authors")
-    if wrong:
-        raise UserError(f"{path}, field {wrong[0]}: is {about.get(wrong[0])!r}; pages show it (see docs/adding_a_paper.md)")
-    return about
+def _about(path: Path) -> About:
+    """Every field that a page shows must be there."""
+    content = _toml(path)
+
+    def text(name: str) -> str:
+        return readers.text(content.get(name), f"field {name}")
+
+    try:
+        return {
+            "title": text("title"),
+            "authors": readers.texts(content.get("authors"), "field authors"),
+            "venue": text("venue"),
+            "link": text("link"),
+            "summary": text("summary"),
+        }
+    except TypeError as error:
+        raise UserError(f"{path}, {error}; pages show it (see docs/adding_a_paper.md)") from None
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

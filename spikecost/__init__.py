@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     __version__: str
 else:  # a type checker would take any name for one of this module's
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name == "__version__":
             from bench.runner.store import version_of
 
-            value: Any = version_of(__name__)
+            value: object = version_of(__name__)
         elif name in _HOMES:
             value = pkgutil.resolve_name(_HOMES[name])
         else:

@@ -11,14 +11,14 @@ import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.datasets import store
 from bench.datasets.events import Events, Recordings, readable, reader
 from bench.errors import Support, no
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from bench.datasets.events import EventArray
 
 FOLDER = "NMNIST/download"
 _SITE = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
@@ -87,7 +87,7 @@ def _members(archive: Path) -> list[tuple[int, str]]:
     return [(int(match[1]), match[0]) for match in sorted(found, key=lambda match: int(match[2]))]
 
 
-def _events(archive: Path) -> Iterator[NDArray[Any]]:
+def _events(archive: Path) -> Iterator[EventArray]:
     import numpy
 
     with zipfile.ZipFile(archive) as files:

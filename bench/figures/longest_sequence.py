@@ -23,7 +23,7 @@ _COLUMNS = 3
 _METRIC = re.compile(r"longest T on a \d+ GiB card")
 
 
-Point = tuple[float, float, str]  # GiB of the card, longest T (0: not one step), "count" or "formula"
+Point = list[float | str]  # GiB of the card, longest T (0: not one step), "count" or "formula"
 
 
 class Line(TypedDict):
@@ -97,7 +97,7 @@ def render(data: Data) -> str:
         deep = -(-(len(panels) + 1) // columns)
         figure = style.sheet(data, 2.35 * deep)
         grid = figure.subplots(deep, columns, squeeze=False, sharex=True, sharey=True)
-        points = [point for panel in panels for line in panel["lines"] for point in line["points"] if point[1]]
+        points = [point for panel in panels for line in panel["lines"] for point in _fitting(line)]
         claimed = [T for panel in panels for _, T in panel["reported"]]
         budgets, steps = sorted({GiB for GiB, *_ in points}), [T for _, T, _ in points] + claimed
         several = len({panel["batch"] for panel in panels}) > 1
@@ -130,7 +130,7 @@ def _panel(network: str, batch: int, records: list[Record], reported: _Reported 
     lines: dict[str, Line] = {}
     for r in records:
         line = lines.setdefault(title(r), {"algorithm": r.case["algorithm"], "title": title(r), "points": []})
-        line["points"].append((_budget(r), r.number, readers.text(r.detail["found by"], "found by")))
+        line["points"].append([_budget(r), r.number, readers.text(r.detail["found by"], "found by")])
     drawn = list(lines.values())
     return {
         "network": network,
@@ -147,8 +147,17 @@ def _budget(record: Record) -> float:
 
 def _of(lines: list[Line], algorithm: str) -> dict[float, float]:
     """Longest T by budget, of an algorithm's first setting; where not even one step fits there is none."""
-    found = next((line["points"] for line in lines if line["algorithm"] == algorithm), [])
-    return {GiB: T for GiB, T, _ in found if T}
+    found = next((line for line in lines if line["algorithm"] == algorithm), None)
+    return {GiB: T for GiB, T, _ in _fitting(found)} if found else {}
+
+
+def _fitting(line: Line) -> list[tuple[float, float, str]]:
+    """Points at which at least one step fits."""
+    points = [
+        (readers.number(GiB, "GiB"), readers.number(T, "T"), readers.text(found_by, "found by"))
+        for GiB, T, found_by in line["points"]
+    ]
+    return [point for point in points if point[1]]
 
 
 def _gain(lines: list[Line], reported: _Reported) -> str:
@@ -163,7 +172,7 @@ def _gain(lines: list[Line], reported: _Reported) -> str:
 
 def _line(axes: Axes, line: Line, dash: Dash) -> None:
     look = style.algorithm(line["algorithm"])
-    shown = [point for point in line["points"] if point[1]]
+    shown = _fitting(line)
     axes.plot([GiB for GiB, *_ in shown], [T for _, T, _ in shown], color=look.colour.light, lw=min(look.width, 2.0), ls=dash)
     for how, face in (("count", look.colour.light), ("formula", style.PAPER.light)):
         at = [(GiB, T) for GiB, T, found_by in shown if found_by == how]

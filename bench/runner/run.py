@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol
+from types import FrameType
+from typing import Protocol
 
 from bench.case import Case
 from bench.machine import gpu
@@ -107,7 +109,7 @@ def _alone(case: Case) -> bool:
     return PROBES[case.probe].alone
 
 
-def _start(context: Any, job: Job, listener: Listener) -> _Running:
+def _start(context: ForkServerContext, job: Job, listener: Listener) -> _Running:
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=work, args=(job, there), daemon=True)
     process.start()
@@ -165,7 +167,7 @@ def _cause(ended: _Running) -> tuple[Status, str]:
 
 
 @contextmanager
-def _signal(number: signal.Signals, action: Any) -> Iterator[None]:
+def _signal(number: signal.Signals, action: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
     before = signal.signal(number, action)
     try:
         yield
@@ -173,7 +175,7 @@ def _signal(number: signal.Signals, action: Any) -> Iterator[None]:
         signal.signal(number, before)
 
 
-def _interrupt(*_: Any) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     """Handle SIGTERM like Ctrl-C, so that no worker is left behind."""
     raise KeyboardInterrupt
 
