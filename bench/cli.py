@@ -21,6 +21,7 @@ from bench.errors import UserError, choose
 from bench.overhead import HEADROOM, usable
 from bench.places import CODE, Project, project_of
 from bench.plan import digest_of, papers, plan, to_make
+from bench.quantity import count_of
 from bench.record import Record
 from bench.record_store import Store, latest, made
 from bench.registry import ALGORITHMS
@@ -133,10 +134,10 @@ def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path |
     for name in _chosen(paper):
         cases = plan(name, scale, _has(data_root))
         missing = _missing(cases, store, name, here)
-        click.echo(_bold(f"{name}, scale {scale}: {len(cases)} cases, {len(missing)} to measure on {here}"))
+        click.echo(_bold(f"{name}, scale {scale}: {count_of(len(cases), 'case')}, {len(missing)} to measure on {here}"))
         for probe, count in sorted(Counter(case.probe for case in cases).items()):
             left = sum(case.probe == probe for case in missing)
-            click.echo(f"  {probe:12} {count:5} cases, {left:5} to measure")
+            click.echo(f"  {probe:12} {count_of(count, 'case'):>11}, {left:5} to measure")
         for case in missing:
             click.echo(f"    {case.key}")
 
@@ -186,7 +187,9 @@ def run(
     tally = _Tally(sum(map(len, wanted.values())), sum(map(len, missing.values())))
     try:
         for name in chosen:
-            click.echo(_bold(f"{name}, scale {scale}: {len(wanted[name])} cases, {len(missing[name])} to measure on {here}"))
+            click.echo(
+                _bold(f"{name}, scale {scale}: {count_of(len(wanted[name]), 'case')}, {len(missing[name])} to measure on {here}")
+            )
             if not missing[name]:
                 continue
             for dataset in sorted({case.dataset for case in missing[name]} - {"none"}):
@@ -327,13 +330,15 @@ class _Tally:
 
     def kept(self) -> str:
         done = self.wanted - self.missing + self.ended.total()
-        return f"{done} of {self.wanted} cases kept; the same command goes on from there"
+        return f"{done} of {count_of(self.wanted, 'case')} kept; the same command goes on from there"
 
     def told(self, machine: str) -> str:
         if not self.missing:
-            return f"This run measured nothing: all {self.wanted} cases were there."
+            there = "its one case was" if self.wanted == 1 else f"all {self.wanted} cases were"
+            return f"This run measured nothing: {there} there."
         statuses = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items()))
-        return f"This run measured {self.ended.total()} cases on {machine}: {statuses}; {self.wanted - self.missing} were there."
+        cases = count_of(self.ended.total(), "case")
+        return f"This run measured {cases} on {machine}: {statuses}; {self.wanted - self.missing} were there."
 
 
 def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
@@ -345,8 +350,8 @@ def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
     _tell(found.left_out)
     click.echo(reporting.summary(found, shown or [chapter.name for chapter in found.chapters], run))
     if found.left_out:
-        click.echo(f"{len(found.left_out)} warnings: the verdicts above do not use every record in {place.results}")
-    click.echo(f"{len(written)} files changed; open {_from_here(place.plots / 'index.html')}")
+        click.echo(f"{count_of(len(found.left_out), 'warning')}: the verdicts above do not use every record in {place.results}")
+    click.echo(f"{count_of(len(written), 'file')} changed; open {_from_here(place.plots / 'index.html')}")
 
 
 def _check(place: Project) -> None:
@@ -386,7 +391,7 @@ def _warn(what: object) -> None:
 
 def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> str:
     """With a scale that has such cases, else the keys that come closest: those that hold a word like it, else any like it."""
-    nothing = f"--only {only!r} matches none of {len(keys)} cases at scale {scale}"
+    nothing = f"--only {only!r} matches none of {count_of(len(keys), 'case')} at scale {scale}"
     for at, others in elsewhere.items():
         if found := sum(only in key for key in others):
             return f"{nothing}; at --scale {at} it matches {found}"

@@ -7,6 +7,14 @@ import math
 _SECONDS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 
 
+def count_of(n: int, noun: str) -> str:
+    """
+    >>> count_of(1, "case"), count_of(1200, "case")
+    ('1 case', '1200 cases')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def significant(value: float, digits: int = 3) -> str:
     """``value`` rounded to so many significant digits, without an exponent from 0.0001 on.
 

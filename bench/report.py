@@ -32,7 +32,7 @@ from bench.files import write_whole
 from bench.machine import Identity
 from bench.places import Project
 from bench.plan import papers
-from bench.quantity import significant, size
+from bench.quantity import count_of, significant, size
 from bench.record import Record
 from bench.record_store import LeftOut, Store, latest
 
@@ -44,6 +44,8 @@ _MANY = 30  # rows of a cost table for people
 _MARKER = re.compile(r"<!--\s*(generated|end)\b")  # a line that means to be one
 _START = re.compile(r"<!-- generated: ([\w-]+) -->")
 _END = "<!-- end -->"
+_ENDINGS = (".svg", ".json")  # of a figure's files
+_LISTED = re.compile(r'(?:href|src)="([\w-]+/[\w-]+\.(?:svg|json))"')  # a figure's file, in plots/index.html
 _COST = {
     "peak_live_bytes": "peak live bytes",
     "step_macs": "step MACs",
@@ -175,21 +177,21 @@ def texts(report: Report) -> dict[Path, str]:
 
 
 def write(report: Report) -> list[Path]:
-    """Bring every generated file up to date; those that changed. Figures with nothing to show are deleted."""
+    """Bring every generated file up to date; those that changed. Figures that are no longer drawn are deleted."""
     wanted = texts(report)
-    changed = [path for path, text in wanted.items() if _there(path) != text]
+    changed = [path for path, text in wanted.items() if _content(path) != text]
+    for path in _left_over(report, wanted):  # before the index that lists them is replaced
+        path.unlink()
     for path in changed:
         write_whole(path, wanted[path].encode())
-    for path in _left_over(report.project, wanted):
-        path.unlink()
     return changed
 
 
 def check(report: Report) -> list[str]:
     """Generated files that do not match results/ and the claims."""
     wanted = texts(report)
-    wrong = [path for path, text in wanted.items() if _there(path) != text]
-    return [report.project.name(path) for path in (*wrong, *_left_over(report.project, wanted))]
+    wrong = [path for path, text in wanted.items() if _content(path) != text]
+    return [report.project.name(path) for path in (*wrong, *_left_over(report, wanted))]
 
 
 def summary(report: Report, papers: Sequence[str], run: str = "", width: int = 100) -> str:
@@ -261,7 +263,7 @@ def counted(verdicts: Sequence[Verdict]) -> str:
     """All counts in a line; the numbers of a paper without claims are only a comparison."""
     if not verdicts:
         return "a comparison, no claims"
-    return f"{len(verdicts)} claims: " + ", ".join(f"{n} {name}" for name, n in present(verdicts).items())
+    return f"{count_of(len(verdicts), 'claim')}: " + ", ".join(f"{n} {name}" for name, n in present(verdicts).items())
 
 
 def _cost_table(paper: Paper) -> list[dict[str, str]]:
@@ -411,9 +413,17 @@ def _cell(text: object) -> str:
     return " ".join(str(text).replace("|", "\\|").splitlines())
 
 
-def _left_over(project: Project, wanted: Mapping[Path, str]) -> list[Path]:
-    drawn = (path for path in sorted(project.plots.glob("*/*")) if path.suffix in (".svg", ".json") and not path.is_dir())
-    return [path for path in drawn if path not in wanted]
+def _left_over(report: Report, wanted: Mapping[Path, str]) -> list[Path]:
+    """Files of figures that a former report drew and this one does not: those that its index lists, or with a figure's name.
+
+    Anything else in plots/ is somebody's own.
+    """
+    from bench.figures import FIGURES
+
+    plots = report.project.plots
+    names = {f"{chapter.name}/{figure.name}{ending}" for chapter in report.chapters for figure in FIGURES for ending in _ENDINGS}
+    listed = _LISTED.findall(_content(plots / "index.html") or "")
+    return [path for path in (plots / name for name in sorted({*names, *listed})) if path not in wanted and path.is_file()]
 
 
 @contextmanager
@@ -428,7 +438,7 @@ def _readable(what: str) -> Iterator[None]:
         ) from error
 
 
-def _there(path: Path) -> str | None:
+def _content(path: Path) -> str | None:
     """What a generated file holds now; None where there is none."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")

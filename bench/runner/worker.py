@@ -12,13 +12,11 @@ import warnings
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
 
 from bench.case import Case
 from bench.errors import YES, Support, Unavailable, UserError, no
 from bench.measurement import Measurement
 from bench.plan import THREADS, digest_of
-from bench.progress import Progress
 from bench.record import Status
 from bench.registry import PROBES
 from bench.seeds import seed_of
@@ -56,9 +54,6 @@ class Outcome:
     device: str
     threads: int
     precision: str
-
-
-Message = tuple[Literal["progress"], Progress] | tuple[Literal["outcome"], Outcome]
 
 
 def checkpoint_of(job: Job) -> Path:

@@ -25,7 +25,9 @@ from tests.ledger.conftest import MakeClaim, MakeRecord, case_of, planned
 
 GPU = "NVIDIA X"
 WHAT = {"cpu": "x", "cores": 2, "memory_gib": 8, "os": "Linux", "architecture": "x86_64", "gpus": [GPU]}
-TRAINED = Case("p", "training", "net", "bptt", "native", 2, 3, "d", options=(("epochs", 3), ("lr", 0.1), ("test_images", 50)))
+TRAINED = Case(
+    "p", "training", "net", "bptt", "native", 2, 3, "digits", options=(("epochs", 3), ("lr", 0.1), ("test_images", 50))
+)
 
 
 def stored(tmp_path: Path, spoil: Callable[[bytes], bytes], **changes: Any) -> tuple[list[Record], list[str]]:
@@ -118,7 +120,7 @@ def test_a_failed_gate_is_not_hidden_by_another_case_of_the_same_key(claim: Make
 
     numbers = [record(90.0 + s / 100, seed=s, network="net/one", backend="snntorch") for s in range(3)]
     failed, passed = gate("fail"), gate("pass", algorithm="sltt")
-    hiding = gate("pass", dataset="none/net", network="one")
+    hiding = gate("pass", network="net", algorithm="one/bptt")
     assert hiding.key == failed.key
     asked = claim("within", value=90.0, tolerance=1, select={"backend": "snntorch"})
     plan = planned(*numbers, failed, passed)

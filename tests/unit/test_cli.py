@@ -491,7 +491,7 @@ def until_started(process: subprocess.Popen[str]) -> tuple[str, int]:
 def test_make_hands_on_what_it_is_given_and_is_silent_after_ctrl_c(
     made: Callable[..., subprocess.Popen[str]], whole_group: bool
 ) -> None:
-    process = made("reproduce-paper", "PAPER=ottt", "SCALE=smoke", "DATA_ROOT=/with blanks/and 'quotes'")
+    process = made("reproduce-paper", "PAPER=ottt", "SCALE=smoke", "DATA_ROOT=/with blanks/and 'quotes', $HOME $(x)")
     try:
         given, run = until_started(process)
         os.killpg(process.pid, signal.SIGINT) if whole_group else os.kill(run, signal.SIGINT)
@@ -499,7 +499,7 @@ def test_make_hands_on_what_it_is_given_and_is_silent_after_ctrl_c(
     finally:
         process.kill()
         process.wait()
-    assert given == "<-m><spikecost><run><ottt><--scale><smoke><--data-root></with blanks/and 'quotes'>\n"
+    assert given == "<-m><spikecost><run><ottt><--scale><smoke><--data-root></with blanks/and 'quotes', $HOME $(x)>\n"
     assert said == "Stopped\n"
     assert process.returncode == -signal.SIGINT
 
