@@ -23,14 +23,14 @@ from bench.places import CODE, Project, project_of
 from bench.plan import digest_of, papers, plan, to_make
 from bench.quantity import count_of
 from bench.record import Record
-from bench.record_store import Store, latest, made
+from bench.record_store import LeftOut, Store, latest, made
 from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from bench.runner.worker import Outcome
 
 INTERRUPTED = 130  # as a shell says of what Ctrl-C ended
-_TOLD = 10  # damaged lines, in full; of more, the number
+_WARNINGS = 10  # shown in full; of more, the number
 
 
 class _Group(click.Group):
@@ -175,7 +175,7 @@ def run(
     place.require_writable()
     for page in reporting.pages_of(place):
         reporting.blocks_of(page)  # fails now, not after an hour, if a page could not be written
-    store, here, has, mine = Store(place.results), _Here(), _fetching(data_root, cache), new_run()
+    store, here, has, run_id = Store(place.results), _Here(), _fetching(data_root, cache), new_run()
     chosen = _chosen(paper)
     planned = {name: plan(name, scale, has) for name in chosen}
     wanted = {name: [case for case in cases if only is None or only in case.key] for name, cases in planned.items()}
@@ -198,21 +198,21 @@ def run(
             with store.locked(name, here.machine), Screen(missing[name], side_by_side) as screen:
                 run_cases(
                     missing[name],
-                    tally.counting(keeper(store, here.machine, mine)),
+                    tally.counting(keeper(store, here.machine, run_id)),
                     screen,
                     data_root=data_root,
                     scratch=place.results / "scratch",
                     workers=side_by_side,
                     cache=cache,
                 )
-        _report(place, chosen, mine)
+        _report(place, chosen, run_id)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(tally.kept()) from None
-    click.echo(tally.told(str(here)))
+        raise KeyboardInterrupt(tally.so_far()) from None
+    click.echo(tally.summary(str(here)))
     broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
     if broken:
-        told = ", ".join(f"{count} {status}" for status, count in broken.items())
-        raise UserError(f"of the cases run, {told}; the reasons are above. Measure them again with --retry")
+        counts = ", ".join(f"{count} {status}" for status, count in broken.items())
+        raise UserError(f"of the cases run, {counts}; the reasons are above. Measure them again with --retry")
 
 
 @main.command()
@@ -235,13 +235,13 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
 
     click.echo(f"counting training steps of {network} on tensors without storage: seconds, or a minute ...", err=True)
     plan = cheapest(network, T, batch, GiB * 2**30, headroom * 2**30)
-    algorithm, options, again = plan.schedule.algorithm, plan.schedule.options, plan.schedule.again
-    told = "".join(f", {name}={value!r}" for name, value in options.items())
-    click.echo(_bold(ALGORITHMS[algorithm].title) + told)
+    algorithm, options, recomputed = plan.schedule.algorithm, plan.schedule.options, plan.schedule.again
+    settings = "".join(f", {name}={value!r}" for name, value in options.items())
+    click.echo(_bold(ALGORITHMS[algorithm].title) + settings)
     allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
     click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
-    click.echo(f"  forward  {again} of {T} steps are recomputed: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
-    click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{told})')
+    click.echo(f"  forward  {recomputed} of {T} steps are recomputed: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
+    click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{settings})')
 
 
 @main.command()
@@ -322,20 +322,20 @@ class _Tally:
     ended: Counter[str] = field(default_factory=Counter)
 
     def counting(self, keep: Callable[[Case, Outcome], None]) -> Callable[[Case, Outcome], None]:
-        def kept(case: Case, outcome: Outcome) -> None:
+        def keep_and_count(case: Case, outcome: Outcome) -> None:
             keep(case, outcome)
             self.ended[outcome.status] += 1
 
-        return kept
+        return keep_and_count
 
-    def kept(self) -> str:
+    def so_far(self) -> str:
         done = self.wanted - self.missing + self.ended.total()
         return f"{done} of {count_of(self.wanted, 'case')} kept; the same command goes on from there"
 
-    def told(self, machine: str) -> str:
+    def summary(self, machine: str) -> str:
         if not self.missing:
-            there = "its one case was" if self.wanted == 1 else f"all {self.wanted} cases were"
-            return f"This run measured nothing: {there} there."
+            cases = "its one case was" if self.wanted == 1 else f"all {self.wanted} cases were"
+            return f"This run measured nothing: {cases} there."
         statuses = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items()))
         cases = count_of(self.ended.total(), "case")
         return f"This run measured {cases} on {machine}: {statuses}; {self.wanted - self.missing} were there."
@@ -347,7 +347,7 @@ def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
 
     found = reporting.read(place, fresh)
     written = reporting.write(found)
-    _tell(found.left_out)
+    _warn_of(found.left_out)
     click.echo(reporting.summary(found, shown or [chapter.name for chapter in found.chapters], run))
     if found.left_out:
         click.echo(f"{count_of(len(found.left_out), 'warning')}: the verdicts above do not use every record in {place.results}")
@@ -361,7 +361,7 @@ def _check(place: Project) -> None:
     stale = reporting.check(found)
     for line in stale:
         click.echo(line)
-    _tell(found.left_out)
+    _warn_of(found.left_out)
     problems = []
     if found.left_out:
         problems.append(f"{len(found.left_out)} lines or files of {place.results} were left out, see above")
@@ -378,11 +378,11 @@ def _from_here(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _tell(damage: Sequence[object]) -> None:
-    for torn in damage[:_TOLD]:
-        _warn(torn)
-    if len(damage) > _TOLD:
-        _warn(f"{len(damage) - _TOLD} more like these")
+def _warn_of(left_out: Sequence[LeftOut]) -> None:
+    for line in left_out[:_WARNINGS]:
+        _warn(line)
+    if len(left_out) > _WARNINGS:
+        _warn(f"{len(left_out) - _WARNINGS} more like these")
 
 
 def _warn(what: object) -> None:
@@ -411,11 +411,11 @@ def fresh(record: Record) -> bool:
 
 
 def _missing(cases: list[Case], store: Store, paper: str, here: _Here, *, retry: bool = False) -> list[Case]:
-    records, torn = store.load(paper)
-    _tell(torn)
-    mine = [record for record in records if record.machine == here.machine]
-    failed = [record for record in latest(mine) if record.status != "ok"]
-    done = {made(record) for record in mine}
+    records, left_out = store.load(paper)
+    _warn_of(left_out)
+    on_this_machine = [record for record in records if record.machine == here.machine]
+    failed = [record for record in latest(on_this_machine) if record.status != "ok"]
+    done = {made(record) for record in on_this_machine}
     done -= {made(record) for record in failed if retry or _installed_since(record)}
     return [case for case in cases if to_make(case, here.gpu) not in done]
 

@@ -35,8 +35,8 @@ def size(n: float) -> str:
         if n < 1000 or unit == "GiB":
             break
         n /= 1024
-    whole = n >= 1000 or (unit == "B" and float(n).is_integer())
-    return f"{n:,.0f} {unit}" if whole else f"{significant(n)} {unit}"
+    in_full = n >= 1000 or (unit == "B" and float(n).is_integer())
+    return f"{n:,.0f} {unit}" if in_full else f"{significant(n)} {unit}"
 
 
 def seconds(n: float) -> str:

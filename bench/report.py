@@ -204,12 +204,12 @@ def summary(report: Report, papers: Sequence[str], run: str = "", width: int = 1
     console = Console(file=out, width=width, highlight=False, markup=False)
     for chapter in (chapter for chapter in report.chapters if chapter.name in papers):
         console.print(f"\n{chapter.name}: {counted(chapter.verdicts)}")
-        mine = [v for v in chapter.decided if run and run in v.runs]
-        earlier = [v for v in chapter.decided if v not in mine]
+        by_run = [v for v in chapter.decided if run and run in v.runs]
+        earlier = [v for v in chapter.decided if v not in by_run]
         if run:
-            console.print(f"claims decided by this run: {len(mine)}; by records stored before it: {len(earlier)}")
+            console.print(f"claims decided by this run: {len(by_run)}; by records stored before it: {len(earlier)}")
         by_origin: dict[str, list[Verdict]] = {}
-        for verdict in (*mine, *earlier):
+        for verdict in (*by_run, *earlier):
             by_origin.setdefault(_origin(verdict, run), []).append(verdict)
         for origin, verdicts in by_origin.items():
             console.print(f"{origin}:")

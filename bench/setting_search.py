@@ -93,10 +93,10 @@ def settings(records: Iterable[Record], algorithm: str) -> list[Setting]:
             if value is not None:
                 values.setdefault(place, {})[convention] = value
     found = []
-    for (network, T, batch, name, options), mine in values.items():
+    for (network, T, batch, name, options), counted in values.items():
         bptt = values.get((network, T, batch, "bptt", ()), {})
         if name == algorithm and bptt:
-            changes = {c: 100 * (mine[c] / bptt[c] - 1) for c in CONVENTIONS if c in mine and bptt.get(c)}
+            changes = {c: 100 * (counted[c] / bptt[c] - 1) for c in CONVENTIONS if c in counted and bptt.get(c)}
             found.append(Setting(network, T, batch, options, changes))
     return sorted(found, key=lambda s: (s.network, s.T, s.batch, repr(s.options)))
 

@@ -86,8 +86,8 @@ def _judge(claim: Claim, evidence: Mapping[Place, tuple[Evidence, Evidence]], cu
     if claim.undecidable:
         return Verdict(claim, "undecidable", None, claim.undecidable)
     candidates: list[_Candidate] = []
-    for place, (new, whole) in evidence.items():
-        for is_fresh, pool in ((True, new), (False, whole)):
+    for place, (fresh_alone, everything) in evidence.items():
+        for is_fresh, pool in ((True, fresh_alone), (False, everything)):
             verdict = _in_one_place(claim, place, is_fresh, pool)
             if isinstance(verdict, _Candidate):
                 candidates.append(verdict)

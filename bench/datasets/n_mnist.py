@@ -63,7 +63,7 @@ def load(root: Path, download: bool, cache: Path) -> Events:
         )
         for file in _MD5
     )
-    whole = found == _MD5
+    complete = found == _MD5
     return Events(
         name="n-mnist",
         kind="real",
@@ -76,7 +76,7 @@ def load(root: Path, download: bool, cache: Path) -> Events:
         "Using Saccades, Frontiers in Neuroscience 9:437",
         licence="CC BY-SA 4.0",
         checksum=checksum,
-        part="" if whole else f"part of N-MNIST: {len(train.labels):,} + {len(test.labels):,} recordings",
+        part="" if complete else f"part of N-MNIST: {len(train.labels):,} + {len(test.labels):,} recordings",
     )
 
 

@@ -75,8 +75,8 @@ class PoissonTrains:
 
     def test(self, chosen: Tensor, T: int) -> Tensor:
         x = self.images.preparation.test(self.images.test_x[chosen])
-        own = (generator("encoding", "test", self.images.name, int(i)) for i in chosen)
-        return torch.stack([poisson(image, T, self.scale, g) for image, g in zip(x, own, strict=True)], 1)
+        generators = (generator("encoding", "test", self.images.name, int(i)) for i in chosen)
+        return torch.stack([poisson(image, T, self.scale, g) for image, g in zip(x, generators, strict=True)], 1)
 
 
 def static(x: Tensor, T: int) -> Tensor:

@@ -31,7 +31,7 @@ from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
 
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
-LAST_WORDS_S = 10  # time for a process to end after it has answered
+ENDING_S = 10  # time for a process to end after it has answered
 
 
 class Listener(Protocol):
@@ -110,12 +110,12 @@ def _alone(case: Case) -> bool:
 
 
 def _start(context: ForkServerContext, job: Job, listener: Listener) -> _Running:
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(job, there), daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(job, sender), daemon=True)
     process.start()
-    there.close()
+    sender.close()
     listener.started(job.case)
-    return _Running(job, process, here, time.monotonic() + TIME_LIMIT_S[job.case.scale])
+    return _Running(job, process, receiver, time.monotonic() + TIME_LIMIT_S[job.case.scale])
 
 
 def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
@@ -143,7 +143,7 @@ def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
 
 
 def _reap(ended: _Running) -> None:
-    ended.process.join(timeout=LAST_WORDS_S)
+    ended.process.join(timeout=ENDING_S)
     ended.process.kill()
     ended.process.join()
     ended.channel.close()

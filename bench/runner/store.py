@@ -98,10 +98,10 @@ def commit_of(root: Path) -> str:
 
 def _digest_of_tree(root: Path) -> str:
     files = sorted(path for package in PACKAGES for path in (root / package).rglob("*") if path.suffix in (".py", *LANGUAGES))
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in files:
-        whole.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return whole.hexdigest()[:12]
+        digest.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -377,8 +377,8 @@ def test_a_page_that_is_no_text_is_told_by_file(tmp_path: Path) -> None:
 
 def test_a_generated_file_that_is_no_text_or_no_file_counts_as_changed(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff")
-    assert report._there(tmp_path / "binary") not in (None, "")
-    assert report._there(tmp_path) is None
+    assert report._content(tmp_path / "binary") not in (None, "")
+    assert report._content(tmp_path) is None
 
 
 def test_what_is_told_of_a_verdict_breaks_neither_page_nor_terminal(claim: MakeClaim, record: MakeRecord) -> None:

@@ -79,13 +79,13 @@ def _change(sign: int, measure: Measure, group: Group) -> Finding | None:
     seeds = sorted({seed for runs in grid.values() for seed in runs})
     pairs: list[tuple[Mapping[int, Record], Mapping[int, Record]]] = []
     for cell, runs in grid.items():
-        whole = grid.get(cell.without(cut, next(iter(runs.values())).case["T"]) or cell, {})
-        if whole is not runs and runs.keys() == whole.keys() == set(seeds):
-            pairs.append((runs, whole))
+        uncut = grid.get(cell.without(cut, next(iter(runs.values())).case["T"]) or cell, {})
+        if uncut is not runs and runs.keys() == uncut.keys() == set(seeds):
+            pairs.append((runs, uncut))
     if len(seeds) < 2 or not pairs:
         return None
     noise = max(math.hypot(*(sampling_noise(tuple(runs.values())) for runs in pair)) for pair in pairs)
-    found = of_seeds([statistics.fmean(number(runs[s]) - number(whole[s]) for runs, whole in pairs) for s in seeds], noise)
+    found = of_seeds([statistics.fmean(number(runs[s]) - number(uncut[s]) for runs, uncut in pairs) for s in seeds], noise)
     holds: Holds = "cannot tell"
     if found.low > 0 or found.high < 0:
         holds = "yes" if sign * found.value > 0 else "no"
