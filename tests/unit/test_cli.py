@@ -128,6 +128,16 @@ def test_less_than_one_step_or_sample_is_refused(name: str, remedy: str, amount:
         Case("ottt", "count", "vgg-sws/cifar10", "bptt", "native", **sizes)
 
 
+def test_an_unknown_data_set_of_a_case_is_refused_with_close_ones() -> None:
+    with pytest.raises(UserError, match="unknown data set 'cifar': did you mean .*cifar10"):
+        Case("ottt", "training", "vgg-sws/cifar10", "bptt", "native", 6, 128, dataset="cifar")
+
+
+@pytest.mark.parametrize(("wanted", "cases"), [(1, "1 case kept"), (2, "2 cases kept")])
+def test_cases_are_counted_in_the_singular_and_the_plural(wanted: int, cases: str) -> None:
+    assert cases in cli._Tally(wanted, 0).so_far()
+
+
 # --------------------------------------------------------------------------- what is missing here
 
 
