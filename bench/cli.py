@@ -235,12 +235,13 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
 
     click.echo(f"counting training steps of {network} on tensors without storage: seconds, or a minute ...", err=True)
     plan = cheapest(network, T, batch, GiB * 2**30, headroom * 2**30)
-    algorithm, options, recomputed = plan.schedule.algorithm, plan.schedule.options, plan.schedule.again
+    algorithm, options = plan.schedule.algorithm, plan.schedule.options
     settings = "".join(f", {name}={value!r}" for name, value in options.items())
     click.echo(_bold(ALGORITHMS[algorithm].title) + settings)
     allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
     click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
-    click.echo(f"  forward  {recomputed} of {T} steps are recomputed: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
+    recomputed = f"{plan.schedule.recomputed} of {T} steps are recomputed"
+    click.echo(f"  forward  {recomputed}: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
     click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{settings})')
 
 

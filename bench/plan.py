@@ -66,7 +66,7 @@ def digest_of(case: Case) -> str:
     return _digest(
         probe.module,
         *([algorithms.module_name(probe.against[0]), backends.module_name(probe.against[1])] if probe.against else []),
-        *([datasets.module_name(case.dataset)] if case.dataset != "none" else []),
+        *(["bench.datasets.real", datasets.module_name(case.dataset)] if case.dataset != "none" else []),
         algorithms.module_name(case.algorithm),
         backends.module_name(case.backend),
         zoo.module_name(case.network),

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,9 @@ from bench.options import Part
 from bench.progress import Progress
 from bench.seeds import seed_of
 from bench.training_step import WITHIN_A_BATCH, TrainingStep
+
+if TYPE_CHECKING:
+    from bench.contracts import Trainable
 
 CHECKPOINT_EVERY_S = 15.0
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,8 +90,7 @@ def train(
     at = _resume(checkpoint, step, about)
     batches = data.batches(case.batch)
     images = len(data.samples.train_y)
-    spec: Any = step.net.spec
-    require_variance(spec, images % case.batch or case.batch)  # the last batch of an epoch may be small
+    require_variance(step.trainable.spec, images % case.batch or case.batch)  # the last batch of an epoch may be small
     saved = time.monotonic()
     while at.epoch < epochs:
         for group, rate in zip(step.optimizer.param_groups, peak_rates, strict=True):
@@ -120,7 +122,7 @@ def train(
             if time.monotonic() - saved > CHECKPOINT_EVERY_S and at.batch < batches and moved:  # gradients are not saved
                 _save(checkpoint, step, at, about)
                 saved = time.monotonic()
-        accuracy = evaluate(step.net, data, case.T, case.batch)
+        accuracy = evaluate(step.trainable, data, case.T, case.batch)
         done = Epoch(at.epoch + 1, at.images, at.loss / at.images, 100 * at.correct / at.images, accuracy, round(at.seconds, 2))
         at = Position(epoch=at.epoch + 1, history=(*at.history, done))
         _save(checkpoint, step, at, about)
@@ -128,7 +130,7 @@ def train(
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, data: RealData, T: int, batch: int) -> float:
+def evaluate(net: Trainable, data: RealData, T: int, batch: int) -> float:
     """Return the test accuracy in per cent: argmax of the outputs summed over T steps, in evaluation mode."""
     correct = total = 0
     for y, out in outputs(net, data, T, batch):
@@ -138,14 +140,13 @@ def evaluate(net: nn.Module, data: RealData, T: int, batch: int) -> float:
 
 
 @torch.no_grad()
-def outputs(net: nn.Module, data: RealData, T: int, batch: int) -> list[tuple[Tensor, Tensor]]:
+def outputs(net: Trainable, data: RealData, T: int, batch: int) -> list[tuple[Tensor, Tensor]]:
     """Return (targets [B], outputs summed over T steps [B, C]) of every test batch, in evaluation mode."""
-    evaluated: Any = net
     device = next(net.parameters()).device
     net.eval()
     results = []
     for x, y in data.test_batches(T, batch):
-        results.append((y, evaluated.outputs(x.to(device)).sum(0).cpu()))
+        results.append((y, net.outputs(x.to(device)).sum(0).cpu()))
     net.train()
     return results
 
@@ -158,7 +159,7 @@ def _progress(at: Position, epochs: int, images: int) -> Progress:
     )  # fmt: skip
 
 
-def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, Any]) -> None:
+def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, object]) -> None:
     """Write to a temporary file, then rename it: if the process is killed, the former checkpoint stays intact."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
@@ -175,7 +176,7 @@ def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, Any]
     beside.replace(path)
 
 
-def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict[str, Any]:
+def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict[str, object]:
     """The identity of a training in plain values; a training with other values does not resume from its checkpoint."""
     modules = (
         __name__,
@@ -192,7 +193,7 @@ def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict
     return {**{name: getattr(case, name) for name in names}, **part, **told, **own}
 
 
-def _resume(path: Path, step: TrainingStep, about: Mapping[str, Any]) -> Position:
+def _resume(path: Path, step: TrainingStep, about: Mapping[str, object]) -> Position:
     if not path.exists():
         return Position()
     try:

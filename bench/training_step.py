@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +36,13 @@ class Recipe:
     optimizer: optimizers.Optimizer
     updates_once: bool  # whether the weights change once per batch, at its end
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Every option with its value, including defaults."""
         name = next(name for name, kind in optimizers.KINDS.items() if type(self.optimizer) is kind)
         return {**self.options.as_dict(), **self.loss.as_dict(), "optimizer": name, **self.optimizer.as_dict()}
 
 
-def recipe(algorithm: str, backend: str, named: Mapping[str, Any]) -> Recipe:
+def recipe(algorithm: str, backend: str, named: Mapping[str, object]) -> Recipe:
     """Build a recipe from named options. Raises UserError for an unknown name (with close matches) or an invalid value."""
     rule, shipped = algorithms.load(algorithm), _shipped(backend)
     own = rule.Options if shipped is None else shipped.Options
@@ -143,7 +143,7 @@ def _described(value: object) -> str:
 
 
 def support(
-    network: str, algorithm: str, backend: str, *, T: int | None = None, options: Mapping[str, Any] | None = None
+    network: str, algorithm: str, backend: str, *, T: int | None = None, options: Mapping[str, object] | None = None
 ) -> Support:
     """Return whether this combination exists; ``options`` and the sequence length ``T`` are checked if they are given.
 
@@ -180,7 +180,7 @@ def _trains(spec: NetworkSpec, algorithm: str, rule: Algorithm, backend: Backend
 
 
 def training_step(
-    network: str, algorithm: str, backend: str, *, device: str = "cpu", seed: int = 0, **options: Any
+    network: str, algorithm: str, backend: str, *, device: str = "cpu", seed: int = 0, **options: object
 ) -> TrainingStep:
     """Build network, loss and optimizer. The initial weights depend on ``network`` and ``seed`` (device 'meta' has none).
 
@@ -202,7 +202,8 @@ def training_step(
         net, train_step = shipped.shipped(spec, algorithm, device, chosen.options)
     else:
         rule = algorithms.load(algorithm)
-        net = rule.prepare(build(spec, cast("Backend", backends.load(backend)), device), chosen.options)
+        built = build(spec, cast("Backend", backends.load(backend)), device)
+        net = cast(nn.Module, rule.prepare(built, chosen.options))
         train_step = rule.train_step
     if device != "meta":
         cast("Trainable", net).reset_parameters(seed_of("weights", network, seed))

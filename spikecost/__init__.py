@@ -80,9 +80,9 @@ __all__ = [
 _HOMES = {  # public name: module and the name there
     "Cost": "bench.counting.step:Cost",
     "Plan": "bench.planning.schedules:Plan",
-    "Support": "bench.spec:Support",
+    "Support": "bench.errors:Support",
     "TrainingStep": "bench.training_step:TrainingStep",
-    "UserError": "bench.spec:UserError",
+    "UserError": "bench.errors:UserError",
     "algorithms": "bench.algorithms:names",
     "backends": "bench.backends:names",
     "batch_for": "bench.counting.step:batch_for",

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +40,7 @@ Lengths = str | Sequence[int]
 in_windows = True
 
 
-def _check_lengths(name: str, value: Any) -> None:
+def _check_lengths(name: str, value: object) -> None:
     if isinstance(value, str):
         choose(name, value, ("even", "falling"))
     elif not isinstance(value, list | tuple) or not all(type(length) is int and length >= 1 for length in value):

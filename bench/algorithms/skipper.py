@@ -23,10 +23,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.algorithms.context import StepContext
 from bench.algorithms.segments import (
@@ -120,10 +119,10 @@ def _run_kept(
 @contextmanager
 def activity(net: Network) -> Iterator[Callable[[], Tensor]]:
     """In this context, count spikes before dropout; the yielded function returns the number per time step so far, float64 [t]."""
-    neurons: list[Any] = [layer.neurons for layer in net.neurons()]
+    neurons = [layer.neurons for layer in net.neurons()]
     seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
 
-    def note(module: Any, _: Any, output: Any) -> None:
+    def note(module: nn.Module, inputs: object, output: tuple[Tensor, Tensor]) -> None:
         seen[id(module)].append(output[0].detach().flatten(1).sum(1, dtype=torch.float64))
 
     hooks = [module.register_forward_hook(note) for module in neurons]

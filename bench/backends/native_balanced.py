@@ -12,13 +12,13 @@ from bench.nets.build import Network
 from bench.nets.grouping import cheap_start, sizes
 from bench.nets.recomputing import recomputing
 
-__all__ = ["arranged", "has", "kernel", "layerwise", "name", "neurons"]
+__all__ = ["has", "kernel", "layerwise", "name", "neurons", "rewritten"]
 
 name = "native-balanced"
 layerwise = True
 SHARE = 1 / 7  # of a BPTT step's multiply-accumulates
 
 
-def arranged(net: Network) -> Network:
-    net = native_fast.arranged(net)
+def rewritten(net: Network) -> Network:
+    net = native_fast.rewritten(net)
     return recomputing(net, cheap_start(list(net.body.layers), sizes(net), SHARE))

@@ -11,12 +11,12 @@ from bench.nets.build import Network
 from bench.nets.grouping import narrowing, sizes
 from bench.nets.recomputing import recomputing
 
-__all__ = ["arranged", "has", "kernel", "layerwise", "name", "neurons"]
+__all__ = ["has", "kernel", "layerwise", "name", "neurons", "rewritten"]
 
 name = "native-small"
 layerwise = True
 
 
-def arranged(net: Network) -> Network:
-    net = native_fast.arranged(net)
+def rewritten(net: Network) -> Network:
+    net = native_fast.rewritten(net)
     return recomputing(net, narrowing(list(net.body.layers), sizes(net)))

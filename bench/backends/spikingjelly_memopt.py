@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from spikingjelly.activation_based import base, functional, layer, neuron
@@ -60,7 +59,7 @@ name = "spikingjelly-memopt"
 layerwise = True
 
 
-def _check_level(name: str, value: Any) -> None:
+def _check_level(name: str, value: object) -> None:
     if type(value) is int and value in (2, 3, 4):
         raise UserError(f"level = {value} needs CUDA: it is a search that measures the peak memory of a GPU; use level 0 or 1")
     if type(value) is not int or value not in (0, 1):

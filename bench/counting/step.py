@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from bench.counting.macs import Macs
 from bench.counting.memory import LiveBytes, Peak
@@ -49,13 +49,13 @@ def cost_of(step: TrainingStep, x: Tensor, target: Tensor) -> Cost:
     """Count one training step on x [T, B, ...] and target [B]."""
     net = step.net
     parameters = list(net.parameters())
-    _make_optimizer_state(step.optimizer)
+    make_optimizer_state(step.optimizer)
     live, macs, traffic = LiveBytes(), Macs(parameters), Traffic(parameters)
     live.mark([*parameters, *net.buffers()], "parameters")
     live.mark([x, target], "inputs")
     live.mark(tensors([list(state.values()) for state in step.optimizer.state.values()]), "optimizer state")
 
-    hooks: list[Any] = [
+    hooks: list[RemovableHandle] = [
         parameter.register_post_accumulate_grad_hook(lambda p: live.mark(_grad(p), "gradients")) for parameter in parameters
     ]
     hooks.append(net.register_forward_hook(lambda _, __, out: live.mark(step.trainable.carried(out), "state")))
@@ -82,15 +82,15 @@ class _Watching:
         with self.macs.recomputing():
             yield
 
-    def saves(self, kept: Iterable[Tensor]) -> None:
-        self.live.mark(kept, "saved for backward")
+    def saves(self, tensors: Iterable[Tensor]) -> None:
+        self.live.mark(tensors, "saved for backward")
 
 
 def _grad(parameter: Tensor) -> Iterable[Tensor]:
     return [] if parameter.grad is None else [parameter.grad]
 
 
-def _make_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
+def make_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
     """Create the optimizer's buffers without changing weights: one update with zero gradients and learning rate 0."""
     groups = optimizer.param_groups
     rates = [group["lr"] for group in groups]

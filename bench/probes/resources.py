@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.datasets.real import RealData
-from bench.progress import Progress
+if TYPE_CHECKING:
+    from bench.datasets.real import RealData
+    from bench.progress import Progress
 
 
 def _silent(progress: Progress) -> None:

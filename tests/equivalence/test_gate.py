@@ -170,9 +170,10 @@ def native(case: Case) -> tuple[Tensor, Tensor, Response, float]:
 def test_gate_fails_a_broken_neuron(control, algorithm):
     case = case_of(SMALL, algorithm, "native")
     x, target, reference, noise = native(case)
-    result = compare(reference, CONTROLS[control].respond(case, x, target))
+    result = compare(reference, CONTROLS[control].respond(case, x, target, None))
     assert not result.passes(noise)
     assert (result.spikes_differing > 0) is (control != "wrong surrogate")
+    assert CONTROLS[control].fails(case, x, target, reference, noise)  # which stops at the first differing spikes
 
 
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a"])
@@ -181,7 +182,7 @@ def test_controls_with_correct_neurons_pass(network, algorithm):
     """With correct neurons in place of the broken ones, the controls pass."""
     case = case_of(network, algorithm, "native")
     x, target, reference, noise = native(case)
-    sound = equivalence._run_broken(case, x, target, equivalence._Broken(lif))
+    sound = equivalence._run_broken(case, x, target, reference.spikes, equivalence._Broken(lif))
     assert compare(reference, sound).passes(noise)
 
 
@@ -247,7 +248,7 @@ def test_gate_fails_if_a_control_passes(monkeypatch):
     """If a broken neuron passed, agreement would mean nothing."""
     case = case_of(SMALL, "bptt", "native", T=2, batch=1)
     honest = equivalence._respond
-    unbroken = replace(CONTROLS["late reset"], respond=lambda case, x, target: honest(case, "native", x, target))
+    unbroken = replace(CONTROLS["late reset"], respond=lambda case, x, target, expected: honest(case, "native", x, target))
     monkeypatch.setitem(CONTROLS, "late reset", unbroken)
     (gate,) = probes.measure(case)
     assert gate.value == "fail"

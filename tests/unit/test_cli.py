@@ -129,7 +129,7 @@ def test_less_than_one_step_or_sample_is_refused(name: str, remedy: str, amount:
 
 
 def test_an_unknown_data_set_of_a_case_is_refused_with_close_ones() -> None:
-    with pytest.raises(UserError, match="unknown data set 'cifar': did you mean .*cifar10"):
+    with pytest.raises(UserError, match=r"unknown data set 'cifar': did you mean .*cifar10"):
         Case("ottt", "training", "vgg-sws/cifar10", "bptt", "native", 6, 128, dataset="cifar")
 
 

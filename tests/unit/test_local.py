@@ -479,7 +479,7 @@ def test_parts_keep_pooling_and_scaling_with_the_spikes_before() -> None:
 @pytest.mark.parametrize("b", [0, -2])
 @pytest.mark.parametrize("algorithm", ["local", "ttl-bptt"])
 def test_local_rejects_blocks_of_no_layers(made: Any, algorithm: str, b: int) -> None:
-    with pytest.raises(UserError, match=rf"b = {b}; use a whole number >= 1 \(layers of neurons of a block"):
+    with pytest.raises(UserError, match=rf"b = {b}; use a whole number >= 1 \(layers of neurons per block"):
         made(NETWORKS["plain"], algorithm, b=b)
 
 
