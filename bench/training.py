@@ -1,7 +1,7 @@
 """The training loop. It can be resumed at any batch; on a CPU an interrupted training gives the same result to the bit.
 
 No random state is saved: for batch i of epoch e the order of samples, augmentation, encoding and dropout masks are drawn from
-a seed made of names (bench.spec.seed_of). A checkpoint holds weights, optimizer state and position.
+a seed made of names (bench.seeds.seed_of). A checkpoint holds weights, optimizer state and position.
 """
 
 from __future__ import annotations
