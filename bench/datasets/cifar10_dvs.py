@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.datasets import store
-from bench.datasets.events import Events, Recordings, addresses, readable, reader, table
+from bench.datasets.event_array import table
+from bench.datasets.events import Events, Recordings, addresses, readable, reader
 from bench.errors import Support, no
 
 if TYPE_CHECKING:
-    from bench.datasets.events import EventArray
+    from bench.datasets.event_array import EventArray
 
 FOLDER = "CIFAR10DVS/download"
 _SITE = "https://ndownloader.figshare.com/files/"

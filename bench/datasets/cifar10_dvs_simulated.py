@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from bench.datasets.event_array import EventArray
     from bench.datasets.event_camera import Camera
-    from bench.datasets.events import EventArray
 
     Float = NDArray[numpy.float64]
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.datasets import store
-from bench.datasets.events import Events, Recordings, addresses, readable, reader, table
+from bench.datasets.event_array import table
+from bench.datasets.events import Events, Recordings, addresses, readable, reader
 from bench.datasets.frames import cached
 from bench.errors import Support, Unavailable, no
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    from bench.datasets.events import EventArray
+    from bench.datasets.event_array import EventArray
 
 FOLDER = "DVS128Gesture/download"
 ARCHIVE = "DvsGesture.tar.gz"

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING
 import numpy
 from numpy.typing import NDArray
 
-from bench.datasets.events import table
+from bench.datasets.event_array import table
 
 if TYPE_CHECKING:
-    from bench.datasets.events import EventArray
+    from bench.datasets.event_array import EventArray
 
 UNIT = 1 << 16
 LEAST_THRESHOLD = 0.01

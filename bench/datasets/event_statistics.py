@@ -17,7 +17,7 @@ import numpy
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from bench.datasets.events import EventArray
+    from bench.datasets.event_array import EventArray
 
 Float = NDArray[numpy.float64]
 

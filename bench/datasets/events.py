@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from bench.datasets.event_array import EventArray
     from bench.datasets.frames import Counts
     from bench.datasets.sequences import Sequences
-
-    EventArray = NDArray[numpy.void]  # [n], with fields t (microseconds), x, y and p
 
 READER = "tonic"
 _RULE = "equal-time"  # of frames.binned; must change with it, so that cached frames of an old rule are not used
@@ -163,13 +162,3 @@ def addresses(path: Path) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
     version, start, *_ = reader().read_aedat_header_from_file(str(path))
     found = reader().get_aer_events_from_file(str(path), version, start)
     return found["address"].astype("int64"), found["timeStamp"].astype("int64")
-
-
-def table(**fields: NDArray[numpy.integer]) -> EventArray:
-    """Return one structured array of events from arrays [n] by name."""
-    import numpy
-
-    events = numpy.empty(len(fields["t"]), [(name, values.dtype) for name, values in fields.items()])
-    for name, values in fields.items():
-        events[name] = values
-    return events

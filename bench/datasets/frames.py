@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    from bench.datasets.events import EventArray
+    from bench.datasets.event_array import EventArray
 
     Counts = NDArray[numpy.unsignedinteger]
     Row = NDArray[numpy.int64]

@@ -18,7 +18,7 @@ from bench.datasets.events import Events, Recordings, readable, reader
 from bench.errors import Support, no
 
 if TYPE_CHECKING:
-    from bench.datasets.events import EventArray
+    from bench.datasets.event_array import EventArray
 
 FOLDER = "NMNIST/download"
 _SITE = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"

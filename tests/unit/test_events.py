@@ -15,7 +15,8 @@ import torch
 from bench import report
 from bench.case import Case
 from bench.datasets import event_statistics
-from bench.datasets.events import Events, Recordings, table
+from bench.datasets.event_array import table
+from bench.datasets.events import Events, Recordings
 from bench.errors import UserError
 from bench.figures.paper import Paper
 from bench.measurement import Measurement
