@@ -54,7 +54,7 @@ class Case:
         choose("data set", self.dataset, (NO_DATA, *DATA_SETS))
         for name in ("T", "batch", "seed"):
             if type(getattr(self, name)) is not int:
-                raise UserError(f"{name} = {getattr(self, name)!r} is no whole number; use one, e.g. {name} = 1")
+                raise UserError(f"{name} = {getattr(self, name)!r} is not a whole number; use one, e.g. {name} = 1")
         if self.T < 1:
             raise UserError(f"T = {self.T}: a sample has at least one time step; use T >= 1")
         if self.batch < 1:

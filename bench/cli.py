@@ -1,4 +1,4 @@
-"""The command line. Only workers, ``fit`` and ``speed`` import torch. Places: bench/places.py."""
+"""The command line. Only workers, ``fit``, ``speed`` and ``list NAME`` import torch. Places: bench/places.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from bench import algorithms, backends, datasets, zoo
+from bench import backends, datasets, listing, zoo
 from bench.case import SCALES, Case
 from bench.errors import UserError, choose
 from bench.overhead import HEADROOM, usable
@@ -102,21 +102,21 @@ def main() -> None:
 
 
 @main.command("list")
+@click.argument("name", required=False)
 @_data_root
-def list_(data_root: Path | None) -> None:
-    """List papers, algorithms, backends, networks and data sets, and which of them can be used here."""
+def list_(name: str | None, data_root: Path | None) -> None:
+    """List what there is and what of it can be used here; with NAME, the options of an algorithm, backend or probe."""
+    if name is not None:
+        click.echo("\n".join(listing.about(name)))
+        return
     datasets.data_root(data_root)
     _line("papers", papers())
-    _line("algorithms", algorithms.names())
-    click.echo(_bold("backends"))
-    for name in backends.names():
-        support = backends.available(name)
-        click.echo(f"  {name}  " + (f"{backends.framework(name)} {backends.version(name)}" if support else f"- {support.reason}"))
+    _line("algorithms", listing.of_algorithms())
+    _line("backends, with the installed framework (imported when it is used)", listing.of_backends())
     _line("networks", zoo.names())
-    click.echo(_bold("data sets"))
-    for name in datasets.names():
-        support = datasets.available(name, data_root)
-        click.echo(f"  {name}" + ("" if support else f"  - {support.reason}"))
+    _line("data sets", listing.of_data_sets(data_root))
+    _line("probes", listing.of_probes())
+    click.echo("options of an algorithm, backend or probe: spikecost list NAME")
 
 
 @main.command("plan")
@@ -422,11 +422,14 @@ def _missing(cases: list[Case], store: Store, paper: str, here: _Here, *, retry:
 
 
 def _installed_since(record: Record) -> bool:
-    """Whether a case was unsupported because a framework was missing or had another version, and is available now."""
+    """Whether a case was unsupported because a library was missing or its framework had another version, and is available now."""
+    from bench.runner.store import MISSING, version_of
+
     backend = record.case["backend"]
     if record.status != "unsupported" or not backends.available(backend):
         return False
-    return record.versions.get(backends.framework(backend)) != backends.version(backend)
+    came = any(version == MISSING != version_of(name) for name, version in record.versions.items())
+    return came or record.versions.get(backends.framework(backend)) != backends.version(backend)
 
 
 def _chosen(paper: str | None) -> list[str]:

@@ -44,8 +44,10 @@ class Declared:
 
     @classmethod
     def meanings(cls) -> dict[str, str]:
-        """One line per option: meaning, range and default."""
-        return {each.name: f"{each.metadata['meaning']} ({each.metadata['range']}; {each.default!r})" for each in fields(cls)}
+        """Return meaning, range and default of each option."""
+        return {
+            each.name: f"{each.metadata['meaning']} ({each.metadata['range']}; default {each.default!r})" for each in fields(cls)
+        }
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,7 +91,7 @@ def whole(default: int | None, least: int, most: int | None = None, *, meaning: 
         if value is None and default is None:
             return
         if isinstance(value, bool) or not isinstance(value, int):
-            raise UserError(f"{name} = {value!r} is no whole number; use {span} ({meaning})")
+            raise UserError(f"{name} = {value!r} is not a whole number; use {span} ({meaning})")
         if value < least or (most is not None and value > most):
             raise UserError(f"{name} = {value}; use {span} ({meaning})")
 
@@ -98,16 +100,33 @@ def whole(default: int | None, least: int, most: int | None = None, *, meaning: 
 
 def number(default: float, least: float = 0.0, below: float = math.inf, most: float = math.inf, *, meaning: str) -> float:
     """A finite number with ``least`` <= value < ``below`` and value <= ``most``."""
+    return _declared(default, meaning, *_between(least, below, most, meaning))
+
+
+def per_cent(default: float, below: float, *, meaning: str) -> float:
+    """A share in per cent, 0 <= value < ``below``. Values between 0 and 1 are rejected: they are mostly meant as fractions."""
+    span, in_range = _between(0.0, below, math.inf, meaning)
+
+    def check(name: str, value: object) -> None:
+        in_range(name, value)
+        if isinstance(value, int | float) and 0 < value < 1:
+            raise UserError(f"{name} = {value:g} is less than one per cent: did you mean {100 * value:g}? ({meaning})")
+
+    return _declared(default, meaning, f"{span}, in per cent", check)
+
+
+def _between(least: float, below: float, most: float, meaning: str) -> tuple[str, Check]:
+    """Return the range in words, and the check."""
     ends = [f"{sign} {end:g}" for sign, end in ((">=", least), ("<", below), ("<=", most)) if end < math.inf]
     span = f"a number {' and '.join(ends)}"
 
     def check(name: str, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"{name} = {value!r} is no number; use {span} ({meaning})")
+            raise UserError(f"{name} = {value!r} is not a number; use {span} ({meaning})")
         if not (math.isfinite(value) and least <= value < below and value <= most):
             raise UserError(f"{name} = {value:g}; use {span} ({meaning})")
 
-    return _declared(default, meaning, span, check)
+    return span, check
 
 
 def one_of(default: Name, known: Sequence[Name], *, meaning: str) -> Name:
@@ -115,7 +134,7 @@ def one_of(default: Name, known: Sequence[Name], *, meaning: str) -> Name:
 
     def check(name: str, value: object) -> None:
         if not isinstance(value, str):
-            raise UserError(f"{name} = {value!r} is no name; use one of {', '.join(known)}")
+            raise UserError(f"{name} = {value!r} is not a name; use one of {', '.join(known)}")
         choose(name, value, known)
 
     return _declared(default, meaning, " or ".join(known), check)

@@ -153,7 +153,7 @@ def reader() -> ModuleType:
     """Return the parsers of the library. Raises Unavailable if it is not installed."""
     support = readable()
     if not support:
-        raise Unavailable(support.reason)
+        raise Unavailable(support.reason, missing=READER)
     return importlib.import_module(f"{READER}.io")
 
 

@@ -21,6 +21,8 @@ from bench.record import Record
 from bench.record_store import Store
 from bench.runner.worker import Outcome
 
+MISSING = "not installed"  # in the place of a version
+
 
 def new_run() -> str:
     """Return an id for one call of the run command: start time and six random digits."""
@@ -56,7 +58,7 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
         reason=outcome.reason,
         kernel=outcome.kernel,
         digest=digest_of(case),
-        versions=_versions(case.backend),
+        versions=_versions(case.backend, *filter(None, [outcome.missing])),
         commit=commit,
         machine=machine,
         device=outcome.device,
@@ -67,8 +69,8 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
     )
 
 
-def _versions(backend: str) -> dict[str, str]:
-    names = {"torch", backends.framework(backend)}
+def _versions(backend: str, *more: str) -> dict[str, str]:
+    names = {"torch", backends.framework(backend), *more}
     return {name: version_of(name) for name in sorted(names)}
 
 
@@ -76,7 +78,7 @@ def version_of(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return MISSING
 
 
 def commit_of(root: Path) -> str:
