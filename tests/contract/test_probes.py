@@ -19,7 +19,7 @@ from bench.measurement import Measurement
 from bench.options import Declared
 from bench.probes.check import check
 from bench.probes.resources import Resources
-from bench.registry import ALGORITHMS, PROBES
+from bench.registry import ALGORITHMS, PROBES, UNITS
 from tests.registered import shortest
 
 NETWORK, IMAGES, EVENTS = "vgg5-small/digits", "digits", "a few events"
