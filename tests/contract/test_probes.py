@@ -12,7 +12,8 @@ import torch
 
 from bench import datasets, probes, zoo
 from bench.case import Case
-from bench.datasets.events import Events, Recordings, table
+from bench.datasets.event_array import table
+from bench.datasets.events import Events, Recordings
 from bench.datasets.real import RealData
 from bench.errors import YES, Support, Unavailable, UserError
 from bench.measurement import Measurement
