@@ -1,4 +1,4 @@
-"""The command line. Only workers and ``fit`` import torch. Places: bench/places.py."""
+"""The command line. Only workers, ``fit`` and ``list NAME`` import torch. Places: bench/places.py."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from bench import algorithms, backends, datasets, zoo
+from bench import backends, datasets, listing, zoo
 from bench.case import SCALES, Case
 from bench.errors import UserError, choose
 from bench.overhead import HEADROOM, usable
 from bench.places import CODE, Project, project_of
 from bench.plan import backends_of, digest_of, papers, plan, to_make
+from bench.quantity import count_of
 from bench.record import Record
-from bench.record_store import Store, latest, made
+from bench.record_store import LeftOut, Store, latest, made
 from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 GOALS = "native"  # the folder in reproductions/ whose claims are the goals of the native backend
 INTERRUPTED = 130  # as a shell says of what Ctrl-C ended
-_TOLD = 10  # damaged lines, in full; of more, the number
+_WARNINGS = 10  # shown in full; of more, the number
 
 
 class _Group(click.Group):
@@ -75,7 +76,10 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
         ctx.exit()
 
 
-def _place(flag: str, variable: str, what: str) -> Callable[[Any], Any]:
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _place(flag: str, variable: str, what: str) -> Callable[[Command], Command]:
     """An option that names a folder; an environment variable that is set to nothing is not set."""
     return click.option(flag, envvar=variable, type=click.Path(path_type=Path), help=f"{what}; environment: {variable}")
 
@@ -101,21 +105,21 @@ def main() -> None:
 
 
 @main.command("list")
+@click.argument("name", required=False)
 @_data_root
-def list_(data_root: Path | None) -> None:
-    """List papers, algorithms, backends, networks and data sets, and which of them can be used here."""
+def list_(name: str | None, data_root: Path | None) -> None:
+    """List what there is and what of it can be used here; with NAME, the options of an algorithm, backend or probe."""
+    if name is not None:
+        click.echo("\n".join(listing.about(name)))
+        return
     datasets.data_root(data_root)
     _line("papers", papers())
-    _line("algorithms", algorithms.names())
-    click.echo(_bold("backends"))
-    for name in backends.names():
-        support = backends.available(name)
-        click.echo(f"  {name}  " + (f"{backends.framework(name)} {backends.version(name)}" if support else f"- {support.reason}"))
+    _line("algorithms", listing.of_algorithms())
+    _line("backends, with the installed framework (imported when it is used)", listing.of_backends())
     _line("networks", zoo.names())
-    click.echo(_bold("data sets"))
-    for name in datasets.names():
-        support = datasets.available(name, data_root)
-        click.echo(f"  {name}" + ("" if support else f"  - {support.reason}"))
+    _line("data sets", listing.of_data_sets(data_root))
+    _line("probes", listing.of_probes())
+    click.echo("options of an algorithm, backend or probe: spikecost list NAME")
 
 
 @main.command("plan")
@@ -133,10 +137,10 @@ def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path |
     for name in _chosen(paper):
         cases = plan(name, scale, _has(data_root))
         missing = _missing(cases, store, name, here)
-        click.echo(_bold(f"{name}, scale {scale}: {len(cases)} cases, {len(missing)} to measure on {here}"))
+        click.echo(_bold(f"{name}, scale {scale}: {count_of(len(cases), 'case')}, {len(missing)} to measure on {here}"))
         for probe, count in sorted(Counter(case.probe for case in cases).items()):
             left = sum(case.probe == probe for case in missing)
-            click.echo(f"  {probe:12} {count:5} cases, {left:5} to measure")
+            click.echo(f"  {probe:12} {count_of(count, 'case'):>11}, {left:5} to measure")
         for case in missing:
             click.echo(f"    {case.key}")
 
@@ -196,13 +200,13 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
     click.echo(f"counting training steps of {network} on tensors without storage: seconds, or a minute ...", err=True)
     plan = cheapest(network, T, batch, GiB * 2**30, headroom * 2**30)
     algorithm, options = plan.schedule.algorithm, plan.schedule.options
-    told = "".join(f", {name}={value!r}" for name, value in options.items())
-    click.echo(_bold(ALGORITHMS[algorithm].title) + told)
+    settings = "".join(f", {name}={value!r}" for name, value in options.items())
+    click.echo(_bold(ALGORITHMS[algorithm].title) + settings)
     allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
     click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
     recomputed = f"{plan.schedule.recomputed} of {T} steps are recomputed"
     click.echo(f"  forward  {recomputed}: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
-    click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{told})')
+    click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{settings})')
 
 
 @main.command()
@@ -290,21 +294,23 @@ class _Tally:
     ended: Counter[str] = field(default_factory=Counter)
 
     def counting(self, keep: Callable[[Case, Outcome], None]) -> Callable[[Case, Outcome], None]:
-        def kept(case: Case, outcome: Outcome) -> None:
+        def keep_and_count(case: Case, outcome: Outcome) -> None:
             keep(case, outcome)
             self.ended[outcome.status] += 1
 
-        return kept
+        return keep_and_count
 
-    def kept(self) -> str:
+    def so_far(self) -> str:
         done = self.wanted - self.missing + self.ended.total()
-        return f"{done} of {self.wanted} cases kept; the same command goes on from there"
+        return f"{done} of {count_of(self.wanted, 'case')} kept; the same command goes on from there"
 
-    def told(self, machine: str) -> str:
+    def summary(self, machine: str) -> str:
         if not self.missing:
-            return f"This run measured nothing: all {self.wanted} cases were there."
+            cases = "its one case was" if self.wanted == 1 else f"all {self.wanted} cases were"
+            return f"This run measured nothing: {cases} there."
         statuses = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items()))
-        return f"This run measured {self.ended.total()} cases on {machine}: {statuses}; {self.wanted - self.missing} were there."
+        cases = count_of(self.ended.total(), "case")
+        return f"This run measured {cases} on {machine}: {statuses}; {self.wanted - self.missing} were there."
 
 
 @dataclass(frozen=True)
@@ -342,12 +348,12 @@ def _measure(
     from bench.runner.screen import Screen
     from bench.runner.store import keeper, new_run
 
-    store, here, mine = Store(place.results), _Here(), new_run()
+    store, here, run_id = Store(place.results), _Here(), new_run()
     missing = {name: _missing(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
     tally = _Tally(sum(map(len, wanted.values())), sum(map(len, missing.values())))
     try:
         for name, cases in missing.items():
-            click.echo(_bold(f"{name}, scale {scale}: {len(wanted[name])} cases, {len(cases)} to measure on {here}"))
+            click.echo(_bold(f"{name}, scale {scale}: {count_of(len(wanted[name]), 'case')}, {len(cases)} to measure on {here}"))
             if not cases:
                 continue
             for dataset in sorted({case.dataset for case in cases} - {"none"}):
@@ -356,21 +362,21 @@ def _measure(
             with store.locked(name, here.machine), Screen(cases, side_by_side) as screen:
                 run_cases(
                     cases,
-                    tally.counting(keeper(store, here.machine, mine)),
+                    tally.counting(keeper(store, here.machine, run_id)),
                     screen,
                     data_root=folders.data_root,
                     scratch=place.results / "scratch",
                     workers=side_by_side,
                     cache=folders.cache,
                 )
-        _report(place, list(wanted), mine)
+        _report(place, list(wanted), run_id)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(tally.kept()) from None
-    click.echo(tally.told(str(here)))
+        raise KeyboardInterrupt(tally.so_far()) from None
+    click.echo(tally.summary(str(here)))
     broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
     if broken:
-        told = ", ".join(f"{count} {status}" for status, count in broken.items())
-        raise UserError(f"of the cases run, {told}; the reasons are above. Measure them again with --retry")
+        counts = ", ".join(f"{count} {status}" for status, count in broken.items())
+        raise UserError(f"of the cases run, {counts}; the reasons are above. Measure them again with --retry")
 
 
 def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
@@ -379,11 +385,11 @@ def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
 
     found = reporting.read(place, fresh)
     written = reporting.write(found)
-    _tell(found.left_out)
+    _warn_of(found.left_out)
     click.echo(reporting.summary(found, shown or [chapter.name for chapter in found.chapters], run))
     if found.left_out:
-        click.echo(f"{len(found.left_out)} warnings: the verdicts above do not use every record in {place.results}")
-    click.echo(f"{len(written)} files changed; open {_from_here(place.plots / 'index.html')}")
+        click.echo(f"{count_of(len(found.left_out), 'warning')}: the verdicts above do not use every record in {place.results}")
+    click.echo(f"{count_of(len(written), 'file')} changed; open {_from_here(place.plots / 'index.html')}")
 
 
 def _check(place: Project) -> None:
@@ -393,7 +399,7 @@ def _check(place: Project) -> None:
     stale = reporting.check(found)
     for line in stale:
         click.echo(line)
-    _tell(found.left_out)
+    _warn_of(found.left_out)
     problems = []
     if found.left_out:
         problems.append(f"{len(found.left_out)} lines or files of {place.results} were left out, see above")
@@ -410,11 +416,11 @@ def _from_here(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _tell(damage: Sequence[object]) -> None:
-    for torn in damage[:_TOLD]:
-        _warn(torn)
-    if len(damage) > _TOLD:
-        _warn(f"{len(damage) - _TOLD} more like these")
+def _warn_of(left_out: Sequence[LeftOut]) -> None:
+    for line in left_out[:_WARNINGS]:
+        _warn(line)
+    if len(left_out) > _WARNINGS:
+        _warn(f"{len(left_out) - _WARNINGS} more like these")
 
 
 def _warn(what: object) -> None:
@@ -423,7 +429,7 @@ def _warn(what: object) -> None:
 
 def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> str:
     """With a scale that has such cases, else the keys that come closest: those that hold a word like it, else any like it."""
-    nothing = f"--only {only!r} matches none of {len(keys)} cases at scale {scale}"
+    nothing = f"--only {only!r} matches none of {count_of(len(keys), 'case')} at scale {scale}"
     for at, others in elsewhere.items():
         if found := sum(only in key for key in others):
             return f"{nothing}; at --scale {at} it matches {found}"
@@ -436,31 +442,31 @@ def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapp
 
 def fresh(record: Record) -> bool:
     """Whether the code that made a record is the code that is here."""
-    case = {**record.case, "options": tuple(sorted(record.case["options"].items()))}
     try:
-        return digest_of(Case(**case)) == record.digest
+        return digest_of(Case.of(record.case)) == record.digest
     except (UserError, TypeError):  # a case of an older version, naming what is no longer there
         return False
 
 
 def _missing(cases: list[Case], store: Store, paper: str, here: _Here, *, retry: bool = False) -> list[Case]:
-    records, torn = store.load(paper)
-    _tell(torn)
-    mine = [record for record in records if record.machine == here.machine]
-    failed = [record for record in latest(mine) if record.status != "ok"]
-    done = {made(record) for record in mine}
+    records, left_out = store.load(paper)
+    _warn_of(left_out)
+    on_this_machine = [record for record in records if record.machine == here.machine]
+    failed = [record for record in latest(on_this_machine) if record.status != "ok"]
+    done = {made(record) for record in on_this_machine}
     done -= {made(record) for record in failed if retry or _installed_since(record)}
     return [case for case in cases if to_make(case, here.gpu) not in done]
 
 
 def _installed_since(record: Record) -> bool:
-    """Whether a case was unsupported because a framework was missing or had another version, and is available now."""
-    if record.status != "unsupported":
-        return False
+    """Whether a case was unsupported because a library was missing or its framework had another version, and is available now."""
+    from bench.runner.store import MISSING, version_of
+
     ran = backends_of(record.case["probe"], record.case["backend"])
-    if not all(backends.available(name) for name in ran):
+    if record.status != "unsupported" or not all(backends.available(name) for name in ran):
         return False
-    return any(record.versions.get(backends.framework(name)) != backends.version(name) for name in ran)
+    came = any(version == MISSING != version_of(name) for name, version in record.versions.items())
+    return came or any(record.versions.get(backends.framework(name)) != backends.version(name) for name in ran)
 
 
 def _chosen(paper: str | None) -> list[str]:

@@ -178,3 +178,8 @@ PROBES: Mapping[str, Probe] = {
     "events": Probe("bench.probes.events", "cpu", 16, _PART, depends_on_T=False, steps=False),
 }
 PROBE_OPTIONS: tuple[str, ...] = tuple(sorted({name for probe in PROBES.values() for name in probe.options}))
+
+UNITS: tuple[str, ...] = (  # of measurements
+    *("1", "%", "points", "B", "MAC", "steps", "pass/fail", "spikes/neuron/step", "events/pixel/s"),
+    *("x BPTT's", "x native BPTT"),
+)

@@ -24,6 +24,11 @@ A training step to run, here on one random batch:
     >>> step.run(x, target).shape  # the outputs [batch, classes], summed over time
     torch.Size([16, 10])
 
+Its weights in the same network with another backend's neurons:
+
+    >>> other = spikecost.training_step("vgg5-small/digits", "bptt", "native-fast")
+    >>> spikecost.copy_weights(step.net, other.net)
+
 A mistake in a name or a value is a ``UserError`` that says what is known and what to do.
 """
 
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from bench.counting.step import Cost, batch_for
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
+    from bench.nets.weights import copy_weights
     from bench.planning.schedules import Plan, cheapest
     from bench.training_step import TrainingStep, support, training_step
     from bench.zoo import names as networks
@@ -46,11 +52,11 @@ if TYPE_CHECKING:
     __version__: str
 else:  # a type checker would take any name for one of this module's
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name == "__version__":
             from bench.runner.store import version_of
 
-            value: Any = version_of(__name__)
+            value: object = version_of(__name__)
         elif name in _HOMES:
             value = pkgutil.resolve_name(_HOMES[name])
         else:
@@ -70,6 +76,7 @@ __all__ = [
     "backends",
     "batch_for",
     "cheapest",
+    "copy_weights",
     "cost",
     "datasets",
     "networks",
@@ -87,6 +94,7 @@ _HOMES = {  # public name: module and the name there
     "backends": "bench.backends:names",
     "batch_for": "bench.counting.step:batch_for",
     "cheapest": "bench.planning.schedules:cheapest",
+    "copy_weights": "bench.nets.weights:copy_weights",
     "datasets": "bench.datasets:names",
     "networks": "bench.zoo:names",
     "support": "bench.training_step:support",

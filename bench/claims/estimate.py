@@ -40,7 +40,7 @@ class Estimate:
     spread: float | None = None
 
     @property
-    def told(self) -> str:
+    def described(self) -> str:
         """The interval in words, where there is one."""
         if self.low == self.high:
             return ""
@@ -55,7 +55,7 @@ class Estimate:
 
 def of_runs(records: Sequence[Record], sampled: bool) -> Estimate:
     """Of the runs of one recipe; ``sampled``: the noise of the test set counts."""
-    values = [_number(record) for record in records]
+    values = [record.number for record in records]
     probe = records[0].case["probe"]
     if probe in EXACT:
         return Estimate(statistics.fmean(values), min(values), max(values))
@@ -74,7 +74,7 @@ def of_ratio(left: Sequence[Record], right: Sequence[Record]) -> Estimate:
         return quotient(of_runs(left, sampled=True), of_runs(right, sampled=True))
     ratios = ratios_in_turns(left[-1], right[-1])
     if len(left) > 1 or len(right) > 1 or len(ratios) < LEAST_TURNS:
-        return Estimate(_number(left[-1]) / _number(right[-1]) if _number(right[-1]) else math.inf, -math.inf, math.inf)
+        return Estimate(left[-1].number / right[-1].number if right[-1].number else math.inf, -math.inf, math.inf)
     return Estimate(statistics.median(ratios), *median_interval(ratios))
 
 
@@ -90,7 +90,7 @@ def _raw(record: Record) -> list[float]:
     raw = record.detail.get("raw")
     if not isinstance(raw, list) or not raw or not all(finite(each) and each > 0 for each in raw):
         return []
-    return raw if math.isclose(statistics.median(raw), _number(record), rel_tol=1e-9) else []
+    return raw if math.isclose(statistics.median(raw), record.number, rel_tol=1e-9) else []
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -115,8 +115,8 @@ def of_seeds(values: Sequence[float], noise: float = 0.0) -> Estimate:
 
 def of_differences(left: Sequence[Record], right: Sequence[Record]) -> Estimate:
     """left - right, seed by seed: runs of one seed share initial weights and the order of samples."""
-    others = {record.case["seed"]: _number(record) for record in right}
-    pairs = [(_number(record), others[record.case["seed"]]) for record in left if record.case["seed"] in others]
+    others = {record.case["seed"]: record.number for record in right}
+    pairs = [(record.number, others[record.case["seed"]]) for record in left if record.case["seed"] in others]
     if not pairs:
         return Estimate(of_runs(left, False).value - of_runs(right, False).value, -math.inf, math.inf)
     if left[0].case["probe"] in EXACT:
@@ -145,7 +145,7 @@ def sampling_noise(records: Sequence[Record]) -> float:
         size = record.detail.get("test images")
         if not isinstance(size, int) or size < 1:
             return math.inf
-        share = min(max(_number(record) / 100, 0.0), 1.0) if record.unit == "%" else 0.5
+        share = min(max(record.number / 100, 0.0), 1.0) if record.unit == "%" else 0.5
         share = min(max(share, 1 / size), 1 - 1 / size) if size > 1 else 0.5  # none wrong of N does not mean none ever
         half = max(half, 100 * Z_95 * math.sqrt(share * (1 - share) / size))
     return half
@@ -156,7 +156,3 @@ def _turns(record: Record) -> list[float]:
     if not isinstance(mine, list) or not isinstance(other, list):
         return []
     return [a / b for a, b in zip(mine, other, strict=False) if finite(a) and finite(b) and b > 0]
-
-
-def _number(record: Record) -> float:
-    return float(record.value)  # type: ignore[arg-type]  # Evidence holds only finite numbers

@@ -1,7 +1,8 @@
 """Figures: each a module with
 
     name                          the file's stem under plots/<paper>/
-    data(paper) -> dict | None    what is plotted, from records alone, as JSON has it; None if there is nothing to show
+    class Data(Plotted)           a TypedDict: what is plotted, as JSON has it
+    data(paper) -> Data | None    from records alone; None if there is nothing to show
     render(data) -> str           the SVG, the same bytes for the same data
 
 | file | question |

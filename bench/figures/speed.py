@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired
 
+from bench import readers
 from bench.claims.estimate import ratios_in_turns
 from bench.claims.evidence import finite
 from bench.claims.gates import comparable
 from bench.figures import rows, style
-from bench.figures.paper import Paper, identity, most, origin
+from bench.figures.paper import Paper, Plotted, identity, most, origin
 from bench.quantity import size
 from bench.record import Record
 from bench.speed.rows import FLOOR, TIMING
@@ -19,6 +20,19 @@ from bench.speed.rows import FLOOR, TIMING
 name = "speed"
 
 SHOWN_T = 10
+
+
+class Row(rows.Row):
+    """``peak``: live bytes in words, where they are counted."""
+
+    backend: str
+    ratio: float
+    quartiles: list[float]
+    peak: NotRequired[str]
+
+
+class Data(Plotted):
+    groups: list[rows.Group[Row]]
 
 
 @dataclass(frozen=True)
@@ -48,11 +62,13 @@ def over_the_floor(records: Iterable[Record]) -> dict[str, list[Over]]:
     return found
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+def data(paper: Paper) -> Data | None:
     """The workloads of one machine with T = 10, or all if there are none; no trials, which name a number of turns."""
     timed = [r for r in paper.records if r.case["probe"] in TIMING and comparable(r, paper.gates)]
     timed = sorted((r for r in timed if r.status == "ok" and finite(r.value) and not r.case["options"]), key=identity)
     place = most(timed, _place, lambda r: r.key)
+    if place is None:
+        return None
     here = [r for r in timed if _place(r) == place]
     here = [r for r in here if r.case["T"] == SHOWN_T] or here
     groups = over_the_floor(here)
@@ -61,7 +77,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     peaks = {_row_of(r.case): r for r in paper.counted("peak_live_bytes")}
     batches = sorted({r.case["batch"] for r in peaks.values()})
     machine, device = place
-    turns = sorted({len(r.detail["raw"]) for r in here})
+    turns = sorted({_turns(r) for r in here})
     return {
         "title": "Time of one training step over the convolutions alone",
         "subtitle": (
@@ -77,7 +93,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -95,38 +111,37 @@ def render(data: dict[str, Any]) -> str:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.axvline(1, color=style.INK.light, lw=1)
         for y, row in placed:
-            colour = style.algorithm(row["algorithm"]).colour.light
+            colour = style.algorithm(row.get("algorithm", "")).colour.light
             axes.plot(row["quartiles"], [y, y], "|-", color=colour, lw=1.4, ms=5, mew=1.4, solid_capstyle="butt")
             axes.plot([row["ratio"]], [y], style.backend(row["backend"]).marker, ms=6, mew=0, color=colour)
         rows.column(axes, 0.35, "ratio", placed, [f"{row['ratio']:.2f}" for _, row in placed])
-        if any("peak bytes" in row for _, row in placed):
-            rows.column(axes, 1.05, "peak", placed, [_peak(row) for _, row in placed])
+        if any("peak" in row for _, row in placed):
+            rows.column(axes, 1.05, "peak", placed, [row.get("peak", "–") for _, row in placed])
         axes.set_xlabel("time of a step / time of the convolutions alone (logarithmic)")
         said = "; ".join(f"{row['title']}: {row['ratio']:.2f}" for _, row in placed)
         return style.svg(figure, data["title"], f"Dots with quartiles; 1 is the convolutions alone. {said}.")
 
 
-def _peak(row: rows.Row) -> str:
-    return size(row["peak bytes"]) if "peak bytes" in row else "–"
-
-
-def _shown(row: Over, peaks: dict[tuple[Any, ...], Record]) -> dict[str, Any]:
+def _shown(row: Over, peaks: dict[tuple[object, ...], Record]) -> Row:
     about = row.record.detail
-    options = ", ".join(f"{name} = {value}" for name, value in about["options"].items())
-    title = style.algorithm(about["algorithm"]).title + (f" ({options})" if options else "")
-    counted = peaks.get(_row_of({**row.record.case, **{name: about[name] for name in ("algorithm", "backend", "options")}}))
-    return {
-        "algorithm": about["algorithm"],
-        "backend": about["backend"],
-        "title": f"{title}, {style.backend(about['backend']).title}",
+    algorithm, backend = str(about["algorithm"]), str(about["backend"])
+    options = readers.table(about["options"], "options")
+    words = ", ".join(f"{name} = {value}" for name, value in options.items())
+    title = style.algorithm(algorithm).title + (f" ({words})" if words else "")
+    counted = peaks.get(_row_of({**row.record.case, "algorithm": algorithm, "backend": backend, "options": options}))
+    shown: Row = {
+        "algorithm": algorithm,
+        "backend": backend,
+        "title": f"{title}, {style.backend(backend).title}",
         "ratio": row.ratio,
         "quartiles": [row.low, row.high],
-        **({"peak bytes": counted.value} if counted else {}),
     }
+    return {**shown, "peak": size(counted.number)} if counted else shown
 
 
-def _row_of(case: Any) -> tuple[Any, ...]:
-    return (case["network"], case["T"], case["algorithm"], case["backend"], *sorted(case["options"].items()))
+def _row_of(case: Mapping[str, object]) -> tuple[object, ...]:
+    options = readers.table(case["options"], "options")
+    return (case["network"], case["T"], case["algorithm"], case["backend"], *sorted(options.items()))
 
 
 def _place(record: Record) -> tuple[str, str]:
@@ -135,7 +150,11 @@ def _place(record: Record) -> tuple[str, str]:
 
 def _heading(record: Record) -> str:
     case = record.case
-    return f"{case['network']}, T = {case['T']}, batch {case['batch']} ({len(record.detail['raw'])} turns)"
+    return f"{case['network']}, T = {case['T']}, batch {case['batch']} ({_turns(record)} turns)"
+
+
+def _turns(record: Record) -> int:
+    return len(readers.numbers(record.detail["raw"], "raw"))
 
 
 def _is_floor(record: Record) -> bool:
@@ -143,7 +162,7 @@ def _is_floor(record: Record) -> bool:
 
 
 def _seconds(record: Record) -> float:
-    return float(record.value)  # type: ignore[arg-type]  # finite: it is a number
+    return record.number
 
 
 def _over(record: Record, floor: Record) -> Over | None:

@@ -9,10 +9,9 @@ import signal
 import threading
 import traceback
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
 
 from bench.case import Case
 from bench.errors import YES, Support, Unavailable, UserError, no
@@ -46,7 +45,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answer of a worker: measurements, or the reason why there are none, with kernel and device."""
+    """The answer of a worker: measurements, or the reason why there are none, with kernel and device.
+
+    ``missing``: the package that has to be installed, if that is the reason.
+    """
 
     status: Status
     reason: str
@@ -55,9 +57,7 @@ class Outcome:
     device: str
     threads: int
     precision: str
-
-
-Message = tuple[Literal["progress"], Any] | tuple[Literal["outcome"], Outcome]
+    missing: str = ""
 
 
 def checkpoint_of(job: Job) -> Path:
@@ -107,7 +107,7 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
             return outcome("refused", fits.reason)
         return outcome("ok", "", tuple(_measure(job, channel, device)))
     except Unavailable as error:
-        return outcome("unsupported", str(error))
+        return replace(outcome("unsupported", str(error)), missing=error.missing)
     except UserError as error:
         return outcome("failed", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:

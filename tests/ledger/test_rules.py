@@ -68,12 +68,12 @@ def test_within_holds_the_interval_over_seeds_against_the_bounds(
 
 
 @pytest.mark.parametrize(
-    ("boasts", "above", "below"), [("more", "exceeded", "no"), ("less", "no", "exceeded"), (None, "no", "no")]
+    ("direction", "above", "below"), [("more", "exceeded", "no"), ("less", "no", "exceeded"), (None, "no", "no")]
 )
 def test_beyond_the_side_boasted_of_is_exceeded(
-    claim: MakeClaim, record: MakeRecord, boasts: str | None, above: str, below: str
+    claim: MakeClaim, record: MakeRecord, direction: str | None, above: str, below: str
 ) -> None:
-    c = claim("within", value=90.0, tolerance=0.5, printed="90.0", **({"boasts": boasts} if boasts else {}))
+    c = claim("within", value=90.0, tolerance=0.5, printed="90.0", **({"direction": direction} if direction else {}))
     assert found(c, *around(record, 92, 0.1)).holds == above
     assert found(c, *around(record, 88, 0.1)).holds == below
 
@@ -205,7 +205,7 @@ def test_a_record_that_bears_the_key_of_another_case_is_no_evidence(claim: MakeC
 
 @pytest.mark.parametrize(("top", "holds"), [(20, "yes"), (30, "yes"), (19.99, "no"), (30.01, "exceeded")])
 def test_ratio_of_counts(claim: MakeClaim, record: MakeRecord, top: float, holds: str) -> None:
-    c = claim("ratio", low=2, high=3, boasts="more", select={"probe": "cost"}, over={"algorithm": "sltt"})
+    c = claim("ratio", low=2, high=3, direction="more", select={"probe": "cost"}, over={"algorithm": "sltt"})
     finding = found(c, record(top, probe="cost"), record(10, probe="cost", algorithm="sltt"))
     assert finding.holds == holds
     assert "bptt against sltt" in finding.reason
@@ -312,7 +312,7 @@ MIB = 2**20
 
 def memory(claim: MakeClaim, **bounds: Any) -> Claim:
     select = {"probe": "cost", "metric": "peak_live_bytes"}
-    return claim("memory_ratio", scale="laptop", select=select, over={"algorithm": "sltt"}, boasts="more", **bounds)
+    return claim("memory_ratio", scale="laptop", select=select, over={"algorithm": "sltt"}, direction="more", **bounds)
 
 
 @pytest.mark.parametrize(
