@@ -16,9 +16,9 @@ from bench.case import Case
 from bench.errors import Unavailable, UserError
 from bench.measurement import Measurement
 from bench.options import Declared, whole
-from bench.probes import clock
 from bench.probes.resources import Resources
 from bench.registry import PROBES
+from bench.speed import timing
 from bench.speed.rows import FLOOR, Row, Workload, rows
 from bench.speed.steps import able
 from bench.speed.turns import Timed, run
@@ -28,7 +28,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Options(Declared):
-    turns: int | None = whole(None, least=clock.LEAST, meaning="timed turns; None: as many as fit into a minute, 6 to 25")
+    turns: int | None = whole(None, least=timing.LEAST, meaning="timed turns; None: as many as fit into a minute, 6 to 25")
 
 
 def measure(case: Case, resources: Resources) -> list[Measurement]:

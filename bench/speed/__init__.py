@@ -6,7 +6,7 @@
 | steps.py | builds a row's training step, and counts its bytes and MACs |
 | floor.py | the convolutions alone |
 | worker.py | a process that runs one row's training step on request |
-| turns.py | the processes of all rows, timed in turns by probes/clock.py |
+| turns.py | the processes of all rows, timed in turns (timing.py) |
 
 The same rows at a smaller size, in one process, are benchmarks of pytest-benchmark (tests/benchmarks).
 """

@@ -17,8 +17,7 @@ import platformdirs
 
 from bench.errors import UserError
 from bench.places import CODE
-from bench.probes import clock
-from bench.speed import worker
+from bench.speed import timing, worker
 from bench.speed.rows import Row, Workload
 
 LEAST, MOST = 6, 25  # turns, as many as fit into ENOUGH: short steps are the noisiest and get most turns
@@ -58,21 +57,21 @@ def run(workload: Workload, rows: Iterable[Row], device: str, threads: int, turn
     to the row's process, its step, and the answer. Raises UserError if a process ends early.
     """
     if turns is not None:
-        clock.require_turns(turns)
+        timing.require_turns(turns)
     with alone(), ExitStack() as stack:
         workers = {row: stack.enter_context(_started(workload, row, device, threads)) for row in rows}
         kernels = {row: _answer(worker, row) for row, worker in workers.items()}
         steps = {str(row): partial(_step, worker, row) for row, worker in workers.items()}
-        seconds = clock.in_turns(steps, turns) if turns is not None else _as_many_as_fit(steps)
+        seconds = timing.in_turns(steps, turns) if turns is not None else _as_many_as_fit(steps)
     return [Timed(row, kernel, tuple(seconds[str(row)])) for row, kernel in kernels.items()]
 
 
 def _as_many_as_fit(steps: Mapping[str, Callable[[], None]]) -> dict[str, list[float]]:
-    seconds = clock.in_turns(steps, LEAST)
+    seconds = timing.in_turns(steps, LEAST)
     one = sum(map(sum, seconds.values())) / LEAST
     further = min(MOST, int(ENOUGH / one) if one else 0) - LEAST
-    if further >= clock.LEAST:
-        for name, more in clock.in_turns(steps, further).items():
+    if further >= timing.LEAST:
+        for name, more in timing.in_turns(steps, further).items():
             seconds[name] += more
     return seconds
 

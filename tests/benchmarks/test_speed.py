@@ -24,12 +24,12 @@ from bench.machine import usable_cores
 from bench.measurement import Measurement
 from bench.places import CODE
 from bench.plan import conditions, digest_of, plan
-from bench.probes import clock, speed
+from bench.probes import speed
 from bench.probes.resources import Resources
 from bench.record_store import Store
 from bench.registry import PROBES
 from bench.runner.worker import Outcome
-from bench.speed import turns
+from bench.speed import timing, turns
 from bench.speed.rows import FLOOR, TIMING, Row, Workload, backend_of, rows
 from bench.speed.turns import Timed
 
@@ -104,7 +104,7 @@ def test_the_probe_times_every_row_with_the_threads_of_its_conditions(monkeypatc
 
 
 def test_the_digest_covers_the_code_of_every_row_and_of_what_times_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {"bench.speed.floor", "bench.speed.worker", "bench.speed.turns", "bench.probes.clock"}
+    names = {"bench.speed.floor", "bench.speed.worker", "bench.speed.turns", "bench.speed.timing"}
     assert names <= set(closure([PROBES["speed"].module], CODE))
     before = digest_of(CASE)
     fewer = replace(PROBES["speed"], against=tuple(pair for pair in PROBES["speed"].against if pair[1] != "snntorch"))
@@ -124,10 +124,10 @@ def test_a_row_whose_process_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(("one", "count"), [(0.001, turns.MOST), (6.0, 10), (9.9, turns.LEAST), (100.0, turns.LEAST)], ids=str)
 def test_as_many_turns_are_timed_as_fit_into_a_minute(monkeypatch: pytest.MonkeyPatch, one: float, count: int) -> None:
     def in_turns(steps: Mapping[str, object], repeats: int) -> dict[str, list[float]]:
-        clock.require_turns(repeats)
+        timing.require_turns(repeats)
         return {name: [one / len(steps)] * repeats for name in steps}
 
-    monkeypatch.setattr(turns.clock, "in_turns", in_turns)
+    monkeypatch.setattr(turns.timing, "in_turns", in_turns)
     found = turns._as_many_as_fit({"a": lambda: None, "b": lambda: None})
     assert [len(seconds) for seconds in found.values()] == [count, count]
 
@@ -153,8 +153,8 @@ def test_workloads_of_two_processes_are_timed_one_after_the_other(capfd: pytest.
     turns=st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(1, 50)), min_size=5, max_size=25),
 )
 def test_a_slow_spell_that_falls_on_whole_turns_moves_no_ratio(turns: list[tuple[float, float, float]]) -> None:
-    quiet = clock.ratio_in_turns([mine for mine, _, _ in turns], [other for _, other, _ in turns])
-    slow = clock.ratio_in_turns([mine * spell for mine, _, spell in turns], [other * spell for _, other, spell in turns])
+    quiet = timing.ratio_in_turns([mine for mine, _, _ in turns], [other for _, other, _ in turns])
+    slow = timing.ratio_in_turns([mine * spell for mine, _, spell in turns], [other * spell for _, other, spell in turns])
     assert slow == pytest.approx(quiet, rel=1e-12)
     assert quiet[0] <= quiet[1] <= quiet[2]
 
@@ -290,7 +290,7 @@ def test_a_trial_judges_no_goal(command: Callable[..., Result], quick: list[Case
     ("arguments", "said"),
     [
         (("--workload", "vgg-sws/cifar10/T5"), "unknown workload 'vgg-sws/cifar10/T5': did you mean"),
-        (("--turns", str(clock.LEAST - 1)), "Invalid value for '--turns'"),
+        (("--turns", str(timing.LEAST - 1)), "Invalid value for '--turns'"),
     ],
     ids=["workload", "turns"],
 )
