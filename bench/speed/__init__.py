@@ -5,6 +5,7 @@
 | rows.py | the rows (training steps) of a workload |
 | steps.py | builds a row's training step, and counts its bytes and MACs |
 | floor.py | the convolutions alone |
+| timing.py | the one timing function |
 | worker.py | a process that runs one row's training step on request |
 | turns.py | the processes of all rows, timed in turns (timing.py) |
 
