@@ -180,6 +180,6 @@ PROBES: Mapping[str, Probe] = {
 PROBE_OPTIONS: tuple[str, ...] = tuple(sorted({name for probe in PROBES.values() for name in probe.options}))
 
 UNITS: tuple[str, ...] = (  # of measurements
-    *("1", "%", "points", "B", "MAC", "steps", "pass/fail", "spikes/neuron/step", "events/pixel/s"),
+    *("1", "%", "points", "B", "MAC", "s", "steps", "pass/fail", "spikes/neuron/step", "events/pixel/s"),
     *("x BPTT's", "x native BPTT"),
 )

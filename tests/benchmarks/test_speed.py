@@ -107,7 +107,7 @@ def test_the_digest_covers_the_code_of_every_row_and_of_what_times_them(monkeypa
     names = {"bench.speed.floor", "bench.speed.worker", "bench.speed.turns", "bench.speed.timing"}
     assert names <= set(closure([PROBES["speed"].module], CODE))
     before = digest_of(CASE)
-    fewer = replace(PROBES["speed"], against=tuple(pair for pair in PROBES["speed"].against if pair[1] != "snntorch"))
+    fewer = replace(PROBES["speed"], against=tuple(pair for pair in PROBES["speed"].against if pair[1] != "spikingjelly-memopt"))
     monkeypatch.setattr("bench.plan.PROBES", {**PROBES, "speed": fewer})
     assert digest_of(CASE) != before
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench import datasets, probes, zoo
+from bench import probes, zoo
 from bench.case import Case
 from bench.datasets.event_array import table
 from bench.datasets.events import Events, Recordings
@@ -20,7 +20,7 @@ from bench.measurement import Measurement
 from bench.options import Declared
 from bench.probes.check import check
 from bench.probes.resources import Resources
-from bench.registry import ALGORITHMS, PROBES, UNITS
+from bench.registry import ALGORITHMS, DATA_SETS, PROBES, UNITS
 from tests.registered import shortest
 
 NETWORK, IMAGES, EVENTS = "vgg5-small/digits", "digits", "a few events"
@@ -48,7 +48,9 @@ FEW_EVENTS = AFewEvents()
 
 @pytest.fixture(autouse=True)
 def _events(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "DATA_SETS", {**datasets.DATA_SETS, EVENTS: f"{__name__}:FEW_EVENTS"})
+    known = {**DATA_SETS, EVENTS: f"{__name__}:FEW_EVENTS"}
+    monkeypatch.setattr("bench.datasets.DATA_SETS", known)
+    monkeypatch.setattr("bench.case.DATA_SETS", known)
 
 
 def smallest_cases(probe: str) -> Iterator[Case]:

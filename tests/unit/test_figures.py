@@ -429,8 +429,8 @@ class TestSpeed:
 
     def test_peaks_are_those_counted_of_the_same_row(self) -> None:
         fast, other = shown(speed)["groups"][0]["rows"]
-        assert fast["peak bytes"] == 500
-        assert "peak bytes" not in other
+        assert fast["peak"] == "500 B"
+        assert "peak" not in other
         assert "peak live bytes at batch 128" in shown(speed)["subtitle"]
 
     def test_rows_of_another_run_are_not_divided(self) -> None:
