@@ -93,7 +93,7 @@ def test_probe_measures_a_smallest_case_in_known_units(name: str, tmp_path: Path
     for measured in found:
         assert measured.unit in UNITS
         assert measured.version == probes.load(name).VERSION
-        assert measured.value is not None
+        assert measured.value is not None or measured.detail["refused"]
 
 
 @pytest.mark.parametrize("name", [name for name in PROBES if PROBES[name].options])
