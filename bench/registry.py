@@ -109,6 +109,7 @@ FRAMEWORKS: Mapping[str, tuple[str, str | None]] = {
 NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.vgg",
     "bench.zoo.resnet",
+    "bench.zoo.nf_resnet",
     "bench.zoo.recurrent",
     "bench.zoo.vgg5",
     "bench.zoo.lenet",
