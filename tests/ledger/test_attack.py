@@ -17,7 +17,9 @@ import pytest
 
 from bench.case import Case
 from bench.claims import Claim, Verdict, judge
+from bench.claims.estimate import EXACT
 from bench.claims.judge import ORDER
+from bench.claims.rules.memory import OF_CUDA
 from bench.record import Record
 from bench.record_store import Store, latest
 from tests.ledger.honest import CLAIMS, PLANNED, cases_of, gates_of, honest, sides
@@ -28,7 +30,7 @@ Attack = Callable[[Claim, list[Record]], list[Record]]
 def said(claim: Claim, records: Sequence[Record]) -> Verdict:
     """The verdict; of the plan, the cases that bear on the claim and their gates."""
     own = [case for part, _, selector in sides(claim) for case in cases_of(claim, selector, part)]
-    cuda = [case for case in PLANNED[claim.paper] if case.probe == "cuda-memory"]
+    cuda = [case for case in PLANNED[claim.paper] if case.probe in OF_CUDA.values()]
     plan = [*own, *cuda, *gates_of(claim)]
     (verdict,) = judge([claim], records, lambda r: r.digest == "new", lambda _: plan)
     return verdict
@@ -152,7 +154,7 @@ def test_without_an_attack_the_evidence_speaks_for_the_claim(claim: Claim) -> No
 @each_claim()
 def test_no_attack_speaks_for_a_claim(claim: Claim) -> None:
     records = honest(claim)
-    exact = all(selector["probe"] in ("count", "cost", "cuda-memory", "clock", "longest") for _, _, selector in sides(claim))
+    exact = all(selector["probe"] in (*EXACT, "clock") for _, _, selector in sides(claim))
     single = exact and all(len(cases_of(claim, selector, part)) == 1 for part, _, selector in sides(claim))
     for name, attack in ATTACKS.items():
         if single and name in ("another machine", "another device", "another precision"):

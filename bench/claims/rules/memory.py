@@ -15,9 +15,13 @@ from bench.claims.rules.values import ratio
 from bench.claims.rules.words import short, sides_of
 from bench.overhead import OVERHEAD
 
+OF_CUDA = {"cost": "cuda-memory", "cost-half": "cuda-memory-half"}  # by the probe that counts live bytes
+
 
 def memory_ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
     """low <= memory of ``select`` / memory of ``over`` <= high, as a GPU reports memory; both select peak live bytes.
+
+    Live bytes in half precision (probe cost-half) are compared with CUDA's peaks in half precision.
 
     Where CUDA's peaks of the same cases were measured, they decide: allocated and reserved bytes must give the same answer.
     Otherwise live bytes decide, but only if no overhead of a GPU (bench/overhead.py) can change the answer.
@@ -53,5 +57,8 @@ def memory_ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -
 
 def _of_cuda(measure: Mapping[str, Any], metric: str) -> dict[str, Any]:
     """The measure with both sides taken from CUDA's allocator."""
-    sides = {side: {**measure[side], "probe": "cuda-memory", "metric": metric, "device": "gpu"} for side in ("select", "over")}
-    return {**measure, **sides}
+    changed = {"metric": metric, "device": "gpu"}
+    return {
+        **measure,
+        **{side: {**measure[side], "probe": OF_CUDA[measure[side]["probe"]], **changed} for side in ("select", "over")},
+    }
