@@ -109,6 +109,7 @@ FRAMEWORKS: Mapping[str, tuple[str, str | None]] = {
 NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.vgg",
     "bench.zoo.resnet",
+    "bench.zoo.nf_resnet",
     "bench.zoo.recurrent",
     "bench.zoo.vgg5",
     "bench.zoo.lenet",
@@ -146,7 +147,7 @@ class Probe:
     device: Device
     typical_s: float
     options: tuple[str, ...] = ()
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     against: tuple[tuple[str, str], ...] = ()
     alone: bool = False
     every_core: bool = False
@@ -166,6 +167,7 @@ _TIMED = (
 PROBES: Mapping[str, Probe] = {
     "count": Probe("bench.probes.count", "cpu", 0.4, depends_on_T=False, steps=False),
     "cost": Probe("bench.probes.cost", "meta", 0.6, steps=False),
+    "cost-half": Probe("bench.probes.cost_half", "meta", 30, precision="bfloat16", steps=False),
     "equivalence": Probe("bench.probes.equivalence", "cpu", 16, precision="float64", against=_REFERENCE),
     "gradient": Probe("bench.probes.gradient", "cpu", 8, (*_PART, "batches", "after_batches"), against=_REFERENCE),
     "training": Probe("bench.probes.train", "best", 50, (*_PART, "epochs", "accumulate")),
@@ -173,6 +175,7 @@ PROBES: Mapping[str, Probe] = {
     "speed": Probe("bench.probes.speed", "cpu", 180, ("turns",), against=_TIMED, alone=True, every_core=True),
     "cuda-speed": Probe("bench.probes.speed", "cuda", 180, ("turns",), against=_TIMED, alone=True, every_core=True, steps=False),
     "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5, steps=False),
+    "cuda-memory-half": Probe("bench.probes.cuda_memory_half", "cuda", 5, precision="float16", steps=False),
     "longest": Probe("bench.probes.longest", "meta", 6, depends_on_T=False, steps=False),
     "activity": Probe("bench.probes.activity", "cpu", 4, _PART),
     "events": Probe("bench.probes.events", "cpu", 16, _PART, depends_on_T=False, steps=False),

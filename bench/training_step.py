@@ -116,7 +116,8 @@ class TrainingStep:
     def _forward_backward(
         self, x: Tensor, target: Tensor, update: Callable[[], None], weight: float = 1.0, watcher: Watcher | None = None
     ) -> Tensor:
-        loss = InstantaneousLoss(target, x.shape[0], self.recipe.loss.alpha, weight)
+        named = self.recipe.loss
+        loss = InstantaneousLoss(target, x.shape[0], named.alpha, weight, named.squared_target)
         return self.train_step(self.net, x, StepContext(loss, update, watcher or Unwatched()), self.recipe.options)
 
     def update(self) -> None:
@@ -222,7 +223,7 @@ def training_step(
 ) -> TrainingStep:
     """Build network, loss and optimizer. The initial weights depend on ``network`` and ``seed`` (device 'meta' has none).
 
-    ``options``: those of the algorithm or of the shipped implementation; ``alpha`` of the loss; ``optimizer`` and its own
+    ``options``: those of the algorithm or of the shipped implementation; those of the loss; ``optimizer`` and its own
     options (bench/optimizers.py). Raises UserError with the reason if the combination does not exist (see ``support``).
     """
     if type(seed) is not int:

@@ -26,7 +26,7 @@ from bench.speed.rows import TIMING
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 Z_95 = 1.96
 LEAST_TURNS = 6  # fewer turns contain the median with less than 95 %
-EXACT = ("count", "cost", "longest", "cuda-memory")
+EXACT = ("count", "cost", "cost-half", "longest", "cuda-memory", "cuda-memory-half")
 _SHARES = ("%", "points")  # units of what is counted on the samples of a test set
 
 

@@ -29,7 +29,7 @@ PRELOAD = [
     "torch", "torch._decomp.decompositions", "torch._dynamo", "torch._inductor.utils", "torch._meta_registrations",
     "torch.utils.flop_counter", "snntorch", "spikingjelly.activation_based.learning.online_learning",
     "bench.probes.cost", "bench.probes.equivalence", "bench.probes.train",
-    "bench.zoo.vgg", "bench.zoo.resnet", "bench.zoo.recurrent",
+    "bench.zoo.vgg", "bench.zoo.resnet", "bench.zoo.nf_resnet", "bench.zoo.recurrent",
 ]  # fmt: skip
 
 

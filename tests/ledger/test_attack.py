@@ -17,7 +17,9 @@ import pytest
 
 from bench.case import Case
 from bench.claims import Claim, Verdict, judge
+from bench.claims.estimate import EXACT
 from bench.claims.judge import ORDER
+from bench.claims.rules.memory import OF_CUDA
 from bench.record import Record
 from bench.record_store import Store, latest
 from bench.speed.rows import TIMING
@@ -29,7 +31,7 @@ Attack = Callable[[Claim, list[Record]], list[Record]]
 def said(claim: Claim, records: Sequence[Record]) -> Verdict:
     """The verdict; of the plan, the cases that bear on the claim and their gates."""
     own = [case for part, _, selector in sides(claim) for case in cases_of(claim, selector, part)]
-    cuda = [case for case in PLANNED[claim.paper] if case.probe == "cuda-memory"]
+    cuda = [case for case in PLANNED[claim.paper] if case.probe in OF_CUDA.values()]
     plan = list(dict.fromkeys([*own, *cuda, *gates_of(claim)]))
     (verdict,) = judge([claim], records, lambda r: r.digest == "new", lambda _: plan)
     return verdict
@@ -153,7 +155,7 @@ def test_without_an_attack_the_evidence_speaks_for_the_claim(claim: Claim) -> No
 @each_claim()
 def test_no_attack_speaks_for_a_claim(claim: Claim) -> None:
     records = honest(claim)
-    in_one_place = ("count", "cost", "cuda-memory", "clock", "longest", *TIMING)
+    in_one_place = (*EXACT, "clock", *TIMING)
     exact = all(selector["probe"] in in_one_place for _, _, selector in sides(claim))
     single = exact and all(len(cases_of(claim, selector, part)) == 1 for part, _, selector in sides(claim))
     for name, attack in ATTACKS.items():

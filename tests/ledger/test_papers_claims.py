@@ -16,6 +16,7 @@ from bench.claims import Claim, load_claims
 from bench.claims.claim import alternatives
 from bench.claims.estimate import EXACT
 from bench.claims.evidence import matches
+from bench.claims.rules.memory import OF_CUDA
 from bench.design_space import OF_THE_CELL, cell_of
 from bench.plan import papers, plan
 from bench.speed.rows import TIMING, Workload, rows
@@ -120,7 +121,7 @@ def test_every_backend_of_a_claim_has_a_gate_on_its_network(claim: Claim) -> Non
 @named([claim for claim in REACHABLE if any(part["rule"] == "memory_ratio" for part in claim.parts)])
 def test_of_a_gpus_memory_cudas_own_peaks_are_planned(claim: Claim) -> None:
     for selector in selectors(claim):
-        assert reached(claim.paper, {**selector, "probe": "cuda-memory"}, "full")
+        assert reached(claim.paper, {**selector, "probe": OF_CUDA[selector["probe"]]}, "full")
 
 
 @named([claim for claim in REACHABLE if any("cut" in part for part in claim.parts)])

@@ -192,7 +192,7 @@ def vgg_f(w: Parameters, x: Tensor, dataset: str) -> Tensor:
     return torch.stack(outs)
 
 
-def nf_resnet34(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+def nf_resnet(w: Parameters, x: Tensor, dataset: str, *, neurons: Callable[[], Layer] = OTTT) -> Tensor:
     stem = standardised(w, x.shape[2], 64, 7, 2)
     blocks: list[Layer] = []
     channels, variance = 64, 1.0
@@ -202,20 +202,22 @@ def nf_resnet34(w: Parameters, x: Tensor, dataset: str) -> Tensor:
             stride = 2 if transition else 1
             first, second, gain = standardised(w, channels, width, 3, stride), standardised(w, width, width), w()
             pointwise = standardised(w, channels, width, 1, stride) if transition else None
-            blocks.append(nf_block(first, second, gain, pointwise, variance**0.5))
+            blocks.append(nf_block([first, second], gain, pointwise, variance**0.5, neurons))
             variance = 1 + 0.2**2 if transition else variance + 0.2**2
             channels = width
     readout = dense(w, 512, CLASSES[dataset])
     return over_time(x, [stem, lambda y: F.avg_pool2d(y, 3, 2, 1), *blocks, lambda y: y.mean((2, 3)), readout])
 
 
-def nf_block(first: Layer, second: Layer, gain: Tensor, pointwise: Layer | None, beta: float) -> Layer:
-    neurons, inner = OTTT(), OTTT()
+def nf_block(convs: list[Layer], gain: Tensor, pointwise: Layer | None, beta: float, neurons: Callable[[], Layer]) -> Layer:
+    own = [neurons() for _ in convs]
 
     def forward(x: Tensor) -> Tensor:
-        o = neurons(x / beta) * GAMMA
+        o = own[0](x / beta) * GAMMA
         identity = x if pointwise is None else pointwise(o)
-        return second(inner(first(o)) * GAMMA) * gain * 0.2 + identity
+        for convolve, fire in zip(convs[:-1], own[1:], strict=True):
+            o = fire(convolve(o)) * GAMMA
+        return convs[-1](o) * gain * 0.2 + identity
 
     return forward
 
@@ -270,6 +272,26 @@ def vgg11_bn(w: Parameters, x: Tensor, dataset: str) -> Tensor:
         layers.append(halved)
     head = [lambda s: F.adaptive_avg_pool2d(s, (7, 7)).flatten(1), dense(w, 25_088, CLASSES[dataset])]
     return over_time(x, [*layers, *head])
+
+
+def nf_bottlenecks(w: Parameters, x: Tensor, dataset: str, *, third: int) -> Tensor:
+    """NF-ResNet with bottleneck blocks, ``third`` of them in the third stage."""
+    stem = standardised(w, x.shape[2], 64, 7, 2)
+    blocks: list[Layer] = []
+    inputs, since_transition = 64, 0
+    for count, width, stride in ((3, 64, 1), (4, 128, 2), (third, 256, 2), (3, 512, 2)):
+        for i in range(count):
+            convs = [
+                standardised(w, inputs, width, 1), standardised(w, width, width, 3, stride if i == 0 else 1),
+                standardised(w, width, 4 * width, 1),
+            ]  # fmt: skip
+            gain = w()
+            pointwise = standardised(w, inputs, 4 * width, 1, stride) if i == 0 else None
+            blocks.append(nf_block(convs, gain, pointwise, (1 + 0.04 * since_transition) ** 0.5, SLTT))
+            since_transition = 1 if i == 0 else since_transition + 1
+            inputs = 4 * width
+    readout = dense(w, 2048, CLASSES[dataset])
+    return over_time(x, [stem, lambda y: F.avg_pool2d(y, 3, 2, 1), *blocks, lambda y: y.mean((2, 3)), readout])
 
 
 # --------------------------------------------------------------------------- hybrid conversion, DECOLLE (skipper.md 4)
@@ -345,7 +367,10 @@ STATEMENTS: dict[str, Callable[[Parameters, Tensor, str], Tensor]] = {
     "vgg-sws": vgg_sws,
     "vgg-sws-ann": vgg_sws_ann,
     "vgg-f": vgg_f,
-    "nf-resnet34": nf_resnet34,
+    "nf-resnet34": nf_resnet,
+    "nf-resnet34-sltt": partial(nf_resnet, neurons=SLTT),
+    "nf-resnet50-sltt": partial(nf_bottlenecks, third=6),
+    "nf-resnet101-sltt": partial(nf_bottlenecks, third=23),
     "r400": r400,
     "resnet18": resnet18,
     "vgg11-bn": vgg11_bn,

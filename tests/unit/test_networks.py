@@ -16,7 +16,7 @@ from bench.kernels.lif import lif
 from bench.nets.build import Network, build
 from bench.nets.layers import ConvSynapse, Neurons
 from bench.spec import BatchNorm, Conv, Dense, Flatten, Gain, Layer, NetworkSpec, NeuronSpec, Residual, Scale
-from bench.zoo.resnet import ALPHA
+from bench.zoo.nf_resnet import ALPHA
 from bench.zoo.vgg import GAMMA
 
 NATIVE = backends.load("native")
@@ -27,6 +27,9 @@ STATED = {
     "vgg-sws/dvs-gesture": 9_228_299,
     "vgg-f/cifar100": 9_569_508,
     "nf-resnet34/imagenet": 21_797_688,
+    "nf-resnet34-sltt/imagenet": 21_797_688,
+    "nf-resnet50-sltt/imagenet": 25_557_048,
+    "nf-resnet101-sltt/imagenet": 44_549_193,
     "resnet18/cifar10": 11_176_906,
     "resnet18/cifar100": 11_223_076,
     "vgg11-bn/cifar10-dvs": 9_476_298,

@@ -13,9 +13,13 @@ from bench.claims.rules.values import ratio
 from bench.claims.rules.words import short, sides_of
 from bench.overhead import OVERHEAD
 
+OF_CUDA = {"cost": "cuda-memory", "cost-half": "cuda-memory-half"}  # by the probe that counts live bytes
+
 
 def memory_ratio(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
     """low <= memory of ``select`` / memory of ``over`` <= high, as a GPU reports memory; both select peak live bytes.
+
+    Live bytes in half precision (probe cost-half) are compared with CUDA's peaks in half precision.
 
     Where CUDA's peaks of the same cases were measured, they decide: allocated and reserved bytes must give the same answer.
     Otherwise live bytes decide, but only if no overhead of a GPU (bench/overhead.py) can change the answer.
@@ -53,6 +57,6 @@ def _of_cuda(measure: Measure, metric: str) -> Measure:
     """The measure with both sides taken from CUDA's allocator."""
 
     def by_cuda(selector: Selector) -> Selector:
-        return {**selector, "probe": "cuda-memory", "metric": metric, "device": "gpu"}
+        return {**selector, "probe": OF_CUDA[selector["probe"]], "metric": metric, "device": "gpu"}
 
     return {**measure, "select": by_cuda(measure["select"]), "over": by_cuda(measure["over"])}
