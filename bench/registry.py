@@ -52,6 +52,14 @@ ALGORITHMS: Mapping[str, Algorithm] = {  # in the order of figures and tables
     "tbptt": Algorithm("truncated BPTT", "bench.algorithms.tbptt", Colour("#00748a", "#4fd3e6"), memory="constant in T"),
     "local": Algorithm("local", "bench.algorithms.local", Colour("#7b5231", "#d3a77e"), 2.8),
     "ttl-bptt": Algorithm("TTL-BPTT", "bench.algorithms.ttl_bptt", Colour("#b3152f", "#ff7f8d"), 1.4, memory="constant in T"),
+    "ottt-dense": Algorithm(
+        "OTTT, traces everywhere", "bench.algorithms.ottt_dense", Colour("#8c4a2f", "#e8a383"), 3.4, memory="constant in T"
+    ),
+    "ostl": Algorithm("OSTL", "bench.algorithms.ostl", Colour("#5c5f00", "#cfd255"), 1.2, memory="constant in T"),
+    "approximate-otpe": Algorithm(
+        "approximate OTPE", "bench.algorithms.approximate_otpe", Colour("#2b5fd0", "#8fb0ff"), 2.6, memory="constant in T"
+    ),
+    "otpe": Algorithm("OTPE", "bench.algorithms.otpe", Colour("#7a1fa2", "#d79bf0"), 1.8, memory="constant in T"),
 }
 
 
@@ -114,6 +122,7 @@ NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.vgg5",
     "bench.zoo.lenet",
     "bench.zoo.alexnet",
+    "bench.zoo.randman",
 )
 
 # Each is a module, or an object in one ("module:name"), that satisfies bench.datasets.samples.Source.

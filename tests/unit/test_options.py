@@ -227,6 +227,9 @@ def test_gathered_gradients_equal_those_of_the_joint_batch(algorithm: str, monke
     layers = (Conv(4), Spike(neuron), Conv(4), Spike(neuron), Flatten(), Dense(3, init="default"))
     spec = NetworkSpec("chain", (2, 4, 4), 3, layers, neuron, 419, "this test")
     monkeypatch.setattr(zoo, "spec", lambda _: spec)
+    if not support("chain", algorithm, "native"):
+        layers = (Dense(4, init="default"), Spike(neuron), Dense(3, init="default"), Spike(neuron))
+        spec = NetworkSpec("dense", (8,), 3, layers, neuron, 51, "this test")
     options: dict[str, Any] = {"ttl-bptt": {"update": "end"}, "skipper": {"p": 0}}.get(algorithm, {})
     generator = torch.Generator().manual_seed(1)
     x, y = torch.randn(6, 5, *spec.input, generator=generator, dtype=torch.float64), torch.tensor([0, 1, 2, 1, 0])
