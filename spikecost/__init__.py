@@ -36,7 +36,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.algorithms import names as algorithms
     from bench.backends import names as backends
-    from bench.counting.step import Cost, batch_for
+    from bench.counting.any_step import Cost
+    from bench.counting.step import batch_for
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
     from bench.planning.schedules import Plan, cheapest
@@ -78,11 +79,11 @@ __all__ = [
 ]
 
 _HOMES = {  # public name: module and the name there
-    "Cost": "bench.counting.step:Cost",
+    "Cost": "bench.counting.any_step:Cost",
     "Plan": "bench.planning.schedules:Plan",
-    "Support": "bench.spec:Support",
+    "Support": "bench.errors:Support",
     "TrainingStep": "bench.training_step:TrainingStep",
-    "UserError": "bench.spec:UserError",
+    "UserError": "bench.errors:UserError",
     "algorithms": "bench.algorithms:names",
     "backends": "bench.backends:names",
     "batch_for": "bench.counting.step:batch_for",

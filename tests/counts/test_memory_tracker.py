@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.probes.cost import _make_optimizer_state, batch_for, cost_of
+from bench.counting.any_step import make_optimizer_state
+from bench.counting.step import batch_for, cost_of
 from bench.training_step import training_step
 
 mem_tracker = pytest.importorskip("torch.distributed._tools.mem_tracker", reason="this build of PyTorch has no MemTracker")
@@ -20,7 +21,7 @@ def test_peak_bytes_of_bptt_equal_torchs_mem_tracker(network: str) -> None:
     with FakeTensorMode():
         step = training_step(network, "bptt", "native", device="cpu")
         x, target = batch_for(step, T, BATCH, "cpu")
-        _make_optimizer_state(step.optimizer)
+        make_optimizer_state(step.optimizer)
         tracker = mem_tracker.MemTracker()
         tracker.track_external(step.net, step.optimizer, x, target)
         with tracker:

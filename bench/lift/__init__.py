@@ -1,0 +1,13 @@
+"""A user's own network, a ``torch.nn.Module`` written with SpikingJelly, snnTorch or plain PyTorch: what it is, and its steps.
+
+| file | what is in it |
+|---|---|
+| twin.py | a copy of a module that has shapes but no storage |
+| frameworks.py | what must be known of a framework; which of them a module uses |
+| spikingjelly.py, snntorch.py | what is known of each |
+| trial.py | small runs on the copy: how often its neurons run in a call, what shapes they see, where an error occurs |
+| recognise.py | how the module treats time, its neurons, states, and synapses that read spikes |
+| forward.py | a sequence through the module as its author would run it |
+| stepped.py | the module as a function with explicit state, for the algorithms of this suite |
+| source.py | ``model.py:make_net``: a network from a file, built without storage |
+"""
