@@ -1,4 +1,4 @@
-"""The command line. Only workers, ``fit`` and ``speed`` import torch. Places: bench/places.py."""
+"""The command line. Only workers, ``measure``, ``fit`` and ``speed`` import torch. Places: bench/places.py."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import click
 from bench import algorithms, backends, datasets, zoo
 from bench.case import SCALES, Case
 from bench.errors import UserError, choose
+from bench.lift.command import measure
 from bench.overhead import HEADROOM, usable
 from bench.places import CODE, Project, project_of
 from bench.plan import digest_of, papers, plan, to_make
@@ -291,6 +292,9 @@ def report(project: Path | None, results: Path | None, check: bool) -> None:
         _check(place)
     else:
         _report(place)
+
+
+main.add_command(measure)
 
 
 # --------------------------------------------------------------------------- helpers

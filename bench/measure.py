@@ -17,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import optimizers
-from bench.counting.any_step import Cost, count, make_optimizer_state
+from bench.counting.any_step import Carried, Cost, count, make_optimizer_state
+from bench.counting.tape import tensors
 from bench.errors import UserError, choose
 from bench.lift import frameworks
 from bench.lift.forward import forward
 from bench.lift.frameworks import Framework
-from bench.lift.recognise import Encoding, Recognised, binary_neurons, dropouts, recognise, reset
+from bench.lift.recognise import Encoding, Recognised, binary_neurons, dropouts, dtype_of, recognise, reset
 from bench.lift.trial import errors_located
 from bench.lift.twin import Fake, Meta, Real, World, twin
 
@@ -94,17 +95,22 @@ def measure(
         raise UserError("step is a whole training step with its own loss and precision: leave out loss and precision beside it")
     world = WORLDS[choose("device", device or ("meta" if precision == "float32" else "fake"), WORLDS)]()
     if precision != "float32" and world.device == "meta":
-        raise UserError(f"precision = {precision!r} on device 'meta', which has no automatic mixed precision: use device = 'fake'")
+        raise UserError(
+            f"precision = {precision!r} on device 'meta', which has no automatic mixed precision: use device = 'fake'"
+        )
     with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(torch.enable_grad())
         net, by = _copies(module, optimizer, world)
         adapters = frameworks.of(net)
         for adapter in adapters:
             stack.enter_context(adapter.alone(net))
             if world.device != "meta":
                 stack.enter_context(adapter.as_on_a_gpu())
-        net.train()
+        if not net.training:  # parts that are not in training beside others that are, stay so
+            net.train()
         recognised = recognise(net, frame, T, world, encoding)
-        x, target = _batch(frame, T, batch, encoding, recognised, world)
+        x, target = _batch(frame, T, batch, encoding, recognised, world, dtype_of(net))
         own = step or _Usual(recognised, T, encoding == "repeat", loss or cross_entropy_of_mean, PRECISIONS[precision], adapters)
         with world.open(), errors_located(net):
             if by is not None and not by.state:
@@ -116,10 +122,10 @@ def measure(
                 net,
                 by,
                 [x, target],
-                carried=_states_of(net, adapters),
+                carried=_states_of(net, adapters, recognised.time == "explicit state"),
                 spiking=binary_neurons(net, adapters),
                 passes_spikes=dropouts(net),
-                state=_alive(net, adapters),
+                state=lambda: _alive(net, adapters),
             )
     parameters = list(module.parameters())
     return Measured(
@@ -205,33 +211,43 @@ def _copies(module: nn.Module, optimizer: Optimizer, world: World) -> tuple[nn.M
 
 
 def _batch(
-    frame: tuple[int, ...], T: int, batch: int, encoding: Encoding, recognised: Recognised, world: World
+    frame: tuple[int, ...],
+    T: int,
+    batch: int,
+    encoding: Encoding,
+    recognised: Recognised,
+    world: World,
+    dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     """Return x as from a data loader, [B, ...] or [T, B, ...], and class indices that suit the output."""
     steps = () if encoding == "repeat" else (T,)
     lead = 1 if recognised.averages else 2  # dimensions before the classes
     positions = recognised.output[lead + 1 :]
     with world.open():
-        x = torch.zeros(*steps, batch, *frame, device=world.device)
+        x = torch.zeros(*steps, batch, *frame, dtype=dtype, device=world.device)
         return x, torch.zeros(batch, *positions, dtype=torch.long, device=world.device)
 
 
-def _states_of(net: nn.Module, adapters: Sequence[Framework]) -> list[tuple[nn.Module, Callable[[Any], list[Tensor]]]]:
-    """Return the modules with hidden state, and functions that return its tensors after they have run."""
+def _states_of(net: nn.Module, adapters: Sequence[Framework], explicit: bool) -> list[tuple[nn.Module, Carried]]:
+    """Return the modules with hidden state, and functions that return its tensors after they have run.
+
+    ``explicit``: the module itself returns states beside its output.
+    """
     by_module: dict[nn.Module, list[frameworks.Slot]] = {}
     for adapter in adapters:
-        for slot in adapter.slots(net):
+        for slot in adapter.kept(net):
             by_module.setdefault(slot.module, []).append(slot)
 
-    def tensors_of(slots: Sequence[frameworks.Slot]) -> Callable[[Any], list[Tensor]]:
+    def tensors_of(slots: Sequence[frameworks.Slot]) -> Carried:
         return lambda _: [tensor for slot in slots for tensor in frameworks.state_tensors(slot.read())]
 
-    return [(module, tensors_of(slots)) for module, slots in by_module.items()]
+    returned: list[tuple[nn.Module, Carried]] = [(net, lambda out: tensors(out[1:]))] if explicit else []
+    return [*((module, tensors_of(slots)) for module, slots in by_module.items()), *returned]
 
 
 def _alive(net: nn.Module, adapters: Sequence[Framework]) -> list[Tensor]:
     """Return the tensors that modules hold between steps beside parameters and buffers that are no state."""
-    hidden = [tensor for adapter in adapters for slot in adapter.slots(net) for tensor in frameworks.state_tensors(slot.read())]
+    hidden = [tensor for adapter in adapters for slot in adapter.kept(net) for tensor in frameworks.state_tensors(slot.read())]
     own = {id(parameter) for parameter in net.parameters()}
     plain = [value for module in net.modules() for value in vars(module).values() if isinstance(value, Tensor)]
     return [*hidden, *(tensor for tensor in plain if id(tensor) not in own)]
@@ -240,4 +256,3 @@ def _alive(net: nn.Module, adapters: Sequence[Framework]) -> list[Tensor]:
 def _forget_gradients(net: nn.Module) -> None:
     """Gradients of the step before are cleared before the next one, as training loops do."""
     net.zero_grad(set_to_none=True)
-

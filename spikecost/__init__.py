@@ -17,6 +17,9 @@ What a training step costs, counted at its true size without data, weights or a 
     >>> plan.schedule.algorithm, plan.macs_ratio
     ('bptt', 1.0)
 
+The same for a network of your own, a ``torch.nn.Module`` of SpikingJelly's or snnTorch's neurons: ``spikecost.measure``
+(docs/your_network.md).
+
 A training step to run, here on one random batch:
 
     >>> step = spikecost.training_step("vgg5-small/digits", "sltt", "native", lr=0.05)
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from bench.counting.step import batch_for
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
+    from bench.measure import Measured, measure
     from bench.planning.schedules import Plan, cheapest
     from bench.training_step import TrainingStep, support, training_step
     from bench.zoo import names as networks
@@ -62,6 +66,7 @@ else:  # a type checker would take any name for one of this module's
 
 __all__ = [
     "Cost",
+    "Measured",
     "Plan",
     "Support",
     "TrainingStep",
@@ -73,6 +78,7 @@ __all__ = [
     "cheapest",
     "cost",
     "datasets",
+    "measure",
     "networks",
     "support",
     "training_step",
@@ -80,6 +86,7 @@ __all__ = [
 
 _HOMES = {  # public name: module and the name there
     "Cost": "bench.counting.any_step:Cost",
+    "Measured": "bench.measure:Measured",
     "Plan": "bench.planning.schedules:Plan",
     "Support": "bench.errors:Support",
     "TrainingStep": "bench.training_step:TrainingStep",
@@ -89,6 +96,7 @@ _HOMES = {  # public name: module and the name there
     "batch_for": "bench.counting.step:batch_for",
     "cheapest": "bench.planning.schedules:cheapest",
     "datasets": "bench.datasets:names",
+    "measure": "bench.measure:measure",
     "networks": "bench.zoo:names",
     "support": "bench.training_step:support",
     "training_step": "bench.training_step:training_step",

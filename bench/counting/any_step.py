@@ -40,21 +40,18 @@ def count(
     carried: Iterable[tuple[nn.Module, Carried]] = (),
     spiking: Iterable[nn.Module] = (),
     passes_spikes: Iterable[nn.Module] = (),
-    state: Iterable[Tensor] = (),
+    state: Callable[[], Iterable[Tensor]] = lambda: (),
 ) -> Cost:
     """Count one call of ``run``, which trains ``net``; it is given a watcher for what operators do not show.
 
     ``carried``: modules, and which tensors of their output are carried on; ``spiking``: modules whose first output is binary
-    up to a constant factor; ``passes_spikes``: modules whose output is binary if their input is (dropout); ``state``: tensors
-    that modules hold from one time step to the next, alive before the step. The optimizer's state must exist, as in steady
-    training (``make_optimizer_state``).
+    up to a constant factor; ``passes_spikes``: modules whose output is binary if their input is (dropout); ``state()``: tensors
+    that modules hold from the step before, which a list would keep alive. The optimizer's state must exist, as in steady training
+    (``make_optimizer_state``).
     """
     parameters = list(net.parameters())
     live, macs, traffic = LiveBytes(), Macs(parameters), Traffic(parameters)
-    state = list(state)
-    hidden = {id(tensor) for tensor in state}
-    live.mark([*parameters, *(buffer for buffer in net.buffers() if id(buffer) not in hidden)], "parameters")
-    live.mark(state, "state")
+    _mark_held(live, net, state)
     live.mark(inputs, "inputs")
     if optimizer is not None:
         live.mark(tensors([list(kept.values()) for kept in optimizer.state.values()]), "optimizer state")
@@ -91,6 +88,12 @@ def make_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
     for group, rate in zip(groups, rates, strict=True):
         group["lr"] = rate
+
+
+def _mark_held(live: LiveBytes, net: nn.Module, state: Callable[[], Iterable[Tensor]]) -> None:
+    hidden = {id(tensor) for tensor in state()}
+    live.mark([*net.parameters(), *(buffer for buffer in net.buffers() if id(buffer) not in hidden)], "parameters")
+    live.mark(state(), "state")
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,8 @@ LISTS = (MAKES, MOVES, LOOKS, ELEMENTWISE, REDUCES_ONE_TENSOR, POOLS_AND_INTERPO
 REVIEWED = frozenset(f"aten.{name}" for names in LISTS for name in names.split())
 
 # Operators of other libraries, by full name: this project's neurons, one-bit packing, pooling and standardisation, and the
-# profiler's marks. For SpikingJelly, whole namespaces, each of one kind of neurons or of one-bit packing; those with spikecost_ before
-# them are its fused operators for CPU tensors (bench/lift/spikingjelly_ops.py).
+# profiler's marks. For SpikingJelly, whole namespaces, each of one kind of neurons or of one-bit packing; with spikecost_ before
+# its name, a kind's fused operator for CPU tensors (bench/lift/spikingjelly_ops.py).
 OF_OTHERS = """
 spikecost.lif_ spikecost.lif_backward_ spikecost.pack spikecost.unpack spikecost.avg_pool_backward spikecost.standardise
 spikecost.standardise_backward profiler._record_function_enter profiler._record_function_enter_new profiler._record_function_exit

@@ -42,6 +42,8 @@ class Tape(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func.namespace == "prim":  # a question to a fake tensor, such as its device
+            return func(*args, **kwargs)
         if _made_of_others(func):  # composite: without autograd they arrive here undecomposed
             with self:
                 return func.decompose(*args, **kwargs)

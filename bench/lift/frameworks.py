@@ -50,7 +50,10 @@ class Framework(Protocol):
         """Whether a call is one time step [B, ...], several [K, B, ...], or only ever the whole sequence."""
 
     def slots(self, net: nn.Module) -> list[Slot]:
-        """Return the hidden states, in order."""
+        """Return the hidden states that pass from one call to the next inside the module, in order."""
+
+    def kept(self, net: nn.Module) -> list[Slot]:
+        """Return these, and what neurons keep of a state that is passed as an argument."""
 
     def reset(self, net: nn.Module) -> None:
         """Put every hidden state to its initial value."""

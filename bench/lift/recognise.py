@@ -12,6 +12,7 @@ A network that repeats an image by a number of steps of its own is multi-step or
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -150,11 +151,11 @@ class _Trials:
 
     def frame(self, batch: int) -> Tensor:
         with self.world.open():
-            return torch.zeros(batch, *self.frame_shape, device=self.world.device)
+            return torch.zeros(batch, *self.frame_shape, dtype=dtype_of(self.net), device=self.world.device)
 
     def sequence(self, batch: int) -> Tensor:
         with self.world.open():
-            return torch.zeros(self.T, batch, *self.frame_shape, device=self.world.device)
+            return torch.zeros(self.T, batch, *self.frame_shape, dtype=dtype_of(self.net), device=self.world.device)
 
     def given(self, takes: Takes, arguments: int = 0) -> tuple[Any, ...]:
         batch = self.batches[0]
@@ -173,10 +174,14 @@ class _Trials:
             reset(self.net, self.adapters)
 
     def tried(self, *given: Any) -> Call | UserError:
+        log = logging.getLogger("torch._subclasses.fake_tensor")
+        disabled, log.disabled = log.disabled, True  # it reports every shape that does not fit
         try:
             return self.run(*given)
         except UserError as error:
             return error
+        finally:
+            log.disabled = disabled
 
     def _mode(self, path: str) -> Mode:
         return self.of[path].mode(self.neurons[path])
@@ -243,8 +248,8 @@ class _Trials:
         if wrong is not None:
             raise wrong
         raise UserError(
-            f"{self.name}.forward runs its neurons neither once nor {self.T} times for {self.T} time steps: call it once for each "
-            "time step, or let it loop over the first dimension of x [T, B, ...]"
+            f"{self.name}.forward runs its neurons neither once nor {self.T} times for {self.T} time steps: call it once for "
+            "each time step, or let it loop over the first dimension of x [T, B, ...]"
         )
 
     # ----------------------------------------------------------------------- parts
@@ -307,7 +312,8 @@ class _Trials:
                 stack.callback(mark.remove)
             stack.enter_context(self.world.open())
             stack.enter_context(watching(macs))
-            call(self.net, self.neurons, *self.given(takes, arguments))
+            for _ in range(2):  # a recurrent layer reads spikes from the second time step on
+                call(self.net, self.neurons, *self.given(takes, arguments))
         reset(self.net, self.adapters)
         modules = dict(self.net.named_modules())
         synapses = tuple(Synapse(path, type(modules[path]).__name__, spikes) for path, spikes in reads.items())
@@ -316,8 +322,9 @@ class _Trials:
         return {"synapses": synapses, "blocks": tuple(ends) if chain and len(ends) > 1 else ()}
 
 
-def adapters_of(net: nn.Module) -> Sequence[Framework]:
-    return frameworks.of(net)
+def dtype_of(net: nn.Module) -> torch.dtype:
+    """Return the type of a module's weights, in which its input comes."""
+    return next((parameter.dtype for parameter in net.parameters() if parameter.is_floating_point()), torch.float32)
 
 
 def binary_neurons(net: nn.Module, adapters: Sequence[Framework]) -> list[nn.Module]:

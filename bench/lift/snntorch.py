@@ -39,14 +39,18 @@ def mode(module: nn.Module) -> Mode:
 
 
 def slots(net: nn.Module) -> list[Slot]:
-    """Return the states of neurons with ``init_hidden``; those of others are arguments, and what they keep is not read."""
-    found = []
-    for path, module in neurons(net).items():
-        if getattr(module, "init_hidden", False):
-            for key in _HIDDEN:
-                if isinstance(module._buffers.get(key), torch.Tensor):
-                    found.append(Slot(path, key, module, partial(getattr, module, key), partial(_write, module, key), None))
-    return found
+    """Return the states of neurons with ``init_hidden``; those of others are arguments."""
+    return [slot for slot in kept(net) if getattr(slot.module, "init_hidden", False)]
+
+
+def kept(net: nn.Module) -> list[Slot]:
+    """Return what neurons keep, also those that are given their state: they go on with it if they are given None."""
+    return [
+        Slot(path, key, module, partial(getattr, module, key), partial(_write, module, key), None)
+        for path, module in neurons(net).items()
+        for key in _HIDDEN
+        if isinstance(module._buffers.get(key), torch.Tensor)
+    ]
 
 
 def _write(module: nn.Module, key: str, value: Any) -> None:
@@ -57,15 +61,13 @@ def _write(module: nn.Module, key: str, value: Any) -> None:
 
 
 def reset(net: nn.Module) -> None:
-    for slot in slots(net):
+    for slot in kept(net):
         slot.write(None)
 
 
 def over_time(net: nn.Module) -> dict[str, str]:
     parallel = _kinds(_WHOLE_SEQUENCE)
-    return {
-        path: "its neurons read the whole sequence" for path, module in net.named_modules() if isinstance(module, parallel)
-    }
+    return {path: "its neurons read the whole sequence" for path, module in net.named_modules() if isinstance(module, parallel)}
 
 
 def kernel(device: str) -> str:

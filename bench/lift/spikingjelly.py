@@ -12,7 +12,9 @@ from torch import nn
 from bench.lift.frameworks import Mode, Slot
 from bench.lift.spikingjelly_ops import as_on_a_gpu
 
-__all__ = ["alone", "as_on_a_gpu", "binary", "kernel", "mode", "name", "neurons", "over_time", "reset", "slots"]
+__all__ = [
+    "alone", "as_on_a_gpu", "binary", "kept", "kernel", "mode", "name", "neurons", "over_time", "reset", "slots",
+]  # fmt: skip
 
 name = "SpikingJelly"
 
@@ -58,6 +60,9 @@ def slots(net: nn.Module) -> list[Slot]:
     return found
 
 
+kept = slots
+
+
 def reset(net: nn.Module) -> None:
     for module in net.modules():
         if isinstance(module, base.MemoryModule):
@@ -90,4 +95,3 @@ def kernel(device: str) -> str:
 @contextmanager
 def alone(net: nn.Module) -> Iterator[None]:
     yield
-

@@ -1,7 +1,8 @@
 """SpikingJelly's neurons on CPU tensors as on a GPU: one operator forward and one backward for a layer and call.
 
-On a CPU the framework runs a chain of plain operators in place of its fused one, which has other storages. Device 'meta' takes the
-path of a GPU by itself. The operators registered here are the framework's own CPU kernels under its own rule of differentiation.
+On a CPU the framework runs a chain of plain operators in place of its fused one, which has other storages. Device 'meta' takes
+the path of a GPU by itself. The operators registered here are the framework's own CPU kernels under its own rule of
+differentiation.
 """
 
 from __future__ import annotations

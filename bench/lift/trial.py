@@ -84,7 +84,7 @@ def _told(where: str, error: Exception) -> str:
             f"{where} reads the value of a tensor ({type(error).__name__}: {said}), and tensors without storage have none: use "
             "torch.where in place of an if, or measure on real tensors (device = 'cpu')"
         )
-    return f"{where}: {type(error).__name__}: {said}; check the shape of one frame, the number of time steps and what forward takes"
+    return f"{where}: {type(error).__name__}: {said}; check the shape of a frame, T, and what forward takes"
 
 
 def first(output: Any) -> Tensor:

@@ -1,8 +1,8 @@
 """A copy of a module without storage: the same code and shapes, while the module itself is neither run nor changed.
 
-A world is where the copy lives. ``Meta``: tensors on device 'meta', which is fast. ``Fake``: fake tensors that say they are on the
-CPU, for what device 'meta' cannot do: automatic mixed precision. ``Real``: tensors with storage on the CPU, for modules that look
-at values.
+A world is where the copy lives. ``Meta``: tensors on device 'meta', which is fast. ``Fake``: fake tensors that say they are on
+the CPU, for what device 'meta' cannot do: automatic mixed precision. ``Real``: tensors with storage on the CPU, for modules that
+look at values.
 
 Buffers that are a single number keep their value, because constructors and forward methods read it (snnTorch's neurons do).
 """
@@ -67,8 +67,9 @@ class Fake:
             return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
 
     def number(self, value: Tensor) -> Tensor:
+        plain = value.item()
         with self.mode:
-            return torch.tensor(value.item(), dtype=value.dtype)
+            return torch.tensor(plain, dtype=value.dtype)
 
 
 @dataclass(frozen=True)
@@ -143,4 +144,3 @@ def _value(tensor: Tensor) -> Tensor | None:
 def _named(value: object) -> str:
     parts = value if isinstance(value, tuple) else (value,)
     return " and ".join(type(part).__name__ for part in parts)
-
