@@ -17,6 +17,24 @@ def seeded(make: Any) -> nn.Module:
     return make()
 
 
+class Heaviside(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (x >= 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return g / (1 + x * x)
+
+
+def fire(x: Tensor) -> Tensor:
+    """A surrogate that keeps the type of its input; snnTorch's own give float32, so that its neurons cannot run in float64."""
+    spikes: Tensor = Heaviside.apply(x)
+    return spikes
+
+
 # --------------------------------------------------------------------------- SpikingJelly
 
 
@@ -106,13 +124,13 @@ def snn_sequential() -> nn.Module:
     snn = pytest.importorskip("snntorch")
     return nn.Sequential(
         nn.Conv2d(2, 6, 3, padding=1),
-        snn.Leaky(beta=0.9, init_hidden=True),
+        snn.Leaky(beta=0.9, spike_grad=fire, init_hidden=True),
         nn.MaxPool2d(2),
         nn.Flatten(),
         nn.Linear(6 * 4 * 4, 10),
-        snn.Synaptic(alpha=0.8, beta=0.9, init_hidden=True, learn_beta=True),
+        snn.Synaptic(alpha=0.8, beta=0.9, spike_grad=fire, init_hidden=True, learn_beta=True),
         nn.Linear(10, CLASSES),
-        snn.Leaky(beta=0.9, init_hidden=True, output=True, reset_mechanism="zero", reset_delay=False),
+        snn.Leaky(beta=0.9, spike_grad=fire, init_hidden=True, output=True, reset_mechanism="zero", reset_delay=False),
     )
 
 
@@ -121,23 +139,23 @@ def snn_recurrent() -> nn.Module:
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(128, 12),
-        snn.RLeaky(beta=0.9, linear_features=12, init_hidden=True),
+        snn.RLeaky(beta=0.9, spike_grad=fire, linear_features=12, init_hidden=True),
         nn.Linear(12, 12),
-        snn.Alpha(alpha=0.9, beta=0.8, init_hidden=True),
+        snn.Alpha(alpha=0.9, beta=0.8, spike_grad=fire, init_hidden=True),
         nn.Linear(12, CLASSES),
-        snn.RSynaptic(alpha=0.9, beta=0.8, linear_features=CLASSES, init_hidden=True),
+        snn.RSynaptic(alpha=0.9, beta=0.8, spike_grad=fire, linear_features=CLASSES, init_hidden=True),
     )
 
 
 def snn_lstm() -> nn.Module:
     snn = pytest.importorskip("snntorch")
     return nn.Sequential(
-        snn.SConv2dLSTM(2, 4, 3, max_pool=2, init_hidden=True),
+        snn.SConv2dLSTM(2, 4, 3, max_pool=2, spike_grad=fire, init_hidden=True),
         nn.Flatten(),
         nn.Linear(4 * 4 * 4, 10),
-        snn.SLSTM(10, 8, init_hidden=True),
+        snn.SLSTM(10, 8, spike_grad=fire, init_hidden=True),
         nn.Linear(8, CLASSES),
-        snn.Leaky(beta=0.9, init_hidden=True),
+        snn.Leaky(beta=0.9, spike_grad=fire, init_hidden=True),
     )
 
 
@@ -148,7 +166,7 @@ class SnnExplicit(nn.Module):
         super().__init__()
         snn = pytest.importorskip("snntorch")
         self.first, self.second = nn.Linear(128, 10), nn.Linear(10, CLASSES)
-        self.lif1, self.lif2 = snn.Leaky(beta=0.9), snn.Leaky(beta=0.8)
+        self.lif1, self.lif2 = snn.Leaky(beta=0.9, spike_grad=fire), snn.Leaky(beta=0.8, spike_grad=fire)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         mem1, mem2 = (None, None) if state is None else state
@@ -192,18 +210,6 @@ class SnnBatchFirst(nn.Module):
 
 
 # --------------------------------------------------------------------------- plain PyTorch
-
-
-class Heaviside(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return (x >= 0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return g / (1 + x * x)
 
 
 class PlainExplicit(nn.Module):
