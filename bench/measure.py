@@ -23,7 +23,9 @@ from bench.errors import UserError, choose
 from bench.lift import frameworks
 from bench.lift.forward import forward
 from bench.lift.frameworks import Framework
-from bench.lift.recognise import Encoding, Recognised, binary_neurons, dropouts, dtype_of, recognise, reset
+from bench.lift.parts import binary_neurons, dropouts, dtype_of, reset
+from bench.lift.recognise import Recognised, recognise
+from bench.lift.timing import Encoding
 from bench.lift.trial import errors_located
 from bench.lift.twin import Fake, Meta, Real, World, twin
 

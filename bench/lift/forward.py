@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.lift.recognise import Recognised, initial_states
-from bench.lift.trial import first
+from bench.lift.parts import first, initial_states
+from bench.lift.recognise import Recognised
 
 
 def forward(net: nn.Module, x: Tensor, T: int, is_image: bool, recognised: Recognised) -> Tensor:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from bench.errors import UserError
 from bench.lift import frameworks
 from bench.lift.frameworks import Framework, Slot
-from bench.lift.recognise import Recognised, dtype_of, initial_states, reset
-from bench.lift.trial import first
+from bench.lift.parts import dtype_of, first, initial_states, reset
+from bench.lift.recognise import Recognised
 from bench.lift.twin import Meta, twin
 from bench.nets.graph_size import difference_of_batches
 from bench.nets.layers import State, state_tensors
