@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from bench.counting.step import batch_for
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
+    from bench.lift.measure import Measured, measure
     from bench.lift.training import LiftedStep
-    from bench.measure import Measured, measure
     from bench.nets.weights import copy_weights
     from bench.planning.schedules import Plan, cheapest
     from bench.training_step import TrainingStep, support
@@ -98,7 +98,7 @@ __all__ = [
 _HOMES = {  # public name: module and the name there
     "Cost": "bench.counting.any_step:Cost",
     "LiftedStep": "bench.lift.training:LiftedStep",
-    "Measured": "bench.measure:Measured",
+    "Measured": "bench.lift.measure:Measured",
     "Plan": "bench.planning.schedules:Plan",
     "Support": "bench.errors:Support",
     "TrainingStep": "bench.training_step:TrainingStep",
@@ -109,7 +109,7 @@ _HOMES = {  # public name: module and the name there
     "cheapest": "bench.planning.schedules:cheapest",
     "copy_weights": "bench.nets.weights:copy_weights",
     "datasets": "bench.datasets:names",
-    "measure": "bench.measure:measure",
+    "measure": "bench.lift.measure:measure",
     "networks": "bench.zoo:names",
     "support": "bench.training_step:support",
 }

@@ -40,9 +40,9 @@ def measure(source: str, frame: str, T: int, batch: int, as_json: bool, **settin
     """
     sizes = shape(frame)
     with Console(stderr=True).status("building and counting ..."):  # shown on a terminal only
+        from bench.lift.measure import measure as measured
         from bench.lift.source import build, load
         from bench.lift.table import shown
-        from bench.measure import measure as measured
 
         built = build(load(source))
         optimizer = None if settings["optimizer"] == "none" else settings["optimizer"]

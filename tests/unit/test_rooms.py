@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("training_step",),  # a network, an algorithm and a backend together
     ("counting", "datasets"),
     ("planning", "speed", "training"),
+    ("lift",),
     ("probes", "plan"),  # a case: measured, and asked for
     ("runner",),
     ("claims",),
