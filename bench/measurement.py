@@ -1,24 +1,9 @@
-"""What a probe returns. Imports nothing of the suite."""
+"""What a probe returns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-Unit = Literal[
-    "1",
-    "%",
-    "points",  # differences of per cent
-    "B",
-    "MAC",
-    "steps",
-    "pass/fail",
-    "spikes/neuron/step",
-    "events/pixel/s",
-    "x BPTT's",
-    "x native BPTT",
-]
 
 
 @dataclass(frozen=True)
@@ -27,6 +12,6 @@ class Measurement:
 
     metric: str
     value: float | int | str | None
-    unit: Unit
+    unit: str
     version: int = 1
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, object] = field(default_factory=dict)

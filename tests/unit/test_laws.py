@@ -139,8 +139,9 @@ def test_train_step_returns_the_outputs_summed_over_time(algorithm):
 # --------------------------------------------------------------------------- the loss
 
 
+@pytest.mark.parametrize("squared_target", ["one-hot", "ones"])
 @pytest.mark.parametrize("alpha", [0.0, 0.05, 1.0])
-def test_loss_by_hand_and_as_a_sum_over_steps(alpha):
+def test_loss_by_hand_and_as_a_sum_over_steps(alpha, squared_target):
     """The losses of single steps sum to the loss of the sequence."""
     g = torch.Generator().manual_seed(0)
     outs, target = torch.randn(4, 3, 5, generator=g, dtype=torch.float64), torch.tensor([1, 4, 0])
@@ -149,9 +150,9 @@ def test_loss_by_hand_and_as_a_sum_over_steps(alpha):
         for o, y in zip(out, target.tolist(), strict=True):
             log_sum = torch.tensor(o).exp().sum().log().item()
             entropy = log_sum - o[y]
-            squares = sum((v - (c == y)) ** 2 for c, v in enumerate(o)) / 5
+            squares = sum((v - (squared_target == "ones" or c == y)) ** 2 for c, v in enumerate(o)) / 5
             by_hand += ((1 - alpha) * entropy + alpha * squares) / 3 / 4
-    loss = InstantaneousLoss(target, 4, alpha)
+    loss = InstantaneousLoss(target, 4, alpha, squared_target=squared_target)
     assert loss(outs).item() == pytest.approx(by_hand, rel=1e-5)
     assert sum(loss(out[None]).item() for out in outs) == pytest.approx(by_hand, rel=1e-5)
 

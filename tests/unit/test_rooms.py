@@ -16,8 +16,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("bench", "spikecost", "reproductions")
 # From low to high. A room is a module or a package of bench, or another package; rooms of one layer do not import one another.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "contracts", "measurement", "progress", "quantity", "record", "registry", "seeds"),  # values and names
-    ("case", "design_space", "digest", "files", "machine", "overhead", "setting_search", "spec"),
+    ("errors", "contracts", "measurement", "progress", "quantity", "readers", "registry", "seeds"),  # values and names
+    ("case",),
+    ("record",),
+    ("design_space", "digest", "files", "machine", "overhead", "setting_search", "spec"),
     ("options", "places", "zoo"),
     ("kernels", "losses", "optimizers", "record_store"),
     ("nets",),
@@ -25,13 +27,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backends",),
     ("training_step",),  # a network, an algorithm and a backend together
     ("counting", "datasets"),
-    ("planning", "training"),
+    ("planning", "speed", "training"),
+    ("lift",),
     ("probes", "plan"),  # a case: measured, and asked for
     ("runner",),
     ("claims",),
     ("figures",),
-    ("front", "speed"),
+    ("front",),
     ("report",),
+    ("listing",),
     ("cli",),
     ("spikecost", "reproductions"),  # the door, and the papers' plans
 )
