@@ -138,7 +138,8 @@ class Probe:
 
     ``device``: "meta" (shapes alone), "cpu", "best" (a GPU if there is one, else the CPU) or "cuda" (a GPU only).
     ``typical_s``: typical seconds per case on 2 cores of a laptop. ``options``: names of its own options, which no algorithm,
-    loss or optimizer has. ``precision`` of weights and activations ("half": under autocast). ``against``: the algorithm and backend it compares with.
+    loss or optimizer has. ``precision`` of weights and activations ("half": of activations alone, under autocast).
+    ``against``: the algorithm and backend it compares with.
     ``alone``: no other case may run at the same time. ``depends_on_T``: whether the result depends on the case's T.
     ``steps``: whether it runs training steps on tensors with storage, so that the worker first checks that they fit.
     """

@@ -79,14 +79,17 @@ def _gates() -> Iterator[Case]:
 def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:
     """At the initial weights: the paper's network, and a small one at several leaks."""
     images = "cifar10" if has("cifar10") else "digits"
-    for seed in SEEDS:
-        if images == "cifar10":
-            for algorithm in ("bptt", "sltt"):
-                yield Case(PAPER, "gradient", "resnet18/cifar10", algorithm, "native", 6, 8, images, seed=seed)
-        for leak in LEAKS:
-            for algorithm in ALGORITHMS:
-                network = f"vgg-bn-small-{leak}/{images}"
-                yield Case(PAPER, "gradient", network, algorithm, "native", 6, 64, images, seed=seed)
+    networks = [(f"vgg-bn-small-{leak}/{images}", 64, ALGORITHMS) for leak in LEAKS]
+    if images == "cifar10":
+        networks.append(("resnet18/cifar10", 8, ("bptt", "sltt")))
+    for network, batch, algorithms in networks:
+        for algorithm in algorithms:
+            for seed in SEEDS:
+                two = (("batches", 2),)
+                yield Case(PAPER, "gradient", network, algorithm, "native", 6, batch, images, seed=seed, options=two)
+    network, batch, _ = networks[-1]  # for the figures of one batch
+    for algorithm in ("ottt-a", "sltt"):
+        yield Case(PAPER, "gradient", network, algorithm, "native", 6, batch, images)
 
 
 def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
