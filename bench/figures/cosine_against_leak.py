@@ -30,9 +30,9 @@ def data(paper: Paper) -> dict[str, Any] | None:
     return {
         "title": "Gradient fidelity against the leak",
         "subtitle": (
-            f"Cosine to exact BPTT's gradient at initial weights: {kind}, T = {T}, {images(dataset)}, batch {batch}. The networks "
-            f"differ in the leak λ alone, by which a membrane potential is multiplied at every step. Points: {seeds} seeds; "
-            "lines: their mean."
+            f"Cosine to exact BPTT's gradient at initial weights: {kind}, T = {T}, {images(dataset)}, batch {batch}. The "
+            "networks differ in the leak λ alone, by which a membrane potential is multiplied at every step. "
+            f"Points: {seeds} seeds; lines: their mean."
         ),
         "origin": origin(paper, here, "one seed a point"),
         "network": kind,

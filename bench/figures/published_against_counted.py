@@ -43,9 +43,9 @@ def data(paper: Paper) -> dict[str, Any] | None:
     return {
         "title": "Published against counted memory",
         "subtitle": (
-            "One training step in half precision. Dots: peak bytes of live tensors, counted here. Bars: what a GPU may report for them, "
-            "with workspaces, the allocator's rounding and CUDA's context. Diamonds: what the paper reports, CUDA's peak of reserved "
-            "memory. GB are read as GiB."
+            "One training step in half precision. Dots: peak bytes of live tensors, counted here. Bars: what a GPU may report "
+            "for them, with workspaces, the allocator's rounding and CUDA's context. Diamonds: what the paper reports, CUDA's "
+            "peak of reserved memory. GB are read as GiB."
         ),
         "origin": origin(paper, counted, "one counted step a row"),
         "groups": [{"heading": heading, "rows": of_network} for heading, of_network in groups.items()],
@@ -95,9 +95,8 @@ def render(data: dict[str, Any]) -> str:
         axes.set_xlim(min(ends) / 1.25, max(ends) * 1.25)
         for y, row in placed:
             colour = style.algorithm(row["algorithm"]).colour.light
-            axes.plot(
-                [row["counted"] / _GIB, row["most"] / _GIB], [y, y], "-", color=style.GRID.light, lw=7, solid_capstyle="butt"
-            )
+            span = [row["counted"] / _GIB, row["most"] / _GIB]
+            axes.plot(span, [y, y], "-", color=style.GRID.light, lw=7, solid_capstyle="butt")
             axes.plot([row["counted"] / _GIB], [y], "o", ms=5, color=colour, mec=style.PAPER.light, mew=0.6, zorder=3)
             if row["published"] is not None:
                 axes.plot([row["published"]], [y], "D", ms=5, mfc="none", mec=style.INK.light, mew=1, zorder=3)
