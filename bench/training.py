@@ -1,7 +1,7 @@
 """The training loop. It can be resumed at any batch; on a CPU an interrupted training gives the same result to the bit.
 
 No random state is saved: for batch i of epoch e the order of samples, augmentation, encoding and dropout masks are drawn from
-a seed made of names (bench.spec.seed_of). A checkpoint holds weights, optimizer state and position.
+a seed made of names (bench.seeds.seed_of). A checkpoint holds weights, optimizer state and position.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def train(
     batch norm or dropout this equals the gradient of one batch ``accumulate`` times as large.
 
     Returns one Epoch per epoch. The caller removes ``checkpoint`` once the results are saved. Raises UserError if the
-    checkpoint belongs to another training, FloatingPointError if the loss is not finite.
+    checkpoint belongs to another training, FloatingPointError if the loss is not finite, or a weight at the end of an epoch or
+    before a checkpoint, which is then not written.
     """
     if accumulate > 1 and not step.recipe.updates_once:
         raise UserError(WITHIN_A_BATCH)
@@ -159,8 +160,25 @@ def _progress(at: Position, epochs: int, images: int) -> Progress:
     )  # fmt: skip
 
 
+def require_finite(step: TrainingStep, epoch: int) -> None:
+    """Raise FloatingPointError, naming it, if a parameter or running average is NaN or infinite.
+
+    The loss does not show this: neurons whose potential is NaN do not fire.
+    """
+    for name, value in step.net.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise FloatingPointError(
+                f"{name} is not finite in epoch {epoch}: {int((~torch.isfinite(value)).sum())} of {value.numel()} values. "
+                "Look for NaN or infinite values in the data, or lower lr"
+            )
+
+
 def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, object]) -> None:
-    """Write to a temporary file, then rename it: if the process is killed, the former checkpoint stays intact."""
+    """Write to a temporary file, then rename it: if the process is killed, the former checkpoint stays intact.
+
+    Raises FloatingPointError for weights that are not finite.
+    """
+    require_finite(step, at.epoch + (at.batch > 0))
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
     try:

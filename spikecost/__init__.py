@@ -17,12 +17,20 @@ What a training step costs, counted at its true size without data, weights or a 
     >>> plan.schedule.algorithm, plan.macs_ratio
     ('bptt', 1.0)
 
+The same for a network of your own, a ``torch.nn.Module`` of SpikingJelly's or snnTorch's neurons: ``spikecost.measure``
+(docs/your_network.md).
+
 A training step to run, here on one random batch:
 
     >>> step = spikecost.training_step("vgg5-small/digits", "sltt", "native", lr=0.05)
     >>> x, target = spikecost.batch_for(step, T=4, batch=16, device="cpu")
     >>> step.run(x, target).shape  # the outputs [batch, classes], summed over time
     torch.Size([16, 10])
+
+Its weights in the same network with another backend's neurons:
+
+    >>> other = spikecost.training_step("vgg5-small/digits", "bptt", "native-fast")
+    >>> spikecost.copy_weights(step.net, other.net)
 
 A mistake in a name or a value is a ``UserError`` that says what is known and what to do.
 """
@@ -31,26 +39,32 @@ from __future__ import annotations
 
 import pkgutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from bench.algorithms import names as algorithms
     from bench.backends import names as backends
-    from bench.counting.step import Cost, batch_for
+    from bench.counting.any_step import Cost
+    from bench.counting.step import batch_for
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
+    from bench.lift.measure import Measured, measure
+    from bench.lift.training import LiftedStep
+    from bench.nets.weights import copy_weights
     from bench.planning.schedules import Plan, cheapest
-    from bench.training_step import TrainingStep, support, training_step
+    from bench.training_step import TrainingStep, support
     from bench.zoo import names as networks
 
     __version__: str
 else:  # a type checker would take any name for one of this module's
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name == "__version__":
             from bench.runner.store import version_of
 
-            value: Any = version_of(__name__)
+            value: object = version_of(__name__)
         elif name in _HOMES:
             value = pkgutil.resolve_name(_HOMES[name])
         else:
@@ -61,6 +75,8 @@ else:  # a type checker would take any name for one of this module's
 
 __all__ = [
     "Cost",
+    "LiftedStep",
+    "Measured",
     "Plan",
     "Support",
     "TrainingStep",
@@ -70,15 +86,19 @@ __all__ = [
     "backends",
     "batch_for",
     "cheapest",
+    "copy_weights",
     "cost",
     "datasets",
+    "measure",
     "networks",
     "support",
     "training_step",
 ]
 
 _HOMES = {  # public name: module and the name there
-    "Cost": "bench.counting.step:Cost",
+    "Cost": "bench.counting.any_step:Cost",
+    "LiftedStep": "bench.lift.training:LiftedStep",
+    "Measured": "bench.lift.measure:Measured",
     "Plan": "bench.planning.schedules:Plan",
     "Support": "bench.errors:Support",
     "TrainingStep": "bench.training_step:TrainingStep",
@@ -87,10 +107,11 @@ _HOMES = {  # public name: module and the name there
     "backends": "bench.backends:names",
     "batch_for": "bench.counting.step:batch_for",
     "cheapest": "bench.planning.schedules:cheapest",
+    "copy_weights": "bench.nets.weights:copy_weights",
     "datasets": "bench.datasets:names",
+    "measure": "bench.lift.measure:measure",
     "networks": "bench.zoo:names",
     "support": "bench.training_step:support",
-    "training_step": "bench.training_step:training_step",
 }
 
 
@@ -111,6 +132,31 @@ def cost(network: str, algorithm: str, backend: str, *, T: int, batch: int, **op
         raise UserError(f"{algorithm} on backend {backend}, network {network}: {able.reason}")
     step = training_step(network, algorithm, backend, device="meta", **options)
     return cost_of(step, *batch_for(step, T, batch, "meta"))
+
+
+@overload
+def training_step(network: str, algorithm: str, backend: str, **options: Any) -> TrainingStep: ...
+@overload
+def training_step(network: Module, algorithm: str, **options: Any) -> LiftedStep: ...
+def training_step(network: Any, algorithm: str, backend: str | None = None, **options: Any) -> TrainingStep | LiftedStep:
+    """Return a training step of a network of the catalogue on a backend, or of a module of your own.
+
+    The catalogue: ``step.run(x, target)``; options of bench/training_step.py. A ``torch.nn.Module``: ``step(x, target)``; options
+    of bench/lift/training.py (loss, optimizer, clip, scaler). Both take the options of the algorithm.
+    """
+    if isinstance(network, str) and backend is not None:
+        from bench.training_step import training_step as of_the_catalogue
+
+        return of_the_catalogue(network, algorithm, backend, **options)
+    from bench.errors import UserError
+
+    if isinstance(network, str):
+        raise UserError(f"network {network!r} of the catalogue: name the backend too, e.g. 'native'")
+    if backend is not None:
+        raise UserError(f"backend = {backend!r} beside a module of your own, whose neurons are its own: leave it out")
+    from bench.lift.training import training_step as of_a_module
+
+    return of_a_module(network, algorithm, **options)
 
 
 def __dir__() -> list[str]:

@@ -38,7 +38,7 @@ from bench.errors import YES, Support, UserError
 from bench.nets.build import Network
 from bench.nets.layers import State, leak, shallow
 from bench.nets.rerun import Randomness
-from bench.options import Declared, number, one_of, whole
+from bench.options import Declared, one_of, per_cent, whole
 from bench.spec import NetworkSpec
 
 in_windows = True
@@ -47,7 +47,7 @@ in_windows = True
 @dataclass(frozen=True)
 class Options(Declared):
     segments: int = whole(0, least=0, meaning="number of segments; 0 chooses the number with least memory")
-    p: float = number(50, below=100, meaning="per cent of the time steps that are skipped: 50 is half of them")
+    p: float = per_cent(50, below=100, meaning="per cent of the time steps that are skipped: 50 is half of them")
     per: str = one_of("segment", ("segment", "sequence"), meaning="steps among which the least active are chosen")
     loss: str = one_of("kept", ("kept", "rescaled"), meaning="weight of the loss of the kept steps")
     skipped: str = one_of("frozen", ("frozen", "leak"), meaning="what happens to the state in skipped steps")

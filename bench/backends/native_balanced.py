@@ -1,7 +1,7 @@
 """As native_fast, but spikes are saved for backward at one bit each, and the first layers are recomputed in the backward pass.
 
 The first layers have most neurons and fewest inputs: recomputing them costs at most a seventh more multiply-accumulates
-(networks/recomputed.py).
+(bench/nets/recomputing.py).
 """
 
 from __future__ import annotations

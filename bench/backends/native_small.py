@@ -1,6 +1,6 @@
 """As native_fast, but all layers are recomputed in the backward pass; only their input spikes are saved, at one bit each.
 
-See networks/recomputed.py.
+See bench/nets/recomputing.py.
 """
 
 from __future__ import annotations

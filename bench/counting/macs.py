@@ -282,6 +282,7 @@ class Macs:
         self.multiplications: dict[str, int] = dict.fromkeys(ROLES, 0)
         self._spikes: dict[int, weakref.ref[torch.UntypedStorage]] = {}  # storage address -> weak reference
         self._weights = {tensor.untyped_storage()._cdata for tensor in weights}
+        self._casts: dict[int, Any] = {}  # copies of weights in another type, as mixed precision makes: address -> weak reference
 
     @contextmanager
     def recomputing(self) -> Iterator[None]:
@@ -313,6 +314,8 @@ class Macs:
                 self.dense[role] += product.macs
                 if not any(self.is_spikes(factor) for factor in product.factors):
                     self.multiplications[role] += product.macs
+        if packet is aten._to_copy and self._is_weight(reads[0]):
+            self._remember_cast(outputs[0])
         if str(packet) == _UNPACK:
             self.mark_spikes(outputs)
         elif not self._spikes:
@@ -337,5 +340,14 @@ class Macs:
             return "recomputation" if self._recomputing else "forward"
         if torch.is_grad_enabled():  # a node that recomputes layers, as in checkpointing over layers
             return "recomputation"
-        carries_error = any(factor.untyped_storage()._cdata in self._weights for factor in factors)
+        carries_error = any(self._is_weight(factor) for factor in factors)
         return "error to input" if carries_error else "error to weight"
+
+    def _is_weight(self, tensor: Tensor) -> bool:
+        address = tensor.untyped_storage()._cdata
+        return address in self._weights or address in self._casts
+
+    def _remember_cast(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        address = storage._cdata
+        self._casts[address] = weakref.ref(storage, lambda _: self._casts.pop(address, None))

@@ -97,13 +97,15 @@ LISTS = (MAKES, MOVES, LOOKS, ELEMENTWISE, REDUCES_ONE_TENSOR, POOLS_AND_INTERPO
 REVIEWED = frozenset(f"aten.{name}" for names in LISTS for name in names.split())
 
 # Operators of other libraries, by full name: this project's neurons, one-bit packing, pooling and standardisation, and the
-# profiler's marks. For SpikingJelly, whole namespaces, each of one neuron or of one-bit packing.
+# profiler's marks. For SpikingJelly, whole namespaces, each of one kind of neurons or of one-bit packing; with spikecost_ before
+# its name, a kind's fused operator for CPU tensors (bench/lift/spikingjelly_ops.py).
 OF_OTHERS = """
 spikecost.lif_ spikecost.lif_backward_ spikecost.pack spikecost.unpack spikecost.avg_pool_backward spikecost.standardise
 spikecost.standardise_backward profiler._record_function_enter profiler._record_function_enter_new profiler._record_function_exit
 """
 OTHERS = frozenset(OF_OTHERS.split())
-LIBRARIES = frozenset(("sj_if", "sj_lif", "sj_spike_compress"))
+_NEURONS = ("sj_if", "sj_lif", "sj_plif", "sj_qif", "sj_eif", "sj_izhikevich", "sj_clif", "sj_ilif", "sj_activation_aware_if")
+LIBRARIES = frozenset((*_NEURONS, *(f"spikecost_{name}" for name in _NEURONS), "sj_stbif", "sj_spike_compress"))
 
 
 def functional(name: str) -> str:

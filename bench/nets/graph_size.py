@@ -1,36 +1,45 @@
-"""Bytes that one time step of a network saves for backward, and bytes of its state: they decide how to cut a sequence.
-
-Measured on a copy on device 'meta', as the difference between batches of 3 and 2 (batch norm may need more than one sample).
-"""
+"""Bytes that one time step of a network saves for backward, and bytes of its state: they decide how to cut a sequence."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from bench.nets.layers import leaves, shallow, state_tensors
+from bench.nets.layers import State, leaves, shallow, state_tensors
 
 if TYPE_CHECKING:
     from bench.contracts import Stepped
 
 
-def graph_and_state(net: Stepped) -> tuple[int, int]:
-    """Return (A, S) in bytes for one sample: saved for backward per time step, and state between two steps.
+class _Windowed(Protocol):
+    def initial_state(self, batch: int) -> State: ...
 
-    Measured on a copy on device 'meta', as the difference between batches of 3 and 2 (batch norm may need more than one sample).
-    """
+    def window(self, x: Tensor, state: State) -> tuple[Tensor, State]: ...
+
+
+def graph_and_state(net: Stepped) -> tuple[int, int]:
+    """Return (A, S) in bytes for one sample: saved for backward per time step, and state between two steps."""
     twin = copy.deepcopy(net)
     cast(nn.Module, twin).to("meta")
-    (graph_2, state_2), (graph_3, state_3) = _one_step(twin, 2), _one_step(twin, 3)
+    return difference_of_batches(twin, net.spec.input)
+
+
+def difference_of_batches(net: _Windowed, frame: Sequence[int], dtype: torch.dtype = torch.float32) -> tuple[int, int]:
+    """Return (A, S) of a network on device 'meta' as the difference between batches of 3 and 2.
+
+    Batch norm may need more than one sample.
+    """
+    (graph_2, state_2), (graph_3, state_3) = (_one_step(net, batch, frame, dtype) for batch in (2, 3))
     return graph_3 - graph_2, state_3 - state_2
 
 
-def _one_step(net: Stepped, batch: int) -> tuple[int, int]:
+def _one_step(net: _Windowed, batch: int, frame: Sequence[int], dtype: torch.dtype) -> tuple[int, int]:
     """Return (A, S) in bytes for ``batch`` samples, at the second time step. Dropout masks do not change, so S excludes them."""
-    x = torch.empty(1, batch, *net.spec.input, device="meta")
+    x = torch.empty(1, batch, *frame, dtype=dtype, device="meta")
     with torch.no_grad():
         _, state = net.window(x, net.initial_state(batch))
     before = {tensor.untyped_storage()._cdata for tensor in state_tensors(state)}

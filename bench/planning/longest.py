@@ -18,7 +18,8 @@ from typing import Any
 from bench.algorithms.checkpointed import segments_of
 from bench.algorithms.segments import edges
 from bench.algorithms.skipper import affordable
-from bench.counting.step import Cost, batch_for, cost_of
+from bench.counting.any_step import Cost
+from bench.counting.step import batch_for, cost_of
 from bench.planning.peaks import Peaks, peaks_of, through
 from bench.training_step import recipe, training_step
 

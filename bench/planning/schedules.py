@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.counting.step import Cost
+from bench.counting.any_step import Cost
 from bench.errors import UserError
 from bench.overhead import HEADROOM, usable
 from bench.planning.longest import counted, largest

@@ -12,6 +12,7 @@
 | train.py | accuracy, firing rate | real data, real training |
 | events.py | statistics of event recordings | real and simulated recordings |
 | clock.py | seconds of a training step | the real device, alternating with native BPTT |
+| speed.py | seconds of every row of a workload, in turns | the real device, a process per row |
 | cuda_memory.py | CUDA's own peaks of one training step | a GPU |
 | cuda_memory_half.py | the same under autocast to half precision | a GPU |
 

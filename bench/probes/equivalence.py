@@ -130,8 +130,9 @@ def aligned_parameters(net: nn.Module) -> list[nn.Parameter]:
 def _batch(spec: NetworkSpec, case: Case) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed_of("equivalence", case.network, case.seed))
     x = torch.randn(case.T, case.batch, spec.input[0], *(-(-n // 4) for n in spec.input[1:]), generator=generator)
-    x = 2 * x.repeat_interleave(4, -1).repeat_interleave(4, -2)  # smooth in space like images, so that deep layers fire
-    x = x[..., : spec.input[1], : spec.input[2]]
+    if len(spec.input) == 3:  # smooth in space like images, so that deep layers fire
+        x = x.repeat_interleave(4, -1).repeat_interleave(4, -2)[..., : spec.input[1], : spec.input[2]]
+    x = 2 * x
     return x, torch.randint(spec.classes, (case.batch,), generator=generator)
 
 

@@ -20,10 +20,12 @@ def _silent(progress: Progress) -> None:
 class Resources:
     """``data``: the case's data set, loaded at first use. ``device``: the torch device of the probe's entry in the registry.
 
+    ``threads`` of the CPU that it may use (bench/plan.py).
     ``checkpoint``: where a long probe saves what it has done, and resumes from. ``report``: shows its progress.
     """
 
     data: RealData
     device: str = "cpu"
+    threads: int = 1
     checkpoint: Path | None = None
     report: Callable[[Progress], None] = _silent

@@ -79,7 +79,7 @@ def _gates() -> Iterator[Case]:
 def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:
     """At the initial weights: the paper's network, and a small one at several leaks."""
     images = "cifar10" if has("cifar10") else "digits"
-    networks = [(f"vgg-bn-small-{leak}/{images}", 64, ALGORITHMS) for leak in LEAKS]
+    networks: list[tuple[str, int, tuple[str, ...]]] = [(f"vgg-bn-small-{leak}/{images}", 64, ALGORITHMS) for leak in LEAKS]
     if images == "cifar10":
         networks.append(("resnet18/cifar10", 8, ("bptt", "sltt")))
     for network, batch, algorithms in networks:

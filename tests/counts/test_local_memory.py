@@ -29,9 +29,9 @@ from bench.losses import InstantaneousLoss
 from bench.nets.layers import state_tensors
 from bench.nets.shapes import chain_shape
 from bench.training_step import TrainingStep, training_step
+from tests.registered import PLAIN
 
 SMALL, ALEXNET, RESIDUAL = "ttl-small/n-mnist", "alexnet/cifar10-dvs-42", "resnet20/cifar10"
-BACKENDS = ("native", "spikingjelly", "spikingjelly-multistep", "snntorch")
 
 
 def made(network: str, algorithm: str, backend: str = "native", **options: Any) -> TrainingStep:
@@ -142,12 +142,12 @@ def outside(step: TrainingStep, found: list[Alone], setting: Setting, w: int, i:
 
 
 CASES = [
-    *((SMALL, backend, {"K": 3, "update": "end"}) for backend in BACKENDS),
+    *((SMALL, backend, {"K": 3, "update": "end"}) for backend in PLAIN),
     *((SMALL, "native", {"K": K, "b": b, "update": u}) for K, b, u in [(7, 1, "end"), (2, 3, "window"), (1, 1, "block")]),
-    *((SMALL, backend, {"K": 3, "classifier": "fixed", "update": "block"}) for backend in BACKENDS[1:]),
+    *((SMALL, backend, {"K": 3, "classifier": "fixed", "update": "block"}) for backend in PLAIN[1:]),
     *((ALEXNET, "native", {"K": 7, "b": b, "update": "end"}) for b in (1, 2, 3, 4, 7)),
     (ALEXNET, "native", {"K": 4, "b": 2, "classifier": "conv", "update": "window"}),
-    *((RESIDUAL, backend, {"K": 3, "b": 2, "update": "window"}) for backend in BACKENDS),  # with dropout
+    *((RESIDUAL, backend, {"K": 3, "b": 2, "update": "window"}) for backend in PLAIN),  # with dropout
     ("vgg11-bn/cifar10-dvs", "native", {"K": 3, "b": 3, "update": "window"}),
 ]
 
@@ -336,7 +336,7 @@ def test_peak_increases_if_classifiers_need_more_than_the_graph_saved() -> None:
 
 
 @pytest.mark.parametrize("network", [SMALL, ALEXNET, RESIDUAL])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 def test_peak_of_one_block_equals_that_without_blocks(backend: str, network: str) -> None:
     at = partial(peak, network, T=6, batch=4, backend=backend)
     assert at("bptt") == at("local", b=99) == at("ttl-bptt", K=6, b=99) == at("tbptt", K=6)
@@ -344,7 +344,7 @@ def test_peak_of_one_block_equals_that_without_blocks(backend: str, network: str
         assert at("ttl-bptt", K=4, b=99, update=update) == at("tbptt", K=4, update=update)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 def test_update_per_block_holds_gradients_of_one_block(backend: str) -> None:
     at = partial(peak, ALEXNET, "ttl-bptt", 8, 2, backend, K=2)
     assert at(update="block") < at(update="window") <= at(update="end")

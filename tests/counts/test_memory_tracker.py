@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.counting.step import batch_for, cost_of, make_optimizer_state
+from bench.counting.any_step import make_optimizer_state
+from bench.counting.step import batch_for, cost_of
 from bench.training_step import training_step
 
 mem_tracker = pytest.importorskip("torch.distributed._tools.mem_tracker", reason="this build of PyTorch has no MemTracker")

@@ -22,8 +22,9 @@ from bench.probes.equivalence import CEILING, CONTROLS, Comparison, Response, co
 from bench.seeds import seed_of
 from bench.spec import NeuronSpec
 from bench.training_step import support, training_step
+from tests.registered import PLAIN, options_for
 
-FRAMEWORKS = [name for name in backends.names() if not name.startswith("native") and not name.endswith(("-shipped", "-memopt"))]
+FRAMEWORKS = [name for name in PLAIN if name != "native"]
 SMALL = "vgg-sws-small/cifar10"
 SMALLER = "ttl-small/cifar10"
 NO_MEMORY = "cannot differ where every decay is 0"
@@ -74,8 +75,8 @@ def test_gate_passes_a_single_step_for_every_algorithm(algorithm):
     possible = support(SMALLER, algorithm, "native")
     if not possible:
         pytest.skip(possible.reason)
-    options = {"tbptt": (("K", 1),), "ttl-bptt": (("K", 1),), "sltt-k": (("k", 1),), "skipper": (("p", 0),)}.get(algorithm, ())
-    (gate,) = probes.measure(replace(case_of(SMALLER, algorithm, "native", T=1), options=options))
+    options = options_for(algorithm, zoo.spec(SMALLER), 1)
+    (gate,) = probes.measure(replace(case_of(SMALLER, algorithm, "native", T=1), options=tuple(options.items())))
     assert gate.value == "pass", gate.detail
 
 
@@ -125,8 +126,11 @@ def test_gate_compares_spikes_and_gradients_in_every_layer(network, T):
 
 
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-@pytest.mark.parametrize("backend", ["spikingjelly", "snntorch"])
+@pytest.mark.parametrize("backend", FRAMEWORKS)
 def test_frameworks_equal_native_for_online_algorithms(backend, algorithm):
+    possible = support(SMALL, algorithm, backend)
+    if not possible:
+        pytest.skip(possible.reason)
     assert_opens(case_of(SMALL, algorithm, backend))
 
 

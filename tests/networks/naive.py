@@ -23,6 +23,8 @@ CLASSES = {
     "imagenet": 1000,
     "fashion-mnist": 10,
     "n-mnist": 10,
+    "randman": 10,
+    "shd": 20,
 }
 GAMMA = 2.74
 
@@ -55,7 +57,7 @@ class Wanted(Parameters):
 
 
 class Step(torch.autograd.Function):
-    """1 if x >= 0; surrogate: the derivative of a sigmoid of steepness 4, or a triangle of height 1 over |x| < 1."""
+    """1 if x >= 0. Surrogate: derivative of a sigmoid of steepness 4, triangle of height 1 over |x| < 1, or 1 / (1 + k|x|)^2."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: str) -> Tensor:
@@ -69,6 +71,8 @@ class Step(torch.autograd.Function):
         if ctx.slope == "sigmoid":
             y = 1 / (1 + torch.exp(-4 * x))
             return g * 4 * y * (1 - y), None
+        if ctx.slope.startswith("k = "):
+            return g / (float(ctx.slope.removeprefix("k = ")) * x.abs() + 1) ** 2, None
         return g * torch.relu(1 - x.abs()), None
 
 
@@ -363,6 +367,20 @@ def alexnet(w: Parameters, x: Tensor, dataset: str, *, pools: tuple[int, ...]) -
     return over_time(x, layers)
 
 
+# --------------------------------------------------------------------------- OTPE (otpe.md 2, 5)
+
+
+def otpe(w: Parameters, x: Tensor, dataset: str, *, hidden: Sequence[int]) -> Tensor:
+    """The output layer spikes too; leak sigmoid(3), the gradient passes through the reset."""
+    kind, k = dataset.split("-k")
+    layers: list[Layer] = []
+    size = x.shape[2]
+    for width in (*hidden, CLASSES[kind]):
+        layers += [dense(w, size, width), LIF(float(torch.tensor(3.0, dtype=torch.float64).sigmoid()), f"k = {k}", attached=True)]
+        size = width
+    return over_time(x, layers)
+
+
 STATEMENTS: dict[str, Callable[[Parameters, Tensor, str], Tensor]] = {
     "vgg-sws": vgg_sws,
     "vgg-sws-ann": vgg_sws_ann,
@@ -380,4 +398,6 @@ STATEMENTS: dict[str, Callable[[Parameters, Tensor, str], Tensor]] = {
     "lenet": lenet,
     "alexnet": partial(alexnet, pools=(2, 3, 5)),
     "alexnet-unpooled": partial(alexnet, pools=(2, 3)),
+    **{f"otpe-3x{width}": partial(otpe, hidden=(width,) * 2) for width in (128, 256, 384, 512)},
+    "otpe-5x128": partial(otpe, hidden=(128,) * 4),
 }

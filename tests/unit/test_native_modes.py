@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from bench import backends, zoo
+from bench.counting.any_step import Cost
 from bench.counting.memory import LiveBytes
-from bench.counting.step import Cost, batch_for, cost_of
+from bench.counting.step import batch_for, cost_of
 from bench.counting.tape import watching
 from bench.errors import UserError
 from bench.kernels.bit_conv import bit_conv

@@ -34,6 +34,12 @@ STATED = {
     "resnet18/cifar100": 11_223_076,
     "vgg11-bn/cifar10-dvs": 9_476_298,
     "vgg11-bn/dvs-gesture": 9_501_387,
+    "otpe-3x128/randman-k25": 24_330,
+    "otpe-3x256/randman-k10": 81_418,
+    "otpe-5x128/randman-k25": 57_354,
+    "otpe-3x128/shd-k25": 108_820,
+    "otpe-3x384/shd-k10": 424_724,
+    "otpe-3x512/shd-k25": 631_828,
 }
 
 

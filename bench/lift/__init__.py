@@ -1,0 +1,17 @@
+"""A user's own network, a ``torch.nn.Module`` written with SpikingJelly, snnTorch or plain PyTorch: what it is, and its steps.
+
+| file | what is in it |
+|---|---|
+| twin.py | a copy of a module that has shapes but no storage |
+| frameworks.py | what must be known of a framework; which of them a module uses |
+| spikingjelly.py, snntorch.py | what is known of each |
+| trial.py | small runs on the copy: how often its neurons run in a call, what shapes they see, where an error occurs |
+| timing.py | how the module treats time |
+| connections.py | synapses that read spikes, chains of blocks, and state that no framework knows |
+| recognise.py | all that together |
+| forward.py | a sequence through the module as its author would run it |
+| stepped.py | the module as a function with explicit state, for the algorithms of this suite |
+| training.py | a training step by one of them |
+| spikingjelly_ops.py | SpikingJelly's neurons on CPU tensors as they run on a GPU |
+| source.py, command.py, table.py | the command ``spikecost measure`` |
+"""

@@ -1,0 +1,97 @@
+"""SpikingJelly: neurons are ``MemoryModule``s that keep their state as named memories, in single-step or multi-step mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from spikingjelly.activation_based import base, layer, neuron
+from torch import nn
+
+from bench.lift.frameworks import Mode, Slot
+from bench.lift.spikingjelly_ops import as_on_a_gpu
+
+__all__ = [
+    "alone", "as_on_a_gpu", "binary", "kept", "kernel", "mode", "name", "neurons", "over_time", "reset", "slots",
+]  # fmt: skip
+
+name = "SpikingJelly"
+
+# Layers of neurons that are no BaseNode, by name, because not every version has each.
+_NEURONS = (
+    *("BaseNode", "SimpleBaseNode", "NonSpikingBaseNode", "NoisyBaseNode", "NoisyNonSpikingBaseNode", "ILCBaseNode", "PSN"),
+    *("MaskedPSN", "SlidingPSN", "DSRIFNode", "DSRLIFNode", "GatedLIFNode", "ActivationAwareIFNode", "FlexSN", "STBIFNode"),
+    "FewSpikeNode",
+)
+_WHOLE_SEQUENCE = ("PSN", "MaskedPSN", "DSRIFNode", "DSRLIFNode", "ILCBaseNode", "NoisyBaseNode", "NoisyNonSpikingBaseNode")
+# They emit several levels, or a potential.
+_SEVERAL_LEVELS = (
+    *("NonSpikingBaseNode", "NoisyNonSpikingBaseNode", "LIAFNode", "ILIFNode", "TernaryIFNode", "TernaryLIFNode", "STBIFNode"),
+    *("DSRIFNode", "DSRLIFNode", "FewSpikeNode", "FlexSN", "ActivationAwareIFNode"),
+)
+
+
+def _kinds(names: tuple[str, ...]) -> tuple[type[nn.Module], ...]:
+    return tuple(kind for kind in (getattr(neuron, each, None) for each in names) if kind is not None)
+
+
+def neurons(net: nn.Module) -> dict[str, nn.Module]:
+    return {path: module for path, module in net.named_modules() if isinstance(module, _kinds(_NEURONS))}
+
+
+def binary(module: nn.Module) -> bool:
+    return not isinstance(module, _kinds(_SEVERAL_LEVELS))
+
+
+def mode(module: nn.Module) -> Mode:
+    if isinstance(module, _kinds(_WHOLE_SEQUENCE)):
+        return "whole sequence"
+    return "multi-step" if getattr(module, "step_mode", "m") == "m" else "single-step"
+
+
+def slots(net: nn.Module) -> list[Slot]:
+    found = []
+    for path, module in net.named_modules():
+        if isinstance(module, base.MemoryModule):
+            for key in module._memories:
+                read, write = partial(getattr, module, key), partial(setattr, module, key)
+                found.append(Slot(path, key, module, read, write, module.get_reset_value(key)))
+    return found
+
+
+kept = slots
+
+
+def reset(net: nn.Module) -> None:
+    for module in net.modules():
+        if isinstance(module, base.MemoryModule):
+            module.reset()
+
+
+def over_time(net: nn.Module) -> dict[str, str]:
+    found = {}
+    for path, module in net.named_modules():
+        if isinstance(module, _kinds(_WHOLE_SEQUENCE)):
+            found[path] = "its neurons read the whole sequence"
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training and _in_one(module):
+            found[path] = "batch norm takes its statistics over all time steps of a call"
+        elif isinstance(module, layer.VotingLayer):
+            continue
+        elif type(module).__name__.startswith(("Temporal", "MultiDimensional")):
+            found[path] = f"{type(module).__name__} mixes time steps"
+    return found
+
+
+def _in_one(module: nn.Module) -> bool:
+    """Whether a batch norm sees the steps of a call at once: in multi-step mode, or inside a container that folds time."""
+    return not hasattr(module, "step_mode") or module.step_mode == "m"
+
+
+def kernel(device: str) -> str:
+    return "SpikingJelly's neurons as on a GPU, one operator a layer"
+
+
+@contextmanager
+def alone(net: nn.Module) -> Iterator[None]:
+    yield

@@ -1,0 +1,101 @@
+"""What was measured of a user's network, as tables in a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench.quantity import size
+
+if TYPE_CHECKING:
+    from bench.lift.measure import Measured
+    from bench.lift.recognise import Recognised
+
+_WAYS = {
+    "single-step": "one call of forward is one time step; the state stays in the neurons",
+    "multi-step": "one call of forward is the whole sequence",
+    "explicit state": "one call of forward is one time step; the state is an argument and is returned",
+    "own loop": "forward loops over time itself",
+}
+_COUNTED = {"meta": "tensors without storage", "fake": "tensors without storage", "cpu": "real tensors on the CPU"}
+
+
+def shown(measured: Measured, note: str = "") -> RenderableType:
+    """Return the tables of one measurement; ``note``: how the network was built, if that needs saying."""
+    head = (
+        f"{measured.recognised.module}: one training step, T = {measured.T}, batch {measured.batch}, {measured.precision}, "
+        f"{measured.parameters:,} parameters"
+    )
+    found = Table.grid(padding=(0, 2))
+    for title, words in [*understood(measured.recognised), *_notes(measured, note)]:
+        found.add_row(f"  {title}", words)
+    tables = (_memory(measured), _macs(measured), _traffic(measured))
+    return Group(Text(head, style="bold"), *tables, Text("recognised", style="bold"), found)
+
+
+def understood(found: Recognised) -> Iterator[tuple[str, str]]:
+    """Yield what was recognised of a network, as (title, words)."""
+    own = f", and repeats an image by {found.own_steps} time steps of its own" if found.own_steps else ""
+    yield "time", f"{found.time}, {' and '.join(found.frameworks) or 'plain PyTorch'}: {_WAYS[found.time]}{own}"
+    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(neuron.kind for neuron in found.neurons).items())
+    yield "neurons", kinds or "none of a framework: no tensor is known to be binary, and every product counts"
+    several = [neuron.path for neuron in found.neurons if not neuron.binary]
+    if several:
+        yield "", f"of several levels, so that products with them count: {', '.join(several)}"
+    names = Counter(state.rpartition(".")[2] for state in found.states)
+    kept = ", ".join(f"{count} {name}" for name, count in names.items())
+    yield "states", kept or ("arguments of forward" if found.state_arguments else "made inside forward")
+    yield "synapses", f"{len(found.synapses)}, of which {sum(synapse.reads_spikes for synapse in found.synapses)} read spikes"
+    yield "blocks", f"a chain of {len(found.blocks)}" if found.blocks else "no chain"
+    for reason, count in Counter(found.over_time.values()).items():
+        yield "time steps", f"are tied in {count} layers: {reason}"
+    if found.averages:
+        yield "output", "averaged over time inside forward"
+    for key in found.other_state:
+        yield "note", f"{key} changes from call to call and is no known state"
+
+
+def _memory(measured: Measured) -> Table:
+    peak = measured.cost.memory
+    table = _table("memory at the peak", "", "share")
+    for category, count in peak.by_category.items():
+        if count:
+            table.add_row(f"  {category}", size(count), f"{100 * count / max(peak.total, 1):.1f} %")
+    table.add_row("  total", size(peak.total), "", style="bold")
+    return table
+
+
+def _macs(measured: Measured) -> Table:
+    table = _table("multiply-accumulates", "dense", "without products with spikes")
+    dense, real = measured.cost.macs.dense, measured.cost.macs.multiplications
+    for role in dense:
+        if dense[role]:
+            table.add_row(f"  {role}", f"{dense[role]:.4g}", f"{real[role]:.4g}")
+    table.add_row("  total", f"{sum(dense.values()):.4g}", f"{sum(real.values()):.4g}", style="bold")
+    return table
+
+
+def _traffic(measured: Measured) -> Table:
+    table = _table("memory traffic", "")
+    for name, count in measured.cost.traffic.conventions().items():
+        if name not in ("read", "written"):  # parts of the first
+            table.add_row(f"  {name}", size(count))
+    return table
+
+
+def _notes(measured: Measured, note: str) -> Iterator[tuple[str, str]]:
+    yield "counted", "; ".join((f"on {_COUNTED[measured.device]}", *measured.kernels))
+    if note:
+        yield "built", note
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for i, title in enumerate(titles):
+        table.add_column(title, justify="right" if i else "left")
+    return table

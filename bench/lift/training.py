@@ -1,0 +1,217 @@
+"""A training step of a user's module by an algorithm of this suite, chosen by one word.
+
+The module, its weights and its optimizer stay the user's. Algorithms that see the sequence in parts (all but BPTT) need a loss
+that is a sum, or a mean, over time steps of a loss of each step; whether it is, is tried on numbers at the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+
+from bench import algorithms
+from bench.algorithms.context import StepContext, Unwatched, Watcher
+from bench.errors import UserError, choose
+from bench.lift.recognise import Recognised, recognise
+from bench.lift.stepped import Lifted
+from bench.lift.twin import Meta, twin
+from bench.options import Declared
+
+Loss = Callable[[Tensor, Any], Tensor]  # outputs [T, B, ...] and target -> scalar
+Share = Literal["sum", "mean"]
+LIFTED = ("bptt", "checkpointed", "skipper", "tbptt", "sltt", "sltt-k")
+_NOT_LIFTED = {
+    "ottt-a": "it needs traces of the inputs of each synapse",
+    "ottt-o": "it needs traces of the inputs of each synapse",
+    "replay": "it runs the suite's own neurons backwards in time",
+    "local": "it needs blocks of layers with a classifier each",
+    "ttl-bptt": "it needs blocks of layers with a classifier each",
+}
+_WRAPPED = ("DistributedDataParallel", "FullyShardedDataParallel", "DataParallel", "OptimizedModule")
+
+
+def instantaneous(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return the mean over time steps of each step's cross entropy: outputs [T, B, C, ...], target [B, ...]."""
+    steps = outputs.shape[0]
+    return F.cross_entropy(outputs.flatten(0, 1), target.repeat(steps, *[1] * (target.dim() - 1)))
+
+
+@dataclass
+class LiftedStep:
+    """``step(x, target)`` trains the module on one batch x [T, B, ...] and returns the loss.
+
+    Without an optimizer it adds the gradients to ``.grad``; with one, it also updates the weights and clears them. ``outputs``
+    are those of the last call, summed over time [B, C].
+    """
+
+    module: nn.Module
+    algorithm: str
+    options: Declared
+    loss: Loss
+    optimizer: torch.optim.Optimizer | None
+    clip: float | None
+    scaler: GradScaler | None
+    outputs: Tensor | None = None
+    _lifted: dict[tuple[int, ...], Lifted] = field(default_factory=dict)
+    _share: Share | None = None
+
+    def __call__(self, x: Tensor, target: Any, watcher: Watcher | None = None) -> Tensor:
+        if not torch.is_grad_enabled():
+            raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
+        net = self.lifted(x)
+        share = self._shares(net, x, target)
+        losses: list[Tensor] = []
+
+        def loss(outs: Tensor) -> Tensor:
+            value = share(outs)
+            losses.append(value.detach())
+            return value if self.scaler is None else self.scaler.scale(value)
+
+        rule = algorithms.load(self.algorithm)
+        self.outputs = rule.train_step(net, x, StepContext(loss, self._update, watcher or Unwatched()), self.options)
+        return torch.stack(losses).sum()
+
+    def lifted(self, x: Tensor) -> Lifted:
+        """Return the module with explicit state, for sequences like x [T, B, ...]."""
+        frame = tuple(x.shape[2:])
+        if frame not in self._lifted:
+            world = Meta()
+            copy = twin(self.module, world)
+            copy.train(self.module.training)
+            recognised = recognise(copy, frame, x.shape[0], world, "frames")
+            require(self.algorithm, recognised)
+            net = Lifted(self.module, frame, recognised)
+            algorithms.load(self.algorithm).prepare(net, self.options)
+            self._lifted[frame] = net
+        return self._lifted[frame]
+
+    def _shares(self, net: Lifted, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
+        if self.algorithm == "bptt":
+            whole = self.loss
+            return lambda outs: whole(outs[0] if net.recognised.averages else outs, target)
+        if self._share is None:
+            self._share = share_of(self.loss, net.recognised.output, x, target)
+        steps, mean = x.shape[0], self._share == "mean"
+        return lambda outs: self.loss(outs, target) * (outs.shape[0] / steps if mean else 1.0)
+
+    def _update(self) -> None:
+        if self.optimizer is None:
+            return
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+def training_step(
+    module: nn.Module,
+    algorithm: str,
+    *,
+    loss: Loss = instantaneous,
+    optimizer: torch.optim.Optimizer | None = None,
+    clip: float | None = None,
+    scaler: GradScaler | None = None,
+    **options: Any,
+) -> LiftedStep:
+    """Return a training step of ``module`` by ``algorithm``, to be called with x [T, B, ...] and a target.
+
+    ``loss(outputs[T, B, C], target)``: BPTT takes any; the others one that is a sum or a mean over time steps. ``optimizer``: of
+    the module's parameters; without one, gradients are added to ``.grad``. ``clip``: largest norm of the gradient. ``options``:
+    those of the algorithm. Raises UserError for what does not exist or does not apply, with the reason.
+    """
+    if not isinstance(module, nn.Module):
+        raise UserError(f"{module!r} is no module: give a torch.nn.Module")
+    if type(module).__name__ in _WRAPPED:
+        raise UserError(f"the module is wrapped in {type(module).__name__}, which runs it as one call: give the module inside it")
+    choose("algorithm", algorithm, algorithms.names())
+    if algorithm not in LIFTED:
+        raise UserError(f"{algorithm} does not run on a module of one's own: {_NOT_LIFTED[algorithm]}; use {', '.join(LIFTED)}")
+    chosen = algorithms.load(algorithm).Options.named(algorithm, options)
+    if optimizer is None and (clip is not None or scaler is not None):
+        raise UserError("clip and scaler belong to an update of the weights: give the optimizer too")
+    if optimizer is None and not chosen.updates_once:
+        raise UserError(f"{algorithm} with these options changes the weights within a sequence: give the optimizer")
+    if algorithm == "skipper" and chosen.as_dict()["skipped"] != "frozen":
+        raise UserError("skipper: skipped = 'leak' needs neurons whose decay is known; use skipped = 'frozen'")
+    if algorithm == "sltt" and chosen.as_dict()["K"] != 1:
+        raise UserError("sltt: these neurons pass the gradient through time inside a window of K > 1 steps; use K = 1")
+    return LiftedStep(module, algorithm, chosen, loss, optimizer, clip, scaler)
+
+
+def require(algorithm: str, found: Recognised) -> None:
+    """Raise UserError unless the algorithm applies to a module that was so recognised."""
+    name = found.module
+    if found.takes == "frame" and found.own_steps is not None:
+        raise UserError(
+            f"{name} repeats an image by {found.own_steps} time steps itself: let forward take a sequence [T, B, ...]"
+        )
+    if algorithm == "bptt":
+        return
+    if found.time == "own loop":
+        raise UserError(
+            f"{name}.forward loops over time itself, and {algorithm} needs single time steps. Take the loop out: let forward "
+            "take one frame x [B, ...], return the output of this step, and keep the state in the neurons (SpikingJelly's "
+            "step_mode 's', snnTorch's init_hidden = True) or take it as an argument, forward(x, state) -> (output, state)"
+        )
+    if found.averages:
+        raise UserError(
+            f"{name}.forward averages over time, and {algorithm} needs the output of every time step: return [T, B, ...] and "
+            "average in the loss, or use bptt"
+        )
+    for path, reason in found.over_time.items():
+        raise UserError(
+            f"{name}.{path}: {reason}, so that parts of a sequence give another result, and {algorithm} runs it in parts: use "
+            "single-step mode (functional.set_step_mode(net, 's')), a layer that treats time steps alone, or bptt"
+        )
+    if found.other_state:
+        raise UserError(
+            f"{name}.{found.other_state[0]} changes from call to call and is no known state, so {algorithm} cannot take it out: "
+            "register it (SpikingJelly's register_memory), or pass it as an argument, forward(x, state) -> (output, state)"
+        )
+    if algorithm == "skipper" and not found.neurons:
+        raise UserError(f"skipper chooses time steps by their spikes, and {name} has no neurons that are known; use checkpointed")
+
+
+def share_of(loss: Loss, output: Iterable[int], x: Tensor, target: Any) -> Share:
+    """Return whether a loss is the sum or the mean over time steps of a loss of each step, tried on random outputs.
+
+    Raises UserError if it is neither.
+    """
+    steps, batch = 5, x.shape[1]
+    generator = torch.Generator().manual_seed(0)
+    shape = (steps, batch, *tuple(output)[2:])
+    outs = torch.randn(shape, generator=generator, dtype=torch.float64).to(x.device)
+    with torch.no_grad():
+        try:
+            whole = loss(outs, target)
+            parts = [loss(outs[t : t + 1], target) for t in range(steps)]
+            window = loss(outs[:3], target)
+        except Exception as error:
+            raise UserError(f"loss fails for a part of the time steps ({type(error).__name__}: {error}); {_OFFER}") from error
+    for value in (whole, window, *parts):
+        if not isinstance(value, Tensor) or value.dim():
+            raise UserError("loss returns no single number: let loss(outputs[T, B, C], target) return a scalar, e.g. loss.mean()")
+    ones = torch.stack(parts)
+    if torch.allclose(whole, ones.sum(), rtol=1e-6) and torch.allclose(window, ones[:3].sum(), rtol=1e-6):
+        return "sum"
+    if torch.allclose(whole, ones.mean(), rtol=1e-6) and torch.allclose(window, ones[:3].mean(), rtol=1e-6):
+        return "mean"
+    raise UserError(f"loss is neither a sum nor a mean over time steps of a loss of each step; {_OFFER}")
+
+
+_OFFER = (
+    "this algorithm sees the sequence in parts. The cross entropy of the mean output is no such sum; the mean of each step's "
+    "cross entropy is (leave loss out), or use bptt, which takes any loss"
+)

@@ -1,0 +1,343 @@
+"""Algorithms of the suite on a user's module: exact ones give the gradients of the user's own loop, others what they say."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import spikecost
+from bench.errors import UserError
+from bench.lift.training import LIFTED, LiftedStep, instantaneous, training_step
+
+sys.path.insert(0, str(Path(__file__).parent))
+from nets import (
+    CLASSES,
+    FRAME,
+    NETS,
+    SjRepeats,
+    SnnTutorial,
+    seeded,
+    sj_convolutional,
+    sj_dropout,
+    snn_sequential,
+)
+
+T, BATCH = 12, 3
+STEPWISE = [
+    *("sj-single-step", "sj-multi-step", "snn-sequential", "snn-recurrent", "snn-lstm"),
+    *("snn-explicit", "plain-explicit"),
+]
+
+
+SINGLE = ("snn-lstm",)  # its neurons make float32 states whatever their weights are
+
+
+def made(name: str) -> nn.Module:
+    net = seeded(NETS[name][0])
+    return net if name in SINGLE else net.double()
+
+
+def type_of(net: nn.Module) -> torch.dtype:
+    return next(net.parameters()).dtype
+
+
+def batch(seed: int = 1) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    x = 3 * torch.rand(T, BATCH, *FRAME, generator=generator, dtype=torch.float64)
+    return x, torch.randint(CLASSES, (BATCH,), generator=generator)
+
+
+def own_loop(name: str, net: nn.Module, x: Tensor) -> Tensor:
+    """The loop that the author of the network would write."""
+    if name.startswith("sj"):
+        from spikingjelly.activation_based import functional
+
+        functional.reset_net(net)
+        out = net(x) if name == "sj-multi-step" else torch.stack([net(frame) for frame in x])
+        functional.reset_net(net)
+        return out
+    if NETS[name][1] == "explicit state":
+        state = net.init_state(BATCH) if name == "plain-explicit" else None  # type: ignore[operator]
+        outs = []
+        for frame in x:
+            out, state = net(frame, state)
+            outs.append(out)
+        return torch.stack(outs)
+    outs = [net(frame) for frame in x]
+    return torch.stack([out[0] if isinstance(out, tuple) else out for out in outs])
+
+
+def gradients(net: nn.Module) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}
+
+
+def buffers(net: nn.Module) -> dict[str, Tensor]:
+    return {name: buffer.clone() for name, buffer in net.state_dict().items() if "running" in name or "tracked" in name}
+
+
+def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        relative, absolute = (1e-9, 1e-12) if value.dtype == torch.float64 else (1e-4, 1e-6)
+        torch.testing.assert_close(found[name], value, rtol=relative, atol=absolute, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def by(name: str, algorithm: str, loss: Callable[[Tensor, Tensor], Tensor] = instantaneous, **options: Any) -> Any:
+    """Return gradients, running statistics and loss of one step."""
+    net = made(name)
+    step = training_step(net, algorithm, loss=loss, **options)
+    x, target = batch()
+    value = step(x.to(type_of(net)), target)
+    return gradients(net), buffers(net), value
+
+
+def reference(name: str, loss: Callable[[Tensor, Tensor], Tensor] = instantaneous) -> Any:
+    net = made(name)
+    x, target = batch()
+    value = loss(own_loop(name, net, x.to(type_of(net))), target)
+    value.backward()
+    return gradients(net), buffers(net), value.detach()
+
+
+# --------------------------------------------------------------------------- exact algorithms
+
+
+@pytest.mark.parametrize("name", STEPWISE)
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [
+        ("bptt", {}),
+        ("tbptt", {"K": T}),
+        ("checkpointed", {"segments": 4}),
+        ("checkpointed", {"segments": 5}),
+        ("checkpointed", {"lengths": "falling"}),
+        ("checkpointed", {}),
+        ("skipper", {"p": 0, "segments": 3}),
+    ],
+    ids=str,
+)
+def test_exact_algorithm_gives_the_gradients_and_statistics_of_the_users_own_loop(
+    name: str, algorithm: str, options: dict[str, Any]
+) -> None:
+    if name == "plain-explicit" and algorithm == "skipper":
+        pytest.skip("no neurons that are known")
+    found, expected = by(name, algorithm, **options), reference(name)
+    assert_close(found[0], expected[0])
+    assert_close(found[1], expected[1])
+    torch.testing.assert_close(found[2], expected[2])
+    assert any(value.abs().max() > 0 for value in expected[0].values())
+
+
+def test_bptt_takes_any_loss() -> None:
+    def of_mean(outputs: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(outputs.mean(0), target)
+
+    assert_close(by("sj-multi-step", "bptt", of_mean)[0], reference("sj-multi-step", of_mean)[0])
+
+
+def test_sum_over_time_steps_is_a_loss_for_every_algorithm() -> None:
+    def of_sum(outputs: Tensor, target: Tensor) -> Tensor:
+        return T * instantaneous(outputs, target) * outputs.shape[0] / T
+
+    assert_close(by("sj-single-step", "checkpointed", of_sum, segments=3)[0], reference("sj-single-step", of_sum)[0])
+
+
+def test_dropout_masks_that_spikingjelly_keeps_over_time_are_recomputed() -> None:
+    def once(algorithm: str, **options: Any) -> dict[str, Tensor]:
+        net = seeded(sj_dropout).double()
+        torch.manual_seed(5)
+        training_step(net, algorithm, **options)(*batch())
+        return gradients(net)
+
+    assert_close(once("checkpointed", segments=4), once("bptt"))
+
+
+# --------------------------------------------------------------------------- approximate algorithms
+
+
+@pytest.mark.parametrize("name", STEPWISE)
+def test_sltt_is_truncated_bptt_with_windows_of_one_step(name: str) -> None:
+    assert_close(by(name, "sltt")[0], by(name, "tbptt", K=1)[0])
+    assert_close(by(name, "sltt-k", k=T)[0], by(name, "sltt")[0])
+
+
+def test_truncated_bptt_is_the_users_loop_with_detached_states() -> None:
+    net, (x, target) = made("sj-single-step"), batch()
+    from spikingjelly.activation_based import functional
+
+    for window in x.split(4):
+        (instantaneous(torch.stack([net(frame) for frame in window]), target) * 4 / T).backward()
+        functional.detach_net(net)
+    functional.reset_net(net)
+    assert_close(by("sj-single-step", "tbptt", K=4)[0], gradients(net))
+
+
+def test_skipper_skips_the_steps_of_least_activity() -> None:
+    """Half of the steps of one segment: the gradient is that of BPTT over the kept steps."""
+    net, (x, target) = made("sj-single-step"), batch()
+    active = torch.tensor([(1.0 if t % 2 else 0.0) for t in range(T)], dtype=torch.float64)
+    x = x * active.view(T, 1, 1, 1, 1)
+    step = training_step(net, "skipper", segments=1, p=50)
+    step(x, target)
+    found = gradients(net)
+    spikes = spikes_of(made("sj-single-step"), x)
+    kept = sorted(sorted(range(T), key=lambda t: (-spikes[t], t))[: T // 2])
+    other = made("sj-single-step")
+    (instantaneous(own_loop("sj-single-step", other, x[kept]), target) / 2).backward()
+    assert_close(found, gradients(other))
+
+
+def spikes_of(net: nn.Module, x: Tensor) -> list[float]:
+    from spikingjelly.activation_based import neuron
+
+    counts: list[float] = [0.0] * T
+    at = [0]
+    for module in net.modules():
+        if isinstance(module, neuron.BaseNode):
+            module.register_forward_hook(lambda _, __, out: counts.__setitem__(at[0], counts[at[0]] + float(out.detach().sum())))
+    for t in range(T):
+        at[0] = t
+        net(x[t])
+    return counts
+
+
+# --------------------------------------------------------------------------- the module stays the user's
+
+
+@pytest.mark.parametrize("algorithm", LIFTED)
+def test_module_is_at_its_initial_state_after_a_step_and_its_weights_have_changed(algorithm: str) -> None:
+    net = made("snn-sequential")
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    keys, before = list(net.state_dict()), net[0].weight.detach().clone()
+    options = {"segments": 1, "p": 50} if algorithm == "skipper" else {}
+    training_step(net, algorithm, optimizer=optimizer, **options)(*batch())
+    assert list(net.state_dict()) == keys
+    assert net[1].mem.numel() == 0
+    assert not torch.equal(net[0].weight, before)
+    assert net[0].weight.grad is None
+    assert all(not module._forward_hooks for module in net.modules())
+
+
+def test_module_is_at_its_initial_state_after_an_error() -> None:
+    net = made("sj-single-step")
+    step = training_step(net, "checkpointed", segments=2)
+    step(*batch())
+    x, target = batch()
+    with pytest.raises(ValueError, match="batch_size"):
+        step(x, target[:1].repeat(5))
+    assert net[2].v == 0.0
+
+
+def test_switching_the_algorithm_is_one_word_and_gradients_add_up_without_an_optimizer() -> None:
+    net = made("sj-multi-step")
+    for algorithm in ("bptt", "checkpointed"):
+        spikecost.training_step(net, algorithm)(*batch())
+    twice, once = gradients(net), reference("sj-multi-step")[0]
+    assert_close(twice, {name: 2 * value for name, value in once.items()})
+
+
+def test_clipping_bounds_the_update() -> None:
+    net = made("sj-multi-step")
+    before = [p.detach().clone() for p in net.parameters()]
+    training_step(net, "bptt", optimizer=torch.optim.SGD(net.parameters(), lr=1.0), clip=1e-3)(*batch())
+    moved = torch.stack([(p - b).norm() for p, b in zip(net.parameters(), before, strict=True)]).norm()
+    torch.testing.assert_close(moved, torch.tensor(1e-3, dtype=torch.float64))
+
+
+def test_step_under_autocast_gives_finite_gradients() -> None:
+    net = seeded(sj_convolutional)
+    x, target = batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        training_step(net, "bptt")(x.float(), target)
+    assert all(value.isfinite().all() for value in gradients(net).values())
+
+
+def test_outputs_summed_over_time_are_kept() -> None:
+    net = made("snn-sequential")
+    step = spikecost.training_step(net, "tbptt", K=3)
+    step(*batch())
+    torch.testing.assert_close(step.outputs, own_loop("snn-sequential", made("snn-sequential"), batch()[0]).sum(0))
+
+
+# --------------------------------------------------------------------------- refused
+
+
+def refused(net: nn.Module, algorithm: str, words: str, x: Tensor | None = None, **options: Any) -> None:
+    given, target = batch()
+    with pytest.raises(UserError, match=words):
+        training_step(net, algorithm, **options)(given if x is None else x, target)
+
+
+def test_loop_inside_forward_is_refused_with_what_to_change() -> None:
+    refused(made("sj-loop"), "checkpointed", r"SjLoop\.forward loops over time itself.*Take the loop out")
+    assert training_step(made("sj-loop"), "bptt")(*batch()).isfinite()
+
+
+def test_network_that_repeats_an_image_is_refused_where_it_takes_an_image_only() -> None:
+    refused(SnnTutorial().double(), "bptt", "so it takes no frames")
+    assert training_step(SjRepeats(5).double(), "bptt", loss=F.cross_entropy)(*batch()).isfinite()
+
+
+def test_batch_norm_over_time_is_refused_where_a_sequence_is_cut() -> None:
+    words = r"Sequential\.1: batch norm takes its statistics over all time steps.*set_step_mode"
+    for algorithm in ("checkpointed", "skipper", "tbptt", "sltt"):
+        refused(made("sj-multi-step-norm"), algorithm, words)
+
+
+def test_average_over_time_is_refused_where_every_step_is_needed() -> None:
+    refused(made("sj-averaging"), "tbptt", "averages over time")
+
+
+def test_loss_of_the_mean_output_is_refused_where_a_sequence_is_cut() -> None:
+    def of_mean(outputs: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(outputs.mean(0), target)
+
+    refused(made("sj-single-step"), "checkpointed", "neither a sum nor a mean over time steps", loss=of_mean)
+
+
+class Counter(nn.Module):
+    """Keeps something of its own from call to call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.last = x if not hasattr(self, "last") or self.last.shape != x.shape else 0.5 * self.last + x
+        return self.last
+
+
+def test_state_that_no_framework_knows_is_refused() -> None:
+    net = nn.Sequential(Counter(), *snn_sequential()).double()
+    refused(net, "checkpointed", r"Sequential\.0\.last changes from call to call")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "words"),
+    [
+        ("ottt-a", {}, "does not run on a module of one's own"),
+        ("bptt2", {}, "unknown algorithm"),
+        ("skipper", {"segment": 3}, "skipper has no option 'segment'"),
+        ("skipper", {"skipped": "leak"}, "use skipped = 'frozen'"),
+        ("sltt", {"K": 2}, "use K = 1"),
+        ("tbptt", {"update": "window"}, "give the optimizer"),
+        ("bptt", {"clip": 1.0}, "give the optimizer too"),
+    ],
+)
+def test_what_does_not_apply_is_refused(algorithm: str, options: dict[str, Any], words: str) -> None:
+    refused(made("snn-sequential"), algorithm, words, **options)
+
+
+def test_wrapped_module_is_refused() -> None:
+    refused(torch.compile(made("snn-sequential")), "bptt", "wrapped in OptimizedModule")  # type: ignore[arg-type]
+
+
+def test_door_takes_modules_and_names() -> None:
+    assert isinstance(spikecost.training_step(made("snn-sequential"), "sltt"), LiftedStep)
+    with pytest.raises(UserError, match="leave it out"):
+        spikecost.training_step(made("snn-sequential"), "sltt", "native")  # type: ignore[call-overload]
+    with pytest.raises(UserError, match="name the backend too"):
+        spikecost.training_step("vgg5-small/digits", "sltt")  # type: ignore[call-overload]
