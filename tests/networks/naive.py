@@ -57,7 +57,7 @@ class Wanted(Parameters):
 
 
 class Step(torch.autograd.Function):
-    """1 if x >= 0. Surrogate: the derivative of a sigmoid of steepness 4, a triangle of height 1 over |x| < 1, 1 / (1 + k|x|)^2."""
+    """1 if x >= 0. Surrogate: derivative of a sigmoid of steepness 4, a triangle of height 1 over |x| < 1, 1 / (1 + k |x|)^2."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: str) -> Tensor:
