@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-EVIDENCE = ("abstract", "table, quoted", "code", "checked")
+EVIDENCE = ("abstract", "table, quoted", "authors' notebook", "code", "checked")
 NEVER_REPORTED = ("MEM", "DERIVED", "INF")  # source tags of numbers that nobody reported: no claim may use them
 VERDICTS = (
     "reproduced",
