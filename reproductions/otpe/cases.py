@@ -1,7 +1,8 @@
 """What is measured for OTPE (Summe, Schaefer, Joshi 2023): its rules on dense networks, on Randman in both codes.
 
-SHD is in no data set of this suite: its networks are counted, its accuracies wait. Trainings use the offline adjoint of the rules,
-which gives the same gradient as their traces at the cost of BPTT (bench/algorithms/dense_traces.py); costs are those of the traces.
+SHD is in no data set of this suite: its networks are counted, its accuracies wait. Trainings use the offline adjoint of the
+rules, which gives the same gradient as their traces at BPTT's cost (bench/algorithms/dense_traces.py); costs are those of the
+traces.
 """
 
 from __future__ import annotations
