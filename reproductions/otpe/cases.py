@@ -64,11 +64,11 @@ def _gradients() -> Iterator[Case]:
 
 
 def _short_trainings() -> Iterator[Case]:
-    """200 batches in the place of 5,000, three seeds."""
+    """150 batches in the place of 5,000, three seeds."""
     for dataset in CODES:
         for algorithm in ("bptt", *RULES):
             for seed in range(3):
-                size = {"train_images": 200 * BATCH, "test_images": 2000}
+                size = {"train_images": 150 * BATCH, "test_images": 2000}
                 yield _training(dataset, algorithm, seed, "laptop", **size)
     yield _training(CODES[0], "otpe", 0, "smoke", train_images=10 * BATCH, test_images=200)
 
