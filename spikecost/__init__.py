@@ -17,8 +17,8 @@ What a training step costs, counted at its true size without data, weights or a 
     >>> plan.schedule.algorithm, plan.macs_ratio
     ('bptt', 1.0)
 
-The same for a network of your own, a ``torch.nn.Module`` of SpikingJelly's or snnTorch's neurons: ``spikecost.measure``
-(docs/your_network.md).
+The same for a network of your own, a ``torch.nn.Module`` of SpikingJelly's or snnTorch's neurons: ``spikecost.measure``,
+``spikecost.compare`` (docs/your_network.md).
 
 A training step to run, here on one random batch:
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from bench.algorithms import names as algorithms
     from bench.backends import names as backends
+    from bench.compare import Compared, compare
     from bench.counting.any_step import Cost
     from bench.counting.step import batch_for
     from bench.datasets import names as datasets
@@ -68,6 +69,7 @@ else:  # a type checker would take any name for one of this module's
 
 
 __all__ = [
+    "Compared",
     "Cost",
     "LiftedStep",
     "Measured",
@@ -80,6 +82,7 @@ __all__ = [
     "backends",
     "batch_for",
     "cheapest",
+    "compare",
     "cost",
     "datasets",
     "measure",
@@ -89,6 +92,7 @@ __all__ = [
 ]
 
 _HOMES = {  # public name: module and the name there
+    "Compared": "bench.compare:Compared",
     "Cost": "bench.counting.any_step:Cost",
     "LiftedStep": "bench.lift.training:LiftedStep",
     "Measured": "bench.measure:Measured",
@@ -100,6 +104,7 @@ _HOMES = {  # public name: module and the name there
     "backends": "bench.backends:names",
     "batch_for": "bench.counting.step:batch_for",
     "cheapest": "bench.planning.schedules:cheapest",
+    "compare": "bench.compare:compare",
     "datasets": "bench.datasets:names",
     "measure": "bench.measure:measure",
     "networks": "bench.zoo:names",

@@ -73,7 +73,7 @@ class Framework(Protocol):
 
 def of(net: nn.Module) -> Sequence[Framework]:
     """Return the adapters of the frameworks that have been imported, those first whose neurons or states ``net`` has."""
-    loaded = [cast("Framework", importlib.import_module(where)) for name, where in ADAPTERS.items() if name in sys.modules]
+    loaded = [cast("Framework", importlib.import_module(where)) for name, where in ADAPTERS.items() if sys.modules.get(name)]
     return [adapter for adapter in loaded if adapter.neurons(net) or adapter.slots(net)]
 
 
