@@ -178,7 +178,7 @@ def require(algorithm: str, found: Recognised) -> None:
     if found.other_state:
         raise UserError(
             f"{name}.{found.other_state[0]} changes from call to call and is no known state, so this algorithm cannot take "
-            "it out: register it (SpikingJelly's register_memory), or pass it as an argument, forward(x, state) -> (output, state)"
+            "it out: register it (SpikingJelly's register_memory), or pass it on, forward(x, state) -> (output, state)"
         )
     if algorithm == "skipper" and not found.neurons:
         raise UserError(f"skipper chooses time steps by their spikes, and {name} has no neurons that are known; use checkpointed")
