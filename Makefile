@@ -11,7 +11,8 @@ WORKLOAD ?=
 SPIKECOST = $(VENV)/bin/python -m spikecost
 READY = $(VENV)/.ready
 quoted = '$(subst ','\'',$(1))'
-given = $(if $(2),$(1) $(call quoted,$(2)))
+# An option with the value of a variable, as it was given: a $ in it names no variable.
+given = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
 # Ctrl-C ends make without a word of its own: the run has said what is kept. Make must be told while it still waits for this.
 STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sleep 1; }
 
@@ -34,7 +35,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
-	@trap : INT; $(SPIKECOST) run $(call given,,$(PAPER)) $(call given,--scale,$(SCALE)) $(call given,--data-root,$(DATA_ROOT)) \
+	@trap : INT; $(SPIKECOST) run $(call given,,PAPER) $(call given,--scale,SCALE) $(call given,--data-root,DATA_ROOT) \
 	  || $(STOPPABLE)
 
 test: $(READY) ## run the tests
@@ -52,8 +53,8 @@ report: $(READY) ## judge and draw again from what is in results/
 benchmark: $(READY) ## time small training steps and kernels with pytest-benchmark (minutes); see also speed
 	@$(VENV)/bin/python -m pytest tests/benchmarks --benchmark-only
 
-speed: $(READY) ## time training steps in turns, hold the native backend to its goals: results/speed (half an hour)
-	@trap : INT; $(SPIKECOST) speed $(call given,--workload,$(WORKLOAD)) || $(STOPPABLE)
+speed: $(READY) ## time training steps in turns and judge the goals of the native backend (an hour)
+	@trap : INT; $(SPIKECOST) speed $(call given,--workload,WORKLOAD) || $(STOPPABLE)
 
 clean: ## remove the virtual environment and caches (results stay)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks results/scratch *.egg-info

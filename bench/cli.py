@@ -1,4 +1,4 @@
-"""The command line. Only workers, ``measure``, ``compare``, ``fit`` and ``speed`` import torch. Places: bench/places.py."""
+"""The command line. Only workers, ``measure``, ``compare``, ``fit`` and ``list NAME`` import torch. Places: bench/places.py."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ import errno
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from bench import algorithms, backends, datasets, zoo
+from bench import backends, datasets, listing, zoo
 from bench.case import SCALES, Case
 from bench.errors import UserError, choose
 from bench.lift.command import compare, measure
 from bench.overhead import HEADROOM, usable
 from bench.places import CODE, Project, project_of
-from bench.plan import digest_of, papers, plan, to_make
+from bench.plan import backends_of, digest_of, papers, plan, to_make
+from bench.quantity import count_of
 from bench.record import Record
-from bench.record_store import Store, latest, made
+from bench.record_store import LeftOut, Store, latest, made
 from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from bench.runner.worker import Outcome
 
+GOALS = "native"  # the folder in reproductions/ whose claims are the goals of the native backend
 INTERRUPTED = 130  # as a shell says of what Ctrl-C ended
-_TOLD = 10  # damaged lines, in full; of more, the number
+_WARNINGS = 10  # shown in full; of more, the number
 
 
 class _Group(click.Group):
@@ -75,7 +77,10 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
         ctx.exit()
 
 
-def _place(flag: str, variable: str, what: str) -> Callable[[Any], Any]:
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _place(flag: str, variable: str, what: str) -> Callable[[Command], Command]:
     """An option that names a folder; an environment variable that is set to nothing is not set."""
     return click.option(flag, envvar=variable, type=click.Path(path_type=Path), help=f"{what}; environment: {variable}")
 
@@ -91,6 +96,8 @@ _project = _place(
 )
 _results = _place("--results", "SPIKECOST_RESULTS", "folder of the measured records [default: results/ in the project]")
 
+_retry = click.option("--retry", is_flag=True, help="measure again what failed, was refused or ran out of memory or time")
+
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show version and commit.")
@@ -99,21 +106,21 @@ def main() -> None:
 
 
 @main.command("list")
+@click.argument("name", required=False)
 @_data_root
-def list_(data_root: Path | None) -> None:
-    """List papers, algorithms, backends, networks and data sets, and which of them can be used here."""
+def list_(name: str | None, data_root: Path | None) -> None:
+    """List what there is and what of it can be used here; with NAME, the options of an algorithm, backend or probe."""
+    if name is not None:
+        click.echo("\n".join(listing.about(name)))
+        return
     datasets.data_root(data_root)
     _line("papers", papers())
-    _line("algorithms", algorithms.names())
-    click.echo(_bold("backends"))
-    for name in backends.names():
-        support = backends.available(name)
-        click.echo(f"  {name}  " + (f"{backends.framework(name)} {backends.version(name)}" if support else f"- {support.reason}"))
+    _line("algorithms", listing.of_algorithms())
+    _line("backends, with the installed framework (imported when it is used)", listing.of_backends())
     _line("networks", zoo.names())
-    click.echo(_bold("data sets"))
-    for name in datasets.names():
-        support = datasets.available(name, data_root)
-        click.echo(f"  {name}" + ("" if support else f"  - {support.reason}"))
+    _line("data sets", listing.of_data_sets(data_root))
+    _line("probes", listing.of_probes())
+    click.echo("options of an algorithm, backend or probe: spikecost list NAME")
 
 
 @main.command("plan")
@@ -131,10 +138,10 @@ def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path |
     for name in _chosen(paper):
         cases = plan(name, scale, _has(data_root))
         missing = _missing(cases, store, name, here)
-        click.echo(_bold(f"{name}, scale {scale}: {len(cases)} cases, {len(missing)} to measure on {here}"))
+        click.echo(_bold(f"{name}, scale {scale}: {count_of(len(cases), 'case')}, {len(missing)} to measure on {here}"))
         for probe, count in sorted(Counter(case.probe for case in cases).items()):
             left = sum(case.probe == probe for case in missing)
-            click.echo(f"  {probe:12} {count:5} cases, {left:5} to measure")
+            click.echo(f"  {probe:12} {count_of(count, 'case'):>11}, {left:5} to measure")
         for case in missing:
             click.echo(f"    {case.key}")
 
@@ -147,7 +154,7 @@ def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path |
 @_project
 @_results
 @click.option("--workers", type=click.IntRange(min=1), help="parallel processes [default: one per core]")
-@click.option("--retry", is_flag=True, help="measure again what failed, was refused or ran out of memory or time")
+@_retry
 @click.option("--only", metavar="TEXT", help="only cases whose key contains TEXT (see plan)")
 def run(
     paper: str | None,
@@ -161,18 +168,8 @@ def run(
     only: str | None,
 ) -> None:
     """Measure the missing cases of PAPER (default: every paper), judge its claims and draw its figures."""
-    from bench import report as reporting
-    from bench.runner.run import BROKEN, default_workers
-    from bench.runner.run import run as run_cases
-    from bench.runner.screen import Screen
-    from bench.runner.store import keeper, new_run
-
     datasets.data_root(data_root)
-    place = project_of(project, results)
-    place.require_writable()
-    for page in reporting.pages_of(place):
-        reporting.blocks_of(page)  # fails now, not after an hour, if a page could not be written
-    store, here, has, mine = Store(place.results), _Here(), _fetching(data_root, cache), new_run()
+    place, has = _writable(project, results), _fetching(data_root, cache)
     chosen = _chosen(paper)
     planned = {name: plan(name, scale, has) for name in chosen}
     wanted = {name: [case for case in cases if only is None or only in case.key] for name, cases in planned.items()}
@@ -180,34 +177,7 @@ def run(
         others = [at for at in SCALES if at != scale]
         elsewhere = {at: [case.key for name in chosen for case in plan(name, at, _has(data_root))] for at in others}
         raise UserError(_matches_nothing(only, scale, [case.key for cases in planned.values() for case in cases], elsewhere))
-    missing = {name: _missing(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
-    tally = _Tally(sum(map(len, wanted.values())), sum(map(len, missing.values())))
-    try:
-        for name in chosen:
-            click.echo(_bold(f"{name}, scale {scale}: {len(wanted[name])} cases, {len(missing[name])} to measure on {here}"))
-            if not missing[name]:
-                continue
-            for dataset in sorted({case.dataset for case in missing[name]} - {"none"}):
-                datasets.load(dataset, data_root, cache=cache)  # fails now, not after an hour, if a file is damaged
-            side_by_side = workers or default_workers()
-            with store.locked(name, here.machine), Screen(missing[name], side_by_side) as screen:
-                run_cases(
-                    missing[name],
-                    tally.counting(keeper(store, here.machine, mine)),
-                    screen,
-                    data_root=data_root,
-                    scratch=place.results / "scratch",
-                    workers=side_by_side,
-                    cache=cache,
-                )
-        _report(place, chosen, mine)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(tally.kept()) from None
-    click.echo(tally.told(str(here)))
-    broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
-    if broken:
-        told = ", ".join(f"{count} {status}" for status, count in broken.items())
-        raise UserError(f"of the cases run, {told}; the reasons are above. Measure them again with --retry")
+    _measure(place, wanted, scale, _Folders(data_root, cache), workers=workers, retry=retry)
 
 
 @main.command()
@@ -230,55 +200,63 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
 
     click.echo(f"counting training steps of {network} on tensors without storage: seconds, or a minute ...", err=True)
     plan = cheapest(network, T, batch, GiB * 2**30, headroom * 2**30)
-    algorithm, options, again = plan.schedule.algorithm, plan.schedule.options, plan.schedule.again
-    told = "".join(f", {name}={value!r}" for name, value in options.items())
-    click.echo(_bold(ALGORITHMS[algorithm].title) + told)
+    algorithm, options = plan.schedule.algorithm, plan.schedule.options
+    settings = "".join(f", {name}={value!r}" for name, value in options.items())
+    click.echo(_bold(ALGORITHMS[algorithm].title) + settings)
     allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
     click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
-    click.echo(f"  forward  {again} of {T} steps are recomputed: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
-    click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{told})')
+    recomputed = f"{plan.schedule.recomputed} of {T} steps are recomputed"
+    click.echo(f"  forward  {recomputed}: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
+    click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{settings})')
 
 
 @main.command()
 @_project
 @_results
 @click.option("--workload", "names", multiple=True, metavar="NAME", help="only this workload; may be repeated [default: all]")
-@click.option(
-    "--turns", type=click.IntRange(min=2), help="number of timed turns [default: as many as fit into a minute, 5 to 25]"
-)
-def speed(project: Path | None, results: Path | None, names: tuple[str, ...], turns: int | None) -> None:
-    """Time training steps on every backend in turns, and compare the native backend with its goals.
+@click.option("--turns", type=click.IntRange(min=2), help="a trial of so many turns [default: as many as fit into a minute]")
+@_retry
+def speed(project: Path | None, results: Path | None, names: tuple[str, ...], turns: int | None, retry: bool) -> None:
+    """Time training steps on every backend in turns, and judge the goals of the native backend (reproductions/native).
 
     NAME is a network and its time steps, as vgg-sws/cifar10/T4, or a network for all of its time steps.
     """
-    from bench.machine import gpu
-    from bench.speed import rows
+    from bench.speed.rows import TIMING
 
-    device = "cuda" if gpu() else "cpu"
-    wanted = rows.chosen(names, device)
-    folder = project_of(project, results).results / "speed" / _machine()
-    from bench.speed import goals, pages, saved
-    from bench.speed.turns import run as time_rows
+    place, here = _writable(project, results), _Here()
+    planned = plan(GOALS, SCALES[-1], lambda _: False)
+    known = {name for case in planned if case.probe in TIMING for name in (_workload(case), case.network)}
+    for name in names:
+        choose("workload", name, known)
+    other = TIMING[0] if here.gpu else TIMING[1]  # a machine with a GPU times on it
+    wanted = [case for case in planned if case.probe != other and (not names or _is_of(case, names))]
+    if turns is not None:
+        click.echo(f"a trial of {turns} turns: its records judge no goal")
+        wanted = [replace(case, options=(("turns", turns),)) for case in wanted if case.probe in TIMING]
+    _measure(place, {GOALS: wanted}, SCALES[-1], _Folders(), retry=retry)
+    _tell_times(Store(place.results), here, wanted)
 
-    kept = saved.load(folder)
-    for former in (one for one in kept if not one.current):
-        click.echo(f"{former.run.workload.key}: {former.told}")
-    if kept:
-        pages.write(folder, kept)  # fails now, not after an hour, if a file cannot be written
-    left = [workload.key for workload in wanted]
-    try:
-        for workload in wanted:
-            click.echo(_bold(f"{workload}, on {device}: timing"))
-            one = time_rows(workload, device, turns=turns)
-            kept = saved.keep(folder, saved.now(one))
-            pages.write(folder, kept)
-            left.remove(workload.key)
-            click.echo(goals.standing([one]), nl=False)
-    except KeyboardInterrupt:
-        again = " ".join(f"--workload {key}" for key in left)
-        raise KeyboardInterrupt(f"{len(wanted) - len(left)} of {len(wanted)} workloads kept; go on with {again}") from None
-    click.echo(_bold(f"all {len(kept)} workloads kept") + "\n" + goals.standing([one.run for one in kept]), nl=False)
-    click.echo(f"table and figure: {folder / 'goals.md'}, {folder / 'speed.svg'}")
+
+def _workload(case: Case) -> str:
+    return f"{case.network}/T{case.T}"
+
+
+def _is_of(case: Case, names: Sequence[str]) -> bool:
+    """Whether a case is of one of the workloads; a gate is of every workload of its network."""
+    workloads = {name.rpartition("/T")[0] for name in names} if case.probe == "equivalence" else set()
+    return bool({_workload(case), case.network} & set(names)) or case.network in workloads
+
+
+def _tell_times(store: Store, here: _Here, cases: Sequence[Case]) -> None:
+    """Print, for each timed workload, the time of every row over that of the convolutions alone."""
+    from bench.figures.speed import over_the_floor
+
+    keys = {case.key for case in cases}
+    found = latest(record for record in store.load(GOALS)[0] if record.machine == here.machine and record.key in keys)
+    for heading, timed in over_the_floor(found).items():
+        click.echo(_bold(heading) + ": time over the convolutions alone, with quartiles")
+        for row in timed:
+            click.echo(f"  {row.ratio:6.2f}  {row.low:6.2f} to {row.high:6.2f}  {row.name}")
 
 
 @main.command()
@@ -321,21 +299,89 @@ class _Tally:
     ended: Counter[str] = field(default_factory=Counter)
 
     def counting(self, keep: Callable[[Case, Outcome], None]) -> Callable[[Case, Outcome], None]:
-        def kept(case: Case, outcome: Outcome) -> None:
+        def keep_and_count(case: Case, outcome: Outcome) -> None:
             keep(case, outcome)
             self.ended[outcome.status] += 1
 
-        return kept
+        return keep_and_count
 
-    def kept(self) -> str:
+    def so_far(self) -> str:
         done = self.wanted - self.missing + self.ended.total()
-        return f"{done} of {self.wanted} cases kept; the same command goes on from there"
+        return f"{done} of {count_of(self.wanted, 'case')} kept; the same command goes on from there"
 
-    def told(self, machine: str) -> str:
+    def summary(self, machine: str) -> str:
         if not self.missing:
-            return f"This run measured nothing: all {self.wanted} cases were there."
+            cases = "its one case was" if self.wanted == 1 else f"all {self.wanted} cases were"
+            return f"This run measured nothing: {cases} there."
         statuses = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items()))
-        return f"This run measured {self.ended.total()} cases on {machine}: {statuses}; {self.wanted - self.missing} were there."
+        cases = count_of(self.ended.total(), "case")
+        return f"This run measured {cases} on {machine}: {statuses}; {self.wanted - self.missing} were there."
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """Of the data sets, and of what is prepared from them; None: the default."""
+
+    data_root: Path | None = None
+    cache: Path | None = None
+
+
+def _writable(project: Path | None, results: Path | None) -> Project:
+    """The project to measure in. UserError now, not after an hour, if a file could not be written."""
+    from bench import report as reporting
+
+    place = project_of(project, results)
+    place.require_writable()
+    for page in reporting.pages_of(place):
+        reporting.blocks_of(page)
+    return place
+
+
+def _measure(
+    place: Project,
+    wanted: Mapping[str, list[Case]],
+    scale: str,
+    folders: _Folders,
+    *,
+    workers: int | None = None,
+    retry: bool = False,
+) -> None:
+    """Measure the missing ones of the cases ``wanted`` of each paper, judge and draw."""
+    from bench.machine import usable_cores
+    from bench.runner.run import BROKEN
+    from bench.runner.run import run as run_cases
+    from bench.runner.screen import Screen
+    from bench.runner.store import keeper, new_run
+
+    store, here, run_id = Store(place.results), _Here(), new_run()
+    missing = {name: _missing(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
+    tally = _Tally(sum(map(len, wanted.values())), sum(map(len, missing.values())))
+    try:
+        for name, cases in missing.items():
+            click.echo(_bold(f"{name}, scale {scale}: {count_of(len(wanted[name]), 'case')}, {len(cases)} to measure on {here}"))
+            if not cases:
+                continue
+            for dataset in sorted({case.dataset for case in cases} - {"none"}):
+                datasets.load(dataset, folders.data_root, cache=folders.cache)  # fails now, not after an hour, if damaged
+            side_by_side = workers or usable_cores()
+            with store.locked(name, here.machine), Screen(cases, side_by_side) as screen:
+                run_cases(
+                    cases,
+                    tally.counting(keeper(store, here.machine, run_id)),
+                    screen,
+                    data_root=folders.data_root,
+                    scratch=place.results / "scratch",
+                    workers=side_by_side,
+                    cache=folders.cache,
+                )
+        _report(place, list(wanted), run_id)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(tally.so_far()) from None
+    click.echo(tally.summary(str(here)))
+    broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
+    if broken:
+        counts = ", ".join(f"{count} {status}" for status, count in broken.items())
+        raise UserError(f"of the cases run, {counts}; the reasons are above. Measure them again with --retry")
 
 
 def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
@@ -344,11 +390,11 @@ def _report(place: Project, shown: Sequence[str] = (), run: str = "") -> None:
 
     found = reporting.read(place, fresh)
     written = reporting.write(found)
-    _tell(found.left_out)
+    _warn_of(found.left_out)
     click.echo(reporting.summary(found, shown or [chapter.name for chapter in found.chapters], run))
     if found.left_out:
-        click.echo(f"{len(found.left_out)} warnings: the verdicts above do not use every record in {place.results}")
-    click.echo(f"{len(written)} files changed; open {_from_here(place.plots / 'index.html')}")
+        click.echo(f"{count_of(len(found.left_out), 'warning')}: the verdicts above do not use every record in {place.results}")
+    click.echo(f"{count_of(len(written), 'file')} changed; open {_from_here(place.plots / 'index.html')}")
 
 
 def _check(place: Project) -> None:
@@ -358,7 +404,7 @@ def _check(place: Project) -> None:
     stale = reporting.check(found)
     for line in stale:
         click.echo(line)
-    _tell(found.left_out)
+    _warn_of(found.left_out)
     problems = []
     if found.left_out:
         problems.append(f"{len(found.left_out)} lines or files of {place.results} were left out, see above")
@@ -375,11 +421,11 @@ def _from_here(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _tell(damage: Sequence[object]) -> None:
-    for torn in damage[:_TOLD]:
-        _warn(torn)
-    if len(damage) > _TOLD:
-        _warn(f"{len(damage) - _TOLD} more like these")
+def _warn_of(left_out: Sequence[LeftOut]) -> None:
+    for line in left_out[:_WARNINGS]:
+        _warn(line)
+    if len(left_out) > _WARNINGS:
+        _warn(f"{len(left_out) - _WARNINGS} more like these")
 
 
 def _warn(what: object) -> None:
@@ -388,7 +434,7 @@ def _warn(what: object) -> None:
 
 def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> str:
     """With a scale that has such cases, else the keys that come closest: those that hold a word like it, else any like it."""
-    nothing = f"--only {only!r} matches none of {len(keys)} cases at scale {scale}"
+    nothing = f"--only {only!r} matches none of {count_of(len(keys), 'case')} at scale {scale}"
     for at, others in elsewhere.items():
         if found := sum(only in key for key in others):
             return f"{nothing}; at --scale {at} it matches {found}"
@@ -401,29 +447,31 @@ def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapp
 
 def fresh(record: Record) -> bool:
     """Whether the code that made a record is the code that is here."""
-    case = {**record.case, "options": tuple(sorted(record.case["options"].items()))}
     try:
-        return digest_of(Case(**case)) == record.digest
+        return digest_of(Case.of(record.case)) == record.digest
     except (UserError, TypeError):  # a case of an older version, naming what is no longer there
         return False
 
 
 def _missing(cases: list[Case], store: Store, paper: str, here: _Here, *, retry: bool = False) -> list[Case]:
-    records, torn = store.load(paper)
-    _tell(torn)
-    mine = [record for record in records if record.machine == here.machine]
-    failed = [record for record in latest(mine) if record.status != "ok"]
-    done = {made(record) for record in mine}
+    records, left_out = store.load(paper)
+    _warn_of(left_out)
+    on_this_machine = [record for record in records if record.machine == here.machine]
+    failed = [record for record in latest(on_this_machine) if record.status != "ok"]
+    done = {made(record) for record in on_this_machine}
     done -= {made(record) for record in failed if retry or _installed_since(record)}
     return [case for case in cases if to_make(case, here.gpu) not in done]
 
 
 def _installed_since(record: Record) -> bool:
-    """Whether a case was unsupported because a framework was missing or had another version, and is available now."""
-    backend = record.case["backend"]
-    if record.status != "unsupported" or not backends.available(backend):
+    """Whether a case was unsupported because a library was missing or its framework had another version, and is available now."""
+    from bench.runner.store import MISSING, version_of
+
+    ran = backends_of(record.case["probe"], record.case["backend"])
+    if record.status != "unsupported" or not all(backends.available(name) for name in ran):
         return False
-    return record.versions.get(backends.framework(backend)) != backends.version(backend)
+    came = any(version == MISSING != version_of(name) for name, version in record.versions.items())
+    return came or any(record.versions.get(backends.framework(name)) != backends.version(name) for name in ran)
 
 
 def _chosen(paper: str | None) -> list[str]:

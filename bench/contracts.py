@@ -9,7 +9,7 @@ or a list of states. A state that is passed in is consumed: go on with the one t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bench.case import Case
     from bench.errors import Support
     from bench.measurement import Measurement
-    from bench.nets.build import Network
     from bench.options import Declared
     from bench.probes.resources import Resources
     from bench.spec import NetworkSpec, NeuronSpec
@@ -29,7 +28,17 @@ State = Any  # Tensor | None | list[State]: nn.Module.__call__ returns Any, so t
 class Trainable(Protocol):
     """A network that can be trained, evaluated and observed, built here or shipped by a framework. It is an ``nn.Module``."""
 
-    spec: NetworkSpec
+    @property
+    def spec(self) -> NetworkSpec: ...
+
+    @property
+    def training(self) -> bool: ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
+
+    def train(self, mode: bool = True) -> Self: ...
+
+    def eval(self) -> Self: ...
 
     def outputs(self, x: Tensor) -> Tensor:
         """Run a sequence from the zero state: x [T, B, ...] -> [T, B, C]."""
@@ -75,7 +84,7 @@ class Algorithm(Protocol):
     def supports(self, spec: NetworkSpec) -> Support:
         """Whether it can train the network, with the reason if not."""
 
-    def prepare(self, net: Network, options: Any) -> Network:
+    def prepare(self, net: Any, options: Any) -> Stepped:
         """Return the network to be trained: ``net`` itself, or ``net`` with what the algorithm adds to it."""
 
     def train_step(self, net: Any, x: Tensor, context: StepContext, options: Any) -> Tensor:
@@ -111,7 +120,7 @@ class Backend(Neuronal, Protocol):
         """Whether it has exactly these neurons, including the surrogate."""
 
     # optional
-    #   arranged(net) -> net        changes how the network is run, not the function that it computes
+    #   rewritten(net) -> net        changes how the network is run, not the function that it computes
 
 
 class TrainStep(Protocol):

@@ -11,10 +11,10 @@ cell alone (laws tested in tests/unit/test_local.py):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from bench.case import CaseFields
 from bench.errors import choose
 
 CUTS = ("time", "layers")
@@ -49,7 +49,7 @@ class Cell:
         return Cell(self.K) if self.b is not None else None
 
 
-def setting(cell: Cell, T: int) -> tuple[str, dict[str, Any]]:
+def setting(cell: Cell, T: int) -> tuple[str, dict[str, object]]:
     """The algorithm that is this cell, and its options."""
     match cell:
         case Cell(K, None):
@@ -58,16 +58,18 @@ def setting(cell: Cell, T: int) -> tuple[str, dict[str, Any]]:
             return ("local", {"b": b}) if K == T else ("ttl-bptt", {"K": K, "b": b, "update": "end"})
 
 
-def cell_of(case: Mapping[str, Any]) -> Cell | None:
-    """The cell of a case (as records hold it); None for another algorithm and for updates before the end."""
+def cell_of(case: CaseFields) -> Cell | None:
+    """The cell of a case; None for another algorithm and for updates before the end."""
     options, T = case["options"], case["T"]
-    cell = Cell(options.get("K", T), options.get("b"))
-    algorithm, own = setting(cell, T)
-    there = {name: value for name, value in options.items() if name in OF_THE_CELL}
-    return cell if (case["algorithm"], there) == (algorithm, own) else None
+    K, b = options.get("K", T), options.get("b")
+    if not isinstance(K, int) or not isinstance(b, int | None):
+        return None
+    cell = Cell(K, b)
+    of_the_cell = {name: value for name, value in options.items() if name in OF_THE_CELL}
+    return cell if (case["algorithm"], of_the_cell) == setting(cell, T) else None
 
 
-def beside(case: Mapping[str, Any]) -> dict[str, Any]:
-    """What cells of one design space have in common: the case without its cell, seed and scale."""
-    rest = {name: value for name, value in case.items() if name not in ("algorithm", "seed", "scale")}
-    return {**rest, "options": {name: value for name, value in case["options"].items() if name not in OF_THE_CELL}}
+def without_cell(case: CaseFields) -> CaseFields:
+    """What cells of one design space have in common: the case without its cell, seed and scale, which are empty."""
+    options = {name: value for name, value in case["options"].items() if name not in OF_THE_CELL}
+    return {**case, "algorithm": "", "seed": 0, "scale": "", "options": options}

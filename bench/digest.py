@@ -5,7 +5,8 @@
 The closure follows import statements, also those inside functions, within the packages bench/ and reproductions/. If a module
 names a source file of another language in its own folder (a kernel), the whole text of that file is included. Imports by
 name through the registry are not found: the caller lists such modules in ``modules``. Left out is what computes nothing: the
-modules in CHOOSERS, which find others by name; messages of errors and of ``no(...)``; and what an option ``means``.
+modules in CHOOSERS, which find others by name; imports for type checkers; messages of errors and of ``no(...)``; and the
+``meaning`` of an option.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bench.errors import UserError
 PACKAGES = ("bench", "reproductions")
 LANGUAGES = (".cpp", ".cu")
 # They say what there is and whether it can be used here. A new algorithm, probe or data set makes no other's results stale.
-CHOOSERS = frozenset({"bench.registry", "bench.algorithms", "bench.backends", "bench.datasets", "bench.zoo", "bench.contracts"})
+CHOOSERS = frozenset({"bench.registry", "bench.algorithms", "bench.backends", "bench.datasets", "bench.zoo", "bench.probes"})
 
 
 def code_digest(modules: Iterable[str], root: Path) -> str:
@@ -67,11 +68,19 @@ def _module(name: str, root: Path) -> _Module:
     path = _file(name, root)
     if path is None:
         raise UserError(f"no module {name!r} below {root}: use a dotted name in package {' or '.join(PACKAGES)}")
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    tree = _Running().visit(ast.parse(path.read_bytes(), filename=str(path)))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     text = "".join(_canonical(tree)) + "".join(_beside(tree, path.parent))
     imports = frozenset(target for target in _targets(tree, package) if _file(target, root))
     return _Module(hashlib.sha256(text.encode()).hexdigest(), imports)
+
+
+class _Running(ast.NodeTransformer):
+    """Removes what only a type checker reads."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        self.generic_visit(node)
+        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" and not node.orelse else node
 
 
 @cache

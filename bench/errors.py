@@ -12,7 +12,14 @@ class UserError(Exception):
 
 
 class Unavailable(UserError):
-    """The request is valid but this machine lacks something: a GPU, a library, a file. The message names it, and the remedy."""
+    """The request is valid but this machine lacks something: a GPU, a library, a file. The message names it, and the remedy.
+
+    ``missing``: the package that has to be installed, if it is one. What needed it is measured again once it is there.
+    """
+
+    def __init__(self, message: str, *, missing: str = "") -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ def _close(folder: Path) -> str:
     while not missing.parent.is_dir() and missing.parent != missing:
         missing = missing.parent
     try:
-        beside = [path.name for path in missing.parent.iterdir() if path.is_dir()]
+        siblings = [path.name for path in missing.parent.iterdir() if path.is_dir()]
     except OSError:
         return ""
-    close = difflib.get_close_matches(missing.name, beside, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(missing.name, siblings, n=3, cutoff=0.5)
     return f": did you mean {' or '.join(str(missing.parent / name) for name in close)}?" if close else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from bench.figures import style
 from bench.quantity import significant
@@ -34,7 +34,14 @@ CHOICES = (
 )
 
 
-def table(costs: Iterable[Row]) -> dict[str, Any] | None:
+class Table(TypedDict):
+    network: str
+    T: int
+    batch: int
+    rows: list[dict[str, str]]
+
+
+def table(costs: Iterable[Row]) -> Table | None:
     """The choices at the network, T and batch where most of them were counted; between equals, where most rows were.
 
     ``costs``: rows of the cost table. None where no choice was counted; a choice that was not, there, has no numbers.

@@ -9,18 +9,30 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import psutil
 
 _NOISE = re.compile(r"\((r|tm|c)\)|@.*$|\b(cpu|processor|with|graphics|\d+-core)\b", re.IGNORECASE)
 _NO_GPU = re.compile(r"\b(no devices|not found|failed|error|unable|couldn't)\b", re.IGNORECASE)
-LASTING = ("cpu", "cores", "memory_gib", "os", "architecture", "gpus")
+# What identifies a machine, and as what JSON gives it; Python's version may change.
+LASTING = {"cpu": str, "cores": int, "memory_gib": int, "os": str, "architecture": str, "gpus": list}
 
 
-def identity() -> dict[str, Any]:
+class Identity(TypedDict):
+    """What a machine is, as results/machines/ holds it."""
+
+    cpu: str
+    cores: int
+    memory_gib: int
+    os: str
+    architecture: str
+    python: str
+    gpus: list[str]
+
+
+def identity() -> Identity:
     """Return CPU model, logical cores, memory in whole GiB, operating system, architecture, Python, and the names of all GPUs."""
     return {
         "cpu": _cpu(),
@@ -33,15 +45,20 @@ def identity() -> dict[str, Any]:
     }
 
 
-def machine_id(identity: Mapping[str, Any]) -> str:
+def usable_cores() -> int:
+    """Return the number of logical cores that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def machine_id(identity: Identity) -> str:
     """Return a short readable name with 6 hex digits; restarts and updates of Python do not change it.
 
     >>> known = {"cpu": "AMD EPYC", "cores": 2, "memory_gib": 24, "os": "Linux", "architecture": "x86_64", "gpus": []}
     >>> machine_id(known)
     'amd-epyc-2c-24g-837865'
     """
-    lasting = [identity[name] for name in LASTING]
     gpus = identity["gpus"]
+    lasting = [identity["cpu"], identity["cores"], identity["memory_gib"], identity["os"], identity["architecture"], gpus]
     parts = [_slug(identity["cpu"]), f"{identity['cores']}c", f"{identity['memory_gib']}g"]
     if gpus:
         parts.append((f"{len(gpus)}x-" if len(gpus) > 1 else "") + _slug(gpus[0]))
@@ -104,8 +121,8 @@ def _torch_has_cuda() -> bool:
     if found is None or found.origin is None:
         return False
     version = Path(found.origin).with_name("version.py")
-    told = re.search(r"^cuda\b[^=]*=\s*(.+)$", version.read_text(), re.MULTILINE) if version.exists() else None
-    return told is None or told[1].strip() != "None"
+    cuda = re.search(r"^cuda\b[^=]*=\s*(.+)$", version.read_text(), re.MULTILINE) if version.exists() else None
+    return cuda is None or cuda[1].strip() != "None"
 
 
 def _gpus() -> list[str]:

@@ -1,10 +1,9 @@
-"""What a probe returns. Imports nothing of the suite."""
+"""What a probe returns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -15,4 +14,4 @@ class Measurement:
     value: float | int | str | None
     unit: str
     version: int = 1
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, object] = field(default_factory=dict)

@@ -83,5 +83,5 @@ KINDS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "
 def kind(name: object) -> type[Optimizer]:
     """Return the optimizer of this name. Raises UserError, with close matches, for an unknown one."""
     if not isinstance(name, str):
-        raise UserError(f"optimizer = {name!r} is no name; use one of {', '.join(KINDS)}")
+        raise UserError(f"optimizer = {name!r} is not a name; use one of {', '.join(KINDS)}")
     return KINDS[choose("optimizer", name, KINDS)]

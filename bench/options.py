@@ -13,12 +13,14 @@ import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
 from bench.errors import UserError, choose
 from bench.spec import NetworkSpec
 
-Check = Callable[[str, Any], None]
+Check = Callable[[str, object], None]
+Value = TypeVar("Value")
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Declared:
             each.metadata["check"](each.name, getattr(self, each.name))
 
     @classmethod
-    def named(cls, of: str, values: Mapping[str, Any]) -> Self:
+    def named(cls, of: str, values: Mapping[str, object]) -> Self:
         """Build from names and values. Raises UserError, with close matches, for an option that ``of`` does not have."""
         for name in values:
             choose_option(of, name, cls.names())
@@ -42,8 +44,10 @@ class Declared:
 
     @classmethod
     def meanings(cls) -> dict[str, str]:
-        """One line per option: meaning, range and default."""
-        return {each.name: f"{each.metadata['meaning']} ({each.metadata['range']}; {each.default!r})" for each in fields(cls)}
+        """Return meaning, range and default of each option."""
+        return {
+            each.name: f"{each.metadata['meaning']} ({each.metadata['range']}; default {each.default!r})" for each in fields(cls)
+        }
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -75,62 +79,83 @@ def within(K: int, T: int, of: str) -> None:
 # --------------------------------------------------------------------------- fields
 
 
-def whole(default: int | None, least: int, most: int | None = None, *, meaning: str) -> Any:
+@overload
+def whole(default: int, least: int, most: int | None = None, *, meaning: str) -> int: ...
+@overload
+def whole(default: None, least: int, most: int | None = None, *, meaning: str) -> int | None: ...
+def whole(default: int | None, least: int, most: int | None = None, *, meaning: str) -> int | None:
     """A whole number, ``least`` <= value <= ``most``. None is valid if it is the default."""
     span = f"a whole number >= {least}" + ("" if most is None else f" and <= {most}")
 
-    def check(name: str, value: Any) -> None:
+    def check(name: str, value: object) -> None:
         if value is None and default is None:
             return
         if isinstance(value, bool) or not isinstance(value, int):
-            raise UserError(f"{name} = {value!r} is no whole number; use {span} ({meaning})")
+            raise UserError(f"{name} = {value!r} is not a whole number; use {span} ({meaning})")
         if value < least or (most is not None and value > most):
             raise UserError(f"{name} = {value}; use {span} ({meaning})")
 
     return _declared(default, meaning, span, check)
 
 
-def number(default: float, least: float = 0.0, below: float = math.inf, most: float = math.inf, *, meaning: str) -> Any:
+def number(default: float, least: float = 0.0, below: float = math.inf, most: float = math.inf, *, meaning: str) -> float:
     """A finite number with ``least`` <= value < ``below`` and value <= ``most``."""
+    return _declared(default, meaning, *_between(least, below, most, meaning))
+
+
+def per_cent(default: float, below: float, *, meaning: str) -> float:
+    """A share in per cent, 0 <= value < ``below``. Values between 0 and 1 are rejected: they are mostly meant as fractions."""
+    span, in_range = _between(0.0, below, math.inf, meaning)
+
+    def check(name: str, value: object) -> None:
+        in_range(name, value)
+        if isinstance(value, int | float) and 0 < value < 1:
+            raise UserError(f"{name} = {value:g} is less than one per cent: did you mean {100 * value:g}? ({meaning})")
+
+    return _declared(default, meaning, f"{span}, in per cent", check)
+
+
+def _between(least: float, below: float, most: float, meaning: str) -> tuple[str, Check]:
+    """Return the range in words, and the check."""
     ends = [f"{sign} {end:g}" for sign, end in ((">=", least), ("<", below), ("<=", most)) if end < math.inf]
     span = f"a number {' and '.join(ends)}"
 
-    def check(name: str, value: Any) -> None:
+    def check(name: str, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"{name} = {value!r} is no number; use {span} ({meaning})")
+            raise UserError(f"{name} = {value!r} is not a number; use {span} ({meaning})")
         if not (math.isfinite(value) and least <= value < below and value <= most):
             raise UserError(f"{name} = {value:g}; use {span} ({meaning})")
 
-    return _declared(default, meaning, span, check)
+    return span, check
 
 
-def one_of(default: str, known: Sequence[str], *, meaning: str) -> Any:
+def one_of(default: Name, known: Sequence[Name], *, meaning: str) -> Name:
     """One of the names ``known``."""
 
-    def check(name: str, value: Any) -> None:
+    def check(name: str, value: object) -> None:
         if not isinstance(value, str):
-            raise UserError(f"{name} = {value!r} is no name; use one of {', '.join(known)}")
+            raise UserError(f"{name} = {value!r} is not a name; use one of {', '.join(known)}")
         choose(name, value, known)
 
     return _declared(default, meaning, " or ".join(known), check)
 
 
-def either(default: bool, *, meaning: str) -> Any:
+def either(default: bool, *, meaning: str) -> bool:
     """True or False."""
 
-    def check(name: str, value: Any) -> None:
+    def check(name: str, value: object) -> None:
         if not isinstance(value, bool):
             raise UserError(f"{name} = {value!r}: use {name} = True or {name} = False")
 
     return _declared(default, meaning, "True or False", check)
 
 
-def checked(default: Any, span: str, check: Check, *, meaning: str) -> Any:
+def checked(default: Value, span: str, check: Check, *, meaning: str) -> Value:
     """An option with its own check: ``check(name, value)`` raises UserError if the value is invalid."""
     return _declared(default, meaning, span, check)
 
 
-def _declared(default: Any, meaning: str, span: str, check: Check) -> Any:
+def _declared(default: Value, meaning: str, span: str, check: Check) -> Value:
     return field(default=default, metadata={"meaning": meaning, "range": span, "check": check})
 
 

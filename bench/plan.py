@@ -11,11 +11,12 @@ from bench import algorithms, backends, datasets, zoo
 from bench.case import SCALES, Case
 from bench.digest import code_digest
 from bench.errors import choose
+from bench.machine import usable_cores
 from bench.places import CODE
 from bench.record_store import Made
 from bench.registry import PROBES
 
-THREADS = 1  # per case, so that sums have the same order on every machine; cases run in parallel instead
+THREADS = 1  # of most cases: sums then have the same order on every machine; cases run in parallel instead
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def conditions(case: Case, gpu: str | None) -> Conditions:
     """Return the conditions of ``case`` on a machine whose GPU is ``gpu`` (see ``bench.machine.gpu``)."""
     probe = PROBES[case.probe]
     device = {"meta": "meta", "cpu": "cpu", "best": gpu or "cpu", "cuda": gpu or "none"}[probe.device]
-    return Conditions(device, THREADS, probe.precision)
+    return Conditions(device, usable_cores() if probe.every_core else THREADS, probe.precision)
 
 
 def papers() -> list[str]:
@@ -55,20 +56,25 @@ def plan(paper: str, scale: str, has: Callable[[str], bool]) -> list[Case]:
     return [case for case in by_key.values() if SCALES.index(case.scale) <= SCALES.index(scale)]
 
 
+def backends_of(probe: str, backend: str) -> list[str]:
+    """Return the backends that run in a case of ``probe`` on ``backend``."""
+    return list(dict.fromkeys([backend, *(other for _, other in PROBES[probe].against)]))
+
+
 @cache
 def _digest(*modules: str) -> str:
     return code_digest(modules, CODE)
 
 
 def digest_of(case: Case) -> str:
-    """Return the digest of the code that a result of ``case`` depends on: probe, algorithm, backend, network and data set."""
+    """Return the digest of the code that a result of ``case`` depends on: probe, algorithms, backends, network and data set."""
     probe = PROBES[case.probe]
     return _digest(
         probe.module,
-        *([algorithms.module_name(probe.against[0]), backends.module_name(probe.against[1])] if probe.against else []),
-        *([datasets.module_name(case.dataset)] if case.dataset != "none" else []),
+        *(algorithms.module_name(algorithm) for algorithm, _ in probe.against),
+        *map(backends.module_name, backends_of(case.probe, case.backend)),
+        *(["bench.datasets.real", datasets.module_name(case.dataset)] if case.dataset != "none" else []),
         algorithms.module_name(case.algorithm),
-        backends.module_name(case.backend),
         zoo.module_name(case.network),
     )
 

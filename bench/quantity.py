@@ -7,6 +7,14 @@ import math
 _SECONDS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 
 
+def count_of(n: int, noun: str) -> str:
+    """
+    >>> count_of(1, "case"), count_of(1200, "case")
+    ('1 case', '1200 cases')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def significant(value: float, digits: int = 3) -> str:
     """``value`` rounded to so many significant digits, without an exponent from 0.0001 on.
 
@@ -27,8 +35,8 @@ def size(n: float) -> str:
         if n < 1000 or unit == "GiB":
             break
         n /= 1024
-    whole = n >= 1000 or (unit == "B" and float(n).is_integer())
-    return f"{n:,.0f} {unit}" if whole else f"{significant(n)} {unit}"
+    in_full = n >= 1000 or (unit == "B" and float(n).is_integer())
+    return f"{n:,.0f} {unit}" if in_full else f"{significant(n)} {unit}"
 
 
 def seconds(n: float) -> str:

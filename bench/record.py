@@ -1,10 +1,13 @@
-"""A line of results: what was measured, on what, by which code. Imports nothing of the suite."""
+"""A line of results: what was measured, on what, by which code. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from bench import readers
+from bench.case import CaseFields
 
 Status = Literal["ok", "unsupported", "refused", "out of memory", "crashed", "failed", "timeout"]
 
@@ -13,13 +16,13 @@ Status = Literal["ok", "unsupported", "refused", "out of memory", "crashed", "fa
 class Record:
     """One line of results/runs/<machine>/<paper>.jsonl: a measured value, or the reason why there is none."""
 
-    case: Mapping[str, Any]
+    case: CaseFields
     key: str
     metric: str
     value: float | int | str | None
     unit: str
     version: int
-    detail: Mapping[str, Any]
+    detail: Mapping[str, object]
     status: Status
     reason: str
     kernel: str
@@ -32,3 +35,8 @@ class Record:
     precision: str  # of weights and activations: "float32", "float64"
     run: str  # identifies the call of the run command
     when: str
+
+    @property
+    def number(self) -> float:
+        """The value, which must be a number: a whole one stays whole. Raises TypeError otherwise."""
+        return readers.number(self.value, f"{self.metric} of {self.key}")

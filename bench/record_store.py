@@ -21,14 +21,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, TypeGuard, get_args
 
 from filelock import FileLock, Timeout
 
 from bench.case import Case
 from bench.errors import UserError
 from bench.files import write_whole
-from bench.machine import LASTING, machine_id
+from bench.machine import LASTING, Identity, machine_id
 from bench.record import Record, Status
 
 if TYPE_CHECKING:
@@ -50,12 +50,11 @@ _COMMIT = re.compile(r"[0-9a-f]{7,40}\+?|tree-[0-9a-f]{12}\+")  # see bench.runn
 _CONFLICT = re.compile(rb"(<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)( |\r?$)")
 
 
-_LASTING_TYPES = {"cpu": str, "cores": int, "memory_gib": int, "os": str, "architecture": str, "gpus": list}
 _NAMED_BY_HASH = re.compile(r".+-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)
-class Torn:
+class LeftOut:
     """A line that is left out, why, and what to do; ``line`` counts from 1."""
 
     path: Path
@@ -78,7 +77,7 @@ class Store:
     def papers(self) -> list[str]:
         return sorted({path.stem for path in self._runs("*")})
 
-    def strays(self, papers: Collection[str]) -> list[Torn]:
+    def strays(self, papers: Collection[str]) -> list[LeftOut]:
         """Files under runs/ that are no <machine>/<paper>.jsonl of these papers, and so are never read; hidden ones aside."""
         runs = self.root / "runs"
         found = [runs] if runs.exists() and not runs.is_dir() else []
@@ -89,19 +88,19 @@ class Store:
             if not known or not path.exists():  # a link that leads nowhere does not exist
                 found.append(path)
         return [
-            Torn(path, 1, "never read: records belong in runs/<machine>/<paper>.jsonl; move it there, or out of results/")
+            LeftOut(path, 1, "never read: records belong in runs/<machine>/<paper>.jsonl; move it there, or out of results/")
             for path in found
         ]
 
-    def machines(self) -> dict[str, dict[str, Any]]:
+    def machines(self) -> dict[str, Identity]:
         """What each machine is, by its id; without those whose description is damaged."""
-        return {name: found for name, found in self._described().items() if not isinstance(found, Torn)}
+        return {name: found for name, found in self._described().items() if not isinstance(found, LeftOut)}
 
-    def damaged_machines(self) -> list[Torn]:
+    def damaged_machines(self) -> list[LeftOut]:
         """Descriptions of machines that cannot be read."""
-        return [found for found in self._described().values() if isinstance(found, Torn)]
+        return [found for found in self._described().values() if isinstance(found, LeftOut)]
 
-    def _described(self) -> dict[str, dict[str, Any] | Torn]:
+    def _described(self) -> dict[str, Identity | LeftOut]:
         return {path.stem: _description(path) for path in _listed(self.root / "machines", "*.json")}
 
     def _runs(self, paper: str) -> list[Path]:
@@ -109,7 +108,7 @@ class Store:
         machines = [folder for folder in _listed(self.root / "runs", "*") if folder.is_dir()]
         return [path for folder in machines for path in _listed(folder, f"{paper}.jsonl")]
 
-    def describe(self, machine: str, identity: Mapping[str, Any]) -> None:
+    def describe(self, machine: str, identity: Identity) -> None:
         """Write down what the machine is, the first time it is met."""
         path = self.root / "machines" / f"{machine}.json"
         if path.exists():
@@ -148,27 +147,27 @@ class Store:
             if not existed:
                 _sync_directory(path.parent)
 
-    def load(self, paper: str) -> tuple[list[Record], list[Torn]]:
+    def load(self, paper: str) -> tuple[list[Record], list[LeftOut]]:
         """Every line of every machine that can be believed, oldest first within a machine; and those left out, with reasons."""
         records: list[Record] = []
-        torn: list[Torn] = []
+        left_out: list[LeftOut] = []
         machines = self._described()
         for path in self._runs(paper):
             known = machines.get(path.parent.name, _undescribed(path, self.root))
-            if isinstance(known, Torn):
-                torn.append(known)
+            if isinstance(known, LeftOut):
+                left_out.append(known)
                 continue
             lines: list[_Line] = []
             for found in _read(path):
-                problem = found if isinstance(found, Torn) else _disbelief(path, found, known["gpus"])
-                if problem:
-                    torn.append(problem)
+                wrong = found if isinstance(found, LeftOut) else _wrong(path, found, known["gpus"])
+                if wrong:
+                    left_out.append(wrong)
                 elif isinstance(found, _Line):
                     lines.append(found)
-            whole, cut = _whole(path, lines)
-            records += whole
-            torn += cut
-        return records, torn
+            complete, incomplete = _complete(path, lines)
+            records += complete
+            left_out += incomplete
+        return records, left_out
 
     def done(self, paper: str, machine: str) -> set[Made]:
         """The cases on this machine whose records are all there, whatever their status."""
@@ -231,7 +230,7 @@ def _line(record: Record, of: int) -> bytes:
     return (json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """As JSON has it; what JSON has no number for ('nan', 'inf') becomes its name: a diverged run is a result."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
@@ -249,34 +248,50 @@ class _Line:
     of: int
 
 
-def _read(path: Path) -> Iterator[_Line | Torn]:
+def _read(path: Path) -> Iterator[_Line | LeftOut]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        yield Torn(path, 1, f"cannot be read ({error.strerror}): change the permissions; all of the file is left out")
+        yield LeftOut(path, 1, f"cannot be read ({error.strerror}): change the permissions; all of the file is left out")
         return
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         if _CONFLICT.match(line):
-            yield Torn(path, number, "a merge left its marker here: delete this line; the lines of both sides may stay")
+            yield LeftOut(path, number, "a merge left its marker here: delete this line; the lines of both sides may stay")
             continue
         try:
             yield _parsed(number, line)
+        except _OtherSchema as error:
+            yield LeftOut(path, number, f"left out: {error}; {_again(path)}")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             start = line[:40].decode(errors="replace")
-            yield Torn(
+            yield LeftOut(
                 path, number,
                 f"not a record, left out ({type(error).__name__}: {error}): {start}...; delete the line and run again",
             )  # fmt: skip
 
 
+class _OtherSchema(ValueError):
+    """A record with fields that records no longer have, or without some that they have now."""
+
+
+def _again(path: Path) -> str:
+    """What to do about a record of another version of the suite. Its line need not be touched."""
+    return (
+        f"another version of spikecost wrote it: `spikecost run {path.stem}` measures it again; "
+        "to be rid of this warning move the file out of results/ before"
+    )
+
+
 def _parsed(number: int, line: bytes) -> _Line:
     content = json.loads(line, parse_constant=_no_constant, parse_int=_whole_number, parse_float=_decimal_number)
     of = content.pop("of")
-    missing = _FIELDS - content.keys()
-    if missing:
-        raise ValueError(f"no {', '.join(sorted(missing))}")
+    for problem, names in (("no field", _FIELDS - content.keys()), ("an unknown field", content.keys() - _FIELDS)):
+        if names and _FIELDS & content.keys():
+            raise _OtherSchema(f"{problem} {', '.join(sorted(names))}")
+    if not _FIELDS & content.keys():
+        raise ValueError("none of a record's fields")
     for name, value in content.items():
         if not isinstance(value, _TYPES.get(name, str)) or isinstance(value, bool):
             raise TypeError(f"{name} is {value!r}")
@@ -309,14 +324,14 @@ def _moderate(value: float, text: str) -> None:
         raise ValueError(f"{text[:20]} is no number that could be measured")
 
 
-def _disbelief(path: Path, line: _Line, gpus: Sequence[str]) -> Torn | None:
+def _wrong(path: Path, line: _Line, gpus: Sequence[str]) -> LeftOut | None:
     """Why a record is not believed, if it is not."""
     record = line.record
     try:
-        case = Case(**{**record.case, "options": tuple(record.case["options"].items())})
+        case = Case.of(record.case)
         key = case.key
-    except (UserError, TypeError, KeyError, AttributeError) as error:
-        return Torn(path, line.number, f"its case is none ({error}); delete the line and run again")
+    except (UserError, TypeError) as error:
+        return LeftOut(path, line.number, f"left out: its case is none ({error}); {_again(path)}")
     problem = ""
     if record.key != key:
         problem = f"its key {record.key} is not that of its case, {key}"
@@ -338,7 +353,7 @@ def _disbelief(path: Path, line: _Line, gpus: Sequence[str]) -> Torn | None:
         problem = f"its value {record.value} {record.unit} cannot be"
     else:
         problem = _contradiction(record.detail, case.settings)
-    return Torn(path, line.number, f"left out: {problem}; delete the line and run again") if problem else None
+    return LeftOut(path, line.number, f"left out: {problem}; delete the line and run again") if problem else None
 
 
 def _possible(value: float, unit: str) -> bool:
@@ -346,54 +361,63 @@ def _possible(value: float, unit: str) -> bool:
     return low <= value <= high
 
 
-def _contradiction(detail: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """Where the detail of a training tells another recipe or other numbers of samples than its case asks for."""
+def _contradiction(detail: Mapping[str, object], options: Mapping[str, object]) -> str:
+    """Where the detail of a training has another recipe or other numbers of samples than its case asks for."""
     recipe = detail.get("recipe", {})
-    told = {**(recipe if isinstance(recipe, Mapping) else {})}
-    told |= {f"{part}_images": detail[f"{part} images"] for part in ("train", "test") if f"{part} images" in detail}
-    wrong = [name for name, asked in options.items() if name in told and told[name] != asked]
-    return f"its detail says {wrong[0]} = {told[wrong[0]]!r}, its case {options[wrong[0]]!r}" if wrong else ""
+    used = {**(recipe if isinstance(recipe, Mapping) else {})}
+    used |= {f"{part}_images": detail[f"{part} images"] for part in ("train", "test") if f"{part} images" in detail}
+    wrong = [name for name, asked in options.items() if name in used and used[name] != asked]
+    return f"its detail says {wrong[0]} = {used[wrong[0]]!r}, its case {options[wrong[0]]!r}" if wrong else ""
 
 
-def _whole(path: Path, lines: Sequence[_Line]) -> tuple[list[Record], list[Torn]]:
+def _complete(path: Path, lines: Sequence[_Line]) -> tuple[list[Record], list[LeftOut]]:
     """The records of cases whose lines are all there; the others, but for those that a later run has measured whole."""
     groups: dict[tuple[Made, str], list[_Line]] = {}
     for line in lines:
         groups.setdefault((made(line.record), line.record.run), []).append(line)
-    whole = {group for group, found in groups.items() if len({line.record.metric for line in found}) >= found[-1].of}
-    repaired = {made for made, _ in whole}
-    torn = [
-        Torn(
+    complete = {group for group, found in groups.items() if len({line.record.metric for line in found}) >= found[-1].of}
+    repaired = {made for made, _ in complete}
+    left_out = [
+        LeftOut(
             path, found[-1].number,
             f"left out: {found[-1].record.key} has {len(found)} of its {found[-1].of} lines; run again to measure it anew",
         )
         for group, found in groups.items()
-        if group not in whole and group[0] not in repaired
+        if group not in complete and group[0] not in repaired
     ]  # fmt: skip
-    return [line.record for line in lines if (made(line.record), line.record.run) in whole], torn
+    return [line.record for line in lines if (made(line.record), line.record.run) in complete], left_out
 
 
-def _description(path: Path) -> dict[str, Any] | Torn:
+def _description(path: Path) -> Identity | LeftOut:
     """What a machine is, from its file; see ``bench.machine.identity``."""
     remedy = f"take it back from git, or delete it and run again on that machine; what was measured on {path.stem} is left out"
     try:
         content = json.loads(path.read_bytes())
     except json.JSONDecodeError as error:
-        return Torn(path, error.lineno, f"no description of a machine ({error.msg}): {remedy}")
+        return LeftOut(path, error.lineno, f"no description of a machine ({error.msg}): {remedy}")
     except (OSError, ValueError, RecursionError) as error:
-        return Torn(path, 1, f"no description of a machine ({error}): {remedy}")
+        return LeftOut(path, 1, f"no description of a machine ({error}): {remedy}")
+    if not _identifies(content):
+        missing = _missing(content) or ["gpus"]
+        return LeftOut(path, 1, f"no description of a machine (no {', '.join(missing)}): {remedy}")
+    if _NAMED_BY_HASH.fullmatch(path.stem) and machine_id(content) != path.stem:
+        return LeftOut(path, 1, f"describes {machine_id(content)}, not the machine it is named after: {remedy}")
+    return content
+
+
+def _identifies(content: object) -> TypeGuard[Identity]:
+    return not _missing(content) and isinstance(content, dict) and all(isinstance(gpu, str) for gpu in content["gpus"])
+
+
+def _missing(content: object) -> list[str]:
+    """What identifies a machine and is not in ``content`` as it should be."""
     known = content if isinstance(content, dict) else {}
-    missing = [name for name in LASTING if type(known.get(name)) is not _LASTING_TYPES[name]]
-    if missing or not all(isinstance(gpu, str) for gpu in known["gpus"]):
-        return Torn(path, 1, f"no description of a machine (no {', '.join(missing or ['gpus'])}): {remedy}")
-    if _NAMED_BY_HASH.fullmatch(path.stem) and machine_id(known) != path.stem:
-        return Torn(path, 1, f"describes {machine_id(known)}, not the machine it is named after: {remedy}")
-    return known
+    return [name for name, kind in LASTING.items() if type(known.get(name)) is not kind]
 
 
-def _undescribed(path: Path, root: Path) -> Torn:
+def _undescribed(path: Path, root: Path) -> LeftOut:
     place = root / "machines" / f"{path.parent.name}.json"
-    return Torn(path, 1, f"left out as a whole: {place} is not there to say what machine this is; take it back from git")
+    return LeftOut(path, 1, f"left out as a whole: {place} is not there to say what machine this is; take it back from git")
 
 
 # --------------------------------------------------------------------------- bytes

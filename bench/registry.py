@@ -52,6 +52,14 @@ ALGORITHMS: Mapping[str, Algorithm] = {  # in the order of figures and tables
     "tbptt": Algorithm("truncated BPTT", "bench.algorithms.tbptt", Colour("#00748a", "#4fd3e6"), memory="constant in T"),
     "local": Algorithm("local", "bench.algorithms.local", Colour("#7b5231", "#d3a77e"), 2.8),
     "ttl-bptt": Algorithm("TTL-BPTT", "bench.algorithms.ttl_bptt", Colour("#b3152f", "#ff7f8d"), 1.4, memory="constant in T"),
+    "ottt-dense": Algorithm(
+        "OTTT, traces everywhere", "bench.algorithms.ottt_dense", Colour("#8c4a2f", "#e8a383"), 3.4, memory="constant in T"
+    ),
+    "ostl": Algorithm("OSTL", "bench.algorithms.ostl", Colour("#5c5f00", "#cfd255"), 1.2, memory="constant in T"),
+    "approximate-otpe": Algorithm(
+        "approximate OTPE", "bench.algorithms.approximate_otpe", Colour("#2b5fd0", "#8fb0ff"), 2.6, memory="constant in T"
+    ),
+    "otpe": Algorithm("OTPE", "bench.algorithms.otpe", Colour("#7a1fa2", "#d79bf0"), 1.8, memory="constant in T"),
 }
 
 
@@ -109,10 +117,12 @@ FRAMEWORKS: Mapping[str, tuple[str, str | None]] = {
 NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.vgg",
     "bench.zoo.resnet",
+    "bench.zoo.nf_resnet",
     "bench.zoo.recurrent",
     "bench.zoo.vgg5",
     "bench.zoo.lenet",
     "bench.zoo.alexnet",
+    "bench.zoo.randman",
 )
 
 # Each is a module, or an object in one ("module:name"), that satisfies bench.datasets.samples.Source.
@@ -136,8 +146,9 @@ class Probe:
 
     ``device``: "meta" (shapes alone), "cpu", "best" (a GPU if there is one, else the CPU) or "cuda" (a GPU only).
     ``typical_s``: typical seconds per case on 2 cores of a laptop. ``options``: names of its own options, which no algorithm,
-    loss or optimizer has. ``precision`` of weights and activations. ``against``: the algorithm and backend it compares with.
-    ``alone``: no other case may run at the same time. ``depends_on_T``: whether the result depends on the case's T.
+    loss or optimizer has. ``precision`` of weights and activations. ``against``: algorithms and backends that it compares with.
+    ``alone``: no other case may run at the same time; ``every_core``: it takes all CPU threads, others take one.
+    ``depends_on_T``: whether the result depends on the case's T.
     ``steps``: whether it runs training steps on tensors with storage, so that the worker first checks that they fit.
     """
 
@@ -145,25 +156,42 @@ class Probe:
     device: Device
     typical_s: float
     options: tuple[str, ...] = ()
-    precision: Literal["float32", "float64"] = "float32"
-    against: tuple[str, str] | None = None
+    precision: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    against: tuple[tuple[str, str], ...] = ()
     alone: bool = False
+    every_core: bool = False
     depends_on_T: bool = True
     steps: bool = True
 
 
 _PART = ("train_images", "test_images")  # of a data set
-_REFERENCE = ("bptt", "native")
+_REFERENCE = (("bptt", "native"),)
+_MODES = ("native", "native-fast", "native-balanced", "native-small")
+_TIMED = (
+    *(("bptt", name) for name in (*_MODES, "spikingjelly", "spikingjelly-multistep", "spikingjelly-memopt", "snntorch")),
+    *(("ottt-a", name) for name in ("native", "native-fast", "spikingjelly", "snntorch", "spikingjelly-shipped")),
+    *(("sltt", name) for name in ("native-fast", "spikingjelly-shipped")),
+    *(("tbptt", name) for name in ("native-fast", "snntorch", "snntorch-shipped")),
+)
 PROBES: Mapping[str, Probe] = {
     "count": Probe("bench.probes.count", "cpu", 0.4, depends_on_T=False, steps=False),
     "cost": Probe("bench.probes.cost", "meta", 0.6, steps=False),
+    "cost-half": Probe("bench.probes.cost_half", "meta", 30, precision="bfloat16", steps=False),
     "equivalence": Probe("bench.probes.equivalence", "cpu", 16, precision="float64", against=_REFERENCE),
     "gradient": Probe("bench.probes.gradient", "cpu", 8, (*_PART, "batches", "after_batches"), against=_REFERENCE),
     "training": Probe("bench.probes.train", "best", 50, (*_PART, "epochs", "accumulate")),
     "clock": Probe("bench.probes.clock", "best", 8, ("repeats",), against=_REFERENCE, alone=True),
+    "speed": Probe("bench.probes.speed", "cpu", 180, ("turns",), against=_TIMED, alone=True, every_core=True),
+    "cuda-speed": Probe("bench.probes.speed", "cuda", 180, ("turns",), against=_TIMED, alone=True, every_core=True, steps=False),
     "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5, steps=False),
+    "cuda-memory-half": Probe("bench.probes.cuda_memory_half", "cuda", 5, precision="float16", steps=False),
     "longest": Probe("bench.probes.longest", "meta", 6, depends_on_T=False, steps=False),
     "activity": Probe("bench.probes.activity", "cpu", 4, _PART),
     "events": Probe("bench.probes.events", "cpu", 16, _PART, depends_on_T=False, steps=False),
 }
 PROBE_OPTIONS: tuple[str, ...] = tuple(sorted({name for probe in PROBES.values() for name in probe.options}))
+
+UNITS: tuple[str, ...] = (  # of measurements
+    *("1", "%", "points", "B", "MAC", "s", "steps", "pass/fail", "spikes/neuron/step", "events/pixel/s"),
+    *("x BPTT's", "x native BPTT"),
+)

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
-from bench import front
+from bench import front, readers
 from bench.claims import Verdict, as_csv, counts, judge, ledger_rows, load_claims
 from bench.claims.judge import planned_by
 from bench.errors import UserError, choose
@@ -29,11 +29,12 @@ from bench.figures.measured import measured
 from bench.figures.paper import Paper, options
 from bench.figures.words import images
 from bench.files import write_whole
+from bench.machine import Identity
 from bench.places import Project
 from bench.plan import papers
-from bench.quantity import significant, size
+from bench.quantity import count_of, significant, size
 from bench.record import Record
-from bench.record_store import Store, Torn, latest
+from bench.record_store import LeftOut, Store, latest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,6 +44,8 @@ _MANY = 30  # rows of a cost table for people
 _MARKER = re.compile(r"<!--\s*(generated|end)\b")  # a line that means to be one
 _START = re.compile(r"<!-- generated: ([\w-]+) -->")
 _END = "<!-- end -->"
+_ENDINGS = (".svg", ".json")  # of a figure's files
+_LISTED = re.compile(r'(?:href|src)="([\w-]+/[\w-]+\.(?:svg|json))"')  # a figure's file, in plots/index.html
 _COST = {
     "peak_live_bytes": "peak live bytes",
     "step_macs": "step MACs",
@@ -51,13 +54,30 @@ _COST = {
 }
 
 
+class About(TypedDict):
+    """What a paper is, for people."""
+
+    title: str
+    authors: list[str]
+    venue: str
+    link: str
+    summary: str
+
+
+class Statistics(TypedDict):
+    """What the event recordings of a data set are like: ``numbers`` in words, by name."""
+
+    title: str
+    numbers: dict[str, str]
+
+
 @dataclass(frozen=True)
 class Chapter:
     """One paper in the report: what it is, what was judged, what is drawn."""
 
     paper: Paper
-    about: Mapping[str, Any]
-    figures: Mapping[str, Mapping[str, Any]]  # by name: data of every figure that has something to show
+    about: About
+    figures: Mapping[str, Mapping[str, object]]  # by name: data of every figure that has something to show
     cost: Sequence[Mapping[str, str]]
 
     @property
@@ -87,8 +107,8 @@ class Report:
 
     project: Project
     chapters: Sequence[Chapter]
-    machines: Mapping[str, Mapping[str, Any]]
-    left_out: Sequence[Torn]
+    machines: Mapping[str, Identity]
+    left_out: Sequence[LeftOut]
 
     @property
     def day(self) -> str:
@@ -113,8 +133,8 @@ def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
     known = {*papers(), *(folder.name for folder in folders)}
     left_out = dict.fromkeys([*store.damaged_machines(), *store.strays(known)])
     for folder in folders:
-        believed, torn = store.load(folder.name)
-        left_out |= dict.fromkeys(torn)
+        believed, lines = store.load(folder.name)
+        left_out |= dict.fromkeys(lines)
         records = latest(believed)
         verdicts = judge(load_claims(folder), records, fresh)
         context = _toml(folder / "context.toml") if (folder / "context.toml").exists() else {}
@@ -157,21 +177,21 @@ def texts(report: Report) -> dict[Path, str]:
 
 
 def write(report: Report) -> list[Path]:
-    """Bring every generated file up to date; those that changed. Figures with nothing to show are deleted."""
+    """Bring every generated file up to date; those that changed. Figures that are no longer drawn are deleted."""
     wanted = texts(report)
-    changed = [path for path, text in wanted.items() if _there(path) != text]
+    changed = [path for path, text in wanted.items() if _content(path) != text]
+    for path in _left_over(report, wanted):  # before the index that lists them is replaced
+        path.unlink()
     for path in changed:
         write_whole(path, wanted[path].encode())
-    for path in _left_over(report.project, wanted):
-        path.unlink()
     return changed
 
 
 def check(report: Report) -> list[str]:
     """Generated files that do not match results/ and the claims."""
     wanted = texts(report)
-    wrong = [path for path, text in wanted.items() if _there(path) != text]
-    return [report.project.name(path) for path in (*wrong, *_left_over(report.project, wanted))]
+    wrong = [path for path, text in wanted.items() if _content(path) != text]
+    return [report.project.name(path) for path in (*wrong, *_left_over(report, wanted))]
 
 
 def summary(report: Report, papers: Sequence[str], run: str = "", width: int = 100) -> str:
@@ -184,12 +204,12 @@ def summary(report: Report, papers: Sequence[str], run: str = "", width: int = 1
     console = Console(file=out, width=width, highlight=False, markup=False)
     for chapter in (chapter for chapter in report.chapters if chapter.name in papers):
         console.print(f"\n{chapter.name}: {counted(chapter.verdicts)}")
-        mine = [v for v in chapter.decided if run and run in v.runs]
-        earlier = [v for v in chapter.decided if v not in mine]
+        by_run = [v for v in chapter.decided if run and run in v.runs]
+        earlier = [v for v in chapter.decided if v not in by_run]
         if run:
-            console.print(f"claims decided by this run: {len(mine)}; by records stored before it: {len(earlier)}")
+            console.print(f"claims decided by this run: {len(by_run)}; by records stored before it: {len(earlier)}")
         by_origin: dict[str, list[Verdict]] = {}
-        for verdict in (*mine, *earlier):
+        for verdict in (*by_run, *earlier):
             by_origin.setdefault(_origin(verdict, run), []).append(verdict)
         for origin, verdicts in by_origin.items():
             console.print(f"{origin}:")
@@ -243,7 +263,7 @@ def counted(verdicts: Sequence[Verdict]) -> str:
     """All counts in a line; the numbers of a paper without claims are only a comparison."""
     if not verdicts:
         return "a comparison, no claims"
-    return f"{len(verdicts)} claims: " + ", ".join(f"{n} {name}" for name, n in present(verdicts).items())
+    return f"{count_of(len(verdicts), 'claim')}: " + ", ".join(f"{n} {name}" for name, n in present(verdicts).items())
 
 
 def _cost_table(paper: Paper) -> list[dict[str, str]]:
@@ -290,13 +310,13 @@ def main_costs(chapter: Chapter) -> list[dict[str, str]]:
     return rows
 
 
-def event_columns(chapter: Chapter | None) -> list[dict[str, Any]]:
+def event_columns(chapter: Chapter | None) -> list[Statistics]:
     """What the event recordings of each data set are like: real ones first, a part of a set is labelled as such."""
     records = chapter.paper.counted("event_rate") if chapter else []
-    columns = []
+    columns: list[Statistics] = []
     for record in sorted(records, key=lambda r: (_simulated(r), r.case["dataset"])):
         part = "" if _simulated(record) else record.detail.get("part", "")  # the name of what is simulated says so
-        numbers = {name: _plain(value) for name, value in record.detail.items() if name != "part"}
+        numbers = {name: _shown(readers.number(value, name)) for name, value in record.detail.items() if name != "part"}
         columns.append({"title": images(record.case["dataset"]) + (f" ({part})" if part else ""), "numbers": numbers})
     return columns
 
@@ -305,7 +325,7 @@ def _simulated(record: Record) -> bool:
     return str(record.detail.get("part", "")).startswith("simulated")
 
 
-def _plain(value: float) -> str:
+def _shown(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else significant(value)
 
 
@@ -366,7 +386,7 @@ def _filled(parts: Sequence[str], found: Sequence[Chapter], chapter: Chapter | N
     return "".join(rendered(part) if i % 2 else part for i, part in enumerate(parts))
 
 
-def _template(name: str, **values: Any) -> str:
+def _template(name: str, **values: object) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -393,9 +413,17 @@ def _cell(text: object) -> str:
     return " ".join(str(text).replace("|", "\\|").splitlines())
 
 
-def _left_over(project: Project, wanted: Mapping[Path, str]) -> list[Path]:
-    drawn = (path for path in sorted(project.plots.glob("*/*")) if path.suffix in (".svg", ".json") and not path.is_dir())
-    return [path for path in drawn if path not in wanted]
+def _left_over(report: Report, wanted: Mapping[Path, str]) -> list[Path]:
+    """Files of figures that a former report drew and this one does not: those that its index lists, or with a figure's name.
+
+    Anything else in plots/ is somebody's own.
+    """
+    from bench.figures import FIGURES
+
+    plots = report.project.plots
+    names = {f"{chapter.name}/{figure.name}{ending}" for chapter in report.chapters for figure in FIGURES for ending in _ENDINGS}
+    listed = _LISTED.findall(_content(plots / "index.html") or "")
+    return [path for path in (plots / name for name in sorted({*names, *listed})) if path not in wanted and path.is_file()]
 
 
 @contextmanager
@@ -410,7 +438,7 @@ def _readable(what: str) -> Iterator[None]:
         ) from error
 
 
-def _there(path: Path) -> str | None:
+def _content(path: Path) -> str | None:
     """What a generated file holds now; None where there is none."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
@@ -418,19 +446,26 @@ def _there(path: Path) -> str | None:
         return None
 
 
-def _about(path: Path) -> dict[str, Any]:
-    """What a paper is, for people; every field that a page shows must be there."""
-    about = _toml(path)
-    wrong = [name for name in ("title", "venue", "link", "summary") if not isinstance(about.get(name), str)]
-    authors = about.get("authors")
-    if not isinstance(authors, list) or not all(isinstance(author, str) for author in authors):
-        wrong.append("authors")
-    if wrong:
-        raise UserError(f"{path}, field {wrong[0]}: is {about.get(wrong[0])!r}; pages show it (see docs/adding_a_paper.md)")
-    return about
+def _about(path: Path) -> About:
+    """Every field that a page shows must be there."""
+    content = _toml(path)
+
+    def text(name: str) -> str:
+        return readers.text(content.get(name), f"field {name}")
+
+    try:
+        return {
+            "title": text("title"),
+            "authors": readers.texts(content.get("authors"), "field authors"),
+            "venue": text("venue"),
+            "link": text("link"),
+            "summary": text("summary"),
+        }
+    except TypeError as error:
+        raise UserError(f"{path}, {error}; pages show it (see docs/adding_a_paper.md)") from None
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.record import Record
 
@@ -59,12 +58,12 @@ class Setting:
     network: str
     T: int
     batch: int
-    options: tuple[tuple[str, Any], ...]
+    options: tuple[tuple[str, object], ...]
     changes: Mapping[Convention, float]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name} = {value}" for name, value in self.options)
-        return f"{self.network}, T = {self.T}, {told}"
+        options = ", ".join(f"{name} = {value}" for name, value in self.options)
+        return f"{self.network}, T = {self.T}, {options}"
 
     def has(self, quantity: str) -> bool:
         """Whether ``quantity`` was counted, in any convention."""
@@ -75,9 +74,12 @@ class Setting:
         return [c for c, change in self.changes.items() if c.quantity == quantity and _near(change, report)]
 
 
+_Place = tuple[str, int, int, str, tuple[tuple[str, object], ...]]  # network, T, batch, algorithm, options
+
+
 def settings(records: Iterable[Record], algorithm: str) -> list[Setting]:
     """All settings of ``algorithm`` whose BPTT was counted too, native backend, in an order of their own."""
-    values: dict[tuple[Any, ...], dict[Convention, float]] = {}
+    values: dict[_Place, dict[Convention, float]] = {}
     for record in records:
         case = record.case
         if case["probe"] != "cost" or case["backend"] != "native" or case["algorithm"] not in ("bptt", algorithm):
@@ -91,10 +93,10 @@ def settings(records: Iterable[Record], algorithm: str) -> list[Setting]:
             if value is not None:
                 values.setdefault(place, {})[convention] = value
     found = []
-    for (network, T, batch, name, options), mine in values.items():
+    for (network, T, batch, name, options), counted in values.items():
         bptt = values.get((network, T, batch, "bptt", ()), {})
         if name == algorithm and bptt:
-            changes = {c: 100 * (mine[c] / bptt[c] - 1) for c in CONVENTIONS if c in mine and bptt.get(c)}
+            changes = {c: 100 * (counted[c] / bptt[c] - 1) for c in CONVENTIONS if c in counted and bptt.get(c)}
             found.append(Setting(network, T, batch, options, changes))
     return sorted(found, key=lambda s: (s.network, s.T, s.batch, repr(s.options)))
 

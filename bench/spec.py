@@ -94,7 +94,7 @@ class NeuronSpec:
 
 
 ConvInit = Literal["kaiming", "zero"]
-DenseInit = Literal["normal_0.01", "zero", "default", "default, zero bias"]
+DenseInit = Literal["normal_0.01", "zero", "default", "default, zero bias", "lecun"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The training loop. It can be resumed at any batch; on a CPU an interrupted training gives the same result to the bit.
 
 No random state is saved: for batch i of epoch e the order of samples, augmentation, encoding and dropout masks are drawn from
-a seed made of names (bench.spec.seed_of). A checkpoint holds weights, optimizer state and position.
+a seed made of names (bench.seeds.seed_of). A checkpoint holds weights, optimizer state and position.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,9 @@ from bench.options import Part
 from bench.progress import Progress
 from bench.seeds import seed_of
 from bench.training_step import WITHIN_A_BATCH, TrainingStep
+
+if TYPE_CHECKING:
+    from bench.contracts import Trainable
 
 CHECKPOINT_EVERY_S = 15.0
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,7 +80,8 @@ def train(
     batch norm or dropout this equals the gradient of one batch ``accumulate`` times as large.
 
     Returns one Epoch per epoch. The caller removes ``checkpoint`` once the results are saved. Raises UserError if the
-    checkpoint belongs to another training, FloatingPointError if the loss is not finite.
+    checkpoint belongs to another training, FloatingPointError if the loss is not finite, or a weight at the end of an epoch or
+    before a checkpoint, which is then not written.
     """
     if accumulate > 1 and not step.recipe.updates_once:
         raise UserError(WITHIN_A_BATCH)
@@ -87,8 +91,7 @@ def train(
     at = _resume(checkpoint, step, about)
     batches = data.batches(case.batch)
     images = len(data.samples.train_y)
-    spec: Any = step.net.spec
-    require_variance(spec, images % case.batch or case.batch)  # the last batch of an epoch may be small
+    require_variance(step.trainable.spec, images % case.batch or case.batch)  # the last batch of an epoch may be small
     saved = time.monotonic()
     while at.epoch < epochs:
         for group, rate in zip(step.optimizer.param_groups, peak_rates, strict=True):
@@ -120,7 +123,7 @@ def train(
             if time.monotonic() - saved > CHECKPOINT_EVERY_S and at.batch < batches and moved:  # gradients are not saved
                 _save(checkpoint, step, at, about)
                 saved = time.monotonic()
-        accuracy = evaluate(step.net, data, case.T, case.batch)
+        accuracy = evaluate(step.trainable, data, case.T, case.batch)
         done = Epoch(at.epoch + 1, at.images, at.loss / at.images, 100 * at.correct / at.images, accuracy, round(at.seconds, 2))
         at = Position(epoch=at.epoch + 1, history=(*at.history, done))
         _save(checkpoint, step, at, about)
@@ -128,7 +131,7 @@ def train(
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, data: RealData, T: int, batch: int) -> float:
+def evaluate(net: Trainable, data: RealData, T: int, batch: int) -> float:
     """Return the test accuracy in per cent: argmax of the outputs summed over T steps, in evaluation mode."""
     correct = total = 0
     for y, out in outputs(net, data, T, batch):
@@ -138,14 +141,13 @@ def evaluate(net: nn.Module, data: RealData, T: int, batch: int) -> float:
 
 
 @torch.no_grad()
-def outputs(net: nn.Module, data: RealData, T: int, batch: int) -> list[tuple[Tensor, Tensor]]:
+def outputs(net: Trainable, data: RealData, T: int, batch: int) -> list[tuple[Tensor, Tensor]]:
     """Return (targets [B], outputs summed over T steps [B, C]) of every test batch, in evaluation mode."""
-    evaluated: Any = net
     device = next(net.parameters()).device
     net.eval()
     results = []
     for x, y in data.test_batches(T, batch):
-        results.append((y, evaluated.outputs(x.to(device)).sum(0).cpu()))
+        results.append((y, net.outputs(x.to(device)).sum(0).cpu()))
     net.train()
     return results
 
@@ -158,8 +160,25 @@ def _progress(at: Position, epochs: int, images: int) -> Progress:
     )  # fmt: skip
 
 
-def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, Any]) -> None:
-    """Write to a temporary file, then rename it: if the process is killed, the former checkpoint stays intact."""
+def require_finite(step: TrainingStep, epoch: int) -> None:
+    """Raise FloatingPointError, naming it, if a parameter or running average is NaN or infinite.
+
+    The loss does not show this: neurons whose potential is NaN do not fire.
+    """
+    for name, value in step.net.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise FloatingPointError(
+                f"{name} is not finite in epoch {epoch}: {int((~torch.isfinite(value)).sum())} of {value.numel()} values. "
+                "Look for NaN or infinite values in the data, or lower lr"
+            )
+
+
+def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, object]) -> None:
+    """Write to a temporary file, then rename it: if the process is killed, the former checkpoint stays intact.
+
+    Raises FloatingPointError for weights that are not finite.
+    """
+    require_finite(step, at.epoch + (at.batch > 0))
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
     try:
@@ -175,7 +194,7 @@ def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, Any]
     beside.replace(path)
 
 
-def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict[str, Any]:
+def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict[str, object]:
     """The identity of a training in plain values; a training with other values does not resume from its checkpoint."""
     modules = (
         __name__,
@@ -192,7 +211,7 @@ def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict
     return {**{name: getattr(case, name) for name in names}, **part, **told, **own}
 
 
-def _resume(path: Path, step: TrainingStep, about: Mapping[str, Any]) -> Position:
+def _resume(path: Path, step: TrainingStep, about: Mapping[str, object]) -> Position:
     if not path.exists():
         return Position()
     try:

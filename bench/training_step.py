@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from numbers import Real
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +37,13 @@ class Recipe:
     optimizer: optimizers.Optimizer
     updates_once: bool  # whether the weights change once per batch, at its end
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Every option with its value, including defaults."""
         name = next(name for name, kind in optimizers.KINDS.items() if type(self.optimizer) is kind)
         return {**self.options.as_dict(), **self.loss.as_dict(), "optimizer": name, **self.optimizer.as_dict()}
 
 
-def recipe(algorithm: str, backend: str, named: Mapping[str, Any]) -> Recipe:
+def recipe(algorithm: str, backend: str, named: Mapping[str, object]) -> Recipe:
     """Build a recipe from named options. Raises UserError for an unknown name (with close matches) or an invalid value."""
     rule, shipped = algorithms.load(algorithm), _shipped(backend)
     own = rule.Options if shipped is None else shipped.Options
@@ -90,8 +91,9 @@ class TrainingStep:
 
     def gradients(self, x: Tensor, target: Tensor) -> Tensor:
         """Leave the batch's gradients in ``.grad`` without updating the weights (OTTT-O then gives OTTT-A's gradient)."""
+        check_batch(self.trainable, x, target)
         self.optimizer.zero_grad(set_to_none=True)
-        return self.forward_backward(x, target, lambda: None)
+        return self._forward_backward(x, target, lambda: None)
 
     def gather(self, x: Tensor, target: Tensor, weight: float) -> Tensor:
         """Add ``weight`` times the batch's gradients to ``.grad``; ``update`` then changes the weights.
@@ -100,16 +102,22 @@ class TrainingStep:
         """
         if not self.recipe.updates_once:
             raise UserError(WITHIN_A_BATCH)
-        if not math.isfinite(weight):
-            raise UserError(f"weight = {weight} of a batch: use a finite number, such as its share of the samples of an update")
+        if not isinstance(weight, Real) or isinstance(weight, bool) or not math.isfinite(weight):
+            raise UserError(f"weight = {weight!r} of a batch: use a finite number, such as its share of the samples of an update")
         return self.forward_backward(x, target, lambda: None, weight)
 
     def forward_backward(
         self, x: Tensor, target: Tensor, update: Callable[[], None], weight: float = 1.0, watcher: Watcher | None = None
     ) -> Tensor:
         """Run the algorithm on one batch. It calls ``update`` where weights change; the loss is multiplied by ``weight``."""
-        check_batch(self.trainable.spec, x, target)
-        loss = InstantaneousLoss(target, x.shape[0], self.recipe.loss.alpha, weight)
+        check_batch(self.trainable, x, target)
+        return self._forward_backward(x, target, update, weight, watcher)
+
+    def _forward_backward(
+        self, x: Tensor, target: Tensor, update: Callable[[], None], weight: float = 1.0, watcher: Watcher | None = None
+    ) -> Tensor:
+        named = self.recipe.loss
+        loss = InstantaneousLoss(target, x.shape[0], named.alpha, weight, named.squared_target)
         return self.train_step(self.net, x, StepContext(loss, update, watcher or Unwatched()), self.recipe.options)
 
     def update(self) -> None:
@@ -118,24 +126,55 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
 
 
-def check_batch(spec: NetworkSpec, x: Tensor, target: Tensor) -> None:
-    """Raise UserError unless x is [T, B, *spec.input] of floats and target [B] of class indices, and gradients are enabled."""
+def check_batch(net: Trainable, x: Tensor, target: Tensor) -> None:
+    """Raise UserError unless ``net`` can be trained on x [T, B, ...] and target [B], before anything is computed or changed.
+
+    Runs no operator, so that nothing is counted. On a GPU the range of the targets is not checked: that would wait for the GPU
+    at every step.
+    """
     if not torch.is_grad_enabled():
-        raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
+        raise UserError("gradients are disabled here: call a training step outside of torch.no_grad() and inference_mode()")
+    spec, weight = net.spec, next(cast("nn.Module", net).parameters())
+    _check_input(spec, weight, x)
+    _check_target(spec, weight, x.shape[1], target)
+    require_variance(spec, x.shape[1])
+
+
+def _check_input(spec: NetworkSpec, weight: Tensor, x: Tensor) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise UserError(f"x is {_described(x)}; use a tensor of floats, e.g. x.float() / 255 for bytes of images")
-    if x.shape[2:] != spec.input or 0 in x.shape:
+    if x.dim() < 2 or x.shape[2:] != spec.input or 0 in x.shape:
         wanted = ", ".join(map(str, spec.input))
-        raise UserError(f"x has shape {tuple(x.shape)}; {spec.name} takes [T, B, {wanted}] with T >= 1 and B >= 1")
+        raise UserError(f"x has shape {list(x.shape)}; {spec.name} takes [T, B, {wanted}] with T >= 1 and B >= 1")
+    if x.device != weight.device:
+        raise UserError(f"x is on {x.device}, but the weights are on {weight.device}: use x.to({str(weight.device)!r})")
+    if x.dtype != weight.dtype and not _autocast_converts(x, weight):
+        name = {torch.float32: "x.float()", torch.float64: "x.double()"}.get(weight.dtype, f"x.to({weight.dtype})")
+        raise UserError(f"x is {_described(x)}, but the weights are {weight.dtype}: use {name}, or convert the network")
+    if x.requires_grad:
+        raise UserError("x requires a gradient, but a training step computes those of the weights alone: use x.detach()")
+    if x.is_inference():
+        raise UserError("x was made in torch.inference_mode(), so nothing can be trained on it: use x.clone()")
+
+
+def _autocast_converts(x: Tensor, weight: Tensor) -> bool:
+    """Whether autocast is on and brings the two to one type: it converts every type of float except double precision."""
+    on = x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
+    return on and torch.float64 not in (x.dtype, weight.dtype)
+
+
+def _check_target(spec: NetworkSpec, weight: Tensor, batch: int, target: Tensor) -> None:
     if not isinstance(target, Tensor) or target.dtype != torch.long:
-        raise UserError(f"target is {_described(target)}; use class indices, a tensor of torch.long [B]")
-    if target.shape != x.shape[1:2]:
-        raise UserError(f"target has shape {tuple(target.shape)} for a batch of {x.shape[1]} samples; use [{x.shape[1]}]")
-    if type(target) is Tensor and target.device.type == "cpu":  # numpy: a probe must not count this as an operator
-        values = target.numpy()
+        raise UserError(f"target is {_described(target)}; use class indices, a tensor of torch.long [B], e.g. target.long()")
+    if target.shape != (batch,):
+        raise UserError(f"target has shape {list(target.shape)}; use one class index for each sample, shape [{batch}]")
+    if target.device != weight.device:
+        to = str(weight.device)
+        raise UserError(f"target is on {target.device}, but the weights are on {to}: use target.to({to!r})")
+    if type(target) is Tensor and target.device.type == "cpu":
+        values = target.numpy()  # not torch: a probe would count its operators
         if values.min() < 0 or values.max() >= spec.classes:
             raise UserError(f"target holds {values.min()} to {values.max()}; {spec.name} has the classes 0 to {spec.classes - 1}")
-    require_variance(spec, x.shape[1])
 
 
 def _described(value: object) -> str:
@@ -143,7 +182,7 @@ def _described(value: object) -> str:
 
 
 def support(
-    network: str, algorithm: str, backend: str, *, T: int | None = None, options: Mapping[str, Any] | None = None
+    network: str, algorithm: str, backend: str, *, T: int | None = None, options: Mapping[str, object] | None = None
 ) -> Support:
     """Return whether this combination exists; ``options`` and the sequence length ``T`` are checked if they are given.
 
@@ -180,16 +219,16 @@ def _trains(spec: NetworkSpec, algorithm: str, rule: Algorithm, backend: Backend
 
 
 def training_step(
-    network: str, algorithm: str, backend: str, *, device: str = "cpu", seed: int = 0, **options: Any
+    network: str, algorithm: str, backend: str, *, device: str = "cpu", seed: int = 0, **options: object
 ) -> TrainingStep:
     """Build network, loss and optimizer. The initial weights depend on ``network`` and ``seed`` (device 'meta' has none).
 
-    ``options``: those of the algorithm or of the shipped implementation; ``alpha`` of the loss; ``optimizer`` and its own
+    ``options``: those of the algorithm or of the shipped implementation; those of the loss; ``optimizer`` and its own
     options (bench/optimizers.py). Raises UserError with the reason if the combination does not exist (see ``support``).
     """
     if type(seed) is not int:
         raise UserError(f"seed = {seed!r}: use a whole number")
-    _check_device(device)
+    check_device(device)
     spec = zoo.spec(network)
     able = support(network, algorithm, backend, options=options)
     if not able:
@@ -202,7 +241,8 @@ def training_step(
         net, train_step = shipped.shipped(spec, algorithm, device, chosen.options)
     else:
         rule = algorithms.load(algorithm)
-        net = rule.prepare(build(spec, cast("Backend", backends.load(backend)), device), chosen.options)
+        built = build(spec, cast("Backend", backends.load(backend)), device)
+        net = cast(nn.Module, rule.prepare(built, chosen.options))
         train_step = rule.train_step
     if device != "meta":
         cast("Trainable", net).reset_parameters(seed_of("weights", network, seed))
@@ -210,7 +250,8 @@ def training_step(
     return TrainingStep(net, chosen.optimizer.of(net.parameters()), train_step, backends.load(backend).kernel(), chosen)
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raise UserError unless tensors can be made on ``device`` here."""
     try:
         kind = torch.device(device).type
     except (RuntimeError, TypeError) as error:

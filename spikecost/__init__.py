@@ -27,6 +27,11 @@ A training step to run, here on one random batch:
     >>> step.run(x, target).shape  # the outputs [batch, classes], summed over time
     torch.Size([16, 10])
 
+Its weights in the same network with another backend's neurons:
+
+    >>> other = spikecost.training_step("vgg5-small/digits", "bptt", "native-fast")
+    >>> spikecost.copy_weights(step.net, other.net)
+
 A mistake in a name or a value is a ``UserError`` that says what is known and what to do.
 """
 
@@ -41,13 +46,14 @@ if TYPE_CHECKING:
 
     from bench.algorithms import names as algorithms
     from bench.backends import names as backends
-    from bench.compare import Compared, compare
     from bench.counting.any_step import Cost
     from bench.counting.step import batch_for
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
+    from bench.lift.compare import Compared, compare
+    from bench.lift.measure import Measured, measure
     from bench.lift.training import LiftedStep
-    from bench.measure import Measured, measure
+    from bench.nets.weights import copy_weights
     from bench.planning.schedules import Plan, cheapest
     from bench.training_step import TrainingStep, support
     from bench.zoo import names as networks
@@ -55,11 +61,11 @@ if TYPE_CHECKING:
     __version__: str
 else:  # a type checker would take any name for one of this module's
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name == "__version__":
             from bench.runner.store import version_of
 
-            value: Any = version_of(__name__)
+            value: object = version_of(__name__)
         elif name in _HOMES:
             value = pkgutil.resolve_name(_HOMES[name])
         else:
@@ -83,6 +89,7 @@ __all__ = [
     "batch_for",
     "cheapest",
     "compare",
+    "copy_weights",
     "cost",
     "datasets",
     "measure",
@@ -92,10 +99,10 @@ __all__ = [
 ]
 
 _HOMES = {  # public name: module and the name there
-    "Compared": "bench.compare:Compared",
+    "Compared": "bench.lift.compare:Compared",
     "Cost": "bench.counting.any_step:Cost",
     "LiftedStep": "bench.lift.training:LiftedStep",
-    "Measured": "bench.measure:Measured",
+    "Measured": "bench.lift.measure:Measured",
     "Plan": "bench.planning.schedules:Plan",
     "Support": "bench.errors:Support",
     "TrainingStep": "bench.training_step:TrainingStep",
@@ -104,9 +111,10 @@ _HOMES = {  # public name: module and the name there
     "backends": "bench.backends:names",
     "batch_for": "bench.counting.step:batch_for",
     "cheapest": "bench.planning.schedules:cheapest",
-    "compare": "bench.compare:compare",
+    "compare": "bench.lift.compare:compare",
+    "copy_weights": "bench.nets.weights:copy_weights",
     "datasets": "bench.datasets:names",
-    "measure": "bench.measure:measure",
+    "measure": "bench.lift.measure:measure",
     "networks": "bench.zoo:names",
     "support": "bench.training_step:support",
 }

@@ -16,9 +16,14 @@ An algorithm is a module that satisfies ``bench.contracts.Algorithm``: ``Options
 | tbptt.py | K | detached state | full | end or every window |
 | local.py | T | - | full, inside a block of layers | end |
 | ttl_bptt.py | K | detached state | full, inside a block of layers | every block, every window or end |
+| ottt_dense.py | 1 | detached state and trace | presynaptic trace, also at the input | end or every step |
+| ostl.py | 1 | detached state and trace | trace per weight | end or every step |
+| otpe.py | 1 | detached state and traces | trace per weight and its leaky sum | end or every step |
+| approximate_otpe.py | 1 | detached state and traces | presynaptic trace and its leaky sum | end or every step |
 
 blocks.py has the blocks of layers and their classifiers; packed_output.py compresses the output of a block during its backward
-pass; context.py is what a training step is given beside its batch.
+pass; dense_traces.py has the layers and the two forms of the last four; context.py is what a training step is given beside its
+batch.
 """
 
 from __future__ import annotations

@@ -205,11 +205,11 @@ def train_block(net: BlockNetwork, block: int, x: Tensor, state: m.State, loss: 
     x [K, B, ...] -> (y [K, B, ...], state), both detached; no state after the ``last`` window. The state passed in is consumed.
     """
     y, state = (net.last_window_of(block, x, state), None) if last else net.window_of(block, x, state)
-    value, packed = loss(net.scores(block, y)), cast(PackedOutput, net.packed[block])
-    kept = packed.pack(y)
+    value, output = loss(net.scores(block, y)), cast(PackedOutput, net.packed[block])
+    packed = output.pack(y)
     del y  # from here only the graph holds the output, and frees it in the backward pass
     value.backward()
-    return packed(kept), m.map_state(torch.Tensor.detach, state)
+    return output(packed), m.map_state(torch.Tensor.detach, state)
 
 
 def train(net: BlockNetwork, x: Tensor, context: StepContext, K: int, update: str) -> Tensor:

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,10 +40,10 @@ Lengths = str | Sequence[int]
 in_windows = True
 
 
-def _check_lengths(name: str, value: Any) -> None:
+def _check_lengths(name: str, value: object) -> None:
     if isinstance(value, str):
         choose(name, value, ("even", "falling"))
-    elif not isinstance(value, list | tuple) or not all(type(length) is int and length >= 1 for length in value):
+    elif not isinstance(value, list | tuple) or not value or not all(type(length) is int and length >= 1 for length in value):
         raise UserError(f"{name} = {value!r}; use even, falling, or a list of whole numbers >= 1 that add up to T")
 
 

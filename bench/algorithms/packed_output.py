@@ -53,21 +53,21 @@ class PackedOutput(nn.Module):
             return y
         floats = (y if c == 1 else y / c).to(torch.float8_e4m3fn)
         first, second = _halves(floats.view(torch.uint8).as_strided((y.numel(),), (1,)))
-        kept = first.bitwise_right_shift(2)
-        kept[: len(second)] |= second.bitwise_left_shift_(2)
-        return Packed(kept, c, y.shape, floats.stride(), y.dtype)
+        packed = first.bitwise_right_shift(2)
+        packed[: len(second)] |= second.bitwise_left_shift_(2)
+        return Packed(packed, c, y.shape, floats.stride(), y.dtype)
 
-    def forward(self, kept: Packed | Tensor) -> Tensor:
-        if isinstance(kept, Tensor):
-            return kept
-        floats = torch.empty_strided(kept.shape, kept.stride, dtype=torch.float8_e4m3fn, device=kept.halves.device)
+    def forward(self, packed: Packed | Tensor) -> Tensor:
+        if isinstance(packed, Tensor):
+            return packed
+        floats = torch.empty_strided(packed.shape, packed.stride, dtype=torch.float8_e4m3fn, device=packed.halves.device)
         values = floats.view(torch.uint8).as_strided((floats.numel(),), (1,))
         first, second = _halves(values)
-        torch.bitwise_left_shift(kept.halves, 2, out=first)
-        torch.bitwise_right_shift(kept.halves[: len(second)], 2, out=second)
+        torch.bitwise_left_shift(packed.halves, 2, out=first)
+        torch.bitwise_right_shift(packed.halves[: len(second)], 2, out=second)
         values &= MIDDLE
-        y = floats.to(kept.dtype)
-        return y if kept.factor == 1 else y.mul_(kept.factor)
+        y = floats.to(packed.dtype)
+        return y if packed.factor == 1 else y.mul_(packed.factor)
 
 
 def _halves(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,8 +20,8 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +67,7 @@ def prepare(net: Network, options: Options) -> Network:
 
 def steps_back(net: Network) -> float:
     """Return the steps over which a rounding error grows ``GROWTH`` times in the layer where it grows fastest; at least 1."""
-    decay = min(layer.spec.decay for layer in _layers_of(net))
+    decay = min(layer.spec.decay for layer in net.neurons())
     return math.inf if decay >= 1 else max(1, math.floor(math.log(GROWTH) / -math.log(decay)))
 
 
@@ -76,7 +76,7 @@ def train_step(net: Network, x: Tensor, context: StepContext, options: Options) 
     within(K, x.shape[0], "replay")
     reach = steps_back(net)
     parts = windows(x.shape[0], K, reach)
-    kept = set(anchored(parts, reach))
+    saved = set(anchored(parts, reach))
     state = net.initial_state(x.shape[1])
     anchors: dict[int, State] = {}  # saved states by the window before them; the one before the last window is known
     total = x.new_zeros(())
@@ -85,7 +85,7 @@ def train_step(net: Network, x: Tensor, context: StepContext, options: Options) 
             out, state = net.window(x[begin:end], state)
             context.watcher.saves(layer[-1] for layer in spikes)
             total = total + out.sum(0)
-            if i + 1 in kept:
+            if i + 1 in saved:
                 anchors[i] = shallow(state)
     state = leaves(state)
     out = net.window(x[parts[-1][0] :], shallow(state))[0]
@@ -109,17 +109,12 @@ def windows(steps: int, K: int, within: float) -> list[tuple[int, int]]:
 
 def anchored(parts: list[tuple[int, int]], within: float) -> list[int]:
     """Return the windows (never the last) whose start state is saved, so that at most ``within`` steps in a row are inverted."""
-    kept, undone_from = [], parts[-1][0]
+    saved, undone_from = [], parts[-1][0]
     for i in reversed(range(1, len(parts) - 1)):
         if undone_from - parts[i - 1][0] > within:
-            kept.append(i)
+            saved.append(i)
             undone_from = parts[i][0]
-    return kept
-
-
-def _layers_of(net: Network) -> list[Any]:
-    """Return the layers of neurons; their attribute ``neurons`` is the backend's module, without dropout."""
-    return net.neurons()
+    return saved
 
 
 Spikes = list[list[Tensor]]  # [layer of neurons][window], packed
@@ -130,10 +125,12 @@ def recording(net: Network) -> Iterator[Spikes]:
     """In this context, record the spikes of every layer of neurons before dropout, at one bit each."""
     spikes: Spikes = [[] for _ in net.neurons()]
 
-    def note(kept: list[Tensor]) -> Any:
-        return lambda module, _, output: kept.append(pack(output[0]))
+    def note(windows: list[Tensor], module: nn.Module, inputs: object, output: tuple[Tensor, Tensor]) -> None:
+        windows.append(pack(output[0]))
 
-    hooks = [layer.neurons.register_forward_hook(note(kept)) for layer, kept in zip(_layers_of(net), spikes, strict=True)]
+    hooks = [
+        layer.neurons.register_forward_hook(partial(note, windows)) for layer, windows in zip(net.neurons(), spikes, strict=True)
+    ]
     try:
         yield spikes
     finally:
@@ -157,10 +154,10 @@ class _Backwards(nn.Module):
 @contextmanager
 def running_backwards(net: Network, spikes: Spikes) -> Iterator[None]:
     """In this context, ``net.window`` takes the state after a window and returns the one before it; call it in reverse order."""
-    layers = _layers_of(net)
+    layers = net.neurons()
     forwards = [layer.neurons for layer in layers]
-    for layer, kept in zip(layers, spikes, strict=True):
-        layer.neurons = _Backwards(layer.spec, kept)
+    for layer, bits in zip(layers, spikes, strict=True):
+        layer.neurons = _Backwards(layer.spec, bits)
     try:
         yield
     finally:

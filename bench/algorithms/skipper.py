@@ -23,10 +23,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.algorithms.context import StepContext
 from bench.algorithms.segments import (
@@ -39,7 +38,7 @@ from bench.errors import YES, Support, UserError
 from bench.nets.build import Network
 from bench.nets.layers import State, leak, shallow
 from bench.nets.rerun import Randomness
-from bench.options import Declared, number, one_of, whole
+from bench.options import Declared, one_of, per_cent, whole
 from bench.spec import NetworkSpec
 
 in_windows = True
@@ -48,7 +47,7 @@ in_windows = True
 @dataclass(frozen=True)
 class Options(Declared):
     segments: int = whole(0, least=0, meaning="number of segments; 0 chooses the number with least memory")
-    p: float = number(50, below=100, meaning="per cent of the time steps that are skipped: 50 is half of them")
+    p: float = per_cent(50, below=100, meaning="per cent of the time steps that are skipped: 50 is half of them")
     per: str = one_of("segment", ("segment", "sequence"), meaning="steps among which the least active are chosen")
     loss: str = one_of("kept", ("kept", "rescaled"), meaning="weight of the loss of the kept steps")
     skipped: str = one_of("frozen", ("frozen", "leak"), meaning="what happens to the state in skipped steps")
@@ -120,10 +119,10 @@ def _run_kept(
 @contextmanager
 def activity(net: Network) -> Iterator[Callable[[], Tensor]]:
     """In this context, count spikes before dropout; the yielded function returns the number per time step so far, float64 [t]."""
-    neurons: list[Any] = [layer.neurons for layer in net.neurons()]
+    neurons = [layer.neurons for layer in net.neurons()]
     seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
 
-    def note(module: Any, _: Any, output: Any) -> None:
+    def note(module: nn.Module, inputs: object, output: tuple[Tensor, Tensor]) -> None:
         seen[id(module)].append(output[0].detach().flatten(1).sum(1, dtype=torch.float64))
 
     hooks = [module.register_forward_hook(note) for module in neurons]

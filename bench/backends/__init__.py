@@ -77,7 +77,7 @@ def load(name: str) -> Backend | Shipped:
         raise UserError(f"backend {name}: {support.reason}")
     try:
         return cast("Backend | Shipped", importlib.import_module(module_name(name)))
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a framework may fail in any way, e.g. with an OSError for its shared library
         about = f"{framework(name)} {version(name)}"
         raise UserError(f"backend {name}: {about} is installed but cannot be imported: {error}") from error
 

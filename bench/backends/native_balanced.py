@@ -1,7 +1,7 @@
 """As native_fast, but spikes are saved for backward at one bit each, and the first layers are recomputed in the backward pass.
 
 The first layers have most neurons and fewest inputs: recomputing them costs at most a seventh more multiply-accumulates
-(networks/recomputed.py).
+(bench/nets/recomputing.py).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from bench.nets.build import Network
 from bench.nets.grouping import cheap_start, sizes
 from bench.nets.recomputing import recomputing
 
-__all__ = ["arranged", "has", "kernel", "layerwise", "name", "neurons"]
+__all__ = ["has", "kernel", "layerwise", "name", "neurons", "rewritten"]
 
 name = "native-balanced"
 layerwise = True
 SHARE = 1 / 7  # of a BPTT step's multiply-accumulates
 
 
-def arranged(net: Network) -> Network:
-    net = native_fast.arranged(net)
+def rewritten(net: Network) -> Network:
+    net = native_fast.rewritten(net)
     return recomputing(net, cheap_start(list(net.body.layers), sizes(net), SHARE))

@@ -19,7 +19,7 @@ from bench.nets.folding import scales_folded
 from bench.nets.rewriting import channels_innermost, pools_lightened, weights_standardised_at_once
 from bench.spec import NeuronSpec
 
-__all__ = ["FusedLIF", "arranged", "has", "kernel", "layerwise", "meta_layout", "name", "neurons"]
+__all__ = ["FusedLIF", "has", "kernel", "layerwise", "meta_layout", "name", "neurons", "rewritten"]
 
 name = "native-fast"
 layerwise = True
@@ -44,7 +44,7 @@ class FusedLIF(nn.Module):
         return self.run(x if self.alone else x.clone(memory_format=torch.preserve_format), v, self.spec)
 
 
-def arranged(net: Network) -> Network:
+def rewritten(net: Network) -> Network:
     """Use channels-last layout, fold constant factors into weights, use fused pooling and standardisation.
 
     On a CPU it also makes this process keep freed memory. Raises UserError if the kernels cannot be built.

@@ -1,6 +1,6 @@
 """As native_fast, but all layers are recomputed in the backward pass; only their input spikes are saved, at one bit each.
 
-See networks/recomputed.py.
+See bench/nets/recomputing.py.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from bench.nets.build import Network
 from bench.nets.grouping import narrowing, sizes
 from bench.nets.recomputing import recomputing
 
-__all__ = ["arranged", "has", "kernel", "layerwise", "name", "neurons"]
+__all__ = ["has", "kernel", "layerwise", "name", "neurons", "rewritten"]
 
 name = "native-small"
 layerwise = True
 
 
-def arranged(net: Network) -> Network:
-    net = native_fast.arranged(net)
+def rewritten(net: Network) -> Network:
+    net = native_fast.rewritten(net)
     return recomputing(net, narrowing(list(net.body.layers), sizes(net)))

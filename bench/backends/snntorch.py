@@ -8,10 +8,14 @@ reset is implemented here. tests/equivalence shows that the built-in reset fails
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import snntorch
 import torch
 from torch import Tensor, nn
 
+from bench.backends import copies
 from bench.errors import YES, Support
 from bench.kernels.surrogate import fire
 from bench.spec import NeuronSpec
@@ -24,15 +28,22 @@ def kernel() -> str:
     return "snntorch.Leaky"
 
 
+class Leaky(snntorch.Leaky):  # type: ignore[misc]  # snnTorch is not typed
+    """snnTorch's neurons, which can be copied and saved although they hold the last membrane potential with its graph."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return copies.state_of(self, "_buffers")
+
+
 class LeakyLIF(nn.Module):
     def __init__(self, spec: NeuronSpec) -> None:
         super().__init__()
         self.spec = spec
         with torch.device("cpu"):  # its constructor reads values, which do not exist on device 'meta'
-            self.leaky = snntorch.Leaky(
+            self.leaky = Leaky(
                 beta=spec.decay,
                 threshold=spec.threshold,
-                spike_grad=lambda x: fire(x, spec.surrogate),
+                spike_grad=partial(fire, surrogate=spec.surrogate),
                 reset_mechanism="none",
             )
 

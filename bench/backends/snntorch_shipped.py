@@ -25,6 +25,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import snntorch
@@ -33,6 +34,7 @@ from snntorch import surrogate
 from torch import Tensor, nn
 
 from bench.algorithms.context import StepContext
+from bench.backends.snntorch import Leaky
 from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.contracts import TrainStep
 from bench.errors import YES, Support, no
@@ -169,10 +171,10 @@ _RESET = {"soft": "subtract", "hard": "zero"}
 
 def _leaky(spec: NeuronSpec) -> nn.Module:
     with torch.device("cpu"):  # its constructor reads values, which do not exist on device 'meta'
-        leaky: nn.Module = snntorch.Leaky(
+        leaky: nn.Module = Leaky(
             beta=spec.decay,
             threshold=spec.threshold,
-            spike_grad=_surrogate(spec.surrogate),
+            spike_grad=partial(_fire, surrogate_of=spec.surrogate),
             reset_mechanism=_RESET[spec.reset],
             init_hidden=True,
         )
@@ -182,16 +184,22 @@ def _leaky(spec: NeuronSpec) -> nn.Module:
 def _readout() -> nn.Module:
     """Return neurons whose potential equals their input: TBPTT requires neurons as the last layer."""
     with torch.device("cpu"):
-        leaky: nn.Module = snntorch.Leaky(beta=0.0, reset_mechanism="none", init_hidden=True, output=True)
+        leaky: nn.Module = Leaky(beta=0.0, spike_grad=_own_surrogate, reset_mechanism="none", init_hidden=True, output=True)
     return leaky
 
 
-def _surrogate(spec: Surrogate) -> Callable[[Tensor], Tensor]:
-    if spec.kind == "sigmoid":
-        own: Callable[[Tensor], Tensor] = surrogate.sigmoid(spec.alpha)
+def _own_surrogate(x: Tensor) -> Tensor:
+    """snnTorch's default."""
+    s: Tensor = surrogate.atan()(x)
+    return s
+
+
+def _fire(x: Tensor, surrogate_of: Surrogate) -> Tensor:
+    if surrogate_of.kind == "sigmoid":
+        own: Callable[[Tensor], Tensor] = surrogate.sigmoid(surrogate_of.alpha)
     else:
-        own = surrogate.custom_surrogate(lambda x, grad, spikes: derivative_(x.clone(), spec).mul_(grad))
-    return lambda x: own(x).to(x.dtype)  # its spikes are always float32
+        own = surrogate.custom_surrogate(lambda x, grad, spikes: derivative_(x.clone(), surrogate_of).mul_(grad))
+    return own(x).to(x.dtype)  # its spikes are always float32
 
 
 class _Criterion:
@@ -223,16 +231,15 @@ def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) ->
     """Return the network and its training step, with the signature of every algorithm. The weights change every K steps."""
     with torch.device(device):
         net = Shipped(spec, options.init).to(device)
+    return net, _train_step
 
-    def train_step(net: Shipped, x: Tensor, context: StepContext, options: Options) -> Tensor:
-        within(options.K, len(x), name)
-        snntorch.SpikingNeuron.instances = net.leaky()
-        net.rewind()
-        criterion = _Criterion(context.loss)
-        batches = [(x, x.new_zeros(x.shape[1]))]  # the target is in the loss
-        TBPTT(net, batches, _Update(context.update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K)
-        if criterion.total is None:
-            raise ValueError("x has no time steps: T = 0")
-        return criterion.total
 
-    return net, train_step
+def _train_step(net: Shipped, x: Tensor, context: StepContext, options: Options) -> Tensor:
+    within(options.K, len(x), name)
+    snntorch.SpikingNeuron.instances = net.leaky()
+    net.rewind()
+    criterion = _Criterion(context.loss)
+    batches = [(x, x.new_zeros(x.shape[1]))]  # the target is in the loss
+    TBPTT(net, batches, _Update(context.update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K)
+    assert criterion.total is not None, "a batch of no time steps"
+    return criterion.total

@@ -12,6 +12,7 @@ import torch
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
+from bench.backends import copies
 from bench.errors import YES, Support, UserError, no
 from bench.spec import NeuronSpec, Surrogate
 
@@ -67,8 +68,23 @@ def settings(spec: NeuronSpec) -> dict[str, Any]:
     }
 
 
+class Node:
+    """SpikingJelly's neurons, which can be copied and saved although they hold the last membrane potential with its graph."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return copies.state_of(self, "_memories")
+
+
+class IFNode(Node, neuron.IFNode):  # type: ignore[misc]  # SpikingJelly is not typed
+    """As SpikingJelly's."""
+
+
+class LIFNode(Node, neuron.LIFNode):  # type: ignore[misc]
+    """As SpikingJelly's."""
+
+
 def node(spec: NeuronSpec, step_mode: Literal["s", "m"]) -> neuron.BaseNode:
-    kind = neuron.IFNode if spec.decay == 1 else neuron.LIFNode
+    kind = IFNode if spec.decay == 1 else LIFNode
     return kind(**settings(spec), step_mode=step_mode)
 
 

@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from spikingjelly.activation_based import base, functional, layer, neuron
@@ -60,7 +59,7 @@ name = "spikingjelly-memopt"
 layerwise = True
 
 
-def _check_level(name: str, value: Any) -> None:
+def _check_level(name: str, value: object) -> None:
     if type(value) is int and value in (2, 3, 4):
         raise UserError(f"level = {value} needs CUDA: it is a search that measures the peak memory of a GPU; use level 0 or 1")
     if type(value) is not int or value not in (0, 1):
@@ -69,7 +68,7 @@ def _check_level(name: str, value: Any) -> None:
 
 @dataclass(frozen=True)
 class Options(Declared):
-    level: int = checked(1, "0 or 1", _check_level, meaning="how much memory is saved")
+    level: int = checked(1, "0 or 1", _check_level, meaning="0: no checkpoints; 1: checkpoints, and spikes as bits")
     init: str = one_of("native", INITS, meaning="source of the initial weights")
 
 
@@ -133,16 +132,24 @@ class Shipped(nn.Module):
 
     def __init__(self, spec: NetworkSpec, level: int, init: str = "native") -> None:
         super().__init__()
-        self.spec, self.init = spec, init
+        self.spec, self.level, self.init = spec, level, init
         inputs = fan_in(spec)
         units: list[nn.Module] = []
         channels, spikes = spec.input[0], False
         for parts in _units(spec.layers):
             built, channels = _chain(parts, channels, inputs)
-            unit = Unit([Arriving(), *built] if spikes else built)
-            units.append(unit if level == 0 else checkpoint_module(unit, compressor=BitSpikeCompressor() if spikes else None))
+            units.append(Unit([Arriving(), *built] if spikes else built))
             spikes = isinstance(parts[-1], Spike)
-        self.units = nn.Sequential(*units)
+        self.units = _checkpointed(units, level)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without checkpoints: a copy of what ``checkpoint_module`` returns would run the unit of the original network."""
+        plain = nn.Sequential(*(getattr(unit, "_checkpoint_wrapped_module", unit) for unit in self.units))
+        return {**self.__dict__, "_modules": {"units": plain}}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        self.units = _checkpointed(list(self.units), self.level)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.units(x)
@@ -165,6 +172,14 @@ class Shipped(nn.Module):
 
     def reset_parameters(self, seed: int) -> None:
         draw_weights(self, self.spec, seed, self.init)
+
+
+def _checkpointed(units: Sequence[nn.Module], level: int) -> nn.Sequential:
+    """Return the units in order, each in a checkpoint if the level is 1."""
+    if level == 0:
+        return nn.Sequential(*units)
+    packing = (BitSpikeCompressor() if any(isinstance(part, Arriving) for part in unit.modules()) else None for unit in units)
+    return nn.Sequential(*(checkpoint_module(unit, compressor=how) for unit, how in zip(units, packing, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -241,11 +256,11 @@ def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) ->
     """Return the network and its training step, with the signature of every algorithm."""
     with torch.device(device):
         net = Shipped(spec, options.level, options.init)
+    return net, _train_step
 
-    def train_step(net: Shipped, x: Tensor, context: StepContext, options: Options) -> Tensor:
-        outs = net.outputs(x)
-        context.loss(outs).backward()
-        context.update()
-        return outs.detach().sum(0)
 
-    return net, train_step
+def _train_step(net: Shipped, x: Tensor, context: StepContext, options: Options) -> Tensor:
+    outs = net.outputs(x)
+    context.loss(outs).backward()
+    context.update()
+    return outs.detach().sum(0)

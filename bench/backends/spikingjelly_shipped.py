@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,7 +27,17 @@ from bench.spec import AdaptiveAvgPool, AvgPool, Conv, Dense, Flatten, Layer, Ne
 
 name = "spikingjelly-shipped"
 layerwise = False
-_NODES = {"ottt-a": neuron.OTTTLIFNode, "ottt-o": neuron.OTTTLIFNode, "sltt": neuron.SLTTLIFNode}
+
+
+class OTTTLIFNode(spikingjelly.Node, neuron.OTTTLIFNode):  # type: ignore[misc]  # SpikingJelly is not typed
+    """As SpikingJelly's."""
+
+
+class SLTTLIFNode(spikingjelly.Node, neuron.SLTTLIFNode):  # type: ignore[misc]
+    """As SpikingJelly's."""
+
+
+_NODES = {"ottt-a": OTTTLIFNode, "ottt-o": OTTTLIFNode, "sltt": SLTTLIFNode}
 
 
 @dataclass(frozen=True)
@@ -133,20 +144,20 @@ def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) ->
     """Return the network and its training step, with the signature of every algorithm."""
     with torch.device(device):
         net = Shipped(spec, algorithm, options.init)
+    return net, partial(_train_step, online=algorithm == "ottt-o")
 
-    def train_step(net: Shipped, x: Tensor, context: StepContext, options: Options) -> Tensor:
-        functional.reset_net(net)
-        batch_first = x.transpose(0, 1)
-        targets = torch.zeros(batch_first.shape[:2], dtype=torch.long, device=x.device)
-        _, outs = ottt_online_training(
-            net,
-            _Update(context.update),
-            batch_first,
-            targets,
-            lambda out, _: context.loss(out.unsqueeze(0)),
-            algorithm == "ottt-o",
-        )
-        total: Tensor = outs.sum(1)
-        return total
 
-    return net, train_step
+def _train_step(net: Shipped, x: Tensor, context: StepContext, options: Options, *, online: bool) -> Tensor:
+    functional.reset_net(net)
+    batch_first = x.transpose(0, 1)
+    targets = torch.zeros(batch_first.shape[:2], dtype=torch.long, device=x.device)
+    _, outs = ottt_online_training(
+        net,
+        _Update(context.update),
+        batch_first,
+        targets,
+        lambda out, _: context.loss(out.unsqueeze(0)),
+        online,
+    )
+    total: Tensor = outs.sum(1)
+    return total

@@ -10,7 +10,7 @@ from torch import nn
 from bench.backends import native
 from bench.errors import choose
 from bench.nets.build import build
-from bench.nets.layers import aligned
+from bench.nets.weights import copy_weights
 from bench.spec import NetworkSpec
 
 INITS = ("native", "framework")  # source of the initial weights of a shipped network
@@ -31,9 +31,7 @@ def draw_weights(net: nn.Module, spec: NetworkSpec, seed: int, init: str) -> Non
         return
     twin = build(spec, native)
     twin.reset_parameters(seed)
-    with torch.no_grad():
-        for (_, mine), (_, drawn) in zip(aligned(net), aligned(twin), strict=True):
-            mine.copy_(drawn)
+    copy_weights(twin, net)
 
 
 def _draw_own(net: nn.Module, seed: int) -> None:

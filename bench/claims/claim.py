@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import product
+from typing import Literal, TypedDict, cast
 
-EVIDENCE = ("abstract", "table, quoted", "code", "checked")
+from bench.design_space import Cut
+
+EVIDENCE = ("abstract", "table, quoted", "code", "checked", "own goal")
 NEVER_REPORTED = ("MEM", "DERIVED", "INF")  # source tags of numbers that nobody reported: no claim may use them
+SIDES: tuple[Literal["select", "over"], ...] = ("select", "over")  # of a comparison
 VERDICTS = (
     "reproduced",
     "exceeded",
@@ -20,7 +24,48 @@ VERDICTS = (
 )
 
 Judgement = Literal["reproduced", "exceeded", "partly", "cannot tell", "not reproduced", "not attempted", "undecidable", "stale"]
-Selector = Mapping[str, Any]
+Direction = Literal["more", "less"]  # in which a claim may be exceeded
+
+
+class Selector(TypedDict, total=False):
+    """Which records are asked for: equalities on a record's metric and case; see the package's docstring."""
+
+    probe: str
+    metric: str
+    dataset: str
+    network: str
+    algorithm: str
+    backend: str
+    T: int
+    batch: int
+    seed: int
+    options: Mapping[str, object]
+    any: Sequence[str]
+    detail: str
+    device: str
+
+
+class Measure(TypedDict, total=False):
+    """A rule with its selectors and settings (which of them it must and may have: see ``rules.RULES``), or ``parts`` alone."""
+
+    rule: str
+    select: Selector
+    over: Selector
+    low: float
+    high: float
+    factor: float
+    partly: float
+    direction: Direction
+    from_T: int
+    to_T: int
+    cut: Cut
+    algorithm: str
+    reports: Mapping[str, Sequence[float]]
+    parts: Sequence[Measure]
+
+
+def selectors(measures: Sequence[Measure]) -> list[Selector]:
+    return [measure[side] for measure in measures for side in SIDES if side in measure]
 
 
 @dataclass(frozen=True)
@@ -53,20 +98,28 @@ class Claim:
     best: float | None = None
     n: int | None = None
     tolerance: float | None = None
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    measure: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, object] = field(default_factory=dict)
+    measure: Measure = field(default_factory=lambda: Measure())
 
     @property
-    def parts(self) -> tuple[Mapping[str, Any], ...]:
+    def parts(self) -> tuple[Measure, ...]:
         """The measures that decide the claim."""
         return tuple(self.measure.get("parts", [self.measure] if self.measure else []))
+
+
+def alternatives(measure: Measure) -> list[Measure]:
+    """Return the measures that a measure stands for: one for each value of the fields of ``over`` that list several."""
+    over: Mapping[str, object] = measure.get("over", {})
+    several = {name: values for name, values in over.items() if isinstance(values, list) and name != "any"}
+    chosen = [dict(zip(several, values, strict=True)) for values in product(*several.values())]
+    return [cast("Measure", {**measure, "over": {**over, **each}}) for each in chosen] if several else [measure]
 
 
 @dataclass(frozen=True)
 class Part:
     """The result of one measure of a claim: ``measured`` in the claim's unit, ``spread`` over its runs."""
 
-    measure: Mapping[str, Any]
+    measure: Measure
     measured: float | int | str | None
     spread: float | None = None
 

@@ -3,7 +3,7 @@
 | measured by | interval |
 |---|---|
 | a count (parameters, bytes, MACs, longest T) or CUDA's peak | the number itself: it has no noise |
-| a clock | least to largest ratio over the turns, 6 or more: contains the median at 1 - 2 / 2^n, 98.4 % for 7 |
+| a clock | of the ratios turn by turn, 6 or more: order statistics that hold the median at 95 % or more (7: all, 98.4 %) |
 | runs over seeds | mean +- t(n - 1) s / sqrt(n), Student's; a single run has no interval |
 
 The test set is a sample too. An accuracy p on N samples has the variance p (1 - p) / N. More seeds do not lower it, because all
@@ -20,12 +20,13 @@ from dataclasses import dataclass
 
 from bench.claims.evidence import finite
 from bench.record import Record
+from bench.speed.rows import TIMING
 
 # Two-sided 95 % points of Student's t for 1, 2, ... degrees of freedom; beyond, the last is slightly conservative.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 Z_95 = 1.96
 LEAST_TURNS = 6  # fewer turns contain the median with less than 95 %
-EXACT = ("count", "cost", "longest", "cuda-memory")
+EXACT = ("count", "cost", "cost-half", "longest", "cuda-memory", "cuda-memory-half")
 _SHARES = ("%", "points")  # units of what is counted on the samples of a test set
 
 
@@ -39,12 +40,12 @@ class Estimate:
     spread: float | None = None
 
     @property
-    def told(self) -> str:
+    def described(self) -> str:
         """The interval in words, where there is one."""
         if self.low == self.high:
             return ""
         if math.isinf(self.low) or math.isinf(self.high):
-            return "no interval: one run has no spread, or the size of the test set is not known"
+            return "no interval: one run has no spread, turns are too few or of two runs, or the test set has no known size"
         return f"95 % interval {self.low:.6g} to {self.high:.6g}"
 
     def scaled(self, factor: float) -> Estimate:
@@ -54,7 +55,7 @@ class Estimate:
 
 def of_runs(records: Sequence[Record], sampled: bool) -> Estimate:
     """Of the runs of one recipe; ``sampled``: the noise of the test set counts."""
-    values = [_number(record) for record in records]
+    values = [record.number for record in records]
     probe = records[0].case["probe"]
     if probe in EXACT:
         return Estimate(statistics.fmean(values), min(values), max(values))
@@ -62,9 +63,44 @@ def of_runs(records: Sequence[Record], sampled: bool) -> Estimate:
         turns = [_turns(record) for record in records]
         if min(map(len, turns)) < LEAST_TURNS:
             return Estimate(statistics.fmean(values), -math.inf, math.inf)
-        ratios = [*values, *(ratio for of_record in turns for ratio in of_record)]
-        return Estimate(statistics.fmean(values), min(ratios), max(ratios))
+        ends = [*values, *(end for of_record in turns for end in median_interval(of_record))]
+        return Estimate(statistics.fmean(values), min(ends), max(ends))
     return of_seeds(values, sampling_noise(records) if sampled else 0.0)
+
+
+def of_ratio(left: Sequence[Record], right: Sequence[Record]) -> Estimate:
+    """left / right: of rows timed in the same turns, turn by turn; else from the estimates of both."""
+    if not {left[0].case["probe"], right[0].case["probe"]} <= set(TIMING):
+        return quotient(of_runs(left, sampled=True), of_runs(right, sampled=True))
+    ratios = ratios_in_turns(left[-1], right[-1])
+    if len(left) > 1 or len(right) > 1 or len(ratios) < LEAST_TURNS:
+        return Estimate(left[-1].number / right[-1].number if right[-1].number else math.inf, -math.inf, math.inf)
+    return Estimate(statistics.median(ratios), *median_interval(ratios))
+
+
+def ratios_in_turns(mine: Record, other: Record) -> list[float]:
+    """Return mine / other of every turn; nothing unless both are of one case and run, with the medians that they state."""
+    a, b = _raw(mine), _raw(other)
+    if (mine.key, mine.run, len(a)) != (other.key, other.run, len(b)):
+        return []
+    return [x / y for x, y in zip(a, b, strict=True)]
+
+
+def _raw(record: Record) -> list[float]:
+    raw = record.detail.get("raw")
+    if not isinstance(raw, list) or not raw or not all(finite(each) and each > 0 for each in raw):
+        return []
+    return raw if math.isclose(statistics.median(raw), record.number, rel_tol=1e-9) else []
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the k-th least and k-th largest value, k as large as contains the median with at least 95 % (sign test)."""
+    n, ordered, outside = len(values), sorted(values), 2 * 0.5 ** len(values)
+    k = 1
+    while k < n // 2 and outside + 2 * math.comb(n, k) * 0.5**n <= 0.05:
+        outside += 2 * math.comb(n, k) * 0.5**n
+        k += 1
+    return ordered[k - 1], ordered[n - k]
 
 
 def of_seeds(values: Sequence[float], noise: float = 0.0) -> Estimate:
@@ -79,8 +115,8 @@ def of_seeds(values: Sequence[float], noise: float = 0.0) -> Estimate:
 
 def of_differences(left: Sequence[Record], right: Sequence[Record]) -> Estimate:
     """left - right, seed by seed: runs of one seed share initial weights and the order of samples."""
-    others = {record.case["seed"]: _number(record) for record in right}
-    pairs = [(_number(record), others[record.case["seed"]]) for record in left if record.case["seed"] in others]
+    others = {record.case["seed"]: record.number for record in right}
+    pairs = [(record.number, others[record.case["seed"]]) for record in left if record.case["seed"] in others]
     if not pairs:
         return Estimate(of_runs(left, False).value - of_runs(right, False).value, -math.inf, math.inf)
     if left[0].case["probe"] in EXACT:
@@ -109,7 +145,7 @@ def sampling_noise(records: Sequence[Record]) -> float:
         size = record.detail.get("test images")
         if not isinstance(size, int) or size < 1:
             return math.inf
-        share = min(max(_number(record) / 100, 0.0), 1.0) if record.unit == "%" else 0.5
+        share = min(max(record.number / 100, 0.0), 1.0) if record.unit == "%" else 0.5
         share = min(max(share, 1 / size), 1 - 1 / size) if size > 1 else 0.5  # none wrong of N does not mean none ever
         half = max(half, 100 * Z_95 * math.sqrt(share * (1 - share) / size))
     return half
@@ -120,7 +156,3 @@ def _turns(record: Record) -> list[float]:
     if not isinstance(mine, list) or not isinstance(other, list):
         return []
     return [a / b for a, b in zip(mine, other, strict=False) if finite(a) and finite(b) and b > 0]
-
-
-def _number(record: Record) -> float:
-    return float(record.value)  # type: ignore[arg-type]  # Evidence holds only finite numbers

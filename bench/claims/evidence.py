@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeGuard
 
-from bench.case import SCALES, Case
+from bench.case import SCALES, Case, CaseFields
 from bench.claims.claim import Selector
-from bench.design_space import OF_THE_CELL, beside, cell_of
+from bench.design_space import OF_THE_CELL, cell_of, without_cell
 from bench.plan import THREADS
 from bench.record import Record
 from bench.registry import PROBES
@@ -32,7 +32,7 @@ class Group:
     lost: tuple[str, ...]
 
     @property
-    def told(self) -> str:
+    def described(self) -> str:
         """ "2 of 3 planned runs", empty where none is lost."""
         return f"{len(self.records)} of {len(self.records) + len(self.lost)} planned runs" if self.lost else ""
 
@@ -41,7 +41,7 @@ class Group:
 class _Planned:
     key: str
     scale: int
-    case: Mapping[str, Any]  # as records hold it
+    case: CaseFields
 
 
 class Plan:
@@ -51,7 +51,7 @@ class Plan:
         self.by_key: dict[str, _Planned] = {}
         self.by_probe: dict[str, list[_Planned]] = {}
         for case in cases:
-            content = {**vars(case), "options": json.loads(json.dumps(case.settings))}
+            content: CaseFields = {**case.as_dict(), "options": json.loads(json.dumps(case.settings))}
             planned = _Planned(case.key, SCALES.index(case.scale), content)
             self.by_key[case.key] = planned
             self.by_probe.setdefault(case.probe, []).append(planned)
@@ -68,10 +68,14 @@ class Plan:
 
 
 def _as_planned(record: Record) -> bool:
-    """Whether precision, threads and kind of device are those of the probe: what shapes alone computed is no training."""
+    """Whether precision, threads and kind of device are those of the probe: what shapes alone computed is no training.
+
+    How many threads every core of a machine makes is not known here; records of different numbers never meet (judge.py).
+    """
     probe = PROBES[record.case["probe"]]
     real = record.device not in ("meta", "none", "") and (probe.device != "cuda" or record.device != "cpu")
-    return (record.precision, record.threads) == (probe.precision, THREADS) and (real or probe.device in ("meta", "cpu"))
+    threads = record.threads == THREADS or (probe.every_core and record.threads > THREADS)
+    return record.precision == probe.precision and threads and (real or probe.device in ("meta", "cpu"))
 
 
 class Evidence:
@@ -100,7 +104,7 @@ class Evidence:
     def grids(self, selector: Selector, scale: str) -> list[Group]:
         """Each design space (see bench/design_space.py), its cells and seeds in an order of their own."""
         return self._groups(
-            selector, scale, beside, lambda case: json.dumps(case, sort_keys=True), free=OF_THE_CELL,
+            selector, scale, without_cell, lambda case: json.dumps(case, sort_keys=True), free=OF_THE_CELL,
             asked=lambda case: cell_of(case) is not None,
         )  # fmt: skip
 
@@ -108,11 +112,11 @@ class Evidence:
         self,
         selector: Selector,
         scale: str,
-        alike: Callable[[Mapping[str, Any]], Any],
-        order: Callable[[Mapping[str, Any]], Any],
+        alike: Callable[[CaseFields], object],
+        order: Callable[[CaseFields], int | str],
         *,
         free: Collection[str] | None = (),
-        asked: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+        asked: Callable[[CaseFields], bool] = lambda _: True,
     ) -> list[Group]:
         highest, reached = SCALES.index(scale), False
         groups: dict[str, list[tuple[_Planned, Record | None]]] = {}
@@ -135,19 +139,18 @@ class Evidence:
         record = self._found.get((key, selector["metric"]))
         if record is None or ("device" in selector and record.device in ("cpu", "meta", "none")):
             return None
-        if "detail" in selector:
-            record = replace(record, value=record.detail.get(selector["detail"]))
-        return record if finite(record.value) else None
+        value = record.detail.get(selector["detail"]) if "detail" in selector else record.value
+        return replace(record, value=value) if finite(value) else None
 
 
-def finite(value: object) -> bool:
+def finite(value: object) -> TypeGuard[float]:
     """Whether it is a number: what a diverged run leaves ('nan', 'inf') is none, nor are words."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= sys.float_info.max  # false for nan; math.isfinite raises for a whole number that no float holds
 
 
-def matches(selector: Selector, case: Mapping[str, Any], free: Collection[str] | None = ()) -> bool:
+def matches(selector: Selector, case: CaseFields, free: Collection[str] | None = ()) -> bool:
     """Whether a case has every field and option that the selector asks for, and no other option.
 
     An option that is not named must be at its default, that is, not be given; those under ``any`` and in ``free`` may be.
@@ -161,7 +164,7 @@ def matches(selector: Selector, case: Mapping[str, Any], free: Collection[str] |
     return free is None or set(options) <= {*named, *selector.get("any", ()), *free}
 
 
-def _without(case: Mapping[str, Any], field: str) -> dict[str, Hashable]:
+def _without(case: CaseFields, field: str) -> dict[str, object]:
     return {name: value for name, value in case.items() if name not in (field, "scale")}
 
 

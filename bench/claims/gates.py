@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bench.case import Case
 from bench.record import Record
+from bench.speed.rows import TIMING, backend_of
 
 Gates = Mapping[tuple[str, str], bool]  # (network, backend) -> every gate planned and measured is open
 
@@ -30,5 +31,5 @@ def gates_of(
 def comparable(record: Record, gates: Gates) -> bool:
     """Whether a number may be compared with other backends: it is native, or a gate itself, or its backend's gate is open."""
     case = record.case
-    native = case["backend"] == "native" or case["probe"] == "equivalence"
-    return native or gates.get((case["network"], case["backend"]), False)
+    backend = backend_of(record.metric) if case["probe"] in TIMING else case["backend"]
+    return backend == "native" or case["probe"] == "equivalence" or gates.get((case["network"], backend), False)

@@ -25,10 +25,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.case import SCALES, Case
-from bench.claims.claim import Claim, Judgement, Part, Verdict, text
+from bench.claims.claim import Claim, Judgement, Part, Verdict, alternatives, selectors, text
 from bench.claims.evidence import Evidence, Plan, finite, matches, rank
 from bench.claims.gates import comparable, gates_of
-from bench.claims.rules import RULES, Finding, Missing, told_part
+from bench.claims.rules import Finding, Missing, find, part_of_data
 from bench.plan import plan
 from bench.record import Record
 from bench.record_store import Place, latest, place_of, uncommitted
@@ -86,8 +86,8 @@ def _judge(claim: Claim, evidence: Mapping[Place, tuple[Evidence, Evidence]], cu
     if claim.undecidable:
         return Verdict(claim, "undecidable", None, claim.undecidable)
     candidates: list[_Candidate] = []
-    for place, (new, whole) in evidence.items():
-        for is_fresh, pool in ((True, new), (False, whole)):
+    for place, (fresh_alone, everything) in evidence.items():
+        for is_fresh, pool in ((True, fresh_alone), (False, everything)):
             verdict = _in_one_place(claim, place, is_fresh, pool)
             if isinstance(verdict, _Candidate):
                 candidates.append(verdict)
@@ -110,14 +110,14 @@ def _device(other: Verdict, best: Verdict) -> str:
 
 
 def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence) -> _Candidate | Missing:
-    found = [RULES[part["rule"]].find(claim, part, evidence) for part in claim.parts]
+    found = [find(claim, part, evidence) for part in claim.parts]
     findings = [f for f in found if isinstance(f, Finding)]
     missing = [f.what for f in found if isinstance(f, Missing)]
     if not findings:
         return Missing("; ".join(missing))
     verdict = combined(findings, len(missing))
-    told = [f.reason if len(claim.parts) == 1 else f"{_WORDS[f.holds]}: {f.reason}" for f in findings]
-    reason = "; ".join(told + [f"not measured: {what}" for what in missing])
+    reasons = [f.reason if len(claim.parts) == 1 else f"{_WORDS[f.holds]}: {f.reason}" for f in findings]
+    reason = "; ".join(reasons + [f"not measured: {what}" for what in missing])
     used = [record for finding in findings for record in finding.records]
     limits = _limits(claim, used)
     if limits:
@@ -168,7 +168,7 @@ def combined(findings: Sequence[Finding], missing: int) -> Judgement:
 
 def _limits(claim: Claim, used: Sequence[Record]) -> list[str]:
     """What keeps a claim from being more than "partly", in words."""
-    parts = sorted({part for record in used if (part := told_part(record))})
+    parts = sorted({part for record in used if (part := part_of_data(record))})
     simulated = [part for part in parts if part.startswith("simulated")]
     found = ["on simulated data"] if simulated else []
     found += [f"on a part of the data ({', '.join(parts)})"] if len(parts) > len(simulated) else []
@@ -177,16 +177,16 @@ def _limits(claim: Claim, used: Sequence[Record]) -> list[str]:
 
 def _why_not(claim: Claim, current: Sequence[Record]) -> str:
     """Why the claim was not decided: failures of the cases tried, and what is needed to decide it."""
-    selectors = [part[side] for part in claim.parts for side in ("select", "over") if side in part]
-    failed = [r for r in current if r.status != "ok" and any(matches(s, r.case) for s in selectors)]
+    asked = selectors([one for part in claim.parts for one in alternatives(part)])
+    failed = [r for r in current if r.status != "ok" and any(matches(s, r.case) for s in asked)]
     reasons = list(dict.fromkeys(f"{r.status}: {r.reason}" for r in failed))
-    there = [
+    measured = [
         r for r in current
-        if r.status == "ok" and any(r.metric == s["metric"] and matches(s, r.case) for s in selectors)
+        if r.status == "ok" and any(r.metric == s["metric"] and matches(s, r.case) for s in asked)
     ]  # fmt: skip
-    if any(not finite(r.value) and not any("detail" in s for s in selectors) for r in there):
+    if any(not finite(r.value) and not any("detail" in s for s in asked) for r in measured):
         reasons.append("a run gave no finite number")
-    weaker = {r.case["scale"] for r in there if SCALES.index(r.case["scale"]) < SCALES.index(claim.scale)}
+    weaker = {r.case["scale"] for r in measured if SCALES.index(r.case["scale"]) < SCALES.index(claim.scale)}
     if weaker:
         reasons.append(f"what was measured at scale {max(weaker, key=SCALES.index)} cannot decide it")
     if claim.needs:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from bench.case import SCALES, Case
-from bench.claims.claim import EVIDENCE, NEVER_REPORTED, Claim
+from bench.claims.claim import EVIDENCE, NEVER_REPORTED, SIDES, Claim, Measure
 from bench.claims.evidence import DEVICES, NOT_OF_A_CASE, finite
-from bench.claims.rules import RULES, SIDES, printed_number
+from bench.claims.rules import DIRECTIONS, RULES, printed_number
 from bench.design_space import CUTS
 from bench.errors import UserError, choose
 from bench.registry import PROBES
@@ -23,15 +23,15 @@ from bench.registry import PROBES
 _CLAIM_FIELDS = {f.name: f for f in fields(Claim) if f.name != "paper"}
 _REQUIRED = [name for name, f in _CLAIM_FIELDS.items() if f.default is MISSING and f.default_factory is MISSING]
 
-Allowed = tuple[Callable[[Any], bool], str]  # whether a value is allowed, and in words which values are
+Allowed = tuple[Callable[[object], bool], str]  # whether a value is allowed, and in words which values are
 
 
 def _number(value: object, least: float = -math.inf) -> bool:
-    return finite(value) and value >= least  # type: ignore[operator]  # finite: it is a number
+    return finite(value) and value >= least
 
 
 def _count(value: object) -> bool:
-    return type(value) is int and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _printed(text: object) -> Fraction | None:
@@ -57,9 +57,14 @@ _SETTINGS: Mapping[str, Allowed] = {  # of a measure
     "rule": _TEXT, "select": _TABLE, "over": _TABLE, "low": _NUMBER, "high": _NUMBER, "from_T": _COUNT, "to_T": _COUNT,
     "factor": (lambda value: _number(value) and value != 0, "a finite number other than 0"),
     "partly": (lambda value: _number(value, 0), "a finite number >= 0"),
-    "boasts": (lambda value: value in SIDES, " or ".join(SIDES)), "cut": (lambda value: value in CUTS, " or ".join(CUTS)),
+    "direction": (lambda value: value in DIRECTIONS, " or ".join(DIRECTIONS)),
+    "cut": (lambda value: value in CUTS, " or ".join(CUTS)),
     "algorithm": _TEXT, "reports": (_reports, "a table of [change in per cent, tolerance >= 0]"),
 }  # fmt: skip
+_TEXTS: Allowed = (
+    lambda value: isinstance(value, str) or (bool(value) and _SELECTED["any"][0](value)),
+    "a text, or a list of texts of which each is compared",
+)
 _SELECTED: Mapping[str, Allowed] = {  # of a selector; all others are texts
     "T": _COUNT, "batch": _COUNT, "seed": (lambda value: type(value) is int, "a whole number"), "options": _TABLE,
     "any": (lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of texts"),
@@ -78,8 +83,8 @@ def load_claims(paper_dir: Path) -> list[Claim]:
         raise UserError(f"{path} is not valid TOML: {error}") from None
     claims = []
     for table in _tables(path, content, "table"):
-        shared = {name: value for name, value in table.items() if name != "claim"}
-        claims += [_claim(path, paper_dir.name, _joined(shared, own)) for own in _tables(path, table, "claim")]
+        of_table = {name: value for name, value in table.items() if name != "claim"}
+        claims += [_claim(path, paper_dir.name, _joined(of_table, of_claim)) for of_claim in _tables(path, table, "claim")]
     if set(content) != {"table"} or (content["table"] and not claims):
         raise UserError(
             f"{path}: write at least one [[table.claim]] in a [[table]], and nothing outside the tables; "
@@ -91,30 +96,35 @@ def load_claims(paper_dir: Path) -> list[Claim]:
     return claims
 
 
-def _tables(path: Path, content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def _is_tables(value: object) -> TypeGuard[list[Mapping[str, object]]]:
+    return isinstance(value, list) and all(isinstance(each, Mapping) for each in value)
+
+
+def _tables(path: Path, content: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
     found = content.get(name, [])
-    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+    if not _is_tables(found):
         raise UserError(f"{path}: {name} is {found!r}; write [[{'table' if name == 'table' else 'table.claim'}]]")
     return found
 
 
-def _joined(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """``own`` over ``shared``, tables joined key by key. Parts inherit the measure around them."""
-    joined = dict(shared)
-    for name, value in own.items():
+def _joined(outer: Mapping[str, object], inner: Mapping[str, object]) -> dict[str, object]:
+    """``inner`` over ``outer``, tables joined key by key. Parts inherit the measure around them."""
+    joined = dict(outer)
+    for name, value in inner.items():
         known = joined.get(name)
         joined[name] = _joined(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
     return joined
 
 
-def _complete(measure: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(measure: Mapping[str, object]) -> dict[str, object]:
     """``over`` with all that it shares with ``select``."""
-    if not all(isinstance(measure.get(side), Mapping) for side in ("select", "over")):
+    select, over = (measure.get(side) for side in SIDES)
+    if not isinstance(select, Mapping) or not isinstance(over, Mapping):
         return dict(measure)
-    return {**measure, "over": _joined(measure["select"], measure["over"])}
+    return {**measure, "over": _joined(select, over)}
 
 
-def _claim(path: Path, paper: str, content: Mapping[str, Any]) -> Claim:
+def _claim(path: Path, paper: str, content: Mapping[str, Any]) -> Claim:  # Any: what a TOML file holds
     def wrong(name: str, problem: str) -> UserError:
         return UserError(f"{path}, claim {content.get('id', '(no id)')}, field {name}: {problem}")
 
@@ -139,10 +149,10 @@ def _claim(path: Path, paper: str, content: Mapping[str, Any]) -> Claim:
         raise wrong("value", f"is {content['value']}, and printed is {content['printed']}")
     measure = _complete(content.get("measure", {}))
     if "parts" in measure:
-        if not isinstance(measure["parts"], list) or not all(isinstance(part, Mapping) for part in measure["parts"]):
-            raise wrong("measure.parts", f"is {measure['parts']!r}; a list of tables is required")
-        around = {name: value for name, value in measure.items() if name != "parts"}
-        measure = {"parts": [_complete(_joined(around, part)) for part in measure["parts"]]}
+        parts = measure.pop("parts")
+        if not _is_tables(parts):
+            raise wrong("measure.parts", f"is {parts!r}; a list of tables is required")
+        measure = {"parts": [_complete(_joined(measure, part)) for part in parts]}
     claim = Claim(paper=paper, **{**content, "measure": {} if content.get("undecidable") else measure})
     for name, value, known in (("evidence", claim.evidence, EVIDENCE), ("scale", claim.scale, SCALES)):
         if value not in known:
@@ -161,35 +171,39 @@ def _claim(path: Path, paper: str, content: Mapping[str, Any]) -> Claim:
     return claim
 
 
-def _check(claim: Claim, measure: Mapping[str, Any], wrong: Callable[[str, str], UserError]) -> None:
+def _check(claim: Claim, measure: Measure, wrong: Callable[[str, str], UserError]) -> None:
+    settings: Mapping[str, object] = measure
     try:
         rule = RULES[choose("rule", str(measure.get("rule", "")), RULES)]
     except UserError as error:
         raise wrong("measure.rule", str(error)) from None
     for name in rule.must:
-        if name not in measure:
+        if name not in settings:
             raise wrong(f"measure.{name}", f"rule {measure['rule']} needs it")
-    for name in measure:
+    for name in settings:
         if name not in ("rule", *rule.must, *rule.may):
             raise wrong(f"measure.{name}", f"rule {measure['rule']} does not know it")
-    for name, value in measure.items():
+    for name, value in settings.items():
         allowed, words = _SETTINGS[name]
         if not allowed(value):
             raise wrong(f"measure.{name}", f"is {value!r}; {words} is required")
     for name in rule.of_claim:
         if getattr(claim, name) is None:
             raise wrong(name, f"rule {measure['rule']} needs it")
-    for low, high in (("low", "high"), ("from_T", "to_T")):
-        if low in measure and measure[low] > measure[high]:
-            raise wrong(f"measure.{low}", f"is {measure[low]}, above {high} = {measure[high]}")
+    if "low" in measure and measure["low"] > measure["high"]:
+        raise wrong("measure.low", f"is {measure['low']}, above high = {measure['high']}")
+    if "from_T" in measure and measure["from_T"] > measure["to_T"]:
+        raise wrong("measure.from_T", f"is {measure['from_T']}, above to_T = {measure['to_T']}")
     if measure.get("partly", math.inf) < (claim.tolerance or 0):
         raise wrong("measure.partly", f"is {measure['partly']}, narrower than the tolerance {claim.tolerance}")
-    for side in ("select", "over"):
-        selector = measure.get(side, {"probe": "count", "metric": ""})
+    for side in SIDES:
+        if side not in measure:
+            continue
+        selector = measure[side]
         for name, value in selector.items():
             if name not in _CASE_FIELDS | {*NOT_OF_A_CASE}:
                 raise wrong(f"measure.{side}.{name}", "is no field of a case")
-            allowed, words = _SELECTED.get(name, _TEXT)
+            allowed, words = _SELECTED.get(name, _TEXT if side == "select" else _TEXTS)
             if not allowed(value):
                 raise wrong(f"measure.{side}.{name}", f"is {value!r}; {words} is required")
         if selector.get("device", DEVICES[0]) not in DEVICES:

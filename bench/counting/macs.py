@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 
 from bench.counting.operators import functional, multiplies_no_matrices
 
@@ -242,7 +243,7 @@ _SCALE_SPIKES = {aten.mul, aten.div, aten.mul_, aten.div_}
 
 
 @cache
-def _rule(op: Any) -> Rule | None:
+def _rule(op: OpOverload) -> Rule | None:
     """Return the rule of an operator; None if it multiplies no matrices. Raises LookupError if the operator is unknown."""
     rule = RULES.get(functional(str(op.overloadpacket)))
     if rule is None and not multiplies_no_matrices(op):
@@ -253,14 +254,14 @@ def _rule(op: Any) -> Rule | None:
     return rule
 
 
-def _named(op: Any, args: Sequence[Any]) -> Arguments:
+def _named(op: OpOverload, args: Sequence[object]) -> Arguments:
     """Return the arguments by name, with defaults for omitted ones. Keyword-only arguments are no factors and are ignored."""
     schema = op._schema.arguments
     defaults = {argument.name: argument.default_value for argument in schema[len(args) :]}
     return {**{argument.name: value for argument, value in zip(schema, args, strict=False)}, **defaults}
 
 
-def _checked(op: Any, product: Product) -> Product:
+def _checked(op: OpOverload, product: Product) -> Product:
     """Return ``product``. Raises LookupError for sparse or complex tensors, whose number of multiplications differs."""
     for factor in product.factors:
         if factor.layout is torch.sparse_coo or factor.layout in _COMPRESSED or factor.is_complex():
@@ -279,7 +280,7 @@ class Macs:
         self._recomputing = False
         self.dense: dict[str, int] = dict.fromkeys(ROLES, 0)
         self.multiplications: dict[str, int] = dict.fromkeys(ROLES, 0)
-        self._spikes: dict[int, Any] = {}  # storage address -> weak reference
+        self._spikes: dict[int, weakref.ref[torch.UntypedStorage]] = {}  # storage address -> weak reference
         self._weights = {tensor.untyped_storage()._cdata for tensor in weights}
         self._casts: dict[int, Any] = {}  # copies of weights in another type, as mixed precision makes: address -> weak reference
 
@@ -298,13 +299,13 @@ class Macs:
             address = storage._cdata
             self._spikes[address] = weakref.ref(storage, partial(self._freed, address))
 
-    def _freed(self, address: int, _: Any) -> None:
+    def _freed(self, address: int, _: object) -> None:
         self._spikes.pop(address, None)
 
     def is_spikes(self, tensor: Tensor) -> bool:
         return tensor.untyped_storage()._cdata in self._spikes
 
-    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
+    def on_operator(self, op: OpOverload, args: Sequence[object], reads: list[Tensor], outputs: list[Tensor]) -> None:
         packet = op.overloadpacket
         rule = _rule(op)
         if rule is not None:
@@ -325,12 +326,12 @@ class Macs:
             for tensor in outputs:
                 self._spikes.pop(tensor.untyped_storage()._cdata, None)
 
-    def _keeps_spikes(self, packet: Any, args: Sequence[Any], reads: list[Tensor]) -> bool:
+    def _keeps_spikes(self, packet: object, args: Sequence[object], reads: list[Tensor]) -> bool:
         if packet in _KEEP_SPIKES:
             return bool(reads) and all(self.is_spikes(tensor) for tensor in reads)
         if packet in _SCALE_SPIKES:
-            constant = not isinstance(args[1], Tensor)
-            return constant and self.is_spikes(args[0])
+            spikes, factor = args[0], args[1]
+            return isinstance(spikes, Tensor) and not isinstance(factor, Tensor) and self.is_spikes(spikes)
         return False
 
     def _role(self, factors: tuple[Tensor, Tensor]) -> Role:

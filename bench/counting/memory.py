@@ -10,9 +10,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+import torch
 from torch import Tensor
+from torch._ops import OpOverload
 
 Category = Literal["parameters", "inputs", "optimizer state", "gradients", "state", "saved for backward", "temporary"]
 # A storage with several categories counts as the first of these.
@@ -40,18 +42,20 @@ class LiveBytes:
     """Observer of storages: ``mark`` what is alive before, observe the computation, then call ``peak()``."""
 
     def __init__(self) -> None:
-        self._alive: dict[int, tuple[Any, int]] = {}  # storage address -> (weak reference, serial number)
+        self._alive: dict[
+            int, tuple[weakref.ref[torch.UntypedStorage], int]
+        ] = {}  # storage address -> (weak reference, serial number)
         self._roles: list[set[Category]] = []  # by serial number
         self._sizes: list[int] = []
         self._events: list[tuple[int, int]] = []  # (serial number, change in bytes)
-        self._operators: list[tuple[int, Any]] = []  # (number of events when it ended, operator)
+        self._operators: list[tuple[int, OpOverload]] = []  # (number of events when it ended, operator)
 
     def mark(self, values: Iterable[Tensor], category: Category) -> None:
         """Assign a category to tensors; a tensor not seen before counts as alive from now on."""
         for tensor in values:
             self._roles[self._serial(tensor)].add(category)
 
-    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
+    def on_operator(self, op: OpOverload, args: Sequence[object], reads: list[Tensor], outputs: list[Tensor]) -> None:
         before = len(self._events)
         for tensor in outputs:
             self._serial(tensor)

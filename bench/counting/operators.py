@@ -10,9 +10,9 @@ the copying form of a view (``x_copy``).
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import torch
+from torch._ops import OpOverload
 
 MAKES = """
 arange bartlett_window blackman_window complex empty empty_like empty_permuted empty_strided eye from_file full full_like
@@ -118,7 +118,7 @@ def functional(name: str) -> str:
 
 
 @cache
-def multiplies_no_matrices(op: Any) -> bool:
+def multiplies_no_matrices(op: OpOverload) -> bool:
     """Return whether the operator (an OpOverload) is a view, tagged element-wise by PyTorch, or on the reviewed lists."""
     name = str(op.overloadpacket)
     library = name.partition(".")[0]
@@ -138,6 +138,6 @@ def _view(name: str) -> bool:
     return any(op.is_view for op in _overloads(name))
 
 
-def _overloads(name: str) -> list[Any]:
+def _overloads(name: str) -> list[OpOverload]:
     packet = getattr(torch.ops.aten, name.removeprefix("aten."), None)
     return [] if packet is None else [getattr(packet, overload) for overload in packet.overloads()]

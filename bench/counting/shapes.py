@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 
 _PLAIN = frozenset({int, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format})
 
@@ -26,7 +27,7 @@ class Shapes:
     def __init__(self) -> None:
         self._answers: dict[Hashable, Callable[[list[Tensor]], Any] | None] = {}
 
-    def __call__(self, op: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def __call__(self, op: OpOverload, args: Sequence[object], kwargs: Mapping[str, object]) -> Any:
         try:
             question, given = _question(op, args, kwargs)
         except _NotRemembered:
@@ -44,7 +45,7 @@ class Shapes:
         return result
 
 
-def _question(op: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Hashable, list[Tensor]]:
+def _question(op: OpOverload, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[Hashable, list[Tensor]]:
     """Return the key of a call, and the meta tensors among its arguments, at least one."""
     given: list[Tensor] = []
     question = (op, _key(args, given), _key(kwargs, given) if kwargs else ())
@@ -53,7 +54,7 @@ def _question(op: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[
     return question, given
 
 
-def _key(value: Any, given: list[Tensor]) -> Hashable:
+def _key(value: object, given: list[Tensor]) -> Hashable:
     kind = type(value)
     if kind in _PLAIN:
         plain: Hashable = value
@@ -62,7 +63,7 @@ def _key(value: Any, given: list[Tensor]) -> Hashable:
         return None  # numbers do not affect shapes
     if kind is bool:
         return (kind, value)  # with its type, because 1 == True
-    if kind is tuple or kind is list or isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         return tuple([_key(item, given) for item in value])
     if isinstance(value, Tensor):
         if value.is_meta:
@@ -76,7 +77,7 @@ def _key(value: Any, given: list[Tensor]) -> Hashable:
     raise _NotRemembered
 
 
-def _recipe(result: Any, given: list[Tensor]) -> Callable[[list[Tensor]], Any]:
+def _recipe(result: object, given: list[Tensor]) -> Callable[[list[Tensor]], Any]:
     """Return a function that creates a result like ``result`` from other arguments of the same shapes."""
     if result is None:
         return lambda _: None

@@ -13,17 +13,18 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.counting.shapes import Shapes
 
 
 class Observer(Protocol):
-    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
+    def on_operator(self, op: OpOverload, args: Sequence[object], reads: list[Tensor], outputs: list[Tensor]) -> None:
         """``reads`` are the tensors among ``args``."""
 
 
-def tensors(values: Any) -> Iterator[Tensor]:
+def tensors(values: object) -> Iterator[Tensor]:
     """Yield the tensors in an operator's arguments or results, also in nested lists and tuples."""
     if isinstance(values, Tensor):
         yield values
@@ -40,9 +41,9 @@ class Tape(TorchDispatchMode):
         self.observers = observers
         self.call = Shapes()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func.namespace == "prim":  # a question to a fake tensor, such as its device
+        if func.namespace == "prim":  # asks a fake tensor for its device, and computes nothing
             return func(*args, **kwargs)
         if _made_of_others(func):  # composite: without autograd they arrive here undecomposed
             with self:
@@ -57,7 +58,7 @@ class Tape(TorchDispatchMode):
 
 
 @cache
-def _made_of_others(op: Any) -> bool:
+def _made_of_others(op: OpOverload) -> bool:
     """Whether an operator is a composition of others on every device."""
     implicit: bool = torch._C._dispatch_has_kernel_for_dispatch_key(op.name(), "CompositeImplicitAutograd")
     return implicit

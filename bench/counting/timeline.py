@@ -1,13 +1,13 @@
-"""Live bytes of one training step, operator by operator: where the peak of probes/memory.py occurs."""
+"""Live bytes of one training step, operator by operator: where the peak of counting/memory.py occurs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 from torch import Tensor, nn
+from torch._ops import OpOverload
 
 from bench.counting.memory import LiveBytes
 from bench.counting.tape import tensors, watching
@@ -19,20 +19,20 @@ class Moment:
     """One operator, with the live bytes ``before`` it allocates and ``after`` it; frees before it are included in ``before``."""
 
     operator: str
-    place: Any
+    place: object
     before: int
     after: int
 
 
-class Trace(LiveBytes):
+class Timeline(LiveBytes):
     """``LiveBytes`` that also records a Moment per operator; ``where()`` returns the current place in the computation."""
 
-    def __init__(self, where: Callable[[], Any] = lambda: None) -> None:
+    def __init__(self, where: Callable[[], object] = lambda: None) -> None:
         super().__init__()
         self._where = where
-        self._ran: list[tuple[str, Any, int, int]] = []  # operator, place, number of events before and after it
+        self._ran: list[tuple[str, object, int, int]] = []  # operator, place, number of events before and after it
 
-    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
+    def on_operator(self, op: OpOverload, args: Sequence[object], reads: list[Tensor], outputs: list[Tensor]) -> None:
         before = len(self._events)
         super().on_operator(op, args, reads, outputs)
         self._ran.append((str(op), self._where(), before, len(self._events)))
@@ -42,10 +42,10 @@ class Trace(LiveBytes):
         return [Moment(op, place, live[before], live[after]) for op, place, before, after in self._ran]
 
 
-def trace_of(step: TrainingStep, x: Tensor, target: Tensor, where: Callable[[], Any] = lambda: None) -> Trace:
-    """Trace a training step as ``cost.cost_of`` does, after one step has run: optimizer state exists, weights have changed."""
+def timeline_of(step: TrainingStep, x: Tensor, target: Tensor, where: Callable[[], object] = lambda: None) -> Timeline:
+    """Timeline a training step as ``cost.cost_of`` does, after one step has run: optimizer state exists, weights have changed."""
     step.run(x, target)
-    trace = Trace(where)
+    trace = Timeline(where)
     trace.mark(step.net.parameters(), "parameters")
     trace.mark(held(step.net), "parameters")
     trace.mark([x, target], "inputs")

@@ -10,10 +10,10 @@ Caches are ignored; views and allocations move nothing. A fused kernel is one op
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 
 aten = torch.ops.aten
 _FREE = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten._unsafe_view, aten.lift_fresh}
@@ -26,7 +26,7 @@ class Traffic:
         self._parameters = {parameter.untyped_storage()._cdata for parameter in parameters}
         self.read = self.written = self.weights = self.saved = 0
 
-    def on_operator(self, op: Any, args: Sequence[Any], reads: list[Tensor], outputs: list[Tensor]) -> None:
+    def on_operator(self, op: OpOverload, args: Sequence[object], reads: list[Tensor], outputs: list[Tensor]) -> None:
         if op.overloadpacket in _FREE:
             return
         self.written += sum([_bytes(tensor) for tensor in outputs])

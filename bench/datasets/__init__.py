@@ -15,6 +15,7 @@ A data set is a module, or a value in one, with (see ``samples.Source``)
 | cifar10_dvs_simulated.py | a simulation of CIFAR10-DVS from CIFAR-10: simulated, not recorded |
 | samples.py | the interface of all data sets, and class-balanced subsets |
 | images.py | a loaded set of images |
+| event_array.py | events as one array |
 | events.py | a loaded set of event recordings, and its frames |
 | frames.py | conversion of events to frames, cached on disk |
 | event_camera.py | a simulated event camera |

@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bench import readers
 from bench.datasets import store
 from bench.datasets.images import Images
 from bench.errors import YES, Support, no
@@ -73,8 +74,8 @@ class Cifar:
         import torch
 
         batches = [unpickled(store.checked(folders[file] / file, md5)) for file, md5 in files.items()]
-        pixels = numpy.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
-        labels = [label for batch in batches for label in batch[self.labels]]
+        pixels = numpy.concatenate([numpy.asarray(batch["data"]) for batch in batches]).reshape(-1, 3, 32, 32)
+        labels = [label for batch in batches for label in readers.wholes(batch[self.labels], self.labels)]
         return torch.from_numpy(pixels), torch.tensor(labels)
 
     def _missing(self, root: Path) -> list[str]:
@@ -102,19 +103,19 @@ def preparation() -> Preparation:
     return Preparation(pad=4, cutout=Cutout(), flip=0.5, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
 
 
-def unpickled(contents: bytes) -> dict[str, Any]:
+def unpickled(contents: bytes) -> dict[str, object]:
     """Return the dictionary of a batch. Raises pickle.UnpicklingError for anything but numpy arrays in plain containers."""
-    batch: dict[str, Any] = _ArraysOnly(io.BytesIO(contents), encoding="latin1").load()
+    batch: dict[str, object] = _ArraysOnly(io.BytesIO(contents), encoding="latin1").load()
     return batch
 
 
 class _ArraysOnly(pickle.Unpickler):
     """Resolves only the three names that a pickled numpy array needs."""
 
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+    def find_class(self, module: str, name: str) -> object:
         import numpy
 
-        array_maker: Callable[..., Any] = numpy.empty(0).__reduce__()[0]  # type: ignore[assignment]
+        array_maker: object = numpy.empty(0).__reduce__()[0]
         match module, name:
             case ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct"):
                 return array_maker

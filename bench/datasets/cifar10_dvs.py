@@ -14,14 +14,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.datasets import store
-from bench.datasets.events import Events, Recordings, addresses, readable, reader, table
+from bench.datasets.event_array import table
+from bench.datasets.events import Events, Recordings, addresses, readable, reader
 from bench.errors import Support, no
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from bench.datasets.event_array import EventArray
 
 FOLDER = "CIFAR10DVS/download"
 _SITE = "https://ndownloader.figshare.com/files/"
@@ -103,7 +104,7 @@ def _members(archive: Path, split: str) -> list[str]:
     return names[:first_test] if split == "train" else names[first_test:]
 
 
-def _events(members: list[tuple[Path, list[str]]]) -> Iterator[NDArray[Any]]:
+def _events(members: list[tuple[Path, list[str]]]) -> Iterator[EventArray]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "recording.aedat")  # the parser needs a path
         for archive, names in members:

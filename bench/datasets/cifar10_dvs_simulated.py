@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.datasets.cifar import CIFAR10
 from bench.datasets.events import Events, Recordings
@@ -42,10 +42,14 @@ from bench.errors import Support
 from bench.seeds import seed_of
 
 if TYPE_CHECKING:
+    import numpy
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from bench.datasets.event_array import EventArray
     from bench.datasets.event_camera import Camera
+
+    Float = NDArray[numpy.float64]
 
 NAME = "cifar10-dvs-simulated"
 PART = "simulated from CIFAR-10, not recorded"
@@ -126,7 +130,7 @@ def model() -> str:
     return f"{NAME} {_VERSION} {camera()} {SIDE} {SCREEN} {BLOCK} {CORNERS} {LOOPS} {STEP_US} {BLACK}"
 
 
-def simulated(image: NDArray[Any], number: int, by: Camera) -> NDArray[Any]:
+def simulated(image: NDArray[numpy.uint8], number: int, by: Camera) -> EventArray:
     """Return the events (t in microseconds, x, y, p) of one image uint8 [3, 32, 32]; ``number`` determines the noise."""
     from bench.datasets.event_camera import recording
 
@@ -135,7 +139,7 @@ def simulated(image: NDArray[Any], number: int, by: Camera) -> NDArray[Any]:
 
 
 @cache
-def path() -> tuple[NDArray[Any], NDArray[Any]]:
+def path() -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
     """Return the positions [S, 2] (x, y) of the image in one loop, and the index of its position after each step."""
     import numpy
 
@@ -145,7 +149,7 @@ def path() -> tuple[NDArray[Any], NDArray[Any]]:
     return positions, numpy.arange(LOOPS * len(positions) + 1) % len(positions)
 
 
-def views(screen: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
+def views(screen: Float, positions: NDArray[numpy.int64]) -> NDArray[numpy.float32]:
     """Return the log intensity [S, H, W] at each camera pixel, with the image shifted to each position (x, y).
 
     ``screen`` extends ``margin`` pixels beyond the image on every side. A camera pixel sees the summed luminance of its block.
@@ -159,7 +163,7 @@ def views(screen: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
     return numpy.stack([blocks[y : y + SCREEN : BLOCK, x : x + SCREEN : BLOCK] for x, y in corners])
 
 
-def _block_sums(values: NDArray[Any]) -> NDArray[Any]:
+def _block_sums(values: Float) -> Float:
     """Return sums of BLOCK consecutive rows, from every row. The order of addition is fixed, for equal bits on all machines."""
     n = len(values) - BLOCK + 1
     total = values[:n].copy()
@@ -168,13 +172,13 @@ def _block_sums(values: NDArray[Any]) -> NDArray[Any]:
     return total
 
 
-def luminance(image: NDArray[Any]) -> NDArray[Any]:
+def luminance(image: NDArray[numpy.uint8]) -> Float:
     """Return an image uint8 [3, 32, 32] as shown on the monitor: luminance from BLACK to 1, with a margin on every side."""
     import numpy
 
     weights, intensities = _enlargement(), _intensities()
     levels = numpy.clip(numpy.rint(weights @ image.astype(numpy.float64) @ weights.T), 0, 255).astype(numpy.uint8)
-    seen: NDArray[Any] = intensities[0][levels[0]] + intensities[1][levels[1]] + intensities[2][levels[2]] + BLACK
+    seen: Float = intensities[0][levels[0]] + intensities[1][levels[1]] + intensities[2][levels[2]] + BLACK
     return seen
 
 
@@ -184,7 +188,7 @@ def margin() -> int:
 
 
 @cache
-def _enlargement() -> NDArray[Any]:
+def _enlargement() -> Float:
     """Return bicubic weights [SCREEN + 2 margin, SIDE] (Keys 1981, Cubic Convolution Interpolation, a = -1/2, centres aligned).
 
     They are multiples of 2^-16, so that sums of products with 8-bit levels are exact in float64 in any order.
@@ -202,7 +206,7 @@ def _enlargement() -> NDArray[Any]:
 
 
 @cache
-def _intensities() -> NDArray[Any]:
+def _intensities() -> Float:
     """Return the luminance [3, 256] above black of each level of red, green, blue: sRGB (IEC 61966-2-1), weights of BT.709."""
     import numpy
 
@@ -211,7 +215,7 @@ def _intensities() -> NDArray[Any]:
     return numpy.outer((0.2126, 0.7152, 0.0722), linear) * (1 - BLACK)
 
 
-def _each(images: Tensor, numbers: Tensor) -> Iterator[NDArray[Any]]:
+def _each(images: Tensor, numbers: Tensor) -> Iterator[EventArray]:
     by = camera()
     return (simulated(image, number, by) for image, number in zip(images.numpy(), numbers.tolist(), strict=True))
 

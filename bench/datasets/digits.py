@@ -32,7 +32,7 @@ def load(root: Path, download: bool, cache: Path) -> Images:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise Unavailable(_PACKAGE_MISSING) from error
+        raise Unavailable(_PACKAGE_MISSING, missing="scikit-learn") from error
 
     digits = load_digits()
     y = torch.from_numpy(digits.target).long()

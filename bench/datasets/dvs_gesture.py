@@ -14,15 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.datasets import store
-from bench.datasets.events import Events, Recordings, addresses, readable, reader, table
-from bench.datasets.frames import kept
+from bench.datasets.event_array import table
+from bench.datasets.events import Events, Recordings, addresses, readable, reader
+from bench.datasets.frames import cached
 from bench.errors import Support, Unavailable, no
 
 if TYPE_CHECKING:
+    import numpy
     from numpy.typing import NDArray
+
+    from bench.datasets.event_array import EventArray
 
 FOLDER = "DVS128Gesture/download"
 ARCHIVE = "DvsGesture.tar.gz"
@@ -73,18 +77,18 @@ class DvsGesture:
 
         archive, name = root / FOLDER / ARCHIVE, f"dvs-gesture-{checksum[:16]}-{split}"
         count = self.train if split == "train" else self.test
-        labels = kept(cache / f"{name}-labels.npy", (count,), lambda: _labels(archive, split, cache))
+        labels = cached(cache / f"{name}-labels.npy", (count,), lambda: _labels(archive, split, cache))
         read = partial(_events, archive, split, cache)
         return Recordings(name, torch.tensor(labels.tolist()), sensor=(128, 128), read=read, folder=cache)
 
 
-def _labels(archive: Path, split: str, cache: Path) -> Iterator[NDArray[Any]]:
+def _labels(archive: Path, split: str, cache: Path) -> Iterator[NDArray[numpy.int64]]:
     with _unpacked(archive, cache, (".csv", ".txt")) as folder:
         for trial in _trials(folder, split):
             yield from (row[0] - 1 for row in _intervals(trial))
 
 
-def _events(archive: Path, split: str, cache: Path) -> Iterator[NDArray[Any]]:
+def _events(archive: Path, split: str, cache: Path) -> Iterator[EventArray]:
     with _unpacked(archive, cache, (".aedat", ".csv", ".txt")) as folder:
         for trial in _trials(folder, split):
             address, t = addresses(trial)
@@ -105,7 +109,7 @@ def _trials(folder: Path, split: str) -> list[Path]:
     return [folder / line.strip() for line in (folder / f"trials_to_{split}.txt").read_text().splitlines() if line.strip()]
 
 
-def _intervals(trial: Path) -> NDArray[Any]:
+def _intervals(trial: Path) -> NDArray[numpy.int64]:
     """Return rows of gesture, start and end in microseconds, int64 [n, 3]."""
     import numpy
 

@@ -25,12 +25,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy
 from numpy.typing import NDArray
 
-from bench.datasets.events import table
+from bench.datasets.event_array import table
+
+if TYPE_CHECKING:
+    from bench.datasets.event_array import EventArray
 
 UNIT = 1 << 16
 LEAST_THRESHOLD = 0.01
@@ -51,13 +54,13 @@ class Camera:
     seed: int = 0
 
 
-def log_intensity(intensity: NDArray[Any]) -> NDArray[numpy.float32]:
+def log_intensity(intensity: NDArray[numpy.float64]) -> NDArray[numpy.float32]:
     """Return log(intensity) in units of 1/UNIT, rounded; intensity > 0."""
     units: NDArray[numpy.float32] = numpy.rint(numpy.log(intensity) * UNIT).astype(numpy.float32)
     return units
 
 
-def recording(camera: Camera, scenes: NDArray[numpy.float32], shown: NDArray[Any], step_us: int, seed: int) -> NDArray[Any]:
+def recording(camera: Camera, scenes: NDArray[numpy.float32], shown: NDArray[numpy.int64], step_us: int, seed: int) -> EventArray:
     """Return the events (t in microseconds from 0, x, y, p with 1 for ON) of a sequence of scenes, sorted by time, then pixel.
 
     ``scenes`` [S, H, W] are log intensities (see ``log_intensity``); at time k ``step_us`` the camera sees scene ``shown[k]``.
@@ -82,8 +85,8 @@ def thresholds(camera: Camera) -> tuple[NDArray[numpy.float32], NDArray[numpy.fl
 
 
 def _crossings(
-    camera: Camera, scenes: NDArray[numpy.float32], shown: NDArray[Any], step_us: int
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    camera: Camera, scenes: NDArray[numpy.float32], shown: NDArray[numpy.int64], step_us: int
+) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.int64]]:
     """Return time, pixel and polarity (1 for ON), int64 [n] each, of all events caused by the scenes, unsorted."""
     on, off = thresholds(camera)
     steps, pixels = len(shown) - 1, scenes.shape[1]

@@ -11,10 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from bench.datasets.event_array import EventArray
+
+Float = NDArray[numpy.float64]
 
 BIN_US = 5_000  # of the temporal profile
 DECADES = (1, 6)  # of the intervals, in microseconds: 10^1 to 10^6
@@ -44,7 +49,7 @@ class EventStatistics:
     spectral_slope: float  # of log power against log spatial frequency, from 1/16 to 1/4 cycles per pixel
 
 
-def describe(recordings: Iterable[NDArray[Any]], sensor: tuple[int, int]) -> EventStatistics:
+def describe(recordings: Iterable[EventArray], sensor: tuple[int, int]) -> EventStatistics:
     """Return statistics of recordings with fields t (microseconds, ascending), x, y, p; ``sensor`` is (rows, columns).
 
     Raises ValueError if there are no recordings, or if one has fewer than two events.
@@ -79,22 +84,22 @@ def describe(recordings: Iterable[NDArray[Any]], sensor: tuple[int, int]) -> Eve
     )
 
 
-def interval_edges() -> NDArray[Any]:
+def interval_edges() -> Float:
     """Return the edges of the logarithmic bins of intervals, in microseconds."""
     first, last = DECADES
     return numpy.logspace(first, last, (last - first) * PER_DECADE + 1)
 
 
-def intervals(events: NDArray[Any], sensor: tuple[int, int]) -> NDArray[Any]:
+def intervals(events: EventArray, sensor: tuple[int, int]) -> NDArray[numpy.int64]:
     """Return the microseconds between consecutive events of the same pixel, pixel by pixel."""
     pixel = events["y"].astype(numpy.int64) * sensor[1] + events["x"]
     order = numpy.argsort(pixel, kind="stable")
     gaps = numpy.diff(events["t"][order].astype(numpy.int64))
-    within: NDArray[Any] = gaps[numpy.diff(pixel[order]) == 0]
+    within: NDArray[numpy.int64] = gaps[numpy.diff(pixel[order]) == 0]
     return within
 
 
-def dominant_hz(profile: NDArray[Any], bin_us: int) -> float:
+def dominant_hz(profile: Float, bin_us: int) -> float:
     """Return the frequency in Hz at which the amplitude spectrum of a profile is highest; 0 for a constant profile.
 
     The mean is subtracted, a Hann window applied, and the profile padded to eight times its length.
@@ -106,14 +111,14 @@ def dominant_hz(profile: NDArray[Any], bin_us: int) -> float:
     return float(amplitude.argmax() / (8 * len(profile) * bin_us * 1e-6))
 
 
-def power_spectrum(image: NDArray[Any]) -> NDArray[Any]:
+def power_spectrum(image: NDArray[numpy.float64 | numpy.int64]) -> Float:
     """Return |FFT|^2 [H, W] of an image less its mean, normalised to a total of 1; zeros for a constant image."""
     power = numpy.abs(numpy.fft.fft2(image - image.mean())) ** 2
-    shares: NDArray[Any] = power / max(power.sum(), 1e-30)
+    shares: Float = power / max(power.sum(), 1e-30)
     return shares
 
 
-def correlation_length(power: NDArray[Any]) -> float:
+def correlation_length(power: Float) -> float:
     """Return the distance in pixels at which the circular autocorrelation, averaged over directions, first falls to 1/e."""
     correlation = numpy.fft.ifft2(power).real
     by_distance = _radial(correlation / correlation[0, 0], numpy.rint(_radius(power.shape, power.shape)).astype(int))
@@ -126,7 +131,7 @@ def correlation_length(power: NDArray[Any]) -> float:
     return after - 1 + float((high - 1 / numpy.e) / (high - low))
 
 
-def spectral_slope(power: NDArray[Any], lowest: float = 1 / 16, highest: float = 1 / 4) -> float:
+def spectral_slope(power: Float, lowest: float = 1 / 16, highest: float = 1 / 4) -> float:
     """Return the slope of a line fitted to log power, averaged over directions, against log frequency in cycles per pixel.
 
     nan if the sensor has fewer than two frequencies between ``lowest`` and ``highest``, or no power there.
@@ -147,12 +152,12 @@ class _Single:
     rate: float
     on_fraction: float
     active: float
-    intervals: NDArray[Any]
-    profile: NDArray[Any]
-    power: NDArray[Any]
+    intervals: NDArray[numpy.int64]
+    profile: Float
+    power: Float
 
 
-def _single(events: NDArray[Any], sensor: tuple[int, int]) -> _Single:
+def _single(events: EventArray, sensor: tuple[int, int]) -> _Single:
     if len(events) < 2:
         raise ValueError(f"statistics of a recording of {len(events)} events: at least two are needed")
     t = events["t"].astype(numpy.int64) - int(events["t"][0])
@@ -172,21 +177,21 @@ def _single(events: NDArray[Any], sensor: tuple[int, int]) -> _Single:
     )
 
 
-def _mean_profile(profiles: list[NDArray[Any]]) -> NDArray[Any]:
+def _mean_profile(profiles: list[Float]) -> Float:
     """Return the mean over the recordings, up to the end of the shortest."""
     length = min(len(profile) for profile in profiles)
-    mean: NDArray[Any] = numpy.mean([profile[:length] for profile in profiles], axis=0)
+    mean: Float = numpy.mean([profile[:length] for profile in profiles], axis=0)
     return mean
 
 
-def _radius(shape: tuple[int, ...], scale: tuple[int, ...]) -> NDArray[Any]:
+def _radius(shape: tuple[int, ...], scale: tuple[int, ...]) -> Float:
     """Return the distance [H, W] of each entry of an FFT from entry 0, in cycles per pixel times ``scale``."""
     rows, columns = (numpy.fft.fftfreq(n) * by for n, by in zip(shape, scale, strict=True))
-    radius: NDArray[Any] = numpy.hypot(rows[:, None], columns)
+    radius: Float = numpy.hypot(rows[:, None], columns)
     return radius
 
 
-def _radial(values: NDArray[Any], ring: NDArray[Any]) -> NDArray[Any]:
+def _radial(values: Float, ring: NDArray[numpy.int64]) -> Float:
     """Return the mean of the values in each ring."""
-    mean: NDArray[Any] = numpy.bincount(ring.ravel(), values.ravel()) / numpy.maximum(numpy.bincount(ring.ravel()), 1)
+    mean: Float = numpy.bincount(ring.ravel(), values.ravel()) / numpy.maximum(numpy.bincount(ring.ravel()), 1)
     return mean

@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
-from bench.datasets.frames import binned, kept
+from bench.datasets.frames import binned, cached
 from bench.errors import YES, Support, Unavailable, UserError, no
 from bench.spec import NetworkSpec
 
 if TYPE_CHECKING:
+    import numpy
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from bench.datasets.event_array import EventArray
+    from bench.datasets.frames import Counts
     from bench.datasets.sequences import Sequences
 
 READER = "tonic"
@@ -26,7 +30,7 @@ _RULE = "equal-time"  # of frames.binned; must change with it, so that cached fr
 
 @dataclass(frozen=True, eq=False)
 class Recordings:
-    """One split of a set of recordings. ``read()`` yields all of them in order, as arrays with fields t, x, y and p.
+    """One split of a set of recordings. ``read()`` yields all of them in order, see EventArray.
 
     ``titles``: display names of the recordings, if they have any.
     """
@@ -34,11 +38,11 @@ class Recordings:
     name: str  # of data set, contents and split; file name of the cached frames
     labels: Tensor  # int64 [N], of all of them
     sensor: tuple[int, int]  # rows and columns
-    read: Callable[[], Iterator[NDArray[Any]]]
+    read: Callable[[], Iterator[EventArray]]
     folder: Path  # for cached frames
     titles: tuple[str, ...] = ()
 
-    def each(self) -> Iterator[NDArray[Any]]:
+    def each(self) -> Iterator[EventArray]:
         """Yield all recordings in order. Raises UserError, naming recording, event and field, if a field is out of range."""
         for i, events in enumerate(self.read()):
             title = self.titles[i] if i < len(self.titles) else f"number {i}"
@@ -48,7 +52,7 @@ class Recordings:
 LAST_US = 2**53  # times are whole microseconds, from 0 on
 
 
-def within(events: NDArray[Any], sensor: tuple[int, int], title: str) -> NDArray[Any]:
+def within(events: EventArray, sensor: tuple[int, int], title: str) -> EventArray:
     """Return ``events``. Raises UserError unless x and y are on the sensor (rows, columns), t >= 0, and p is 0 or 1."""
     import numpy
 
@@ -65,14 +69,14 @@ def within(events: NDArray[Any], sensor: tuple[int, int], title: str) -> NDArray
 
 
 @cache  # checking cached frames reads all of them
-def frames_of(recordings: Recordings, T: int, size: tuple[int, int]) -> NDArray[Any]:
+def frames_of(recordings: Recordings, T: int, size: tuple[int, int]) -> Counts:
     """Return the event counts [N, T, 2, H, W] of all recordings, memory-mapped (see ``frames.binned``)."""
 
-    def rows() -> Iterator[NDArray[Any]]:
+    def rows() -> Iterator[NDArray[numpy.int64]]:
         return (binned(events, T, recordings.sensor, size) for events in recordings.each())
 
     path = recordings.folder / f"{recordings.name}-{_RULE}-T{T}-{size[0]}x{size[1]}.npy"
-    return kept(path, (len(recordings.labels), T, 2, *size), rows)
+    return cached(path, (len(recordings.labels), T, 2, *size), rows)
 
 
 @dataclass(frozen=True)
@@ -145,26 +149,16 @@ def readable() -> Support:
     return YES
 
 
-def reader() -> Any:
+def reader() -> ModuleType:
     """Return the parsers of the library. Raises Unavailable if it is not installed."""
     support = readable()
     if not support:
-        raise Unavailable(support.reason)
+        raise Unavailable(support.reason, missing=READER)
     return importlib.import_module(f"{READER}.io")
 
 
-def addresses(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+def addresses(path: Path) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
     """Return addresses and times (microseconds), int64 [n] each, of an AEDAT 2 or 3 file. The camera defines the addresses."""
     version, start, *_ = reader().read_aedat_header_from_file(str(path))
     found = reader().get_aer_events_from_file(str(path), version, start)
     return found["address"].astype("int64"), found["timeStamp"].astype("int64")
-
-
-def table(**fields: NDArray[Any]) -> NDArray[Any]:
-    """Return one structured array of events from arrays [n] by name."""
-    import numpy
-
-    events = numpy.empty(len(fields["t"]), [(name, values.dtype) for name, values in fields.items()])
-    for name, values in fields.items():
-        events[name] = values
-    return events

@@ -11,7 +11,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.datasets import store
 from bench.errors import UserError
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    Array = NDArray[Any]
+    from bench.datasets.event_array import EventArray
+
+    Counts = NDArray[numpy.unsignedinteger]
+    Row = NDArray[numpy.int64]
 
 COUNTS = ("uint8", "uint16", "uint32")  # the narrowest that can hold every count is used
 _CHUNK = 1 << 22
 
 
-def binned(events: Array, T: int, sensor: tuple[int, int], size: tuple[int, int]) -> Array:
+def binned(events: EventArray, T: int, sensor: tuple[int, int], size: tuple[int, int]) -> Row:
     """Return the number of events (fields t, x, y, p) of one recording in each cell, int64 [T, 2, H, W].
 
     Time: T bins of equal length from the first event t0 to the last t1: bin floor((t - t0) T / (t1 - t0 + 1)).
@@ -45,7 +48,7 @@ def binned(events: Array, T: int, sensor: tuple[int, int], size: tuple[int, int]
     return counts.reshape(shape)
 
 
-def kept(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Array]]) -> Array:
+def cached(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Row]]) -> Counts:
     """Return the array cached at ``path``, memory-mapped; write it from ``rows()`` if it is missing or damaged.
 
     ``shape`` is that of the whole array, with the number of rows first; the type is the narrowest of ``COUNTS`` that suffices.
@@ -53,23 +56,23 @@ def kept(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Array]]
     """
     import filelock
 
-    found = _believed(path, shape)
+    found = _intact(path, shape)
     if found is not None:
         return found
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path.with_name(f".{path.name}.lock")):  # several processes may request it at once
-            found = _believed(path, shape)
+            found = _intact(path, shape)
             if found is None:
                 _write(path, shape, rows)
-                found = _believed(path, shape)
+                found = _intact(path, shape)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}; {store.OTHER_CACHE}") from error
     assert found is not None, "what was just written is whole"
     return found
 
 
-def _believed(path: Path, shape: tuple[int, ...]) -> numpy.memmap[Any, Any] | None:
+def _intact(path: Path, shape: tuple[int, ...]) -> Counts | None:
     """Return the array if the file exists, is readable, complete and unchanged, and has this shape; else None."""
     import numpy
 
@@ -85,11 +88,11 @@ def _believed(path: Path, shape: tuple[int, ...]) -> numpy.memmap[Any, Any] | No
                 return None
     except OSError:
         return None
-    array: numpy.memmap[Any, Any] = numpy.load(path, mmap_mode="r")
+    array: Counts = numpy.load(path, mmap_mode="r")
     return array if array.shape == shape else None
 
 
-def _write(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Array]]) -> None:
+def _write(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Row]]) -> None:
     """Write to a temporary file, then rename it; start again with a wider type if a count does not fit."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
@@ -103,7 +106,7 @@ def _write(path: Path, shape: tuple[int, ...], rows: Callable[[], Iterator[Array
             draft.unlink(missing_ok=True)
 
 
-def _written(draft: Path, shape: tuple[int, ...], dtype: str, rows: Iterator[Array]) -> bool:
+def _written(draft: Path, shape: tuple[int, ...], dtype: str, rows: Iterator[Row]) -> bool:
     """Write all rows and their checksum; return False if a count does not fit ``dtype``."""
     import io
 

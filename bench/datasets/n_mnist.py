@@ -11,14 +11,14 @@ import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.datasets import store
 from bench.datasets.events import Events, Recordings, readable, reader
 from bench.errors import Support, no
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from bench.datasets.event_array import EventArray
 
 FOLDER = "NMNIST/download"
 _SITE = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
@@ -63,7 +63,7 @@ def load(root: Path, download: bool, cache: Path) -> Events:
         )
         for file in _MD5
     )
-    whole = found == _MD5
+    complete = found == _MD5
     return Events(
         name="n-mnist",
         kind="real",
@@ -76,7 +76,7 @@ def load(root: Path, download: bool, cache: Path) -> Events:
         "Using Saccades, Frontiers in Neuroscience 9:437",
         licence="CC BY-SA 4.0",
         checksum=checksum,
-        part="" if whole else f"part of N-MNIST: {len(train.labels):,} + {len(test.labels):,} recordings",
+        part="" if complete else f"part of N-MNIST: {len(train.labels):,} + {len(test.labels):,} recordings",
     )
 
 
@@ -87,7 +87,7 @@ def _members(archive: Path) -> list[tuple[int, str]]:
     return [(int(match[1]), match[0]) for match in sorted(found, key=lambda match: int(match[2]))]
 
 
-def _events(archive: Path) -> Iterator[NDArray[Any]]:
+def _events(archive: Path) -> Iterator[EventArray]:
     import numpy
 
     with zipfile.ZipFile(archive) as files:

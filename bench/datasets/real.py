@@ -28,12 +28,12 @@ class RealData:
     @cached_property
     def samples(self) -> datasets.Samples:
         """The whole data set, or the class-balanced part of it that the case requests."""
-        whole = datasets.load(self.case.dataset, self.root, cache=self.cache)
+        samples = datasets.load(self.case.dataset, self.root, cache=self.cache)
         part = Part(**{name: value for name, value in self.case.probe_options.items() if name in Part.names()})
         train, test = part.train_images, part.test_images
         if train is None and test is None:
-            return whole
-        return datasets.subset(whole, train, test, "subset", self.case.dataset)
+            return samples
+        return datasets.subset(samples, train, test, "subset", self.case.dataset)
 
     @cached_property
     def sequences(self) -> Sequences:

@@ -68,12 +68,12 @@ def subset(samples: Kind, train: int | None, test: int | None, *seed_names: obje
     The choice depends on ``seed_names`` alone and keeps the order of samples. It is nested: of two subsets with the same names,
     the larger contains the smaller. Raises UserError for a size below 1 or above the number of samples.
     """
-    kept_train = _chosen(samples, "train", samples.train_y, train, seed_names)
-    kept_test = _chosen(samples, "test", samples.test_y, test, seed_names)
+    train_i = _chosen(samples, "train", samples.train_y, train, seed_names)
+    test_i = _chosen(samples, "test", samples.test_y, test, seed_names)
     contents = hashlib.sha256(samples.checksum.encode())
-    for kept in (kept_train, kept_test):
-        contents.update(b"/" + kept.numpy().tobytes())
-    return samples.chosen(kept_train, kept_test, contents.hexdigest())
+    for indices in (train_i, test_i):
+        contents.update(b"/" + indices.numpy().tobytes())
+    return samples.chosen(train_i, test_i, contents.hexdigest())
 
 
 def balanced(labels: Tensor, size: int, seed: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Samples as sequences over time, the input of networks. Random choices are seeded by names (bench.spec.seed_of).
+"""Samples as sequences over time, the input of networks. Random choices are seeded by names (bench.seeds.seed_of).
 
 | samples | network's encoding | sequence |
 |---|---|---|
@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from bench.seeds import seed_of
 
 if TYPE_CHECKING:
-    from bench.datasets.images import Images
+    from bench.datasets.prepare import Preparation
 
 
 class Sequences(Protocol):
@@ -38,11 +38,30 @@ class Sequences(Protocol):
         """float32 [T, B, ...]."""
 
 
+class Pictures(Protocol):
+    """What a sequence of images is made of (``images.Images``)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def train_x(self) -> Tensor: ...
+
+    @property
+    def test_x(self) -> Tensor: ...
+
+    @property
+    def preparation(self) -> Preparation: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+
+
 @dataclass(frozen=True)
 class Still:
     """The same image at every step."""
 
-    images: Images
+    images: Pictures
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,7 +82,7 @@ class PoissonTrains:
     the name of the data set alone: they are the same in every epoch, for every seed and for every batch size.
     """
 
-    images: Images
+    images: Pictures
     scale: float = 1.0
 
     @property
@@ -75,8 +94,8 @@ class PoissonTrains:
 
     def test(self, chosen: Tensor, T: int) -> Tensor:
         x = self.images.preparation.test(self.images.test_x[chosen])
-        own = (generator("encoding", "test", self.images.name, int(i)) for i in chosen)
-        return torch.stack([poisson(image, T, self.scale, g) for image, g in zip(x, own, strict=True)], 1)
+        generators = (generator("encoding", "test", self.images.name, int(i)) for i in chosen)
+        return torch.stack([poisson(image, T, self.scale, g) for image, g in zip(x, generators, strict=True)], 1)
 
 
 def static(x: Tensor, T: int) -> Tensor:
@@ -94,5 +113,5 @@ def generator(*names: object) -> Generator:
     return torch.Generator().manual_seed(seed_of(*names))
 
 
-def _augmented(images: Images, chosen: Tensor, names: tuple[object, ...]) -> Tensor:
+def _augmented(images: Pictures, chosen: Tensor, names: tuple[object, ...]) -> Tensor:
     return images.preparation.train(images.train_x[chosen], generator("augmentation", *names))

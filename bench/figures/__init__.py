@@ -1,7 +1,8 @@
 """Figures: each a module with
 
     name                          the file's stem under plots/<paper>/
-    data(paper) -> dict | None    what is plotted, from records alone, as JSON has it; None if there is nothing to show
+    class Data(Plotted)           a TypedDict: what is plotted, as JSON has it
+    data(paper) -> Data | None    from records alone; None if there is nothing to show
     render(data) -> str           the SVG, the same bytes for the same data
 
 | file | question |
@@ -12,6 +13,7 @@
 | peak_breakdown.py | what is the peak made of? |
 | step_macs.py | how many multiply-accumulates does a training step take, and for what? |
 | step_time.py | how long does a step take, against native BPTT in the same run? |
+| speed.py | ... and against the convolutions alone, every backend in the same turns? |
 | fidelity_against_memory.py | what does the memory saved cost in gradient fidelity? |
 | fidelity_front.py | ... and what do memory, computation and fidelity cost one another? |
 | fidelity_against_skipping.py | how does fidelity depend on what an algorithm skips, and on choices left open? |
@@ -46,6 +48,7 @@ from bench.figures import (
     quality_space,
     reported_against_measured,
     skipped_activity,
+    speed,
     step_macs,
     step_time,
     training_curves,
@@ -62,6 +65,7 @@ FIGURES: tuple[ModuleType, ...] = (
     peak_breakdown,
     step_macs,
     step_time,
+    speed,
     fidelity_against_memory,
     fidelity_front,
     fidelity_against_skipping,

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 from bench.design_space import Cell, setting
 from bench.figures import style
-from bench.figures.paper import Paper, origin
-from bench.figures.spaces import Space, spaces, summary
+from bench.figures.paper import Paper, Plotted, origin
+from bench.figures.spaces import Space, Summary, spaces, summary
 from bench.record import Record
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 name = "accuracy_front"
-Point = Mapping[str, Any]
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Point(Summary):
+    K: int
+    b: int | str
+    title: str
+    algorithm: str
+    memory: float
+
+
+class Ranked(Point):
+    beaten: bool
+
+
+class Panel(TypedDict):
+    title: str
+    what: str
+    points: list[Ranked]
+
+
+class Data(Plotted):
+    panels: list[Panel]
+
+
+def data(paper: Paper) -> Data | None:
     """Cells whose training and cost are both known, against BPTT's cost there: one panel a data set."""
     peaks = paper.counted("peak_live_bytes")
     used: list[Record] = []
@@ -35,13 +59,13 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def _panel(space: Space, peaks: Sequence[Record], used: list[Record]) -> dict[str, Any] | None:
+def _panel(space: Space, peaks: Sequence[Record], used: list[Record]) -> Panel | None:
     cost = space.of(peaks)
-    whole = Cell(space.case["T"])
-    if whole not in cost:
+    uncut = Cell(space.case["T"])
+    if uncut not in cost:
         return None
-    bptt = float(cost[whole][0].value or 0)
-    points = []
+    bptt = cost[uncut][0].number
+    points: list[Point] = []
     for cell, runs in space.runs.items():
         if cell in cost:
             used += [*runs, cost[cell][0]]
@@ -51,7 +75,7 @@ def _panel(space: Space, peaks: Sequence[Record], used: list[Record]) -> dict[st
                     "b": cell.blocks,
                     "title": str(cell),
                     "algorithm": setting(cell, space.case["T"])[0],
-                    "memory": float(cost[cell][0].value or 0) / bptt,
+                    "memory": cost[cell][0].number / bptt,
                     **summary(runs),
                 }
             )
@@ -68,7 +92,7 @@ def _beats(a: Point, b: Point) -> bool:
     return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         panels = data["panels"]
         figure = style.sheet(data, 2.6 * len(panels))
@@ -76,19 +100,19 @@ def render(data: dict[str, Any]) -> str:
         for axes, panel in zip(grid.flat, panels, strict=True):
             _draw(axes, panel)
         grid[-1, 0].set_xlabel("peak live bytes / BPTT's")
-        said = "; ".join(
+        described = "; ".join(
             f"{panel['title']}: "
             + ", ".join(f"{p['title']} {p['mean']:.1f} % at {p['memory']:.2f} of the memory" for p in panel["points"])
             for panel in panels
         )
-        return style.svg(figure, data["title"], f"Accuracy and share of BPTT's memory, by cell. {said}.")
+        return style.svg(figure, data["title"], f"Accuracy and share of BPTT's memory, by cell. {described}.")
 
 
-def _draw(axes: Any, panel: Mapping[str, Any]) -> None:
+def _draw(axes: Axes, panel: Panel) -> None:
     style.plain(axes)
     style.heading(axes, panel["title"])
     points = panel["points"]
-    lows, highs = ([p["mean"] + side * (p["spread"] or 0) for p in points] for side in (-1, 1))
+    lows, highs = ([p["mean"] + sign * (p["spread"] or 0) for p in points] for sign in (-1, 1))
     room = 0.08 * (max(highs) - min(lows) or 1)
     axes.set_xlim(0, max(p["memory"] for p in points) * 1.04)
     axes.set_ylim(min(lows) - room, max(highs) + room)

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from bench.figures import style
-from bench.figures.paper import Paper, most, natural, on_batch, options, origin
+from bench.figures.paper import Paper, Plotted, most, natural, on_batch, options, origin
 from bench.figures.words import by_algorithm, images, title
 from bench.record import Record
 
 name = "cosine_by_layer"
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Line(TypedDict):
+    algorithm: str
+    backend: str
+    title: str
+    cosine: list[float | None]
+    all: float
+
+
+class Data(Plotted):
+    dataset: str
+    network: str
+    T: int
+    batch: int
+    layers: list[str]
+    lines: list[Line]
+
+
+def data(paper: Paper) -> Data | None:
     """Weights of the network and data set on which most algorithms were compared, in the order of their names."""
     everywhere = [r for r in paper.usual(paper.gradients()) if _weights(r)]
     setting = most(everywhere, on_batch, lambda r: (r.case["algorithm"], options(r)))
-    here = sorted((r for r in everywhere if on_batch(r) == setting), key=by_algorithm)
-    if not here:
+    if setting is None:
         return None
+    here = sorted((r for r in everywhere if on_batch(r) == setting), key=by_algorithm)
     dataset, network, T, batch = setting
     layers = sorted({layer for r in here for layer in _weights(r)}, key=natural)
     backends = {r.case["backend"] for r in here}
@@ -41,14 +58,14 @@ def data(paper: Paper) -> dict[str, Any] | None:
                 "backend": r.case["backend"],
                 "title": title(r) + (f", {style.backend(r.case['backend']).title}" if len(backends) > 1 else ""),
                 "cosine": [_weights(r).get(layer) for layer in layers],
-                "all": r.value,
+                "all": r.number,
             }
             for r in here
         ],
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         from matplotlib.ticker import MaxNLocator
 
@@ -77,8 +94,8 @@ def render(data: dict[str, Any]) -> str:
         axes.set_xlabel("layer with weights, from input to output")
         axes.set_ylabel("cosine to BPTT's gradient")
         style.end_labels(axes, ends, 0.065)
-        said = [f"{line['title']}: " + ", ".join(_two(c) for c in line["cosine"]) for line in data["lines"]]
-        return style.svg(figure, data["title"], "Cosine by layer, input first. " + "; ".join(said) + ".")
+        described = [f"{line['title']}: " + ", ".join(_two(c) for c in line["cosine"]) for line in data["lines"]]
+        return style.svg(figure, data["title"], "Cosine by layer, input first. " + "; ".join(described) + ".")
 
 
 def _weights(record: Record) -> dict[str, float]:

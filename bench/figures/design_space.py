@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
+from bench import readers
 from bench.figures import heat, inverse_problem, style
-from bench.figures.paper import Paper, origin
+from bench.figures.paper import Paper, Plotted, origin
 from bench.record import Record
-from bench.setting_search import CONVENTIONS, Convention, Setting, settings
+from bench.setting_search import CONVENTIONS, Convention, Report, Setting, settings
 
 name = "design_space"
 _COLUMNS = 2
 _SHOWN = ("peak live bytes", "every operator's reads and writes", "all products", "errors carried back alone")
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Panel(TypedDict):
+    title: str
+    unit: str
+    cells: list[list[float]]  # K, b, change
+    reported: float | None
+    nearest: list[list[float]]  # K, b
+
+
+class Data(Plotted):
+    network: str
+    T: int
+    panels: list[Panel]
+
+
+def data(paper: Paper) -> Data | None:
     """The network and T with most cells (K, b), default options beside; a panel a quantity.
 
     Where the paper reports a change of the quantity, the cells nearest to it are named (``nearest``), all that are as near.
@@ -26,10 +41,10 @@ def data(paper: Paper) -> dict[str, Any] | None:
         return None
     place = max(sorted({_place(s) for s in grid}), key=lambda p: sum(_place(s) == p for s in grid))
     here = [s for s in grid if _place(s) == place]
-    if any(len({dict(s.options)[cut] for s in here}) < 2 for cut in ("K", "b")):
+    if any(len(set(lengths)) < 2 for lengths in zip(*map(_cut, here), strict=True)):
         return None  # one row of cells is no space
     network, T, batch = place
-    reports = paper.context.get(inverse_problem.name, {}).get("reports", {})
+    reports = inverse_problem.reported(paper)
     panels = [
         _panel(convention, here, reports)
         for convention in CONVENTIONS
@@ -49,17 +64,22 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def _panel(convention: Convention, here: Sequence[Setting], reports: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    cells = [[dict(s.options)["K"], dict(s.options)["b"], round(s.changes[convention], 1)] for s in here]
+def _panel(convention: Convention, here: Sequence[Setting], reports: Mapping[str, Report]) -> Panel:
+    cells = [[*_cut(s), round(s.changes[convention], 1)] for s in here]
     report = reports.get(convention.quantity)
-    off = [round(abs(value - report[0]), 3) for *_, value in cells] if report else []
+    off = [round(abs(value - report.change), 3) for *_, value in cells] if report else []
     return {
         "title": f"{convention.quantity}: {convention.name}",
         "unit": "%",
         "cells": cells,
-        "reported": report[0] if report else None,
+        "reported": report.change if report else None,
         "nearest": [cell[:2] for cell, distance in zip(cells, off, strict=False) if distance == min(off)],
     }
+
+
+def _cut(setting: Setting) -> tuple[int, int]:
+    options = dict(setting.options)
+    return readers.whole(options["K"], "K"), readers.whole(options["b"], "b")
 
 
 def _place(setting: Setting) -> tuple[str, int, int]:
@@ -70,23 +90,25 @@ def _at(record: Record) -> tuple[str, int, int]:
     return (record.case["network"], record.case["T"], record.case["batch"])
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         panels = data["panels"]
         figure, grid = heat.sheet(data, -(-len(panels) // _COLUMNS), _COLUMNS, 1.9)
-        said = []
-        for spare in grid.flat[len(panels) :]:
+        described = []
+        places = [axes for line in grid for axes in line]
+        for spare in places[len(panels) :]:
             spare.set_visible(False)
-        for axes, panel in zip(grid.flat, panels, strict=False):
+        for axes, panel in zip(places, panels, strict=False):
             squares = [
-                heat.Square(K, b, -value / 100, (f"{value:+.3g}",), [K, b] in panel["nearest"]) for K, b, value in panel["cells"]
+                heat.Square(int(K), int(b), -value / 100, (f"{value:+.3g}",), [K, b] in panel["nearest"])
+                for K, b, value in panel["cells"]
             ]
             best = min(panel["cells"], key=lambda cell: (cell[2], cell[0], cell[1]))
-            told, note = f"{panel['title']}: least {best[2]:+g} % at K = {best[0]}, b = {best[1]}", ""
+            words, note = f"{panel['title']}: least {best[2]:+g} % at K = {best[0]}, b = {best[1]}", ""
             if panel["reported"] is not None:
                 reached = next(square.lines[0] for square in squares if square.marked)
                 note = f"reported {panel['reported']:g} %, nearest {reached} %"
-                told += f"; {note}: " + " and ".join(f"K = {K}, b = {b}" for K, b in panel["nearest"])
+                words += f"; {note}: " + " and ".join(f"K = {K}, b = {b}" for K, b in panel["nearest"])
             heat.draw(axes, panel["title"], note, squares, style.algorithm("ttl-bptt").colour)
-            said.append(told)
-        return style.svg(figure, data["title"], "Heat maps. " + "; ".join(said) + ".")
+            described.append(words)
+        return style.svg(figure, data["title"], "Heat maps. " + "; ".join(described) + ".")

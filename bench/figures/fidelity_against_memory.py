@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypedDict
 
 from bench.figures import style
-from bench.figures.paper import Paper, most, on_batch, options, origin
+from bench.figures.paper import Paper, Plotted, most, on_batch, options, origin
 from bench.figures.words import by_algorithm, images, title
 from bench.record import Record
 
 name = "fidelity_against_memory"
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Point(TypedDict):
+    algorithm: str
+    backend: str
+    title: str
+    saved: float
+    cosine: float
+
+
+class Data(Plotted):
+    dataset: str
+    network: str
+    T: int
+    points: list[Point]
+
+
+def data(paper: Paper) -> Data | None:
     """Algorithms whose gradient and whose cost are both known, on the network and data set with most of them.
 
     Memory saved = native BPTT's peak live bytes / the algorithm's, same network, T and batch.
@@ -20,10 +36,20 @@ def data(paper: Paper) -> dict[str, Any] | None:
     costs = paper.counted("peak_live_bytes")
     pairs = [(g, *found) for g in paper.usual(paper.gradients()) if (found := _memory(paper, costs, g))]
     setting = most((g for g, *_ in pairs), on_batch, lambda g: (g.case["algorithm"], g.case["backend"], options(g)))
-    here = sorted((pair for pair in pairs if on_batch(pair[0]) == setting), key=lambda pair: by_algorithm(pair[0]))
-    if not here:
+    if setting is None:
         return None
+    here = sorted((pair for pair in pairs if on_batch(pair[0]) == setting), key=lambda pair: by_algorithm(pair[0]))
     dataset, network, T, batch = setting
+    points: list[Point] = [
+        {
+            "algorithm": g.case["algorithm"],
+            "backend": g.case["backend"],
+            "title": title(g),
+            "saved": reference.number / mine.number,
+            "cosine": g.number,
+        }
+        for g, mine, reference in here
+    ]
     used = {id(record): record for pair in here for record in pair}
     return {
         "title": "Gradient fidelity against memory saved",
@@ -37,21 +63,12 @@ def data(paper: Paper) -> dict[str, Any] | None:
         "T": T,
         "points": [
             {"algorithm": "bptt", "backend": "native", "title": "BPTT", "saved": 1.0, "cosine": 1.0},
-            *(
-                {
-                    "algorithm": g.case["algorithm"],
-                    "backend": g.case["backend"],
-                    "title": title(g),
-                    "saved": reference.value / mine.value,  # type: ignore[operator]
-                    "cosine": g.value,
-                }
-                for g, mine, reference in here
-            ),
+            *points,
         ],
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         figure = style.sheet(data, 3.0)
         axes = figure.subplots()
@@ -78,8 +95,8 @@ def render(data: dict[str, Any]) -> str:
             )  # fmt: skip
         axes.set_xlabel("memory saved: peak of native BPTT / peak of the algorithm")
         axes.set_ylabel("cosine to BPTT's gradient")
-        said = [f"{p['title']}: {p['saved']:.2f} times less memory, cosine {p['cosine']:.2f}" for p in points]
-        return style.svg(figure, data["title"], "Memory saved and cosine to BPTT's gradient. " + "; ".join(said) + ".")
+        described = [f"{p['title']}: {p['saved']:.2f} times less memory, cosine {p['cosine']:.2f}" for p in points]
+        return style.svg(figure, data["title"], "Memory saved and cosine to BPTT's gradient. " + "; ".join(described) + ".")
 
 
 def _memory(paper: Paper, costs: list[Record], gradient: Record) -> tuple[Record, Record] | None:
@@ -90,9 +107,10 @@ def _memory(paper: Paper, costs: list[Record], gradient: Record) -> tuple[Record
     alike = [r for r in costs if (r.case["network"], r.case["T"]) == (case["network"], case["T"])]
     batch = most(alike, lambda r: r.case["batch"], lambda r: r.key)
 
-    def peak(algorithm: str, backend: str, options: dict[str, Any]) -> Record | None:
-        wanted = {"algorithm": algorithm, "backend": backend, "options": options, "batch": batch}
-        return next((r for r in alike if all(r.case[field] == value for field, value in wanted.items())), None)
+    def peak(algorithm: str, backend: str, options: Mapping[str, object]) -> Record | None:
+        wanted = (algorithm, backend, options, batch)
+        found = (r for r in alike if (r.case["algorithm"], r.case["backend"], r.case["options"], r.case["batch"]) == wanted)
+        return next(found, None)
 
     mine, reference = peak(case["algorithm"], case["backend"], case["options"]), peak("bptt", "native", {})
     return (mine, reference) if mine and reference else None

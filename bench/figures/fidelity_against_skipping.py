@@ -6,13 +6,16 @@ Read from algorithms with options ``p`` (per cent of the steps skipped) and ``se
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
+from bench import readers
 from bench.figures import style
-from bench.figures.paper import Paper, exact, on_batch, origin
+from bench.figures.paper import Batch, Paper, Plotted, exact, on_batch, origin
 from bench.figures.words import by_algorithm, images, title
 from bench.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 name = "fidelity_against_skipping"
 _PANELS = 2
@@ -20,15 +23,47 @@ _MARKERS = ("o", "s", "D", "^", "v", "P")
 _GRID = {"p", "segments"}
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Line(TypedDict):
+    segments: int
+    points: list[list[float]]  # share of the steps skipped, cosine
+
+
+class Rival(TypedDict):
+    algorithm: str
+    title: str
+    cosine: float
+
+
+class Choice(TypedDict):
+    title: str
+    cosine: float
+
+
+class Panel(TypedDict):
+    what: str
+    dataset: str
+    network: str
+    T: int
+    batch: int
+    algorithm: str
+    lines: list[Line]
+    rivals: list[Rival]
+    choices: list[Choice]
+
+
+class Data(Plotted):
+    panels: list[Panel]
+
+
+def data(paper: Paper) -> Data | None:
     """A panel a network and data set with at least two shares; below it the choices, tried where most of them were."""
-    by_setting: dict[tuple[Any, ...], list[Record]] = {}
+    by_setting: dict[Batch, list[Record]] = {}
     for record in sorted(paper.gradients(), key=by_algorithm):
         by_setting.setdefault(on_batch(record), []).append(record)
     panels = [panel for setting, records in sorted(by_setting.items()) if (panel := _panel(setting, records))][:_PANELS]
     if not panels:
         return None
-    shown = {tuple(panel[field] for field in ("dataset", "network", "T", "batch")) for panel in panels}
+    shown = {(panel["dataset"], panel["network"], panel["T"], panel["batch"]) for panel in panels}
     networks = ", ".join(dict.fromkeys(panel["network"] for panel in panels))
     used = [r for setting, records in by_setting.items() if setting in shown for r in records]
     return {
@@ -43,7 +78,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         panels = data["panels"]
         choices = max(len(panel["choices"]) for panel in panels)
@@ -62,14 +97,15 @@ def render(data: dict[str, Any]) -> str:
         return style.svg(figure, data["title"], _description(panels))
 
 
-def _panel(setting: tuple[Any, ...], records: list[Record]) -> dict[str, Any] | None:
+def _panel(setting: Batch, records: list[Record]) -> Panel | None:
     skipping = [r for r in records if r.case["options"].keys() >= _GRID]
     plain = [r for r in skipping if r.case["options"].keys() == _GRID]
-    if len({r.case["options"]["p"] for r in plain}) < 2:
+    if len({_place(r)[0] for r in plain}) < 2:
         return None
     lines: dict[int, list[list[float]]] = {}
     for r in plain:
-        lines.setdefault(r.case["options"]["segments"], []).append([r.case["options"]["p"], r.value])  # type: ignore[list-item]
+        share, segments = _place(r)
+        lines.setdefault(segments, []).append([share, r.number])
     dataset, network, T, batch = setting
     return {
         "what": f"{images(dataset)}, T = {T}, batch {batch}",
@@ -80,30 +116,30 @@ def _panel(setting: tuple[Any, ...], records: list[Record]) -> dict[str, Any] | 
         "algorithm": plain[0].case["algorithm"],
         "lines": [{"segments": C, "points": sorted(points)} for C, points in sorted(lines.items())],
         "rivals": [
-            {"algorithm": r.case["algorithm"], "title": title(r), "cosine": r.value}
+            {"algorithm": r.case["algorithm"], "title": title(r), "cosine": r.number}
             for r in records
-            if r not in skipping and not exact(float(r.value or 0))
+            if r not in skipping and not exact(r.number)
         ],
         "choices": _tried(plain, [r for r in skipping if r not in plain]),
     }
 
 
-def _tried(plain: list[Record], others: list[Record]) -> list[dict[str, Any]]:
+def _tried(plain: list[Record], others: list[Record]) -> list[Choice]:
     """The choices at the setting with most of them, after the default there."""
-    at = [(r.case["options"]["p"], r.case["options"]["segments"]) for r in others]
+    at = [_place(r) for r in others]
     if not at:
         return []
     p, C = place = max(sorted(set(at)), key=at.count)
-    default = [{"title": f"default, p = {p}, C = {C}", "cosine": r.value} for r in plain if _place(r) == place]
-    made = [
-        {"title": ", ".join(f"{k} = {v}" for k, v in sorted(r.case["options"].items()) if k not in _GRID), "cosine": r.value}
+    default: list[Choice] = [{"title": f"default, p = {p}, C = {C}", "cosine": r.number} for r in plain if _place(r) == place]
+    made: list[Choice] = [
+        {"title": ", ".join(f"{k} = {v}" for k, v in sorted(r.case["options"].items()) if k not in _GRID), "cosine": r.number}
         for r in others
         if _place(r) == place
     ]
     return [*default, *made] if default else []
 
 
-def _lines(axes: Any, panel: Mapping[str, Any], segments: list[int], lowest: float) -> None:
+def _lines(axes: Axes, panel: Panel, segments: list[int], lowest: float) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter
 
     style.plain(axes)
@@ -137,7 +173,7 @@ def _lines(axes: Any, panel: Mapping[str, Any], segments: list[int], lowest: flo
         text.set_color(colour.light)
 
 
-def _choices(axes: Any, panel: Mapping[str, Any], span: tuple[float, float], *, names: bool) -> None:
+def _choices(axes: Axes, panel: Panel, span: tuple[float, float], *, names: bool) -> None:
     style.plain(axes, grid="x")
     choices, colour = panel["choices"], style.algorithm(panel["algorithm"]).colour.light
     room = 0.08 * (span[1] - span[0] or 0.1)
@@ -161,20 +197,23 @@ def _angle(cosine: float) -> float:
     return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
 
 
-def _cosines(panel: Mapping[str, Any]) -> list[float]:
+def _cosines(panel: Panel) -> list[float]:
     return [c for line in panel["lines"] for _, c in line["points"]] + [rival["cosine"] for rival in panel["rivals"]]
 
 
-def _place(record: Record) -> tuple[Any, Any]:
-    return record.case["options"]["p"], record.case["options"]["segments"]
+def _place(record: Record) -> tuple[float, int]:
+    """Share of the steps skipped, and number of segments."""
+    options = record.case["options"]
+    return readers.number(options["p"], "p"), readers.whole(options["segments"], "segments")
 
 
-def _description(panels: list[Mapping[str, Any]]) -> str:
-    said = []
+def _description(panels: list[Panel]) -> str:
+    described = []
     for panel in panels:
         lines = [
             f"C = {line['segments']}: " + ", ".join(f"{c:.3f} at p = {p}" for p, c in line["points"]) for line in panel["lines"]
         ]
-        others = [f"{other['title']}: {other['cosine']:.3f}" for other in (*panel["rivals"], *panel["choices"])]
-        said.append(f"{panel['what']}: " + "; ".join([*lines, *others]))
-    return "Cosine of the gradient. " + ". ".join(said) + "."
+        others = [f"{rival['title']}: {rival['cosine']:.3f}" for rival in panel["rivals"]]
+        others += [f"{choice['title']}: {choice['cosine']:.3f}" for choice in panel["choices"]]
+        described.append(f"{panel['what']}: " + "; ".join([*lines, *others]))
+    return "Cosine of the gradient. " + ". ".join(described) + "."

@@ -2,35 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
 
 from bench.figures import style
-from bench.figures.paper import Paper, exact, on_batch, origin
+from bench.figures.paper import Batch, Paper, Plotted, exact, on_batch, origin
 from bench.figures.words import by_algorithm, images, title
 from bench.record import Record
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 name = "fidelity_front"
 _PANELS = 2
-Point = Mapping[str, Any]
+Key = tuple[str, int, int, str, str, tuple[tuple[str, str], ...]]  # of a training step
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Point(TypedDict):
+    algorithm: str
+    backend: str
+    title: str
+    memory: float
+    macs: float
+    cosine: float
+    exact: bool
+
+
+class Ranked(Point):
+    beaten: bool
+
+
+class Panel(TypedDict):
+    what: str
+    dataset: str
+    network: str
+    T: int
+    batch: int
+    points: list[Ranked]
+
+
+class Data(Plotted):
+    panels: list[Panel]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What was measured of one training step, and of BPTT's."""
+
+    gradient: Record
+    peak: Record
+    macs: Record
+    peak_of_bptt: Record
+    macs_of_bptt: Record
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        return (self.gradient, self.peak, self.macs, self.peak_of_bptt, self.macs_of_bptt)
+
+
+def data(paper: Paper) -> Data | None:
     """Algorithms whose gradient and cost are known at the same network, T and batch, against native BPTT there.
 
     One panel a setting that has at least three, the two with most.
     """
-    peaks, macs = ({_case(r): r for r in paper.counted(metric)} for metric in ("peak_live_bytes", "step_macs"))
-    found: dict[tuple[Any, ...], list[tuple[Record, ...]]] = {}
+    peaks, macs = ({_key(r): r for r in paper.counted(metric)} for metric in ("peak_live_bytes", "step_macs"))
+    found: dict[Batch, list[_Step]] = {}
     for g in sorted(paper.usual(paper.gradients()), key=by_algorithm):
-        mine, reference = _case(g), _case(g, algorithm="bptt", backend="native", options={})
+        mine, reference = _key(g), _key_of_bptt(g)
         if all(case in table for case in (mine, reference) for table in (peaks, macs)):
-            row = (g, peaks[mine], macs[mine], peaks[reference], macs[reference])
-            found.setdefault(on_batch(g), []).append(row)
+            step = _Step(g, peaks[mine], macs[mine], peaks[reference], macs[reference])
+            found.setdefault(on_batch(g), []).append(step)
     rich = sorted((s for s in found if len(found[s]) > 2), key=lambda s: (-len(found[s]), s))[:_PANELS]
     if not rich:
         return None
-    used = {id(r): r for setting in rich for row in found[setting] for r in row}
+    used = {id(r): r for setting in rich for step in found[setting] for r in step.records}
     return {
         "title": "Memory, computation and gradient fidelity",
         "subtitle": (
@@ -43,7 +88,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         panels = data["panels"]
         figure = style.sheet(data, 2.5 * len(panels))
@@ -54,7 +99,7 @@ def render(data: dict[str, Any]) -> str:
         return style.svg(figure, data["title"], _description(panels))
 
 
-def _draw(axes: Any, panel: Mapping[str, Any]) -> None:
+def _draw(axes: Axes, panel: Panel) -> None:
     style.plain(axes)
     style.heading(axes, panel["what"])
     points = panel["points"]
@@ -78,13 +123,15 @@ def _draw(axes: Any, panel: Mapping[str, Any]) -> None:
     style.end_labels(axes, ends, 0.095)
 
 
-def _panel(setting: tuple[Any, ...], found: list[tuple[Record, ...]]) -> dict[str, Any]:
+def _panel(setting: Batch, found: list[_Step]) -> Panel:
     dataset, network, T, batch = setting
-    points: list[dict[str, Any]] = [_point("bptt", "native", "BPTT", 1.0, 1.0, 1.0)]
-    for g, peak, macs, peak_of_bptt, macs_of_bptt in found:
+    points = [_point("bptt", "native", "BPTT", 1.0, 1.0, 1.0)]
+    for step in found:
+        g = step.gradient
         if (g.case["algorithm"], g.case["backend"]) != ("bptt", "native"):
-            shares = (_share(peak, peak_of_bptt), _share(macs, macs_of_bptt), float(g.value or 0))
-            points.append(_point(g.case["algorithm"], g.case["backend"], title(g), *shares))
+            memory = step.peak.number / step.peak_of_bptt.number
+            macs = step.macs.number / step.macs_of_bptt.number
+            points.append(_point(g.case["algorithm"], g.case["backend"], title(g), memory, macs, float(g.number)))
     return {
         "what": f"{network}, T = {T}, batch {batch} of {images(dataset)}",
         "dataset": dataset,
@@ -95,11 +142,7 @@ def _panel(setting: tuple[Any, ...], found: list[tuple[Record, ...]]) -> dict[st
     }
 
 
-def _share(mine: Record, reference: Record) -> float:
-    return float(mine.value or 0) / float(reference.value or 1)
-
-
-def _point(algorithm: str, backend: str, words: str, memory: float, macs: float, cosine: float) -> dict[str, Any]:
+def _point(algorithm: str, backend: str, words: str, memory: float, macs: float, cosine: float) -> Point:
     return {
         "algorithm": algorithm, "backend": backend, "title": words,
         "memory": memory, "macs": macs, "cosine": cosine, "exact": exact(cosine),
@@ -121,19 +164,24 @@ def _words(point: Point) -> str:
     return "exact" if point["exact"] else f"{point['cosine']:.2f}"
 
 
-def _case(record: Record, **other: Any) -> tuple[Any, ...]:
-    case = {**record.case, **other}
-    fixed = (case["network"], case["T"], case["batch"], case["algorithm"], case["backend"])
-    return (*fixed, tuple(sorted((name, str(value)) for name, value in case["options"].items())))
+def _key(record: Record) -> Key:
+    case = record.case
+    options = tuple(sorted((name, str(value)) for name, value in case["options"].items()))
+    return (case["network"], case["T"], case["batch"], case["algorithm"], case["backend"], options)
 
 
-def _description(panels: list[Mapping[str, Any]]) -> str:
-    said = []
+def _key_of_bptt(record: Record) -> Key:
+    """Of native BPTT at the same network, T and batch."""
+    return (record.case["network"], record.case["T"], record.case["batch"], "bptt", "native", ())
+
+
+def _description(panels: list[Panel]) -> str:
+    described = []
     for panel in panels:
         of = "; ".join(
             f"{p['title']}: {p['memory']:.2f} of the memory, {p['macs']:.2f} of the MACs, {_words(p)}"
             + (", beaten in all three" if p["beaten"] else "")
             for p in panel["points"]
         )
-        said.append(f"{panel['what']}: {of}")
-    return "Share of BPTT's memory and MACs, and cosine of the gradient. " + ". ".join(said) + "."
+        described.append(f"{panel['what']}: {of}")
+    return "Share of BPTT's memory and MACs, and cosine of the gradient. " + ". ".join(described) + "."

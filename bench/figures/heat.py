@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.figures import style
+from bench.figures.paper import Plotted
 from bench.registry import Colour
 
 if TYPE_CHECKING:
@@ -29,22 +30,24 @@ class Square:
     marked: bool = False
 
 
-def sheet(data: dict[str, Any], deep: int, columns: int, height: float) -> tuple[Figure, Any]:
+def sheet(data: Plotted, deep: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:
     """A page with ``deep`` x ``columns`` axes of a fixed place; ``height`` inches a row."""
     figure = style.sheet(data, height * deep)
-    engine: Any = figure.get_layout_engine()
+    engine = figure.get_layout_engine()
+    assert engine is not None, "style.sheet sets one"
     left, bottom, width, tall = engine.get()["rect"]
     figure.set_layout_engine("none")
     row = tall / deep
-    grid = figure.subplots(
+    made = figure.subplots(
         deep, columns, squeeze=False,
         gridspec_kw={
             "left": left + 0.05, "right": left + width, "bottom": bottom + 0.2 * row, "top": bottom + tall - 0.18 * row,
             "hspace": 0.52, "wspace": 0.12,
         },
     )  # fmt: skip
-    for axes in grid[:, 0]:
-        axes.set_ylabel("K")
+    grid: list[list[Axes]] = [list(line) for line in made]
+    for line in grid:
+        line[0].set_ylabel("K")
     for axes in grid[-1]:
         axes.set_xlabel("b, layers of neurons a block")
     return figure, grid

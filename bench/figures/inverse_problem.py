@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
+from bench import readers
 from bench.figures import style
-from bench.figures.paper import Paper, origin
+from bench.figures.paper import Paper, Plotted, origin
 from bench.record import Record
 from bench.setting_search import CONVENTIONS, Report, Setting, at_once, distance, fits, nearest, settings
 
@@ -14,18 +15,36 @@ name = "inverse_problem"
 _LEFT, _RIGHT = -103.0, 40.0  # per cent; what lies beyond is counted at the edge
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Row(TypedDict):
+    quantity: str
+    convention: str
+    reported: float
+    tolerance: float
+    changes: list[float]
+    fits: list[str]
+    nearest: float
+
+
+class Data(Plotted):
+    settings: int
+    together: list[str]
+    nearest: str
+    rows: list[Row]
+
+
+def data(paper: Paper) -> Data | None:
     """One row a convention; None without reports in context.toml or without settings counted beside BPTT."""
-    asked = paper.context.get(name)
-    if not asked:
+    reports = reported(paper)
+    if not reports:
         return None
+    context = readers.table(paper.context[name], name)
+    algorithm, label = (readers.text(context.get(field), f"{field} of {name}") for field in ("algorithm", "label"))
     records = [r for metric in sorted({c.metric for c in CONVENTIONS}) for r in paper.counted(metric)]
-    found = settings(records, asked["algorithm"])
+    found = settings(records, algorithm)
     if not found:
         return None
-    reports = {quantity: Report(*bounds) for quantity, bounds in asked["reports"].items()}
     near, together = nearest(found, reports), at_once(found, reports)
-    rows = []
+    rows: list[Row] = []
     for convention in CONVENTIONS:
         changes = sorted(round(s.changes[convention], 3) for s in found if convention in s.changes)
         if convention.quantity in reports and changes:
@@ -46,10 +65,10 @@ def data(paper: Paper) -> dict[str, Any] | None:
         "title": "Which settings give what the paper reports?",
         "subtitle": (
             f"Change against BPTT of {len(found)} settings (networks, T, K, blocks, classifiers), a mark each, in every way of "
-            f"counting; bars: {asked['label']}. {one} with all {len(reports)} reports at once; nearest (rings): {near}, "
+            f"counting; bars: {label}. {one} with all {len(reports)} reports at once; nearest (rings): {near}, "
             f"{distance(near, reports):.3g} points off in its worst."
         ),
-        "origin": origin(paper, [r for r in records if _counts(r, asked["algorithm"], found)], "one counted step a mark"),
+        "origin": origin(paper, [r for r in records if _counts(r, algorithm, found)], "one counted step a mark"),
         "settings": len(found),
         "together": [str(s) for s in together],
         "nearest": str(near),
@@ -57,12 +76,19 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
+def reported(paper: Paper) -> dict[str, Report]:
+    """What the paper reports, by quantity, as its context.toml holds it."""
+    context = readers.table(paper.context.get(name, {}), name)
+    reports = readers.table(context.get("reports", {}), f"reports of {name}")
+    return {quantity: Report(*readers.numbers(bounds, quantity)) for quantity, bounds in reports.items()}
+
+
 def _counts(record: Record, algorithm: str, found: Sequence[Setting]) -> bool:
     counted = record.case["algorithm"] in ("bptt", algorithm) and record.case["backend"] == "native"
     return counted and record.case["network"] in {setting.network for setting in found}
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         rows = data["rows"]
         figure = style.sheet(data, 0.36 * len(rows) + 0.22 * len({row["quantity"] for row in rows}) + 0.6)
@@ -70,7 +96,7 @@ def render(data: dict[str, Any]) -> str:
         style.plain(axes, grid="x")
         axes.set_xlim(_LEFT, _RIGHT)
         colour = style.algorithm("ttl-bptt").colour.light
-        y, ticks, quantity, said = 0.0, [], "", []
+        y, ticks, quantity, described = 0.0, [], "", []
         for row in rows:
             if row["quantity"] != quantity:
                 quantity = row["quantity"]
@@ -86,16 +112,16 @@ def render(data: dict[str, Any]) -> str:
             if row["nearest"] <= _RIGHT:
                 axes.plot([row["nearest"]], [y], "o", ms=6.5, mfc="none", mew=1.1, color=style.INK.light)
             beyond = len(row["changes"]) - len(inside)
-            told = f"{len(row['fits'])} of {len(row['changes'])} agree" + (f", {beyond} beyond" if beyond else "")
+            words = f"{len(row['fits'])} of {len(row['changes'])} agree" + (f", {beyond} beyond" if beyond else "")
             axes.annotate(
-                told, (1, y), (6, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points", size=7.5,
+                words, (1, y), (6, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points", size=7.5,
                 color=(style.INK if row["fits"] else style.MUTED).light, va="center_baseline", annotation_clip=False,
             )  # fmt: skip
-            said.append(f"{quantity} as {row['convention']}: {told}")
+            described.append(f"{quantity} as {row['convention']}: {words}")
             ticks.append((y, row["convention"]))
             y += 1
         axes.set_ylim(y - 0.3, -0.2)
-        axes.set_yticks([at for at, _ in ticks], [words for _, words in ticks])
+        axes.set_yticks([at for at, _ in ticks], [convention for _, convention in ticks])
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("change against BPTT, %")
-        return style.svg(figure, data["title"], "A row of marks for every convention. " + "; ".join(said) + ".")
+        return style.svg(figure, data["title"], "A row of marks for every convention. " + "; ".join(described) + ".")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from bench.claims import Verdict
+from bench.claims.claim import Measure
 from bench.figures import style
 from bench.figures.words import images
 from bench.quantity import quantity
 
 _FEW = 3  # numbers of which each is written with what it belongs to
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_NAMED: Mapping[str, tuple[str, Callable[[Any], str]]] = {  # what may distinguish parts: the plural, and the name of one
-    "backend": ("backends", lambda name: style.backend(name).title),
-    "dataset": ("data sets", images),
+_NAMED: Mapping[str, tuple[str, Callable[[object], str]]] = {  # what may distinguish parts: the plural, and the name of one
+    "backend": ("backends", lambda name: style.backend(str(name)).title),
+    "dataset": ("data sets", lambda name: images(str(name))),
     "network": ("networks", str),
-    "algorithm": ("algorithms", lambda name: style.algorithm(name).title),
+    "algorithm": ("algorithms", lambda name: style.algorithm(str(name)).title),
     "T": ("numbers of time steps", lambda T: f"T = {T}"),
 }
 
@@ -33,7 +33,7 @@ def measured(verdict: Verdict) -> str:
     if not parts:
         return "–"
     values = {part.measured: quantity(part.measured, unit) for part in parts if part.measured is not None}
-    field = _telling(verdict.claim.parts)
+    field = _distinguishing(verdict.claim.parts)
     if field is None:
         return ", ".join(quantity(part.measured, unit) for part in parts if part.measured is not None)
     plural, name = _NAMED[field]
@@ -52,11 +52,11 @@ def measured(verdict: Verdict) -> str:
 
 def labels(verdict: Verdict) -> list[str]:
     """What each of a verdict's ``parts`` belongs to; empty texts where nothing distinguishes them."""
-    field = _telling(verdict.claim.parts)
+    field = _distinguishing(verdict.claim.parts)
     return [_NAMED[field][1](_asked(part.measure)[field]) if field else "" for part in verdict.parts]
 
 
-def _telling(measures: Sequence[Mapping[str, Any]]) -> str | None:
+def _distinguishing(measures: Sequence[Measure]) -> str | None:
     """The first field of a case by which all parts of a claim differ, if there is one."""
     asked = [_asked(measure) for measure in measures]
     for field in _NAMED if len(asked) > 1 else ():
@@ -66,9 +66,8 @@ def _telling(measures: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def _asked(measure: Mapping[str, Any]) -> Mapping[str, Any]:
-    selector: Mapping[str, Any] = measure.get("select", {})
-    return selector
+def _asked(measure: Measure) -> Mapping[str, object]:
+    return measure.get("select", {})
 
 
 def _listed(names: Sequence[str]) -> str:

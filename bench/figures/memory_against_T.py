@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypedDict
 
+from bench import readers
 from bench.figures import style
-from bench.figures.paper import Paper, most, origin
+from bench.figures.paper import Paper, Plotted, most, origin
 from bench.figures.words import title
 from bench.quantity import size
 from bench.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 name = "memory_against_T"
 _GIB = 2**30
@@ -18,21 +23,44 @@ _MOST = 24  # lines: a design space of many settings has figures of its own
 _PANELS = {"spikingjelly-multistep": "spikingjelly"}
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Line(TypedDict):
+    backend: str
+    panel: str
+    algorithm: str
+    title: str
+    points: list[list[float]]  # T, bytes
+
+
+class Band(TypedDict):
+    label: str
+    edges: list[list[float]]  # T, least and most bytes
+
+
+class Data(Plotted):
+    network: str
+    batch: int
+    lines: list[Line]
+    reported: list[list[float]]  # T, bytes
+    band: Band | None
+
+
+def data(paper: Paper) -> Data | None:
     """The network and batch measured at most T; only series of two points or more."""
     everywhere = paper.counted("peak_live_bytes")
     setting = most(everywhere, _setting, lambda r: (r.case["T"], r.case["backend"]))
+    if setting is None:
+        return None
     here = [r for r in everywhere if _setting(r) == setting]
     series: dict[tuple[str, str, str], list[Record]] = {}
     for record in here:
         series.setdefault((record.case["backend"], record.case["algorithm"], title(record)), []).append(record)
-    lines = [
+    lines: list[Line] = [
         {
             "backend": backend,
             "panel": _PANELS.get(backend, backend),
             "algorithm": algorithm,
             "title": words,
-            "points": sorted([r.case["T"], r.value] for r in records),
+            "points": sorted([r.case["T"], r.number] for r in records),
         }
         for (backend, algorithm, words), records in sorted(
             series.items(), key=lambda item: (style.backend_order(item[0][0]), style.algorithm_order(item[0][1]), item[0])
@@ -42,26 +70,26 @@ def data(paper: Paper) -> dict[str, Any] | None:
     if not 0 < len(lines) <= _MOST:
         return None
     network, batch = setting
-    reported = paper.context.get(name, {})
-    band = _band(lines, reported["band"]) if "band" in reported else None
+    context = readers.table(paper.context.get(name, {}), name)
+    band = _band(lines, readers.table(context["band"], "band")) if "band" in context else None
     used = [r for records in series.values() if len(records) > 1 for r in records]
     return {
         "title": "Training memory against time steps",
         "subtitle": (
             f"Peak bytes of live tensors in one training step, {network}, batch {batch}, counted at every point."
-            + (f" Hollow: {reported['label']}." if "points" in reported else "")
+            + (f" Hollow: {context['label']}." if "points" in context else "")
             + (f" Grey: {band['label']}." if band else "")
         ),
         "origin": origin(paper, used, "one counted step a point"),
         "network": network,
         "batch": batch,
         "lines": lines,
-        "reported": [[T, value * reported["bytes_per_unit"]] for T, value in reported.get("points", [])],
+        "reported": _points(context) if "points" in context else [],
         "band": band,
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         panels = list(dict.fromkeys(line["panel"] for line in data["lines"]))
         columns = min(2, len(panels))
@@ -98,7 +126,7 @@ def render(data: dict[str, Any]) -> str:
         return style.svg(figure, data["title"], _description(data))
 
 
-def _lines(axes: Any, lines: list[dict[str, Any]], band: dict[str, Any] | None) -> None:
+def _lines(axes: Axes, lines: list[Line], band: Band | None) -> None:
     ends = []
     longest = max(line["points"][-1][0] for line in lines)
     if band:
@@ -108,35 +136,41 @@ def _lines(axes: Any, lines: list[dict[str, Any]], band: dict[str, Any] | None) 
     for line in lines:
         look = style.algorithm(line["algorithm"])
         xs, ys = zip(*[(T, y / _GIB) for T, y in line["points"]], strict=True)
-        own = line["backend"] == line["panel"]
+        alone = line["backend"] == line["panel"]
         nth = seen[line["backend"], line["algorithm"]]
         seen[line["backend"], line["algorithm"]] += 1
-        dash = style.variant(nth) if own else style.backend(line["backend"]).dash
+        dash = style.variant(nth) if alone else style.backend(line["backend"]).dash
         axes.plot(xs, ys, color=look.colour.light, lw=look.width, ls=dash)
-        words = line["title"] if own else f"{line['title']}, {style.backend(line['backend']).title.split(', ')[-1]}"
+        words = line["title"] if alone else f"{line['title']}, {style.backend(line['backend']).title.split(', ')[-1]}"
         ends.append((ys[-1], words if xs[-1] == longest else f"{words}, to T = {xs[-1]}", look.colour))
     style.end_labels(axes, ends, 0.085)
 
 
-def _band(lines: list[dict[str, Any]], reported: dict[str, Any]) -> dict[str, Any] | None:
+def _points(context: Mapping[str, object]) -> list[list[float]]:
+    """Reported peaks as T and bytes."""
+    unit, points = readers.number(context["bytes_per_unit"], "bytes_per_unit"), context["points"]
+    return [[T, value * unit] for T, value in (readers.numbers(point, "points") for point in readers.items(points, "points"))]
+
+
+def _band(lines: list[Line], reported: Mapping[str, object]) -> Band | None:
     """Where the peaks would lie that are reported as a native algorithm's divided by a least and a largest factor."""
     over = next((line for line in lines if (line["backend"], line["algorithm"]) == ("native", reported["of"])), None)
     if over is None:
         return None
-    least, largest = reported["divided_by"]
-    return {"label": reported["label"], "edges": [[T, y / largest, y / least] for T, y in over["points"]]}
+    least, largest = readers.numbers(reported["divided_by"], "divided_by")
+    return {"label": readers.text(reported["label"], "label"), "edges": [[T, y / largest, y / least] for T, y in over["points"]]}
 
 
-def _setting(record: Record) -> tuple[Any, ...]:
+def _setting(record: Record) -> tuple[str, int]:
     return (record.case["network"], record.case["batch"])
 
 
-def _description(data: dict[str, Any]) -> str:
-    said = []
+def _description(data: Data) -> str:
+    described = []
     for line in data["lines"]:
         (first, low), (last, high) = line["points"][0], line["points"][-1]
-        said.append(
+        described.append(
             f"{line['title']} on {style.backend(line['backend']).title}: {size(low)} at T = {first}, {size(high)} at T = {last}"
         )
     band = f" Grey band: {data['band']['label']}." if data["band"] else ""
-    return "Lines on logarithmic axes. " + "; ".join(said) + "." + band
+    return "Lines on logarithmic axes. " + "; ".join(described) + "." + band

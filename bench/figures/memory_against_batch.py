@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TypedDict
 
 from bench.figures import style
-from bench.figures.paper import Paper, most, origin
+from bench.figures.paper import Paper, Plotted, most, origin
 from bench.figures.words import by_algorithm, title
 from bench.quantity import size
 from bench.record import Record
@@ -15,7 +15,20 @@ name = "memory_against_batch"
 _GIB = 2**30
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Line(TypedDict):
+    algorithm: str
+    title: str
+    points: list[list[float]]  # batch, bytes
+
+
+class Data(Plotted):
+    network: str
+    T: int
+    backend: str
+    lines: list[Line]
+
+
+def data(paper: Paper) -> Data | None:
     """The network, T and backend measured at most batch sizes; only series of two sizes or more."""
     everywhere = paper.counted("peak_live_bytes")
     setting = most(everywhere, _setting, lambda r: r.case["batch"])
@@ -23,7 +36,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     for record in sorted((r for r in everywhere if _setting(r) == setting), key=by_algorithm):
         series.setdefault(title(record), []).append(record)
     series = {words: records for words, records in series.items() if len(records) > 1}
-    if not series:
+    if setting is None or not series:
         return None
     network, T, backend = setting
     return {
@@ -40,14 +53,14 @@ def data(paper: Paper) -> dict[str, Any] | None:
             {
                 "algorithm": records[0].case["algorithm"],
                 "title": words,
-                "points": sorted([r.case["batch"], r.value] for r in records),
+                "points": sorted([r.case["batch"], r.number] for r in records),
             }
             for words, records in series.items()
         ],
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         figure = style.sheet(data, 2.8)
         axes = figure.subplots()
@@ -60,7 +73,7 @@ def render(data: dict[str, Any]) -> str:
         axes.set_ylim(min(heights) * 0.8, max(heights) * 1.25)
         axes.set_xlabel("batch size")
         axes.set_ylabel("peak, GiB")
-        ends, said = [], []
+        ends, described = [], []
         seen: Counter[str] = Counter()
         for line in data["lines"]:
             look, dash = style.algorithm(line["algorithm"]), style.variant(seen[line["algorithm"]])
@@ -68,10 +81,10 @@ def render(data: dict[str, Any]) -> str:
             xs, ys = zip(*line["points"], strict=True)
             axes.plot(xs, [y / _GIB for y in ys], color=look.colour.light, lw=look.width, ls=dash)
             ends.append((ys[-1] / _GIB, line["title"], look.colour))
-            said.append(f"{line['title']}: {size(ys[0])} at batch {xs[0]}, {size(ys[-1])} at batch {xs[-1]}")
+            described.append(f"{line['title']}: {size(ys[0])} at batch {xs[0]}, {size(ys[-1])} at batch {xs[-1]}")
         style.end_labels(axes, ends, 0.075)
-        return style.svg(figure, data["title"], "Lines on logarithmic axes. " + "; ".join(said) + ".")
+        return style.svg(figure, data["title"], "Lines on logarithmic axes. " + "; ".join(described) + ".")
 
 
-def _setting(record: Record) -> tuple[Any, ...]:
+def _setting(record: Record) -> tuple[str, int, str]:
     return (record.case["network"], record.case["T"], record.case["backend"])

@@ -7,13 +7,36 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TypedDict, TypeVar
 
 from bench.case import SCALES, Case
 from bench.claims import Verdict
+from bench.claims.claim import selectors
 from bench.claims.gates import comparable, gates_of
 from bench.record import Record
 from bench.registry import PROBE_OPTIONS
+
+Origin = TypedDict(
+    "Origin",
+    {
+        "caption": str,  # all of it in a line
+        "machines": list[str],
+        "commits": list[str],
+        "scales": list[str],
+        "records": int,
+        "records by older code": int,
+    },
+)
+Group = TypeVar("Group", bound=Hashable)
+Batch = tuple[str, str, int, int]  # data set, network, T, batch
+
+
+class Plotted(TypedDict):
+    """What the data of every figure have."""
+
+    title: str
+    subtitle: str
+    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -28,7 +51,7 @@ class Paper:
     name: str
     records: Sequence[Record]
     verdicts: Sequence[Verdict] = ()
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, object] = field(default_factory=dict)
     fresh: Callable[[Record], bool] = lambda _: True
     planned: Sequence[Case] = ()
 
@@ -82,18 +105,16 @@ class Paper:
         """Cases of a probe that gave no number, with their reasons."""
         return sorted((r for r in self.records if r.status != "ok" and r.case["probe"] == probe), key=identity)
 
-    def T_of(self, network: str) -> int | None:
+    def T_of(self, network: str | None) -> int | None:
         """The number of time steps at which the paper's claims ask for a network; without claims, where most was measured."""
-        selectors = [
-            part[side] for verdict in self.verdicts for part in verdict.claim.parts for side in ("select", "over") if side in part
-        ]
-        asked = Counter(s["T"] for s in selectors if s.get("network") == network and "T" in s)
+        of_claims = [selector for verdict in self.verdicts for selector in selectors(verdict.claim.parts)]
+        asked = Counter(s["T"] for s in of_claims if s.get("network") == network and "T" in s)
         if not asked:
             asked = Counter(r.case["T"] for r in self.records if r.case["network"] == network)
         return max(asked, key=lambda T: (asked[T], -T), default=None)
 
 
-def identity(record: Record) -> tuple[Any, ...]:
+def identity(record: Record) -> tuple[object, ...]:
     """Sorts records for people: algorithms and backends side by side, T and epochs by number."""
     case = record.case
     options = sorted((name, str(value)) for name, value in case["options"].items())
@@ -106,15 +127,15 @@ def natural(text: str) -> list[tuple[int, str]]:
     return [(int(number or -1), word) for number, word in re.findall(r"(\d+)|(\D+)", text)]
 
 
-def most(records: Iterable[Record], group: Callable[[Record], Hashable], what: Callable[[Record], Hashable]) -> Any:
-    """The group with the most different ``what``; between equals the first by name."""
-    seen: dict[Any, set[Hashable]] = {}
+def most(records: Iterable[Record], group: Callable[[Record], Group], what: Callable[[Record], Hashable]) -> Group | None:
+    """The group with the most different ``what``; between equals the first by name; None without records."""
+    seen: dict[Group, set[Hashable]] = {}
     for record in records:
         seen.setdefault(group(record), set()).add(what(record))
     return min(seen, key=lambda name: (-len(seen[name]), name), default=None)
 
 
-def on_batch(record: Record) -> tuple[str, str, int, int]:
+def on_batch(record: Record) -> Batch:
     """Data set, network, T and batch size: gradients are compared where all are equal."""
     case = record.case
     return (case["dataset"], case["network"], case["T"], case["batch"])
@@ -136,7 +157,7 @@ def options(record: Record, leaving_out: Iterable[str] = ()) -> str:
     return ", ".join(f"{name} = {value}" for name, value in sorted(shown.items()))
 
 
-def origin(paper: Paper, used: Sequence[Record], n: str) -> dict[str, Any]:
+def origin(paper: Paper, used: Sequence[Record], n: str) -> Origin:
     """Where the plotted numbers come from; ``n`` says what one of them represents. ``caption`` puts it in a line."""
     machines = sorted({record.machine for record in used})
     commits = sorted({record.commit for record in used})

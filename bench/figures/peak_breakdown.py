@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from bench import readers
 from bench.figures import rows, style
-from bench.figures.paper import Paper, origin
+from bench.figures.paper import Paper, Plotted, origin
 from bench.figures.words import by_backend, title
 from bench.quantity import size
 from bench.record import Record
@@ -14,13 +13,26 @@ name = "peak_breakdown"
 _GIB = 2**30
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Row(rows.Row):
+    bytes: dict[str, float]  # by category
+    total: float
+
+
+class Data(Plotted):
+    network: str
+    T: int
+    batch: int
+    groups: list[rows.Group[Row]]
+
+
+def data(paper: Paper) -> Data | None:
     """Every peak of the main network."""
     peaks = sorted(paper.main("peak_live_bytes"), key=by_backend)
     if not peaks:
         return None
-    network, T, batch = (peaks[0].case[name] for name in ("network", "T", "batch"))
-    groups: dict[str, list[dict[str, Any]]] = {}
+    first = peaks[0].case
+    network, T, batch = first["network"], first["T"], first["batch"]
+    groups: dict[str, list[Row]] = {}
     for record in peaks:
         groups.setdefault(record.case["backend"], []).append(_row(record))
     return {
@@ -37,7 +49,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         groups = data["groups"]
         figure = style.sheet(data, rows.height(groups) + 0.4)
@@ -56,10 +68,11 @@ def render(data: dict[str, Any]) -> str:
         axes.set_xlabel("GiB")
         rows.column(axes, 0.6, "peak", placed, [size(row["total"]) for _, row in placed])
         style.key(figure, [style.CATEGORIES[category] for category in categories])
-        said = [f"{row['title']} on {group['heading']}: {size(row['total'])}" for group in groups for row in group["rows"]]
-        return style.svg(figure, data["title"], "Stacked bars of bytes by category. " + "; ".join(said) + ".")
+        described = [f"{row['title']} on {group['heading']}: {size(row['total'])}" for group in groups for row in group["rows"]]
+        return style.svg(figure, data["title"], "Stacked bars of bytes by category. " + "; ".join(described) + ".")
 
 
-def _row(record: Record) -> dict[str, Any]:
-    split = {category: record.detail[category] for category in style.CATEGORIES if record.detail.get(category)}
-    return {"algorithm": record.case["algorithm"], "title": title(record), "bytes": split, "total": record.value}
+def _row(record: Record) -> Row:
+    detail = record.detail
+    split = {name: readers.number(detail[name], name) for name in style.CATEGORIES if detail.get(name)}
+    return {"algorithm": record.case["algorithm"], "title": title(record), "bytes": split, "total": record.number}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from bench.design_space import Cell
 from bench.figures import heat, style
-from bench.figures.paper import Paper, origin
-from bench.figures.spaces import Space, spaces, summary
+from bench.figures.paper import Paper, Plotted, origin
+from bench.figures.spaces import Space, Summary, spaces, summary
 from bench.record import Record
 
 name = "quality_space"
@@ -18,13 +18,37 @@ _PANELS = (  # metric, title, colour of, digits after the point
 )
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class OneCell(Summary):
+    K: int
+    b: int | str
+
+
+class Panel(TypedDict):
+    metric: str
+    title: str
+    look: str
+    digits: int
+    cells: list[OneCell]
+
+
+class Row(TypedDict):
+    dataset: str
+    title: str
+    T: int
+    panels: list[Panel]
+
+
+class Data(Plotted):
+    rows: list[Row]
+
+
+def data(paper: Paper) -> Data | None:
     """Accuracy, over-fitting and gradient of every cell, on each data set with a grid of trainings."""
     found = spaces(paper)
     if not found:
         return None
     used: list[Record] = []
-    rows = []
+    rows: list[Row] = []
     for space in found:
         panels = [_panel(paper, space, used, *panel) for panel in _PANELS]
         rows.append({"dataset": space.case["dataset"], "title": space.title, "T": space.case["T"], "panels": panels})
@@ -40,22 +64,22 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def _panel(paper: Paper, space: Space, used: list[Record], metric: str, title: str, look: str, digits: int) -> dict[str, Any]:
+def _panel(paper: Paper, space: Space, used: list[Record], metric: str, title: str, look: str, digits: int) -> Panel:
     by_cell = space.of(paper.measured(metric))
     used += [record for runs in by_cell.values() for record in runs]
-    cells = [{"K": cell.K, "b": cell.blocks, **summary(by_cell[cell])} for cell in space.runs if cell in by_cell]
+    cells: list[OneCell] = [{"K": cell.K, "b": cell.blocks, **summary(by_cell[cell])} for cell in space.runs if cell in by_cell]
     if metric == "gradient_cosine" and cells:  # BPTT's own needs no measuring
-        whole = Cell(space.case["T"])
-        cells = [c for c in cells if (c["K"], c["b"]) != (whole.K, whole.blocks)]
-        cells.append({"K": whole.K, "b": whole.blocks, "mean": 1.0, "spread": None, "n": 0})
+        uncut = Cell(space.case["T"])
+        cells = [c for c in cells if (c["K"], c["b"]) != (uncut.K, uncut.blocks)]
+        cells.append({"K": uncut.K, "b": uncut.blocks, "mean": 1.0, "spread": None, "n": 0})
     return {"metric": metric, "title": title, "look": look, "digits": digits, "cells": cells}
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         rows = data["rows"]
         figure, grid = heat.sheet(data, len(rows), len(_PANELS), 1.9)
-        said = []
+        described = []
         for line, row in zip(grid, rows, strict=True):
             for axes, panel in zip(line, row["panels"], strict=True):
                 cells = panel["cells"]
@@ -66,12 +90,12 @@ def render(data: dict[str, Any]) -> str:
                 low, span = min(means), (max(means) - min(means)) or 1.0
                 squares = [heat.Square(c["K"], c["b"], (c["mean"] - low) / span, _lines(c, panel["digits"])) for c in cells]
                 heat.draw(axes, panel["title"], row["title"], squares, style.algorithm(panel["look"]).colour)
-                told = ", ".join(f"K = {c['K']}, b = {c['b']}: {' '.join(_lines(c, panel['digits']))}" for c in cells)
-                said.append(f"{row['title']}, {panel['title']}: {told}")
-        return style.svg(figure, data["title"], "Heat maps. " + "; ".join(said) + ".")
+                words = ", ".join(f"K = {c['K']}, b = {c['b']}: {' '.join(_lines(c, panel['digits']))}" for c in cells)
+                described.append(f"{row['title']}, {panel['title']}: {words}")
+        return style.svg(figure, data["title"], "Heat maps. " + "; ".join(described) + ".")
 
 
-def _lines(cell: dict[str, Any], digits: int) -> tuple[str, ...]:
+def _lines(cell: OneCell, digits: int) -> tuple[str, ...]:
     if not cell["n"]:
         return "1", "by definition"
     spread = "" if cell["spread"] is None else f"± {cell['spread']:.{digits}f}, "

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 from bench.claims import Claim, Verdict
 from bench.figures import rows, style
 from bench.figures.measured import labels
-from bench.figures.paper import Paper, origin
+from bench.figures.paper import Paper, Plotted, origin
 from bench.quantity import quantity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 name = "reported_against_measured"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 10, 20, 50, 100)
@@ -28,7 +31,27 @@ _SHAPES = {  # not every reader can distinguish the colours
 _OPEN = ("not attempted", "undecidable")
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Point(TypedDict):
+    label: str
+    ratio: float
+    spread: float | None
+
+
+class Row(rows.Row):
+    id: str
+    verdict: str
+    printed: str
+    measured: str
+    range: bool
+    allowed: list[float] | None
+    points: list[Point]
+
+
+class Data(Plotted):
+    groups: list[rows.Group[Row]]
+
+
+def data(paper: Paper) -> Data | None:
     """Claims with a number, grouped by place; a number is divided by the one reported, of a range by its geometric middle."""
     shown = [(verdict, row) for verdict in paper.verdicts if (row := _row(verdict)) is not None]
     measured = [verdict for verdict, row in shown if row["points"]]
@@ -36,7 +59,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
         return None
     keys = {key for verdict in measured for key in verdict.keys}
     used = [r for r in paper.records if r.key in keys and r.status == "ok"]
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[Row]] = {}
     for verdict, row in shown:
         groups.setdefault(verdict.claim.place, []).append(row)
     ranges = any(row["range"] for _, row in shown)
@@ -52,7 +75,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def _row(verdict: Verdict) -> dict[str, Any] | None:
+def _row(verdict: Verdict) -> Row | None:
     claim = verdict.claim
     found = _reported(claim)
     if found is None:
@@ -106,7 +129,7 @@ def _text(verdict: Verdict, values: Sequence[float]) -> str:
     return low if low == high else f"{low.split(' ')[0]} to {high}"
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         groups = data["groups"]
         figure = style.sheet(data, rows.height(groups) + 0.3)
@@ -125,7 +148,7 @@ def render(data: dict[str, Any]) -> str:
         return style.svg(figure, data["title"], _description([row for _, row in placed]))
 
 
-def _axis(axes: Any, shown: Sequence[Mapping[str, Any]]) -> None:
+def _axis(axes: Axes, shown: Sequence[Row]) -> None:
     """Linear, or logarithmic where the numbers lie far apart and all are positive."""
     ends = [1.0, *(bound for row in shown for bound in row["allowed"] or ())]
     for row in shown:
@@ -142,7 +165,7 @@ def _axis(axes: Any, shown: Sequence[Mapping[str, Any]]) -> None:
         axes.set_xlim(low - room, high + room)
 
 
-def _draw(axes: Any, y: float, row: Mapping[str, Any]) -> None:
+def _draw(axes: Axes, y: float, row: Row) -> None:
     colour = style.VERDICTS[row["verdict"]].colour.light
     shape = _SHAPES[row["verdict"]]
     if row["allowed"]:
@@ -156,23 +179,23 @@ def _draw(axes: Any, y: float, row: Mapping[str, Any]) -> None:
         axes.plot([point["ratio"]], [y], shape, ms=5.5, mec=style.PAPER.light, mew=0.6, color=colour, zorder=3)
 
 
-def _key(axes: Any, verdicts: Sequence[str]) -> None:
+def _key(axes: Axes, verdicts: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
-    there = [verdict for verdict in _SHAPES if verdict in verdicts]
+    present = [verdict for verdict in _SHAPES if verdict in verdicts]
     handles = []
-    for verdict in there:
+    for verdict in present:
         colour = style.VERDICTS[verdict].colour.light
         face = style.PAPER.light if verdict in _OPEN else colour
         handles.append(Line2D([], [], ls="", marker=_SHAPES[verdict], ms=5.5, mfc=face, mec=colour, mew=1, label=verdict))
     legend = axes.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=len(there), frameon=False,
+        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=len(present), frameon=False,
         fontsize=7.5, handletextpad=0.2, columnspacing=1.2,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_color(style.INK.light)
 
 
-def _description(shown: Sequence[Mapping[str, Any]]) -> str:
-    said = [f"{row['title']}: {row['verdict']}, reported {row['printed']}, measured {row['measured']}" for row in shown]
-    return "Rows of measured over reported numbers. " + "; ".join(said) + "."
+def _description(shown: Sequence[Row]) -> str:
+    described = [f"{row['title']}: {row['verdict']}, reported {row['printed']}, measured {row['measured']}" for row in shown]
+    return "Rows of measured over reported numbers. " + "; ".join(described) + "."

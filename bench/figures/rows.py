@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic, NotRequired, TypedDict, TypeVar
 
 from bench.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Row = Mapping[str, Any]  # of a figure's data; "title" is read here and, if it is one's row, "algorithm"
-Group = Mapping[str, Any]  # "heading" and "rows"
+
+class Row(TypedDict):
+    """A row of a figure's data. ``lacking``: why there is no number."""
+
+    title: str
+    algorithm: NotRequired[str]
+    lacking: NotRequired[str]
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Group(TypedDict, Generic[R]):
+    heading: str
+    rows: list[R]
+
 
 _PITCH = 0.2  # inches a row
 _HEAD = 1.2  # rows a heading takes
 
 
-def height(groups: Sequence[Group]) -> float:
+def height(groups: Sequence[Group[R]]) -> float:
     """Inches of the plot, with room for an axis below."""
     return _PITCH * sum(_HEAD + len(group["rows"]) for group in groups) + 0.6
 
 
-def lay(axes: Axes, groups: Sequence[Group]) -> list[tuple[float, Row]]:
+def lay(axes: Axes, groups: Sequence[Group[R]]) -> list[tuple[float, R]]:
     """Write headings and names; return every row with the height (data) at which it is to be drawn."""
-    placed: list[tuple[float, Row]] = []
+    placed: list[tuple[float, R]] = []
     y = 0.0
     for group in groups:
         place = axes.get_yaxis_transform()
@@ -44,7 +58,7 @@ def lay(axes: Axes, groups: Sequence[Group]) -> list[tuple[float, Row]]:
     return placed
 
 
-def column(axes: Axes, x: float, head: str, placed: Sequence[tuple[float, Row]], texts: Sequence[str]) -> None:
+def column(axes: Axes, x: float, head: str, placed: Sequence[tuple[float, R]], texts: Sequence[str]) -> None:
     """A column of numbers that ends ``x`` inches right of the axes, with its heading in the first heading's row."""
     cells = [(0.0, head, style.MUTED), *((y, text, style.INK) for (y, _), text in zip(placed, texts, strict=True))]
     for y, text, colour in cells:
@@ -54,7 +68,7 @@ def column(axes: Axes, x: float, head: str, placed: Sequence[tuple[float, Row]],
         )  # fmt: skip
 
 
-def lacking(axes: Axes, placed: Sequence[tuple[float, Row]], x: float) -> None:
+def lacking(axes: Axes, placed: Sequence[tuple[float, R]], x: float) -> None:
     """Say in its row why there is no number; ``x`` in data."""
     for y, row in placed:
         if "lacking" in row:

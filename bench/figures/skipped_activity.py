@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
+from bench import readers
 from bench.figures import style
-from bench.figures.paper import Paper, natural, on_batch, options, origin
+from bench.figures.paper import Paper, Plotted, natural, on_batch, options, origin
 from bench.figures.words import images, shared
 from bench.record import Record
 
 name = "skipped_activity"
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Column(TypedDict):
+    what: str
+    dataset: str
+    network: str
+    T: int
+    batch: int
+
+
+class Panel(TypedDict):
+    spikes: list[float]  # of every time step
+    kept: list[int]  # time steps that are not skipped
+    steps: float  # skipped, per cent
+    activity: float  # in them, per cent
+
+
+class Row(TypedDict):
+    title: str
+    panels: list[Panel | None]
+
+
+class Data(Plotted):
+    algorithm: str
+    columns: list[Column]
+    rows: list[Row]
+
+
+def data(paper: Paper) -> Data | None:
     """A column a network, data set, T and batch; a row a setting of the algorithm."""
     found = paper.counted("skipped_activity")
     if not found:
@@ -40,14 +66,14 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         from matplotlib.ticker import FuncFormatter, MaxNLocator
 
         columns, rows = data["columns"], data["rows"]
         figure = style.sheet(data, 1.35 * len(rows) + 0.3)
         grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex="col", sharey="col")
-        colour, said = style.algorithm(data["algorithm"]).colour.light, []
+        colour, described = style.algorithm(data["algorithm"]).colour.light, []
         for row, of_row in zip(rows, grid, strict=True):
             for column, axes, panel in zip(columns, of_row, row["panels"], strict=True):
                 style.plain(axes, grid="y")
@@ -71,14 +97,18 @@ def render(data: dict[str, Any]) -> str:
                     transform=axes.transAxes, size=7.5, color=style.INK.light, ha="right", va="top",
                     bbox={"facecolor": style.PAPER.light, "edgecolor": "none", "pad": 1.0},
                 )  # fmt: skip
-                said.append(f"{column['what']}, {row['title']}: {panel['steps']:.0f} % of the steps, {panel['activity']:.1f} %")
+                described.append(
+                    f"{column['what']}, {row['title']}: {panel['steps']:.0f} % of the steps, {panel['activity']:.1f} %"
+                )
         for axes in grid[-1]:
             axes.set_xlabel("time step")
         return style.svg(
-            figure, data["title"], "Bars of spikes by time step. Skipped steps and share of activity: " + "; ".join(said) + "."
+            figure,
+            data["title"],
+            "Bars of spikes by time step. Skipped steps and share of activity: " + "; ".join(described) + ".",
         )
 
 
-def _panel(record: Record) -> Mapping[str, Any]:
-    spikes, kept = record.detail["spikes"], record.detail["kept"]
-    return {"spikes": spikes, "kept": kept, "steps": 100 * (1 - len(kept) / len(spikes)), "activity": record.value}
+def _panel(record: Record) -> Panel:
+    spikes, kept = readers.numbers(record.detail["spikes"], "spikes"), readers.wholes(record.detail["kept"], "kept")
+    return {"spikes": spikes, "kept": kept, "steps": 100 * (1 - len(kept) / len(spikes)), "activity": record.number}

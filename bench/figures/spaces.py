@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
+from typing import TypedDict
 
-from bench.case import SCALES
-from bench.design_space import Cell, beside, cell_of
+from bench.case import NO_DATA, SCALES, CaseFields
+from bench.design_space import Cell, cell_of, without_cell
 from bench.figures.paper import Paper
 from bench.figures.words import images
 from bench.record import Record
@@ -19,7 +19,7 @@ from bench.record import Record
 class Space:
     """One data set, network, T, batch and recipe on one machine; ``runs`` are records of test accuracy, in the order of cells."""
 
-    case: Mapping[str, Any]  # of one of them
+    case: CaseFields  # of one of them
     machine: str
     runs: Mapping[Cell, Sequence[Record]]
 
@@ -51,12 +51,19 @@ class Space:
         return found
 
     def _is_of(self, record: Record) -> bool:
-        """Whether everything that the record's case says beside the cell is so here; trainings are those of one machine."""
-        about, here = beside(record.case), beside(self.case)
-        options = about["options"].items() <= here["options"].items()
-        same = all(about[name] == here[name] for name in ("network", "T", "batch", "backend"))
-        own = about["probe"] != "training" or record.machine == self.machine
-        return options and same and own and about["dataset"] in ("none", here["dataset"])
+        """Whether the record's case agrees with this space in all but the cell; trainings are those of one machine."""
+        other, mine = without_cell(record.case), without_cell(self.case)
+        if other["probe"] == "training" and record.machine != self.machine:
+            return False
+        return (
+            other["options"].items() <= mine["options"].items()
+            and _place(other) == _place(mine)
+            and other["dataset"] in (NO_DATA, mine["dataset"])
+        )
+
+
+def _place(case: CaseFields) -> tuple[str, int, int, str]:
+    return (case["network"], case["T"], case["batch"], case["backend"])
 
 
 def spaces(paper: Paper) -> list[Space]:
@@ -65,9 +72,9 @@ def spaces(paper: Paper) -> list[Space]:
     for record in paper.measured("test_accuracy"):
         cell = cell_of(record.case)
         if cell is not None:
-            key = (record.machine, json.dumps(beside(record.case), sort_keys=True))
+            key = (record.machine, json.dumps(without_cell(record.case), sort_keys=True))
             groups.setdefault(key, {}).setdefault(cell, []).append(record)
-    chosen: dict[str, tuple[tuple[Any, ...], Space]] = {}
+    chosen: dict[str, tuple[tuple[int, int, str, str], Space]] = {}
     for (machine, about), runs in sorted(groups.items()):
         if min(len({cell.K for cell in runs}), len({cell.b for cell in runs})) < 2:
             continue
@@ -80,8 +87,14 @@ def spaces(paper: Paper) -> list[Space]:
     return [chosen[dataset][1] for dataset in sorted(chosen)]
 
 
-def summary(records: Sequence[Record]) -> dict[str, Any]:
+class Summary(TypedDict):
+    mean: float
+    spread: float | None
+    n: int
+
+
+def summary(records: Sequence[Record]) -> Summary:
     """Mean, standard deviation (None of one) and number of runs."""
-    values = [float(record.value or 0) for record in records]
+    values = [record.number for record in records]
     spread = stdev(values) if len(values) > 1 else None
     return {"mean": fmean(values), "spread": spread, "n": len(values)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
+from bench import readers
 from bench.figures import rows, style
-from bench.figures.paper import Paper, origin
+from bench.figures.paper import Paper, Plotted, origin
 from bench.figures.words import backends, by_backend, title
 from bench.record import Record
 
@@ -15,19 +15,37 @@ name = "step_macs"
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Row(rows.Row):
+    roles: dict[str, float]
+    total: float | None
+    multiplications: float | None
+
+
+class Group(rows.Group[Row]):
+    backends: list[str]
+
+
+class Data(Plotted):
+    network: str
+    T: int
+    batch: int
+    groups: list[Group]
+
+
+def data(paper: Paper) -> Data | None:
     """The main network's step, dense and multiplications alone."""
     dense = paper.main("step_macs")
     if not dense:
         return None
-    network, T, batch = setting = tuple(dense[0].case[name] for name in ("network", "T", "batch"))
+    first = dense[0].case
+    network, T, batch = setting = first["network"], first["T"], first["batch"]
     multiplications = {r.key: r for r in paper.counted("step_multiplications")}
     failed = [
         r
         for r in paper.failed("cost")
         if (r.case["network"], r.case["T"], r.case["batch"]) == setting and r.status != "unsupported"
     ]
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[Row]] = {}
     known = {r.key for r in dense}
     lost = list({r.key: r for r in failed if r.key not in known}.values())
     for record in sorted([*dense, *lost], key=by_backend):
@@ -47,7 +65,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         groups = data["groups"]
         figure = style.sheet(data, rows.height(groups) + 0.25)
@@ -77,43 +95,46 @@ def render(data: dict[str, Any]) -> str:
         return style.svg(figure, data["title"], _description(groups, unit))
 
 
-def _row(record: Record, multiplications: Record | None) -> dict[str, Any]:
-    row = {"algorithm": record.case["algorithm"], "title": title(record)}
+def _row(record: Record, multiplications: Record | None) -> Row:
+    algorithm, words = record.case["algorithm"], title(record)
     if record.status != "ok":
-        return {**row, "lacking": record.status, "roles": {}, "total": None, "multiplications": None}
-    roles: dict[str, int] = {}
+        return {
+            "algorithm": algorithm, "title": words, "lacking": record.status, "roles": {}, "total": None, "multiplications": None,
+        }  # fmt: skip
+    roles: dict[str, float] = {}
     for role, count in record.detail.items():
         known = role if role in style.ROLES else "other"
-        roles[known] = roles.get(known, 0) + count
+        roles[known] = roles.get(known, 0) + readers.number(count, role)
     return {
-        **row,
+        "algorithm": algorithm,
+        "title": words,
         "roles": roles,
-        "total": record.value,
-        "multiplications": multiplications.value if multiplications else None,
+        "total": record.number,
+        "multiplications": multiplications.number if multiplications else None,
     }
 
 
-def _alike(rows_of: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _alike(rows_of: dict[str, list[Row]]) -> list[Group]:
     """Backends whose counts are equal in every row share a group."""
-    groups: list[dict[str, Any]] = []
+    groups: list[tuple[list[str], list[Row]]] = []
     for backend, of_backend in rows_of.items():
-        same = next((group for group in groups if group["rows"] == of_backend), None)
+        same = next((names for names, of_group in groups if of_group == of_backend), None)
         if same:
-            same["backends"].append(backend)
+            same.append(backend)
         else:
-            groups.append({"backends": [backend], "rows": of_backend})
-    return [{"heading": backends(group["backends"]), **group} for group in groups]
+            groups.append(([backend], of_backend))
+    return [{"heading": backends(names), "backends": names, "rows": of_group} for names, of_group in groups]
 
 
 def _in(unit: int, count: float | None) -> str:
     return "–" if count is None else f"{count / unit:.{2 if unit > 1 else 0}f}"
 
 
-def _description(groups: Sequence[dict[str, Any]], unit: int) -> str:
-    said = [
+def _description(groups: Sequence[Group], unit: int) -> str:
+    described = [
         f"{row['title']} on {group['heading']}: {_in(unit, row['total'])}, "
         f"of these multiplications {_in(unit, row['multiplications'])}"
         for group in groups
         for row in group["rows"]
     ]
-    return f"Stacked bars, in units of {unit:,} multiply-accumulates. " + "; ".join(said) + "."
+    return f"Stacked bars, in units of {unit:,} multiply-accumulates. " + "; ".join(described) + "."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired
 
+from bench import readers
 from bench.figures import rows, style
-from bench.figures.paper import Paper, most, options, origin
+from bench.figures.paper import Paper, Plotted, most, options, origin
 from bench.figures.words import by_backend, title
 from bench.record import Record
 from bench.registry import PROBE_OPTIONS
@@ -13,12 +14,32 @@ from bench.registry import PROBE_OPTIONS
 name = "step_time"
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Row(rows.Row):
+    """``ratio`` with its ``quartiles``, or what is ``lacking``."""
+
+    ratio: NotRequired[float]
+    quartiles: NotRequired[list[float]]
+    predicted: NotRequired[float]
+
+
+class Group(rows.Group[Row]):
+    backend: str
+
+
+class Data(Plotted):
+    machine: str
+    network: str
+    T: int
+    batch: int
+    groups: list[Group]
+
+
+def data(paper: Paper) -> Data | None:
     """Ratios of one machine, network, T and batch: of those with most cases."""
     everywhere = paper.measured("step_time_ratio")
     setting = most(everywhere, _setting, lambda r: r.key)
     timed = [r for r in everywhere if _setting(r) == setting]
-    if not timed:
+    if setting is None:
         return None
     known = {r.key for r in timed}
     lost = {
@@ -26,11 +47,11 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
     machine, network, T, batch = setting
     counted = [r for r in paper.counted("step_macs") if _setting(r)[1:] == setting[1:]]
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[Row]] = {}
     for record in sorted([*timed, *lost.values()], key=by_backend):
-        groups.setdefault(record.case["backend"], []).append({**_row(record), **_predicted(record, counted)})
+        groups.setdefault(record.case["backend"], []).append(_row(record, counted))
     predicted = any("predicted" in row for of_backend in groups.values() for row in of_backend)
-    turns = sorted({len(r.detail["raw"]) for r in timed})
+    turns = sorted({len(readers.numbers(r.detail["raw"], "raw")) for r in timed})
     return {
         "title": "Time of one training step",
         "subtitle": (
@@ -50,7 +71,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -78,40 +99,45 @@ def render(data: dict[str, Any]) -> str:
                 axes.plot(row["quartiles"], [y, y], "|-", color=colour, lw=1.4, ms=5, mew=1.4, solid_capstyle="butt")
                 axes.plot([row["ratio"]], [y], mark_of[id(row)], ms=6, mew=0, color=colour)
         rows.lacking(axes, placed, 1.04)
-        rows.column(axes, 0.35, "ratio", placed, [_ratio(row) for _, row in placed])
+        rows.column(axes, 0.35, "ratio", placed, [_two(row.get("ratio")) for _, row in placed])
         if any("predicted" in row for _, row in placed):
-            rows.column(axes, 1.0, "predicted", placed, [_ratio(row, "predicted") for _, row in placed])
+            rows.column(axes, 1.0, "predicted", placed, [_two(row.get("predicted")) for _, row in placed])
         axes.set_xlabel("time of a step / time of native BPTT's (logarithmic)")
-        said = [
-            f"{row['title']} on {group['heading']}: {_ratio(row)}"
-            + (f", predicted {_ratio(row, 'predicted')}" if "predicted" in row else "")
+        described = [
+            f"{row['title']} on {group['heading']}: {_two(row.get('ratio'))}"
+            + (f", predicted {_two(row['predicted'])}" if "predicted" in row else "")
             for group in groups
             for row in group["rows"]
         ]
-        return style.svg(figure, data["title"], "Dots with quartiles; 1 is native BPTT. " + "; ".join(said) + ".")
+        return style.svg(figure, data["title"], "Dots with quartiles; 1 is native BPTT. " + "; ".join(described) + ".")
 
 
-def _setting(record: Record) -> tuple[Any, ...]:
+def _setting(record: Record) -> tuple[str, str, int, int]:
     return (record.machine, record.case["network"], record.case["T"], record.case["batch"])
 
 
-def _row(record: Record) -> dict[str, Any]:
-    row = {"algorithm": record.case["algorithm"], "title": title(record, PROBE_OPTIONS)}
-    if record.status != "ok":
-        return {**row, "lacking": record.status}
-    return {**row, "ratio": record.value, "quartiles": list(record.detail["quartiles"])}
+def _row(record: Record, counted: list[Record]) -> Row:
+    row: Row = {"algorithm": record.case["algorithm"], "title": title(record, PROBE_OPTIONS)}
+    if record.status == "ok":
+        row["ratio"], row["quartiles"] = record.number, readers.numbers(record.detail["quartiles"], "quartiles")
+    else:
+        row["lacking"] = record.status
+    predicted = _predicted(record, counted)
+    if predicted is not None:
+        row["predicted"] = predicted
+    return row
 
 
-def _predicted(record: Record, counted: list[Record]) -> dict[str, float]:
+def _predicted(record: Record, counted: list[Record]) -> float | None:
     """The multiply-accumulates of the same step over native BPTT's, where both were counted."""
 
-    def macs(algorithm: str, backend: str, words: str) -> Any:
+    def macs(algorithm: str, backend: str, words: str) -> float | None:
         wanted = (algorithm, backend, words)
-        return next((r.value for r in counted if (r.case["algorithm"], r.case["backend"], options(r)) == wanted), None)
+        return next((r.number for r in counted if (r.case["algorithm"], r.case["backend"], options(r)) == wanted), None)
 
     mine = macs(record.case["algorithm"], record.case["backend"], options(record, PROBE_OPTIONS))
     reference = macs("bptt", "native", "")
-    return {"predicted": mine / reference} if mine and reference else {}
+    return mine / reference if mine and reference else None
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -122,5 +148,5 @@ def _ticks(low: float, high: float) -> list[float]:
     return inside if len(inside) <= 8 else [tick for tick in coarse if low <= tick <= high]
 
 
-def _ratio(row: rows.Row, what: str = "ratio") -> str:
-    return f"{row[what]:.2f}" if what in row else "–"
+def _two(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.2f}"

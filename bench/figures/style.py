@@ -9,16 +9,19 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from bench.registry import ALGORITHMS, BACKENDS, Backend, Colour
+from bench.figures.paper import Plotted
+from bench.registry import ALGORITHMS, BACKENDS, Backend, Colour, Dash
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ VERDICTS = {
     "not attempted": Look("not attempted", Colour("#5a646f", "#9ba7b3")),
     "undecidable": Look("undecidable", Colour("#5b656f", "#9ca8b4")),
 }
-_VARIANTS: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))  # dashes of an algorithm's settings
+_VARIANTS: tuple[Dash, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))  # dashes of an algorithm's settings
 _UNKNOWN = Colour("#58626d", "#99a5b1")
 _COLOURS = [
     *(INK, MUTED, GRID, PAPER, _UNKNOWN),
@@ -81,7 +84,7 @@ def backend(name: str) -> Backend:
     return BACKENDS.get(name, Backend(name, "", "", "P"))
 
 
-def variant(nth: int) -> Any:
+def variant(nth: int) -> Dash:
     """The dash of an algorithm's first, second, ... setting in one panel."""
     return _VARIANTS[nth % len(_VARIANTS)]
 
@@ -100,29 +103,33 @@ def backend_order(name: str) -> tuple[int, str]:
 
 WIDTH = 7.6  # inches
 _MARGIN = 0.12
-_FONT: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 8.5, "svg.fonttype": "path", "svg.hashsalt": "spikecost"}
+_FONT: Mapping[RcKeyType, str | float] = {
+    "font.family": "DejaVu Sans", "font.size": 8.5, "svg.fonttype": "path", "svg.hashsalt": "spikecost",
+}  # fmt: skip
 _LINE = 0.165  # inches a line of small text
 
 
-def sheet(data: dict[str, Any], height: float) -> Figure:
+def sheet(data: Plotted, height: float) -> Figure:
     """A page with title, subtitle and the caption that says where the numbers come from; ``height`` (inches) is the plot's."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     subtitle = textwrap.wrap(data["subtitle"], 112)
     caption = textwrap.wrap(data["origin"]["caption"], 128)
     top, bottom = 0.36 + _LINE * len(subtitle), 0.14 + _LINE * len(caption)
-    whole = top + height + bottom
-    figure = Figure(figsize=(WIDTH, whole), facecolor=PAPER.light, layout="constrained")
+    total = top + height + bottom
     left = _MARGIN / WIDTH
-    figure.text(left, 1 - 0.1 / whole, data["title"], size=11, weight="bold", color=INK.light, va="top")
-    figure.text(left, 1 - 0.34 / whole, "\n".join(subtitle), color=MUTED.light, va="top", linespacing=1.35)
-    figure.text(left, 0.06 / whole, "\n".join(caption), size=7, color=MUTED.light, va="bottom", linespacing=1.35)
-    engine: Any = figure.get_layout_engine()
-    engine.set(rect=(left, bottom / whole, 1 - 2 * left, height / whole), w_pad=0.05, h_pad=0.06, wspace=0.03, hspace=0.04)
+    engine = ConstrainedLayoutEngine(
+        rect=(left, bottom / total, 1 - 2 * left, height / total), w_pad=0.05, h_pad=0.06, wspace=0.03, hspace=0.04
+    )
+    figure = Figure(figsize=(WIDTH, total), facecolor=PAPER.light, layout=engine)
+    figure.text(left, 1 - 0.1 / total, data["title"], size=11, weight="bold", color=INK.light, va="top")
+    figure.text(left, 1 - 0.34 / total, "\n".join(subtitle), color=MUTED.light, va="top", linespacing=1.35)
+    figure.text(left, 0.06 / total, "\n".join(caption), size=7, color=MUTED.light, va="bottom", linespacing=1.35)
     return figure
 
 
-def plain(axes: Axes, *, grid: str = "both") -> None:
+def plain(axes: Axes, *, grid: Literal["both", "x", "y"] = "both") -> None:
     """Axes that stay behind the data."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
@@ -133,7 +140,7 @@ def plain(axes: Axes, *, grid: str = "both") -> None:
     axes.tick_params(which="minor", length=0)
     axes.set_axisbelow(True)
     axes.grid(visible=False)
-    axes.grid(visible=True, axis=grid, color=GRID.light, linewidth=0.6)  # type: ignore[arg-type]
+    axes.grid(visible=True, axis=grid, color=GRID.light, linewidth=0.6)
     axes.xaxis.label.set_color(INK.light)
     axes.yaxis.label.set_color(INK.light)
 
@@ -165,8 +172,8 @@ def apart(wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 1
         places[-1] = high
         for i in range(len(places) - 2, -1, -1):
             places[i] = min(places[i], places[i + 1] - gap)
-    back = dict(zip(order, places, strict=True))
-    return [back[i] for i in range(len(wanted))]
+    by_index = dict(zip(order, places, strict=True))
+    return [by_index[i] for i in range(len(wanted))]
 
 
 def end_labels(axes: Axes, ends: Sequence[tuple[float, str, Colour]], gap: float) -> None:
@@ -207,7 +214,7 @@ def key(figure: Figure, looks: Sequence[Look]) -> None:
 # --------------------------------------------------------------------------- SVG
 
 
-def canvas() -> Any:
+def canvas() -> AbstractContextManager[None]:
     """The settings under which a figure is drawn and saved, whatever the user's own."""
     import matplotlib
 

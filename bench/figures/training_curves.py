@@ -5,24 +5,58 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from statistics import fmean
-from typing import Any
+from typing import TypedDict
 
+from bench import readers
 from bench.figures import style
-from bench.figures.paper import Paper, origin
+from bench.figures.paper import Paper, Plotted, origin
 from bench.figures.words import images, shared, title
 from bench.record import Record
 from bench.registry import PROBE_OPTIONS
 
 name = "training_curves"
 _PANELS = 2
-_BESIDE = 5  # lines: panels with more stand below one another, for their names need the width
+_SIDE_BY_SIDE = 5  # lines: panels with more stand below one another, for their names need the width
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Line(TypedDict):
+    algorithm: str
+    backend: str
+    title: str
+    epochs: list[int]
+    accuracy: list[float]  # mean over the seeds
+    low: list[float]
+    high: list[float]
+    seeds: int
+
+
+Panel = TypedDict(
+    "Panel",
+    {
+        "what": str,
+        "dataset": str,
+        "images title": str,
+        "images": int,
+        "network": str,
+        "T": int,
+        "batch": int,
+        "chance": float | None,
+        "lines": list[Line],
+    },
+)
+LineKey = tuple[tuple[int, str], tuple[int, str], str]  # algorithm, backend, title
+Setting = tuple[str, str, str, int, int, tuple[object, ...]]  # machine, data set, network, T, batch, options of the probe
+
+
+class Data(Plotted):
+    panels: list[Panel]
+
+
+def data(paper: Paper) -> Data | None:
     """For each data set and network the trainings on most images; of these the two largest. Seeds are averaged."""
     epochs = _epochs(paper)
     finals = [r for r in paper.measured("test_accuracy") if _run(r) in {_run(epoch) for epoch in epochs}]
-    by_setting: dict[tuple[Any, ...], list[Record]] = {}
+    by_setting: dict[Setting, list[Record]] = {}
     for record in finals:
         by_setting.setdefault(_setting(record), []).append(record)
     largest: dict[tuple[str, str], list[Record]] = {}
@@ -31,7 +65,7 @@ def data(paper: Paper) -> dict[str, Any] | None:
     if not largest:
         return None
     chosen = sorted(largest.values(), key=_weight, reverse=True)[:_PANELS]
-    chance = {_run(r): r.value for r in paper.measured("chance")}
+    chance = {_run(r): r.number for r in paper.measured("chance")}
     panels = [_panel(records, epochs, chance) for records in chosen]
     used = [r for r in [*epochs, *finals] if _run(r) in {_run(final) for records in chosen for final in records}]
     lost = sorted({f"{title(r, PROBE_OPTIONS)} ({r.status})" for r in paper.failed("training") if _lost(r, chosen)})
@@ -43,15 +77,15 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         from matplotlib.ticker import MaxNLocator
 
         panels = data["panels"]
-        deep = len(panels) if max(len(panel["lines"]) for panel in panels) > _BESIDE else 1
+        deep = len(panels) if max(len(panel["lines"]) for panel in panels) > _SIDE_BY_SIDE else 1
         figure = style.sheet(data, 3.0 if deep == 1 else 2.4 * deep)
         all_axes = figure.subplots(deep, len(panels) // deep, squeeze=False).flat
-        said = []
+        described = []
         for axes, panel in zip(all_axes, panels, strict=True):
             style.plain(axes, grid="y")
             if len(panels) > 1:
@@ -75,25 +109,26 @@ def render(data: dict[str, Any]) -> str:
             axes.set_ylabel("test accuracy (%)" if deep > 1 or panel is panels[0] else "")
             axes.set_ylim(*axes.get_ylim())
             style.end_labels(axes, ends, 0.065 if deep == 1 else 0.08)
-            said.append(f"{panel['what']}: " + ", ".join(text for _, text, _ in ends))
-        return style.svg(figure, data["title"], "Accuracy after the last epoch. " + "; ".join(said) + ".")
+            described.append(f"{panel['what']}: " + ", ".join(text for _, text, _ in ends))
+        return style.svg(figure, data["title"], "Accuracy after the last epoch. " + "; ".join(described) + ".")
 
 
-def _setting(record: Record) -> tuple[Any, ...]:
+def _setting(record: Record) -> Setting:
     """What must be equal for two trainings to share a panel."""
     case = record.case
     loop = tuple(case["options"].get(option) for option in PROBE_OPTIONS)
-    return (record.machine, case["dataset"], case["network"], case["T"], case["batch"], *loop)
+    return (record.machine, case["dataset"], case["network"], case["T"], case["batch"], loop)
 
 
 def _images(record: Record) -> int:
     """Training images."""
-    return int(record.detail.get("train images") or record.case["options"].get("train_images") or 0)
+    count = record.detail.get("train images") or record.case["options"].get("train_images") or 0
+    return readers.whole(count, "train images")
 
 
 def _weight(records: list[Record]) -> tuple[int, int, int]:
     """Most images first; then most algorithms, then most epochs."""
-    epochs = max(r.case["options"].get("epochs", 1) for r in records)
+    epochs = max(readers.whole(r.case["options"].get("epochs", 1), "epochs") for r in records)
     return max(map(_images, records)), len({r.case["algorithm"] for r in records}), epochs
 
 
@@ -109,13 +144,13 @@ def _epochs(paper: Paper) -> list[Record]:
     ]
 
 
-def _panel(finals: list[Record], epochs: list[Record], chance: dict[tuple[str, str], Any]) -> dict[str, Any]:
+def _panel(finals: list[Record], epochs: list[Record], chance: dict[tuple[str, str], float]) -> Panel:
     case, count = finals[0].case, max(map(_images, finals))
-    tested = max(int(r.detail.get("test images", 0)) for r in finals)
+    tested = max(readers.whole(r.detail.get("test images", 0), "test images") for r in finals)
     runs = {_run(r) for r in finals}
-    lines: dict[tuple[Any, ...], list[Record]] = {}
+    lines: dict[LineKey, list[Record]] = {}
     common = shared(finals)
-    told = "".join(f", {name} = {value}" for name, value in common.items() if name not in PROBE_OPTIONS)
+    options = "".join(f", {name} = {value}" for name, value in common.items() if name not in PROBE_OPTIONS)
     alike = {*PROBE_OPTIONS, *common}
     for record in epochs:
         if _run(record) in runs:
@@ -123,7 +158,7 @@ def _panel(finals: list[Record], epochs: list[Record], chance: dict[tuple[str, s
     return {
         "what": (
             f"{images(case['dataset'])}, {count:,} training images, {_tested(tested)}{case['network']}, T = {case['T']}, "
-            f"batch {case['batch']}{told}"
+            f"batch {case['batch']}{options}"
         ),
         "dataset": case["dataset"],
         "images title": images(case["dataset"]).split(" (")[0],
@@ -140,7 +175,7 @@ def _tested(count: int) -> str:
     return f"{count:,} to test, " if count else ""
 
 
-def _line_of(record: Record, alike: set[str]) -> tuple[Any, ...]:
+def _line_of(record: Record, alike: set[str]) -> LineKey:
     case = record.case
     return (
         style.algorithm_order(case["algorithm"]),
@@ -149,11 +184,11 @@ def _line_of(record: Record, alike: set[str]) -> tuple[Any, ...]:
     )
 
 
-def _line(records: list[Record], alike: set[str]) -> dict[str, Any]:
+def _line(records: list[Record], alike: set[str]) -> Line:
     """Mean, least and greatest accuracy over the seeds, by epoch."""
-    by_epoch: dict[int, list[Any]] = {}
+    by_epoch: dict[int, list[float]] = {}
     for record in records:
-        by_epoch.setdefault(int(record.metric.removeprefix("epoch ")), []).append(record.value)
+        by_epoch.setdefault(int(record.metric.removeprefix("epoch ")), []).append(record.number)
     epochs, case = sorted(by_epoch), records[0].case
     backend = "" if case["backend"] == "native" else f", {style.backend(case['backend']).title}"
     return {
@@ -173,7 +208,7 @@ def _lost(record: Record, chosen: Iterable[list[Record]]) -> bool:
     return record.status != "unsupported" and _setting(record) in {_setting(r) for records in chosen for r in records}
 
 
-def _seeds(panels: list[dict[str, Any]]) -> str:
+def _seeds(panels: list[Panel]) -> str:
     seeds = sorted({line["seeds"] for panel in panels for line in panel["lines"]})
     if seeds == [1]:
         return "one seed a line"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from bench.figures import style
 from bench.figures.paper import options
@@ -26,12 +25,12 @@ def images(dataset: str) -> str:
     return _IMAGES.get(dataset, dataset)
 
 
-def shared(records: Iterable[Record]) -> dict[str, Any]:
+def shared(records: Iterable[Record]) -> dict[str, object]:
     """Options that are alike in several settings, so that they distinguish none of them."""
-    settings = {(r.case["algorithm"], *sorted(r.case["options"].items())) for r in records}
+    settings = {(r.case["algorithm"], tuple(sorted(r.case["options"].items()))) for r in records}
     if len(settings) < 2:
         return {}
-    return dict(sorted(set.intersection(*(set(options) for _, *options in settings))))
+    return dict(sorted(set.intersection(*(set(options) for _, options in settings))))
 
 
 def title(record: Record, leaving_out: Iterable[str] = ()) -> str:
@@ -45,13 +44,16 @@ def backends(names: Iterable[str]) -> str:
     return " · ".join(style.backend(name).title for name in sorted(names, key=style.backend_order))
 
 
-def by_backend(record: Record) -> tuple[Any, ...]:
+Rank = tuple[tuple[int, str], tuple[int, str], str, int]
+
+
+def by_backend(record: Record) -> Rank:
     """Sorts by backend, algorithm, options, seed; backends and algorithms in the order of their looks."""
     case = record.case
     return (style.backend_order(case["backend"]), style.algorithm_order(case["algorithm"]), options(record), case["seed"])
 
 
-def by_algorithm(record: Record) -> tuple[Any, ...]:
+def by_algorithm(record: Record) -> Rank:
     """Sorts by algorithm, backend, options, seed."""
-    backend, algorithm, *rest = by_backend(record)
-    return (algorithm, backend, *rest)
+    backend, algorithm, shown, seed = by_backend(record)
+    return (algorithm, backend, shown, seed)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bench.errors import UserError
+
 _operators = torch.library.Library("spikecost", "FRAGMENT")
 _operators.define("standardise(Tensor weight, Tensor factor, float eps) -> (Tensor, Tensor, Tensor)")
 _operators.define("standardise_backward(Tensor g, Tensor weight, Tensor factor, Tensor mean, Tensor scale) -> (Tensor, Tensor)")
@@ -84,7 +86,9 @@ def _laid_out(rows: Tensor, weight: Tensor) -> Tensor:
 
 def standardised(weight: Tensor, gain: Tensor, eps: float) -> Tensor:
     """weight [O, I, kh, kw], contiguous or channels-last, gain [O, 1, 1, 1] -> the effective weight, in the same layout."""
+    if weight.dtype == torch.bfloat16:  # too coarse for a variance
+        return standardised(weight.float(), gain.float(), eps).to(weight.dtype)
     if weight.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"{weight.dtype}: weights are standardised in float32 or float64; convert, or use backend native")
+        raise UserError(f"{weight.dtype}: the fused kernels run in float32, float64 or bfloat16; convert, or use backend native")
     y: Tensor = _Standardised.apply(weight, gain, eps)
     return y

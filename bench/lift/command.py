@@ -53,9 +53,9 @@ def measure(source: str, frame: str, as_json: bool, **settings: Any) -> None:
     """
     sizes = shape(frame)
     with Console(stderr=True).status("building and counting ..."):  # shown on a terminal only
+        from bench.lift.measure import measure as measured
         from bench.lift.source import build, load
         from bench.lift.table import shown
-        from bench.measure import measure as measured
 
         built = build(load(source))
         found = measured(built.net, sizes, **_named(settings))
@@ -78,7 +78,7 @@ def compare(source: str, frame: str, as_json: bool, GiB: float | None, **setting
     """
     sizes = shape(frame)
     with Console(stderr=True).status("building and counting ..."):  # shown on a terminal only
-        from bench.compare import compare as compared
+        from bench.lift.compare import compare as compared
         from bench.lift.source import build, load
         from bench.lift.table import compared as shown
 

@@ -13,9 +13,9 @@ from rich.text import Text
 from bench.quantity import size
 
 if TYPE_CHECKING:
-    from bench.compare import Compared
+    from bench.lift.compare import Compared
+    from bench.lift.measure import Measured
     from bench.lift.recognise import Recognised
-    from bench.measure import Measured
 
 _WAYS = {
     "single-step": "one call of forward is one time step; the state stays in the neurons",

@@ -87,7 +87,7 @@ class LiftedStep:
             recognised = recognise(copy, frame, x.shape[0], world, "frames")
             require(self.algorithm, recognised)
             net = Lifted(self.module, frame, recognised)
-            algorithms.load(self.algorithm).prepare(net, self.options)  # type: ignore[arg-type]
+            algorithms.load(self.algorithm).prepare(net, self.options)
             self._lifted[frame] = net
         return self._lifted[frame]
 

@@ -90,7 +90,7 @@ class Network(nn.Module):
         """Run a sequence from the zero state: x [T, B, ...] -> [T, B, C]."""
         return self.last_window(x, self.initial_state(x.shape[1]))
 
-    def neurons(self) -> list[nn.Module]:
+    def neurons(self) -> list[m.Neurons]:
         """Return the layers of neurons, in order; their first output is spikes."""
         return [module for module in self.modules() if isinstance(module, m.Neurons)]
 
@@ -126,8 +126,8 @@ def build(spec: NetworkSpec, backend: Neuronal, device: str = "cpu") -> Network:
     if shape != (spec.classes,):
         raise ValueError(f"{spec.name}: layers end in shape {shape}, expected ({spec.classes},)")
     net = Network(spec, body, backend.layerwise)
-    arranged = getattr(backend, "arranged", None)
-    net = net if arranged is None else arranged(net)
+    rewritten = getattr(backend, "rewritten", None)
+    net = net if rewritten is None else rewritten(net)
     count = sum(p.numel() for p in net.parameters())
     if count != spec.parameters:
         raise ValueError(f"{spec.name}: built with {count} parameters, but {spec.source} states {spec.parameters}")

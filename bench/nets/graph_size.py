@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.nets.layers import State, leaves, shallow, state_tensors
 
 if TYPE_CHECKING:
-    from bench.nets.build import Network
+    from bench.contracts import Stepped
 
 
 class _Windowed(Protocol):
     def initial_state(self, batch: int) -> State: ...
 
-    def window(self, x: Tensor, state: Any) -> tuple[Tensor, Any]: ...
+    def window(self, x: Tensor, state: State) -> tuple[Tensor, State]: ...
 
 
-def graph_and_state(net: Network) -> tuple[int, int]:
+def graph_and_state(net: Stepped) -> tuple[int, int]:
     """Return (A, S) in bytes for one sample: saved for backward per time step, and state between two steps."""
-    return difference_of_batches(copy.deepcopy(net).to("meta").train(net.training), net.spec.input)
+    twin = copy.deepcopy(net)
+    cast(nn.Module, twin).to("meta")
+    return difference_of_batches(twin, net.spec.input)
 
 
 def difference_of_batches(net: _Windowed, frame: Sequence[int], dtype: torch.dtype = torch.float32) -> tuple[int, int]:
@@ -42,17 +44,17 @@ def _one_step(net: _Windowed, batch: int, frame: Sequence[int], dtype: torch.dty
         _, state = net.window(x, net.initial_state(batch))
     before = {tensor.untyped_storage()._cdata for tensor in state_tensors(state)}
     start = leaves(state)
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}
     alive: list[Tensor] = []  # keeps the tensors, so that no address is reused
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in before:
-            kept[storage._cdata] = storage.nbytes()
+            saved[storage._cdata] = storage.nbytes()
             alive.append(tensor)
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         _, after = net.window(x, shallow(start))
     changed = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in state_tensors(after)}
-    return sum(kept.values()), sum(size for address, size in changed.items() if address not in before)
+    return sum(saved.values()), sum(size for address, size in changed.items() if address not in before)

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import nn
@@ -45,9 +44,8 @@ def sizes(net: Network) -> list[Size]:
     return found
 
 
-def _fan_in(synapse: Any) -> int:
-    count: int = synapse.weight[0].numel()
-    return count
+def _fan_in(synapse: m.Synapse) -> int:
+    return synapse.effective_weight()[0].numel()
 
 
 def narrowing(layers: Sequence[nn.Module], found: Sequence[Size]) -> list[Cut]:

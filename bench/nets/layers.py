@@ -21,6 +21,7 @@ from bench.spec import Conv, Dense, NeuronSpec, ShortcutOf
 State = Any  # Tensor | None | list[State]; type checkers cannot follow the recursion through nn.Module
 Presynaptic = Literal["spikes", "analog"]
 
+LECUN_STD = 0.87962566103423978  # standard deviation of a standard normal that is cut off at +-2
 WS_EPS = 1e-4  # sWS: keeps the square root away from zero (OTTT, public code)
 
 
@@ -178,6 +179,9 @@ class DenseSynapse(Synapse):
                 nn.init.normal_(self.weight, 0.0, 0.01, generator=generator)
             case "default" | "default, zero bias":
                 nn.init.uniform_(self.weight, -bound, bound, generator=generator)
+            case "lecun":  # variance 1 / fan-in after truncation, as Flax's default
+                std = bound / LECUN_STD
+                nn.init.trunc_normal_(self.weight, 0.0, std, -2 * std, 2 * std, generator=generator)
         if self.bias is not None:
             if self.spec.init == "default":
                 nn.init.uniform_(self.bias, -bound, bound, generator=generator)

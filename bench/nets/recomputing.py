@@ -128,7 +128,7 @@ class _Recomputed(torch.autograd.Function):
         pieces = run.group.pieces(x.shape[1])
         ctx.run, ctx.shape, ctx.type = run, x.shape, x.dtype
         ctx.random = Randomness(x.device) if run.group.draws else None
-        kept: list[Tensor] = []
+        packed: list[Tensor] = []
         ctx.strides = []
         y, ends = None, []
         with m.holding_weights(run.layers):
@@ -136,7 +136,7 @@ class _Recomputed(torch.autograd.Function):
                 part = x if len(pieces) == 1 else x[:, piece].clone(memory_format=torch.preserve_format)
                 if run.group.reads_spikes:
                     ctx.strides.append((part.shape, part.stride()))
-                    kept.append(pack(part))
+                    packed.append(pack(part))
                 out, end = run.layers(part, _filled(run.before, [v[piece] for v in given]))
                 del part
                 if len(pieces) == 1:
@@ -147,8 +147,8 @@ class _Recomputed(torch.autograd.Function):
                 ends.append(end)
         run.after = _emptied(ends[0])
         after = [torch.cat(tensors) for tensors in zip(*(m.state_tensors(end) for end in ends), strict=True)]
-        ctx.save_for_backward(*(kept if run.group.reads_spikes else [x]), *given)
-        ctx.n_kept = len(kept) or 1
+        ctx.save_for_backward(*(packed if run.group.reads_spikes else [x]), *given)
+        ctx.n_inputs = len(packed) or 1
         ctx.set_materialize_grads(False)
         assert y is not None, "a batch of no samples"
         return (y, *after)
@@ -157,8 +157,8 @@ class _Recomputed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g_y: Tensor | None, *g_after: Tensor | None) -> tuple[Tensor | None, ...]:
         run: _Run = ctx.run
-        saved = ctx.saved_tensors
-        kept, given = saved[: ctx.n_kept], saved[ctx.n_kept :]
+        stored = ctx.saved_tensors
+        inputs, given = stored[: ctx.n_inputs], stored[ctx.n_inputs :]
         pieces = run.group.pieces(ctx.shape[1])
         wants_x = ctx.needs_input_grad[2]
         g_x: Tensor | None = None
@@ -172,9 +172,9 @@ class _Recomputed(torch.autograd.Function):
             for i, piece in enumerate(pieces):
                 if run.group.reads_spikes:
                     shape, stride = ctx.strides[i]
-                    part = unpack(kept[i], shape.numel(), ctx.type).as_strided(shape, stride)
+                    part = unpack(inputs[i], shape.numel(), ctx.type).as_strided(shape, stride)
                 else:
-                    part = (kept[0] if len(pieces) == 1 else kept[0][:, piece]).detach()
+                    part = (inputs[0] if len(pieces) == 1 else inputs[0][:, piece]).detach()
                 part.requires_grad_(wants_x)
                 starts = [v[piece].detach().requires_grad_(v.is_floating_point()) for v in given]
                 out, end = run.layers(part, _filled(run.before, starts))

@@ -74,7 +74,7 @@ def longest(network: str, algorithm: str, batch: int, live: float, options: Mapp
 
 
 @cache
-def _remembered(network: str, algorithm: str, batch: int, options: tuple[tuple[str, Any], ...]) -> Callable[[int], float]:
+def _remembered(network: str, algorithm: str, batch: int, options: tuple[tuple[str, object], ...]) -> Callable[[int], float]:
     """Return the formula with a cache of its values, shared by searches with different limits."""
     return cache(formula(network, algorithm, batch, dict(options)))
 

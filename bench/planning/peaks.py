@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from math import ceil, isinf, prod
-from typing import Any
+from typing import Any, cast
 
 from bench.algorithms import replay
 from bench.algorithms.replay import steps_back
 from bench.counting.step import batch_for, cost_of
+from bench.nets.build import Network
 from bench.nets.graph_size import graph_and_state
 from bench.training_step import training_step
 
@@ -98,7 +99,7 @@ def peaks_of(network: str, batch: int) -> Peaks:
         step = training_step(network, algorithm, "native", device="meta", **options)
         return cost_of(step, *batch_for(step, T, batch, "meta")).memory.total
 
-    net: Any = training_step(network, "bptt", "native", device="meta").net
+    net = cast(Network, training_step(network, "bptt", "native", device="meta").net)
     frame = 4 * batch * prod(net.spec.input) if net.spec.encoding == "frames" else 0
     graph_bytes, state_bytes = graph_and_state(net)
     state = batch * state_bytes

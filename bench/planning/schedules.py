@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from bench.counting.any_step import Cost
 from bench.errors import UserError
@@ -28,8 +27,8 @@ class Schedule:
     """A training step with exact gradients: ``training_step(network, algorithm, "native", **options)``."""
 
     algorithm: str
-    options: dict[str, Any]
-    again: int  # number of recomputed time steps
+    options: dict[str, object]
+    recomputed: int  # time steps
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def cheapest(network: str, T: int, batch: int, budget: float, headroom: float = 
     peaks = peaks_of(network, batch)
     asked = live
     while True:
-        schedule = min(schedules(peaks, T, asked), key=lambda schedule: schedule.again, default=None)
+        schedule = min(schedules(peaks, T, asked), key=lambda schedule: schedule.recomputed, default=None)
         if schedule is None:
             raise UserError(
                 f"{network} with T = {T}, batch {batch} does not fit with exact gradients: about {_mib(least(peaks, T))} of live "

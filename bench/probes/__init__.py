@@ -3,6 +3,7 @@
 | file | measures | on |
 |---|---|---|
 | cost.py | memory, multiplications and traffic of one training step | shapes only, at the paper's size |
+| cost_half.py | memory of one training step under autocast to half precision | shapes only, at the paper's size |
 | longest.py | the longest sequence that fits a card | shapes only |
 | count.py | parameters; forward MACs by fvcore | real tensors, one sample |
 | equivalence.py | whether spikes and gradients are equal on all backends | real tensors, small batch |
@@ -11,7 +12,9 @@
 | train.py | accuracy, firing rate | real data, real training |
 | events.py | statistics of event recordings | real and simulated recordings |
 | clock.py | seconds of a training step | the real device, alternating with native BPTT |
+| speed.py | seconds of every row of a workload, in turns | the real device, a process per row |
 | cuda_memory.py | CUDA's own peaks of one training step | a GPU |
+| cuda_memory_half.py | the same under autocast to half precision | a GPU |
 
 The instruments are in bench/counting; bench/datasets/real.py prepares the real samples.
 """

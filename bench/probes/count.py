@@ -66,7 +66,8 @@ def forward_macs(net: Network, batch: int = 1) -> dict[str, int]:
     try:
         from fvcore.nn import FlopCountAnalysis
     except ImportError as error:
-        raise Unavailable("forward MACs are counted by fvcore, which is not installed: pip install '.[frameworks]'") from error
+        reason = "forward MACs are counted by fvcore, which is not installed: pip install '.[frameworks]'"
+        raise Unavailable(reason, missing="fvcore") from error
 
     x = torch.zeros(batch, *net.spec.input)
     logging.getLogger("fvcore").setLevel(logging.ERROR)

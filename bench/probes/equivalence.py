@@ -11,11 +11,11 @@ detail lists those controls that cannot differ at the case's T or with its neuro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +29,16 @@ from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
 from bench.measurement import Measurement
-from bench.nets.build import build
+from bench.nets.build import Network, build
 from bench.nets.layers import Neurons, aligned
 from bench.options import Declared
 from bench.probes.resources import Resources
 from bench.seeds import seed_of
 from bench.spec import NetworkSpec, NeuronSpec
 from bench.training_step import recipe, training_step
+
+if TYPE_CHECKING:
+    from bench.contracts import Trainable
 
 VERSION = 3  # 2: no controls with wrong threshold or surrogate; included controls that cannot differ
 
@@ -89,8 +92,7 @@ def measure(case: Case, resources: Resources) -> list[Measurement]:
     result = compare(reference, _respond(case, case.backend, x, target))
     decays = _decays(zoo.spec(case.network))
     idle = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, decays))}
-    broken = {name: control.respond(case, x, target) for name, control in CONTROLS.items() if name not in idle}
-    closes = {name: not compare(reference, response).passes(noise) for name, response in broken.items()}
+    closes = {name: control.fails(case, x, target, reference, noise) for name, control in CONTROLS.items() if name not in idle}
     fired = sum(float(s.sum()) for s in reference.spikes)
     opens = result.passes(noise) and all(closes.values()) and fired > 0
     detail = {
@@ -128,20 +130,34 @@ def aligned_parameters(net: nn.Module) -> list[nn.Parameter]:
 def _batch(spec: NetworkSpec, case: Case) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed_of("equivalence", case.network, case.seed))
     x = torch.randn(case.T, case.batch, spec.input[0], *(-(-n // 4) for n in spec.input[1:]), generator=generator)
-    x = 2 * x.repeat_interleave(4, -1).repeat_interleave(4, -2)  # smooth in space like images, so that deep layers fire
-    x = x[..., : spec.input[1], : spec.input[2]]
+    if len(spec.input) == 3:  # smooth in space like images, so that deep layers fire
+        x = x.repeat_interleave(4, -1).repeat_interleave(4, -2)[..., : spec.input[1], : spec.input[2]]
+    x = 2 * x
     return x, torch.randint(spec.classes, (case.batch,), generator=generator)
 
 
-def respond(net: nn.Module, gradients: Callable[[], object]) -> Response:
-    """Run ``gradients`` and record the spikes of every layer of neurons and the resulting gradients."""
-    spec_net: Any = net
-    neurons = spec_net.neurons()
-    seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
+class SpikesDiffer(Exception):
+    """A layer has fired unlike the reference, so that the rest of a control need not be computed."""
 
-    def note(module: nn.Module, _: Any, out: Any) -> None:
-        if torch._C._current_autograd_node() is None:  # not while checkpointing recomputes layers in the backward pass
-            seen[id(module)].append(next(tensors(out)).detach())
+
+def respond(net: nn.Module, gradients: Callable[[], object], expected: Sequence[Tensor] | None = None) -> Response:
+    """Run ``gradients`` and record the spikes of every layer of neurons and the resulting gradients.
+
+    Raises SpikesDiffer at the first spikes that differ from those ``expected``, if these are given.
+    """
+    neurons = cast("Trainable", net).neurons()
+    seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
+    left = {id(module): spikes for module, spikes in zip(neurons, expected or (), strict=expected is not None)}
+
+    def note(module: nn.Module, inputs: object, out: object) -> None:
+        if torch._C._current_autograd_node() is not None:  # checkpointing recomputes layers in the backward pass
+            return
+        spikes = next(tensors(out)).detach()
+        seen[id(module)].append(spikes)
+        if id(module) in left:
+            here, left[id(module)] = left[id(module)].tensor_split([spikes.numel()])
+            if not torch.equal(here, spikes.flatten()):
+                raise SpikesDiffer
 
     hooks = [module.register_forward_hook(note) for module in neurons]
     try:
@@ -245,19 +261,20 @@ def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, 
     return torch.stack(spikes), after
 
 
-def _run_broken(case: Case, x: Tensor, target: Tensor, backend: _Broken, stale: bool = False) -> Response:
+def _run_broken(
+    case: Case, x: Tensor, target: Tensor, expected: Sequence[Tensor] | None, backend: _Broken, stale: bool = False
+) -> Response:
     rule = algorithms.load(case.algorithm)
     options = recipe(case.algorithm, "native", case.settings).options
-    net = rule.prepare(build(zoo.spec(case.network), backend), options)
+    net = cast(Network, rule.prepare(build(zoo.spec(case.network), backend), options))
     net.reset_parameters(seed_of("weights", case.network, case.seed))
     draw(net, case)
     if stale:
         with torch.no_grad():
             _, left = net.window(x, None)
         net.initial_state = lambda batch: left  # type: ignore[method-assign]
-    return respond(
-        net, lambda: rule.train_step(net, x, StepContext(InstantaneousLoss(target, x.shape[0]), lambda: None), options)
-    )
+    context = StepContext(InstantaneousLoss(target, x.shape[0]), lambda: None)
+    return respond(net, lambda: rule.train_step(net, x, context, options), expected)
 
 
 @dataclass(frozen=True)
@@ -267,9 +284,17 @@ class Control:
     ``steps``: the least T at which it differs; ``remembers``: it differs only if potentials carry over between steps (decay > 0).
     """
 
-    respond: Callable[[Case, Tensor, Tensor], Response]
+    respond: Callable[[Case, Tensor, Tensor, Sequence[Tensor] | None], Response]
     steps: int = 1
     remembers: bool = False
+
+    def fails(self, case: Case, x: Tensor, target: Tensor, reference: Response, noise: float) -> bool:
+        """Return whether it fails the gate, as it must: by its spikes, or by its gradients if all spikes are equal."""
+        try:
+            response = self.respond(case, x, target, reference.spikes)
+        except SpikesDiffer:
+            return True
+        return not compare(reference, response).passes(noise)
 
     def cannot_differ(self, T: int, decays: set[float]) -> str:
         """Return why it cannot differ, or ""."""
@@ -283,7 +308,7 @@ def _decays(spec: NetworkSpec) -> set[float]:
 
 
 def _with(dynamics: Callable[[Tensor, Tensor | None, NeuronSpec], tuple[Tensor, Tensor]], **how: bool) -> Callable[..., Response]:
-    return lambda case, x, target: _run_broken(case, x, target, _Broken(dynamics), **how)
+    return lambda case, x, target, expected: _run_broken(case, x, target, expected, _Broken(dynamics), **how)
 
 
 CONTROLS: dict[str, Control] = {

@@ -43,7 +43,7 @@ def measure(case: Case, resources: Resources) -> list[Measurement]:
     data, own = resources.data, Options.named("probe gradient", case.probe_options)
     asked, before = own.batches, own.after_batches
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, **case.algorithm_options)
-    loss = {name: value for name, value in case.options if name in Loss.names()}  # of both gradients
+    loss = {name: value for name, value in case.algorithm_options.items() if name in Loss.names()}  # of both gradients
     exact_step = training_step(case.network, "bptt", case.backend, seed=case.seed, **loss)
     batches = enumerate(_batches(data, case))
     for i, (x, target) in islice(batches, before):

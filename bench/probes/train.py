@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from bench.case import Case
 from bench.counting.tape import tensors
@@ -59,11 +60,11 @@ def measure(case: Case, resources: Resources) -> list[Measurement]:
 @torch.no_grad()
 def firing_rates(step: TrainingStep, data: RealData, case: Case) -> dict[str, float]:
     """Return the mean spikes per neuron and time step on the test set: by layer, and "all", weighted by neurons."""
-    net: Any = step.net
+    net = step.trainable
     spikes: dict[int, float] = {}
     sites: dict[int, int] = {}
 
-    def note(module: Any, _: Any, out: Any) -> None:
+    def note(module: nn.Module, inputs: object, out: object) -> None:
         s = next(tensors(out))
         spikes[id(module)] = spikes.get(id(module), 0.0) + float(s.sum(dtype=torch.float64))
         sites[id(module)] = sites.get(id(module), 0) + s.numel()

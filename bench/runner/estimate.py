@@ -15,7 +15,7 @@ TRUST_S = 10.0  # typical seconds of finished cases with the same weight as the 
 class Estimate:
     """The remaining seconds of a run.
 
-    A case is estimated by the typical time of its probe (``bench.plan.Probe``), times the slowness of this machine in this run.
+    A case is estimated by the typical time of its probe (``bench.registry``), times the slowness of this machine in this run.
     Finished cases correct the estimate: first those of the same probe, then those of the same network and algorithm.
     """
 
@@ -25,7 +25,7 @@ class Estimate:
         self._running: dict[str, tuple[Case, float]] = {}  # case and start time
         self._share: dict[str, float] = {}  # completed fraction of running cases that report it
         self._took: dict[Hashable, list[float]] = defaultdict(list)
-        self._seconds = self._thought = 0.0  # of all finished cases: measured and estimated
+        self._seconds = self._expected = 0.0  # of all finished cases: measured and estimated
 
     def started(self, case: Case, now: float) -> None:
         self._waiting.pop(case.key, None)
@@ -38,7 +38,7 @@ class Estimate:
         self._waiting.pop(case.key, None)
         _, began = self._running.pop(case.key, (case, now))
         self._seconds += now - began
-        self._thought += PROBES[case.probe].typical_s
+        self._expected += PROBES[case.probe].typical_s
         for kind in _kinds(case):
             self._took[kind].append(now - began)
 
@@ -46,21 +46,21 @@ class Estimate:
         """Return the remaining seconds, assuming that all workers stay busy, except for cases that run alone."""
         running = [self._left_of(case, now - began) for case, began in self._running.values()]
         alone = sum(self._typical(case) for case in self._waiting.values() if PROBES[case.probe].alone)
-        beside = sum(self._typical(case) for case in self._waiting.values() if not PROBES[case.probe].alone)
-        return alone + max([(sum(running) + beside) / self._workers, *running])
+        parallel = sum(self._typical(case) for case in self._waiting.values() if not PROBES[case.probe].alone)
+        return alone + max([(sum(running) + parallel) / self._workers, *running])
 
     def _left_of(self, case: Case, elapsed: float) -> float:
         share = self._share.get(case.key, 0.0)
-        whole = elapsed / share if share > 0.05 else max(self._typical(case), elapsed * 1.1)
-        return whole - elapsed
+        total = elapsed / share if share > 0.05 else max(self._typical(case), elapsed * 1.1)
+        return total - elapsed
 
     def _typical(self, case: Case) -> float:
-        slow = (TRUST_S + self._seconds) / (TRUST_S + self._thought)
-        thought = PROBES[case.probe].typical_s * slow
+        slow = (TRUST_S + self._seconds) / (TRUST_S + self._expected)
+        expected = PROBES[case.probe].typical_s * slow
         for kind in _kinds(case):
             seen = self._took.get(kind, ())
-            thought = (TRUST * thought + sum(seen)) / (TRUST + len(seen))
-        return thought
+            expected = (TRUST * expected + sum(seen)) / (TRUST + len(seen))
+        return expected
 
 
 def _kinds(case: Case) -> tuple[Hashable, ...]:

@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol
+from types import FrameType
+from typing import Protocol
 
 from bench.case import Case
 from bench.machine import gpu
@@ -29,7 +31,7 @@ from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
 
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
-LAST_WORDS_S = 10  # time for a process to end after it has answered
+ENDING_S = 10  # time for a process to end after it has answered
 
 
 class Listener(Protocol):
@@ -107,13 +109,13 @@ def _alone(case: Case) -> bool:
     return PROBES[case.probe].alone
 
 
-def _start(context: Any, job: Job, listener: Listener) -> _Running:
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(job, there), daemon=True)
+def _start(context: ForkServerContext, job: Job, listener: Listener) -> _Running:
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(job, sender), daemon=True)
     process.start()
-    there.close()
+    sender.close()
     listener.started(job.case)
-    return _Running(job, process, here, time.monotonic() + TIME_LIMIT_S[job.case.scale])
+    return _Running(job, process, receiver, time.monotonic() + TIME_LIMIT_S[job.case.scale])
 
 
 def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
@@ -141,7 +143,7 @@ def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
 
 
 def _reap(ended: _Running) -> None:
-    ended.process.join(timeout=LAST_WORDS_S)
+    ended.process.join(timeout=ENDING_S)
     ended.process.kill()
     ended.process.join()
     ended.channel.close()
@@ -165,7 +167,7 @@ def _cause(ended: _Running) -> tuple[Status, str]:
 
 
 @contextmanager
-def _signal(number: signal.Signals, action: Any) -> Iterator[None]:
+def _signal(number: signal.Signals, action: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
     before = signal.signal(number, action)
     try:
         yield
@@ -173,10 +175,6 @@ def _signal(number: signal.Signals, action: Any) -> Iterator[None]:
         signal.signal(number, before)
 
 
-def _interrupt(*_: Any) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     """Handle SIGTERM like Ctrl-C, so that no worker is left behind."""
     raise KeyboardInterrupt
-
-
-def default_workers() -> int:
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -30,7 +30,7 @@ class _Left(ProgressColumn):
         self._estimate = estimate
 
     def render(self, task: Task) -> Text:
-        if not task.fields.get("whole"):
+        if not task.fields.get("all_cases"):
             return Text("")
         return Text(f"{timedelta(seconds=round(self._estimate.left(time.monotonic())))} left", style="progress.remaining")
 
@@ -46,10 +46,10 @@ class Screen:
             _Left(self._estimate), TextColumn("{task.fields[note]}"),
             console=self._console, transient=True,
         )  # fmt: skip
-        self._all = self._bars.add_task("cases", total=len(cases), note="", whole=True)
+        self._all = self._bars.add_task("cases", total=len(cases), note="", all_cases=True)
         self._trainings: dict[str, TaskID] = {}
         self._finished, self._total = 0, len(cases)
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -82,8 +82,8 @@ class Screen:
         if bar is not None:
             self._bars.remove_task(bar)
         if outcome.status != "ok":
-            self._tell(case, f"{outcome.status}: {outcome.reason}")
-        elif case.probe in ("training", "gradient", "equivalence", "clock"):
+            self._print_once(case, f"{outcome.status}: {outcome.reason}")
+        elif case.probe in ("training", "gradient", "equivalence", "clock", "speed", "cuda-speed"):
             first = next(m for m in outcome.measurements if not m.metric.startswith("epoch "))
             value = quantity(first.value, first.unit) if isinstance(first.value, (int, float)) else first.value
             self._console.print(
@@ -92,8 +92,8 @@ class Screen:
         elif not self._console.is_terminal and self._finished % 50 == 0:
             self._console.print(f"[{self._finished}/{self._total}] cases", markup=False)
 
-    def _tell(self, case: Case, problem: str) -> None:
+    def _print_once(self, case: Case, problem: str) -> None:
         """Print each problem once; the record of every case has its own."""
-        if problem not in self._told:
-            self._told.add(problem)
+        if problem not in self._printed:
+            self._printed.add(problem)
             self._console.print(f"{problem} (first met in {case.key})", markup=False, soft_wrap=True)

@@ -16,10 +16,12 @@ from bench.digest import LANGUAGES, PACKAGES
 from bench.machine import identity
 from bench.measurement import Measurement
 from bench.places import CODE
-from bench.plan import digest_of
+from bench.plan import backends_of, digest_of
 from bench.record import Record
 from bench.record_store import Store
 from bench.runner.worker import Outcome
+
+MISSING = "not installed"  # in the place of a version
 
 
 def new_run() -> str:
@@ -56,7 +58,7 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
         reason=outcome.reason,
         kernel=outcome.kernel,
         digest=digest_of(case),
-        versions=_versions(case.backend),
+        versions=_versions(case, *filter(None, [outcome.missing])),
         commit=commit,
         machine=machine,
         device=outcome.device,
@@ -67,8 +69,8 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
     )
 
 
-def _versions(backend: str) -> dict[str, str]:
-    names = {"torch", backends.framework(backend)}
+def _versions(case: Case, *more: str) -> dict[str, str]:
+    names = {"torch", *map(backends.framework, backends_of(case.probe, case.backend)), *more}
     return {name: version_of(name) for name in sorted(names)}
 
 
@@ -76,7 +78,7 @@ def version_of(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return MISSING
 
 
 def commit_of(root: Path) -> str:
@@ -98,10 +100,10 @@ def commit_of(root: Path) -> str:
 
 def _digest_of_tree(root: Path) -> str:
     files = sorted(path for package in PACKAGES for path in (root / package).rglob("*") if path.suffix in (".py", *LANGUAGES))
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in files:
-        whole.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return whole.hexdigest()[:12]
+        digest.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -9,15 +9,14 @@ import signal
 import threading
 import traceback
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
 
 from bench.case import Case
 from bench.errors import YES, Support, Unavailable, UserError, no
 from bench.measurement import Measurement
-from bench.plan import THREADS, digest_of
+from bench.plan import conditions, digest_of
 from bench.record import Status
 from bench.registry import PROBES
 from bench.seeds import seed_of
@@ -30,7 +29,7 @@ PRELOAD = [
     "torch", "torch._decomp.decompositions", "torch._dynamo", "torch._inductor.utils", "torch._meta_registrations",
     "torch.utils.flop_counter", "snntorch", "spikingjelly.activation_based.learning.online_learning",
     "bench.probes.cost", "bench.probes.equivalence", "bench.probes.train",
-    "bench.zoo.vgg", "bench.zoo.resnet", "bench.zoo.recurrent",
+    "bench.zoo.vgg", "bench.zoo.resnet", "bench.zoo.nf_resnet", "bench.zoo.recurrent",
 ]  # fmt: skip
 
 
@@ -46,7 +45,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answer of a worker: measurements, or the reason why there are none, with kernel and device."""
+    """The answer of a worker: measurements, or the reason why there are none, with kernel and device.
+
+    ``missing``: the package that has to be installed, if that is the reason.
+    """
 
     status: Status
     reason: str
@@ -55,9 +57,7 @@ class Outcome:
     device: str
     threads: int
     precision: str
-
-
-Message = tuple[Literal["progress"], Any] | tuple[Literal["outcome"], Outcome]
+    missing: str = ""
 
 
 def checkpoint_of(job: Job) -> Path:
@@ -88,7 +88,7 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
 
     case, probe = job.case, PROBES[job.case.probe]
     torch.manual_seed(seed_of(case.key))
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(conditions(case, None).threads)
     kernel, device = "", _device(probe.device)
 
     def outcome(status: Status, reason: str, measurements: tuple[Measurement, ...] = ()) -> Outcome:
@@ -107,7 +107,7 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
             return outcome("refused", fits.reason)
         return outcome("ok", "", tuple(_measure(job, channel, device)))
     except Unavailable as error:
-        return outcome("unsupported", str(error))
+        return replace(outcome("unsupported", str(error)), missing=error.missing)
     except UserError as error:
         return outcome("failed", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -158,7 +158,8 @@ def _measure(job: Job, channel: Connection, device: str) -> list[Measurement]:
     from bench.probes.resources import Resources
 
     data = RealData(job.case, job.data_root, job.cache)
-    resources = Resources(data, device, checkpoint_of(job), lambda progress: channel.send(("progress", progress)))
+    threads = conditions(job.case, None).threads
+    resources = Resources(data, device, threads, checkpoint_of(job), lambda progress: channel.send(("progress", progress)))
     return probes.load(job.case.probe).measure(job.case, resources)
 
 

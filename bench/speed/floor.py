@@ -10,19 +10,20 @@ from torch import Tensor
 
 from bench.counting.step import batch_for
 from bench.kernels.compiled import keep_freed_memory
+from bench.speed.rows import LAYOUTS
 from bench.training_step import training_step
 
-LAYOUTS = {"contiguous": None, "channels last": torch.channels_last}
+ORDERS = dict(zip(LAYOUTS, (None, torch.channels_last), strict=True))
 
 
 def convolutions_alone(network: str, T: int, batch: int, device: str, layout: str) -> Callable[[], Any]:
     """Return a function that runs the product of each synapse with its input, and its two gradients.
 
-    Time is folded into the batch. ``layout`` of the tensors: one of LAYOUTS.
+    Time is folded into the batch. ``layout`` of the tensors: one of ORDERS.
     """
     if device == "cpu":
         keep_freed_memory()
-    step, order = training_step(network, "bptt", "native", device=device), LAYOUTS[layout]
+    step, order = training_step(network, "bptt", "native", device=device), ORDERS[layout]
     net: Any = step.net
     jobs: list[Callable[[], None]] = []
 

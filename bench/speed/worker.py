@@ -1,7 +1,7 @@
-"""The process of one row: ``python -m bench.speed.worker '{"workload": [...], "row": [algorithm, backend, {}], "device": ...}'``.
+"""The process of one row: ``python -m bench.speed.worker '{"workload": [...], "row": [algorithm, backend, {}], ...}'``.
 
-It prints {"kernel": ..., "threads": ...}; then, for every input line, it runs one training step and prints "done", until input
-ends. The parent measures the time (bench/speed/turns.py).
+It prints the kernel; then, for every input line, it runs one training step and prints "done", until input ends. The parent
+measures the time (bench/speed/turns.py).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from bench.speed.steps import step_of
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
+    torch.set_num_threads(asked["threads"])
     algorithm, backend, options = asked["row"]
     step = step_of(Workload(*asked["workload"]), Row(algorithm, backend, tuple(options.items())), asked["device"])
-    print(json.dumps({"kernel": step.kernel, "threads": torch.get_num_threads()}), flush=True)
+    print(step.kernel, flush=True)
     for _ in sys.stdin:
         step.run()
         print("done", flush=True)

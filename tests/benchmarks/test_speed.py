@@ -1,13 +1,12 @@
-"""``spikecost speed``: rows in turns, what is kept of them, and the goals they are held to."""
+"""``spikecost speed`` and its probe: rows in turns, their records in the store, and the goals judged from them."""
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,41 +14,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench.cli as cli
-from bench import backends
-from bench.errors import UserError
-from bench.probes import clock
-from bench.speed import draw, goals, pages, rows, saved, turns
-from bench.speed.rows import FLOOR, Row, Workload
-from bench.speed.saved import FORMER, Saved
-from bench.speed.turns import Run, Timed
+from bench import backends, probes
+from bench.case import SCALES, Case
+from bench.claims import judge, load_claims
+from bench.claims.judge import planned_by
+from bench.digest import closure
+from bench.errors import Unavailable, UserError, no
+from bench.machine import usable_cores
+from bench.measurement import Measurement
+from bench.places import CODE
+from bench.plan import conditions, digest_of, plan
+from bench.probes import speed
+from bench.probes.resources import Resources
+from bench.record_store import Store
+from bench.registry import PROBES
+from bench.runner.worker import Outcome
+from bench.speed import timing, turns
+from bench.speed.rows import FLOOR, TIMING, Row, Workload, backend_of, rows
+from bench.speed.turns import Timed
 
-REPOSITORY = Path(__file__).parents[2]
 TINY = Workload("r400/fashion-mnist", 3, 4)
-
-
-def timed(algorithm: str, backend: str, seconds: tuple[float, ...], peak: int | None = 100, **options: int) -> Timed:
-    return Timed(Row(algorithm, backend, tuple(options.items())), "", seconds, peak, 1)
-
-
-RUN = Run(
-    Workload("vgg-sws/cifar10", 4, 2),
-    "cpu",
-    (
-        timed(FLOOR, "contiguous", (2.0, 2.0, 2.0), None),
-        timed(FLOOR, "channels last", (1.0, 1.0, 1.0), None),
-        timed("bptt", "native-fast", (1.2, 1.3, 1.4), 80),
-        timed("bptt", "native-balanced", (1.5, 1.5, 1.5), 30),
-        timed("bptt", "snntorch", (2.0, 2.6, 2.8), 100),
-        timed("bptt", "spikingjelly", (3.0, 3.0, 3.0), 90),
-        timed("ottt-a", "native-fast", (2.0, 2.0, 2.0), 10),
-        timed("ottt-a", "native-fast", (1.0, 1.0, 1.0), 40, K=4),
-        timed("ottt-a", "spikingjelly-shipped", (2.0, 2.0, 2.0), 20),
-        timed("ottt-a", "snntorch", (0.1, 0.1, 0.1), 1),
-    ),
-    {"sltt on native": "a reason"},
-    2,
-)
-SAVED = Saved(RUN, "0123456789ab", "2026-01-02T03:04:05+00:00", {"torch": "2.11"}, saved.digest_of(RUN))
+NATIVE = plan("native", "full", lambda _: True)
+TIMED = [case for case in NATIVE if case.probe == "speed"]
+CASE = TIMED[0]
 
 
 @pytest.fixture(autouse=True)
@@ -57,106 +44,72 @@ def no_process_outside_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(turns.platformdirs, "user_cache_dir", lambda _: str(tmp_path / "cache"))
 
 
-# --------------------------------------------------------------------------- the command
+# --------------------------------------------------------------------------- the probe
 
 
-@pytest.fixture
-def speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """``speed("--turns", "2", ...)`` on one machine without a GPU, with results of its own."""
-    monkeypatch.setattr(cli, "_machine", lambda: "here")
-    monkeypatch.setattr("bench.machine.gpu", lambda: None)
-    return lambda *arguments: CliRunner().invoke(cli.main, ["speed", "--results", str(tmp_path), *arguments])
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> list[Workload]:
-    """In place of timing: every workload has RUN's times. Returns those that were asked for."""
-    asked: list[Workload] = []
-
-    def run(workload: Workload, device: str, *, turns: int | None) -> Run:
-        asked.append(workload)
-        return replace(RUN, workload=workload)
-
-    monkeypatch.setattr(turns, "run", run)
-    monkeypatch.setattr(draw, "render", lambda data: json.dumps(data))
-    return asked
-
-
-def test_rows_are_timed_in_processes_and_kept(
-    speed: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rows, "workloads", lambda device: [TINY])
-    monkeypatch.setattr(
-        turns, "rows", lambda _: [Row(FLOOR, "contiguous"), Row("bptt", "native"), Row("bptt", "native", (("no", 1),))]
-    )
-    ran = speed("--turns", "2")
-    assert ran.exit_code == 0, ran.output
-    (one,) = saved.load(tmp_path / "speed" / "here")
-    assert one.current
-    assert one.run.workload == TINY
-    assert one.run.threads is not None
-    assert one.run.refused.keys() == {"bptt on native (no = 1)"}
-    floor, step = one.run.timed
-    assert len(floor.seconds) == len(step.seconds) == 2
-    assert min(*floor.seconds, *step.seconds) > 0
-    assert (floor.peak_bytes, floor.macs) == (None, None)
-    assert step.peak_bytes is not None
-    assert (tmp_path / "speed" / "here" / "speed.svg").read_text().startswith("<?xml")
-
-
-def test_one_workload_leaves_the_others_as_they_were(
-    speed: Callable[..., Result], quick: list[Workload], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "speed" / "here"
-    saved.keep(folder, replace(SAVED, digest="of former code", run=replace(RUN, workload=rows.workloads("cpu")[2])))
-    saved.keep(folder, replace(SAVED, run=replace(RUN, workload=rows.workloads("cpu")[1])))
-    ran = speed("--workload", "vgg-sws/cifar10/T4")
-    assert ran.exit_code == 0, ran.output
-    assert quick == [rows.workloads("cpu")[1]]
-    timed_now, other = saved.load(folder)
-    assert other.commit == "0123456789ab"
-    assert timed_now.commit != other.commit
-    assert f"vgg-sws/cifar10/T10: 2026-01-02, commit 0123456789, {FORMER}" in ran.output
-    page = (folder / "goals.md").read_text()
-    assert f"2026-01-02, commit 0123456789, {FORMER} |" in page
-    assert f"{timed_now.told} |" in page
-    assert FORMER not in timed_now.told
-    assert "T = 10, batch 2 (3 turns, former code)" in (folder / "speed.svg").read_text()
-
-
-def test_what_is_finished_is_kept_when_stopped_and_the_rest_is_named(
-    speed: Callable[..., Result], quick: list[Workload], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = turns.run
-
-    def until(workload: Workload, device: str, *, turns: int | None) -> Run:
-        if len(quick) == 2:
-            raise KeyboardInterrupt
-        return whole(workload, device, turns=turns)
-
-    monkeypatch.setattr(turns, "run", until)
-    ran = speed("--workload", "lenet/dvs-gesture")
-    assert ran.exit_code == cli.INTERRUPTED
-    assert "Stopped; 2 of 3 workloads kept; go on with --workload lenet/dvs-gesture/T50" in ran.output
-    assert [one.run.workload.T for one in saved.load(tmp_path / "speed" / "here")] == [4, 10]
+def test_rows_are_timed_in_processes_of_their_own_and_a_refused_one_says_why() -> None:
+    wanted = [Row(FLOOR, "contiguous"), Row("bptt", "native"), Row("bptt", "native", (("no", 1),))]
+    floor, step, refused = speed.measured(TINY, wanted, "cpu", 1, 3)
+    assert [m.metric for m in (floor, step, refused)] == [str(row) for row in wanted]
+    for timed in (floor, step):
+        assert len(timed.detail["raw"]) == 3
+        assert timed.value == sorted(timed.detail["raw"])[1] > 0
+        assert timed.unit == "s"
+    assert step.detail["backend"] == "native"
+    assert step.detail["kernel"] == "torch"
+    assert refused.value is None
+    assert "has no option 'no'" in refused.detail["refused"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("case", "told"),
     [
-        (("--workload", "vgg-sws/cifar10/T5"), "unknown workload 'vgg-sws/cifar10/T5': did you mean"),
-        (("--turns", str(clock.LEAST - 1)), "Invalid value for '--turns'"),
+        (replace(CASE, backend="native-fast"), "times every row of a workload"),
+        (replace(CASE, options=(("turns", 1),)), "turns = 1"),
+        (replace(CASE, options=(("repeats", 7),)), "has no option 'repeats'"),
+        (replace(CASE, probe="cuda-speed"), "needs an NVIDIA GPU"),
     ],
-    ids=["workload", "turns"],
+    ids=["row", "turns", "option", "gpu"],
 )
-def test_what_cannot_be_timed_is_refused_first(
-    speed: Callable[..., Result], quick: list[Workload], tmp_path: Path, arguments: tuple[str, ...], said: str
-) -> None:
-    ran = speed(*arguments)
-    assert ran.exit_code != 0
-    assert said in ran.output
-    assert not quick
-    assert not (tmp_path / "speed").exists()
+def test_what_cannot_be_timed_is_refused_before_a_process_starts(case: Case, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "run", lambda *_: pytest.fail("started"))
+    with pytest.raises(UserError, match=told):
+        probes.measure(case)
+
+
+def test_without_one_of_the_rivals_nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the best of those that are left would be beaten."""
+    monkeypatch.setattr(speed, "run", lambda *_: pytest.fail("started"))
+    there = backends.available
+    monkeypatch.setattr(backends, "available", lambda name: no("it is not installed") if name == "snntorch" else there(name))
+    with pytest.raises(Unavailable, match="backend snntorch, which the others are compared with: it is not installed"):
+        probes.measure(CASE)
+
+
+def test_the_probe_times_every_row_with_the_threads_of_its_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def run(workload: Workload, wanted: list[Row], device: str, threads: int, turns: int | None) -> list[Timed]:
+        asked.append((workload, device, threads, turns))
+        return [Timed(row, "k", (1.0, 2.0, 3.0)) for row in wanted]
+
+    monkeypatch.setattr(speed, "run", run)
+    monkeypatch.setattr(backends, "available", lambda _: True)
+    data: Any = None
+    found = speed.measure(CASE, Resources(data, "cpu", threads=5))
+    assert asked == [(Workload(CASE.network, CASE.T, CASE.batch), "cpu", 5, None)]
+    assert {m.metric for m in found} == set(map(str, rows(CASE.T)))
+    assert conditions(CASE, None).threads == usable_cores()
+    assert conditions(replace(CASE, probe="clock"), None).threads == 1
+
+
+def test_the_digest_covers_the_code_of_every_row_and_of_what_times_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"bench.speed.floor", "bench.speed.worker", "bench.speed.turns", "bench.speed.timing"}
+    assert names <= set(closure([PROBES["speed"].module], CODE))
+    before = digest_of(CASE)
+    fewer = replace(PROBES["speed"], against=tuple(pair for pair in PROBES["speed"].against if pair[1] != "spikingjelly-memopt"))
+    monkeypatch.setattr("bench.plan.PROBES", {**PROBES, "speed": fewer})
+    assert digest_of(CASE) != before
 
 
 # --------------------------------------------------------------------------- turns
@@ -165,16 +118,16 @@ def test_what_cannot_be_timed_is_refused_first(
 def test_a_row_whose_process_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match="the process that times bptt on native ended with exit status 1"):
-        turns.run(TINY, "cpu", [Row("bptt", "native")])
+        turns.run(TINY, [Row("bptt", "native")], "cpu", 1)
 
 
-@pytest.mark.parametrize(("one", "count"), [(0.001, turns.MOST), (6.0, 10), (10.0, turns.LEAST), (100.0, turns.LEAST)], ids=str)
-def test_as_many_turns_as_fit_into_a_minute(monkeypatch: pytest.MonkeyPatch, one: float, count: int) -> None:
+@pytest.mark.parametrize(("one", "count"), [(0.001, turns.MOST), (6.0, 10), (9.9, turns.LEAST), (100.0, turns.LEAST)], ids=str)
+def test_as_many_turns_are_timed_as_fit_into_a_minute(monkeypatch: pytest.MonkeyPatch, one: float, count: int) -> None:
     def in_turns(steps: Mapping[str, object], repeats: int) -> dict[str, list[float]]:
-        clock.require_turns(repeats)
+        timing.require_turns(repeats)
         return {name: [one / len(steps)] * repeats for name in steps}
 
-    monkeypatch.setattr(turns.clock, "in_turns", in_turns)
+    monkeypatch.setattr(turns.timing, "in_turns", in_turns)
     found = turns._as_many_as_fit({"a": lambda: None, "b": lambda: None})
     assert [len(seconds) for seconds in found.values()] == [count, count]
 
@@ -200,81 +153,165 @@ def test_workloads_of_two_processes_are_timed_one_after_the_other(capfd: pytest.
     turns=st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(1, 50)), min_size=5, max_size=25),
 )
 def test_a_slow_spell_that_falls_on_whole_turns_moves_no_ratio(turns: list[tuple[float, float, float]]) -> None:
-    quiet = clock.ratio_in_turns([mine for mine, _, _ in turns], [other for _, other, _ in turns])
-    slow = clock.ratio_in_turns([mine * spell for mine, _, spell in turns], [other * spell for _, other, spell in turns])
+    quiet = timing.ratio_in_turns([mine for mine, _, _ in turns], [other for _, other, _ in turns])
+    slow = timing.ratio_in_turns([mine * spell for mine, _, spell in turns], [other * spell for _, other, spell in turns])
     assert slow == pytest.approx(quiet, rel=1e-12)
     assert quiet[0] <= quiet[1] <= quiet[2]
 
 
-@pytest.mark.parametrize("workload", rows.workloads("cpu"), ids=lambda workload: workload.key)
-def test_rows_name_every_backend_once(workload: Workload) -> None:
-    found = list(rows.rows(workload))
-    assert len(set(found)) == len(found)
+# --------------------------------------------------------------------------- rows
+
+
+def test_rows_name_every_backend_and_each_row_once() -> None:
+    found = list(rows(10))
+    assert len(set(map(str, found))) == len(found)
     assert {row.backend for row in found if row.algorithm != FLOOR} == set(backends.names())
+    assert PROBES["cuda-speed"].against == PROBES["speed"].against
 
 
-# --------------------------------------------------------------------------- what is kept
+def test_the_backend_of_a_row_is_read_from_its_metric() -> None:
+    assert {str(row): backend_of(str(row)) for row in rows(4)} == {
+        str(row): "native" if row.algorithm == FLOOR else row.backend for row in rows(4)
+    }
 
 
-def test_a_run_is_read_as_it_was_kept(tmp_path: Path) -> None:
-    assert saved.load(tmp_path) == []
-    assert saved.keep(tmp_path, SAVED) == [SAVED] == saved.load(tmp_path)
+# --------------------------------------------------------------------------- the command
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"runs": []}', '{"format": 1, "workloads": []}'])
-def test_a_file_that_cannot_be_read_is_named_and_left_alone(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "speed.json"
-    path.write_text(content)
-    with pytest.raises(UserError, match=f"cannot read {re.escape(str(path))}: .*restore it from git, or move it away"):
-        saved.keep(tmp_path, SAVED)
-    assert path.read_text() == content
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    page = root / "reproductions" / "native"
+    page.mkdir(parents=True)
+    for name in ("claims.toml", "paper.toml", "README.md"):
+        (page / name).write_bytes((CODE / "reproductions" / "native" / name).read_bytes())
+    (root / "README.md").write_text("# a project\n")
+    return root
 
 
-def test_the_digest_is_of_the_code_of_network_algorithms_and_backends() -> None:
-    one = Run(TINY, "cpu", (timed("bptt", "native", (1.0,)),))
-    others = [replace(one, workload=Workload("lenet/dvs-gesture", 3, 4))]
-    for algorithm, backend in (("sltt", "native"), ("bptt", "snntorch"), (FLOOR, "contiguous")):
-        others.append(replace(one, timed=(timed(algorithm, backend, (1.0,)),)))
-    digests = [saved.digest_of(run) for run in (one, *others)]
-    assert len(set(digests)) == len(digests)
-    assert saved.digest_of(replace(one, workload=Workload(TINY.network, 9, 9))) == digests[0]
-    assert saved.digest_of(replace(one, timed=(timed("bptt", "gone", (1.0,)),))) is None
+@pytest.fixture
+def command(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """``command("--workload", ...)`` on a machine without a GPU, in a project of its own; no figure is drawn."""
+    monkeypatch.setattr(cli, "_gpu", lambda: None)
+    monkeypatch.setattr("bench.figures.FIGURES", ())
+    return lambda *arguments: CliRunner().invoke(cli.main, ["speed", "--project", str(project), *arguments])
 
 
-@pytest.mark.parametrize("folder", sorted((REPOSITORY / "results" / "speed").iterdir()), ids=lambda folder: folder.name)
-def test_the_table_in_results_is_that_of_the_runs_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (folder / "goals.md").read_text(encoding="utf-8")
-    kept = saved.load(folder)
-    former = {one.run.workload for one in kept if re.search(rf"\| {one.run.workload} \|.*{FORMER}", page)}
-    monkeypatch.setattr(Saved, "current", property(lambda one: one.run.workload not in former))
-    assert pages.goals_page(kept) == page
+SECONDS = {"bptt on native-fast": 1.2, "bptt on snntorch": 2.0, f"{FLOOR}, contiguous": 1.3, f"{FLOOR}, channels last": 1.0}
 
 
-# --------------------------------------------------------------------------- goals
+def outcome(case: Case) -> Outcome:
+    """What the cases would have measured: every row takes 3 seconds and 1000 bytes but for some that are better."""
+    if case.probe == "equivalence":
+        found = [Measurement("gate", "pass", "pass/fail")]
+    elif case.probe == "cost":
+        found = [Measurement("peak_live_bytes", 300 if case.backend == "native-balanced" else 1000, "B")]
+    else:
+        found = [
+            Measurement(str(row), seconds, "s", detail={"raw": [seconds] * 7})
+            for row in rows(case.T)
+            for seconds in [SECONDS.get(str(row), 3.0)]
+        ]
+    how = conditions(case, None)
+    return Outcome("ok", "", tuple(found), "torch", how.device, how.threads, how.precision)
 
 
-def test_goals_are_ratios_to_the_best_of_the_others() -> None:
-    ratios = [ratio for goal in goals.GOALS if (ratio := goal.ratio(RUN)) is not None]
-    assert [(round(ratio.value, 6), ratio.ours, ratio.against) for ratio in ratios] == [
-        (0.5, "bptt on native-fast", "bptt on snntorch"),
-        (1.3, "bptt on native-fast", f"{FLOOR} on channels last"),
-        (0.5, "ottt-a on native-fast (K = 4)", "ottt-a on spikingjelly-shipped"),
-        (round(30 / 90, 6), "bptt on native-balanced", "bptt on spikingjelly"),
-        (0.5, "ottt-a on native-fast", "ottt-a on spikingjelly-shipped"),
-    ]
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[Case]:
+    """In place of measuring. Returns the cases that were asked for."""
+    asked: list[Case] = []
+
+    def run(cases: list[Case], keep: Callable[[Case, Outcome], None], *_: Any, **__: Any) -> None:
+        for case in cases:
+            asked.append(case)
+            keep(case, outcome(case))
+
+    monkeypatch.setattr("bench.runner.run.run", run)
+    return asked
 
 
-def test_the_table_tells_what_is_met_and_what_was_not_measured() -> None:
-    table = goals.table([SAVED])
-    row = "| vgg-sws/cifar10, T = 4, batch 2 | **0.50** (0.50 to 0.60, n = 3) | 0.65 | not measured |"
-    assert f"| BPTT step, native fast / best framework {row}" in table
-    without = replace(SAVED, run=replace(RUN, timed=tuple(t for t in RUN.timed if t.row.algorithm != FLOOR)))
-    assert "convolutions alone" not in goals.table([without])
-    assert (
-        goals.standing([RUN]).splitlines()[0] == "BPTT step, native fast / best framework: met on 1 of 1 workloads, 0.50 to 0.50"
-    )
+def verdicts(project: Path) -> dict[str, str]:
+    claims = load_claims(project / "reproductions" / "native")
+    records = Store(project / "results").load("native")[0]
+    return {v.claim.id: v.verdict for v in judge(claims, records, lambda _: True, planned_by)}
 
 
-def test_code_that_is_not_known_counts_as_former_code() -> None:
-    assert FORMER in goals.table([replace(SAVED, digest=None)])
-    assert FORMER not in goals.table([SAVED])
+def test_goals_of_a_workload_are_judged_from_its_records_and_the_others_stay_open(
+    command: Callable[..., Result], quick: list[Case], project: Path
+) -> None:
+    ran = command("--workload", "lenet/dvs-gesture/T4")
+    assert ran.exit_code == 0, ran.output
+    assert {case.probe for case in quick} == {"speed", "cost", "equivalence"}
+    assert {case.network for case in quick} == {"lenet/dvs-gesture"}
+    assert {case.T for case in quick if case.probe != "equivalence"} == {4}
+    found = verdicts(project)
+    assert {name: verdict for name, verdict in found.items() if verdict != "not attempted"} == {
+        "cpu-bptt-framework-lenet-T4": "reproduced",  # 1.2 / 2.0
+        "cpu-bptt-floor-lenet-T4": "reproduced",  # 1.2 / 1.0
+        "cpu-ottt-lenet-T4": "not reproduced",
+        "bytes-bptt-lenet-T4": "reproduced",
+        "bytes-ottt-lenet-T4": "not reproduced",
+    }
+    assert "71 claims: 3 reproduced, 2 not reproduced, 66 not attempted" in ran.output
+    assert "lenet/dvs-gesture, T = 4, batch 5 (7 turns): time over the convolutions alone" in ran.output
+    assert "    1.20    1.20 to   1.20  bptt on native-fast\n" in ran.output
+
+
+def test_a_lost_row_or_gate_never_improves_a_goal(command: Callable[..., Result], quick: list[Case], project: Path) -> None:
+    assert command("--workload", "lenet/dvs-gesture/T4").exit_code == 0
+    claims = [claim for claim in load_claims(project / "reproductions" / "native") if claim.id == "cpu-bptt-framework-lenet-T4"]
+    records = Store(project / "results").load("native")[0]
+    for metric in ("bptt on snntorch", "bptt on spikingjelly", "bptt on native-fast"):
+        (verdict,) = judge(claims, [r for r in records if r.metric != metric], lambda _: True, planned_by)
+        assert verdict.verdict in ("cannot tell", "not attempted")
+        behind = [r for r in records if (r.case["probe"], r.case["backend"]) != ("equivalence", backend_of(metric))]
+        (verdict,) = judge(claims, behind, lambda _: True, planned_by)
+        assert verdict.verdict in ("cannot tell", "not attempted")
+
+
+def test_what_was_timed_is_not_timed_again(command: Callable[..., Result], quick: list[Case]) -> None:
+    assert command("--workload", "resnet18/cifar10/T10").exit_code == 0
+    first = list(quick)
+    again = command("--workload", "resnet18/cifar10")
+    assert again.exit_code == 0, again.output
+    assert not {case.key for case in first} & {case.key for case in quick[len(first) :]}
+    assert {case.T for case in quick[len(first) :] if case.probe == "speed"} == {4, 50}
+
+
+def test_a_trial_judges_no_goal(command: Callable[..., Result], quick: list[Case], project: Path) -> None:
+    ran = command("--workload", "lenet/dvs-gesture/T4", "--turns", "2")
+    assert ran.exit_code == 0, ran.output
+    assert [case.settings for case in quick] == [{"turns": 2}]
+    assert "its records judge no goal" in ran.output
+    assert set(verdicts(project).values()) == {"not attempted"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--workload", "vgg-sws/cifar10/T5"), "unknown workload 'vgg-sws/cifar10/T5': did you mean"),
+        (("--turns", str(timing.LEAST - 1)), "Invalid value for '--turns'"),
+    ],
+    ids=["workload", "turns"],
+)
+def test_an_unknown_workload_or_too_few_turns_are_refused_first(
+    command: Callable[..., Result], quick: list[Case], arguments: tuple[str, ...], said: str
+) -> None:
+    ran = command(*arguments)
+    assert ran.exit_code != 0
+    assert said in ran.output
+    assert not quick
+
+
+def test_a_machine_with_a_gpu_times_on_it(
+    command: Callable[..., Result], quick: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_gpu", lambda: "NVIDIA H100")
+    ran = command("--workload", "lenet/dvs-gesture/T4", "--turns", "2")
+    assert ran.exit_code == 0, ran.output
+    assert [(case.probe, case.batch) for case in quick] == [("cuda-speed", 160)]
+
+
+def test_timing_is_planned_at_the_full_scale_alone() -> None:
+    assert all(not plan("native", scale, lambda _: True) for scale in SCALES[:-1])
+    assert {case.probe for case in NATIVE} == {"equivalence", "cost", *TIMING}

@@ -10,8 +10,10 @@ from bench import backends, zoo
 from bench.errors import UserError
 from bench.nets.build import Network, build
 from bench.nets.layers import map_state, state_tensors
+from bench.registry import ALGORITHMS, BACKENDS
 from bench.spec import NeuronSpec, Surrogate
 from bench.training_step import support, training_step
+from tests.registered import SHIPPED, shipped_by, shortest, supported
 
 NETWORK = "vgg-sws-small/cifar10"
 RECURRENT = "r400/fashion-mnist"
@@ -38,7 +40,7 @@ def backend(request):
     return installed(request.param)
 
 
-@pytest.fixture(params=[name for name in backends.names() if not name.endswith(("-shipped", "-memopt"))])
+@pytest.fixture(params=[name for name in BACKENDS if not BACKENDS[name].ships])
 def neuronal(request):
     """Every backend that provides neurons; shipped implementations provide whole networks instead."""
     return installed(request.param)
@@ -146,16 +148,16 @@ def test_state_none_is_the_zero_state(ready):
     assert_same(net.window(x, zeros), net.window(x, None))
 
 
-@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
-def test_backends_keep_nothing_between_batches(backend, algorithm, lively):
-    possible = support(NETWORK, algorithm, backend.name)
-    if not possible:
-        pytest.skip(possible.reason)
-    step = training_step(NETWORK, algorithm, backend.name)
-    other, other_target = lively(step.net, 3, 2, seed=1)
-    x, target = lively(step.net, 3, 2)
+@pytest.mark.parametrize(("algorithm", "name"), supported(NETWORK))
+def test_backends_keep_nothing_between_batches(algorithm, name, lively):
+    installed(name)
+    step = training_step(NETWORK, algorithm, name)
+    steps = shortest(algorithm, zoo.spec(NETWORK), backend=name)
+    other, other_target = lively(step.net, steps, 2, seed=1)
+    x, target = lively(step.net, steps, 2)
 
     def gradients() -> list[Tensor]:
+        torch.manual_seed(0)
         step.gradients(x, target)
         return [p.grad.clone() for p in step.net.parameters()]
 
@@ -166,41 +168,48 @@ def test_backends_keep_nothing_between_batches(backend, algorithm, lively):
         assert torch.equal(a, b)
 
 
-SHIPPED = [("spikingjelly-memopt", "bptt"), ("snntorch-shipped", "tbptt")]
-
-
-@pytest.mark.parametrize(("name", "algorithm"), SHIPPED)
+@pytest.mark.parametrize("name", SHIPPED)
 @pytest.mark.parametrize("network", ["vgg5/cifar10", "vgg11/cifar100", "resnet20/cifar10", "lenet/dvs-gesture", "custom/n-mnist"])
-def test_shipped_networks_have_the_parameters_of_the_spec(network, name, algorithm):
+def test_shipped_networks_have_the_parameters_of_the_spec(network, name):
     installed(name)
-    possible = support(network, algorithm, name)
-    if network.startswith("resnet") and name == "snntorch-shipped":
-        assert not possible
-        assert "plain chains of layers" in possible.reason
-        return
+    algorithm = shipped_by(name, network)
+    if algorithm is None:
+        pytest.skip(f"{name} ships nothing for {network}")
     net = training_step(network, algorithm, name, device="meta").net
     native = build(zoo.spec(network), backends.load("native"), "meta")
     assert sum(p.numel() for p in net.parameters()) == zoo.spec(network).parameters
     assert len(net.neurons()) == len(native.neurons())
 
 
-@pytest.mark.parametrize(("name", "algorithm"), SHIPPED)
-def test_shipped_networks_start_from_the_native_weights(name, algorithm):
-    installed(name)
-    nets = [training_step("custom/n-mnist", algorithm, b, seed=5).net for b in (name, "native")]
-    for mine, native in zip(*(net.parameters() for net in nets), strict=True):
-        assert torch.equal(mine, native)
+def test_shipped_truncated_bptt_of_snntorch_refuses_other_networks_than_chains():
+    installed("snntorch-shipped")
+    assert "plain chains of layers" in support("resnet20/cifar10", "tbptt", "snntorch-shipped").reason
 
 
-@pytest.mark.parametrize("name", [name for name in backends.names() if name.endswith(("-shipped", "-memopt"))])
-def test_shipped_implementations_reject_unknown_options_and_algorithms(name):
-    installed(name)
-    algorithm = {"spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}.get(name, "sltt")
-    network = NETWORK if algorithm == "sltt" else "custom/n-mnist"
+@pytest.fixture(params=SHIPPED)
+def shipped(request) -> tuple[str, str]:
+    """A shipped implementation, and an algorithm that it trains a small network with."""
+    installed(request.param)
+    algorithm = shipped_by(request.param, "custom/n-mnist")
+    assert algorithm is not None
+    return request.param, algorithm
+
+
+def test_shipped_networks_start_from_the_native_weights(shipped):
+    name, algorithm = shipped
+    mine = training_step("custom/n-mnist", algorithm, name, seed=5).net
+    native = training_step("custom/n-mnist", "bptt", "native", seed=5).net
+    for own, other in zip(mine.parameters(), native.parameters(), strict=True):
+        assert torch.equal(own, other)
+
+
+def test_shipped_implementations_reject_unknown_options_and_algorithms(shipped):
+    name, algorithm = shipped
     with pytest.raises(UserError, match=rf"{algorithm} on {name} has no option 'segments': .*it takes .*alpha, "):
-        training_step(network, algorithm, name, device="meta", segments=3)
-    with pytest.raises(UserError, match=f"checkpointed on backend {name}, network {network}: .*no checkpointed"):
-        training_step(network, "checkpointed", name, device="meta")
+        training_step("custom/n-mnist", algorithm, name, device="meta", segments=3)
+    other = next(other for other in ALGORITHMS if not support("custom/n-mnist", other, name))
+    with pytest.raises(UserError, match=f"{other} on backend {name}, network custom/n-mnist: ."):
+        training_step("custom/n-mnist", other, name, device="meta")
 
 
 def test_backends_name_their_kernel_and_version(backend):

@@ -12,7 +12,7 @@ from torch import nn
 from bench import algorithms, backends, zoo
 from bench.counting.step import batch_for
 from bench.errors import UserError
-from bench.nets.batch_norm import single_valued
+from bench.nets.batch_norm import require_variance
 from bench.spec import AvgPool, BatchNorm, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Residual, Spike
 from bench.training_step import support, training_step
 
@@ -48,7 +48,7 @@ def test_batch_norm_over_a_single_value_is_rejected_before_training(normed: str,
         pytest.skip(possible.reason)
     step = training_step(normed, algorithm, backend)
     before = [p.clone() for p in step.net.parameters()]
-    with pytest.raises(UserError, match=r"batch norm '.*' sees maps of one value.*batch of 1 .*2 or more"):
+    with pytest.raises(UserError, match=r"batch norm 2 of 2 sees maps of one value.*batch of 1 .*2 or more"):
         step.run(*batch_for(step, T=4, batch=1, device="cpu"))
     assert all(torch.equal(a, b) for a, b in zip(before, step.net.parameters(), strict=True))
     step.run(*batch_for(step, T=4, batch=2, device="cpu"))
@@ -63,11 +63,12 @@ def test_batch_norm_over_larger_maps_accepts_one_sample() -> None:
     assert all(bool(torch.isfinite(norm.running_var).all()) for norm in norms(step.net))
 
 
-@pytest.mark.parametrize(("name", "layer"), [("chain", "body.layers.5"), ("residual", "body.layers.4.body.layers.1")])
-def test_require_variance_names_the_layer(name: str, layer: str) -> None:
-    assert single_valued(NETS[name]) == layer
+@pytest.mark.parametrize("name", NETS)
+def test_require_variance_names_the_batch_norm(name: str) -> None:
+    with pytest.raises(UserError, match="batch norm 2 of 2 sees maps of one value"):
+        require_variance(NETS[name], 1)
 
 
-def test_single_valued_finds_no_layer_in_the_catalogue() -> None:
-    """They can be trained with any batch size."""
-    assert [name for name in zoo.names() if single_valued(zoo.spec(name))] == []
+def test_every_network_of_the_catalogue_accepts_one_sample() -> None:
+    for name in zoo.names():
+        require_variance(zoo.spec(name), 1)

@@ -17,9 +17,10 @@ from torch import Tensor
 from bench import algorithms, backends, training, zoo
 from bench.case import Case
 from bench.errors import UserError
+from bench.probes.check import check
 from bench.probes.train import firing_rates
 from bench.spec import AvgPool, BatchNorm, Conv, Dense, Flatten, Layer, Loop, NetworkSpec, NeuronSpec, Residual, Spike
-from bench.training_step import TrainingStep, check, support, training_step
+from bench.training_step import TrainingStep, support, training_step
 
 NEURON = NeuronSpec(decay=0.5, threshold=0.3)
 T, BATCH, CLASSES = 6, 3, 3

@@ -11,6 +11,7 @@ from bench import backends
 from bench.counting.macs import Macs
 from bench.counting.step import batch_for, cost_of
 from bench.training_step import training_step
+from tests.registered import PLAIN
 
 ALEXNET = "alexnet/cifar10-dvs-42"
 T, BATCH = 4, 2
@@ -54,7 +55,7 @@ def test_local_macs_of_back_propagated_errors_by_hand(height: int, end_to_end: i
         assert macs(network, "local", b=b, classifier="dense").dense["error to input"] == T * BATCH * wanted
 
 
-@pytest.mark.parametrize("backend", ["native", "spikingjelly", "spikingjelly-multistep", "snntorch"])
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("classifier", ["dense", "conv", "fixed"])
 def test_local_macs_of_classifiers_by_hand(classifier: str, backend: str) -> None:
     available = backends.available(backend)

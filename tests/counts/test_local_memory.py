@@ -24,13 +24,14 @@ from bench import backends, zoo
 from bench.algorithms import blocks
 from bench.counting.step import batch_for, cost_of
 from bench.counting.tape import watching
-from bench.counting.timeline import Moment, Trace, held, trace_of
+from bench.counting.timeline import Moment, Timeline, held, timeline_of
 from bench.losses import InstantaneousLoss
 from bench.nets.layers import state_tensors
+from bench.nets.shapes import chain_shape
 from bench.training_step import TrainingStep, training_step
+from tests.registered import PLAIN
 
 SMALL, ALEXNET, RESIDUAL = "ttl-small/n-mnist", "alexnet/cifar10-dvs-42", "resnet20/cifar10"
-BACKENDS = ("native", "spikingjelly", "spikingjelly-multistep", "snntorch")
 
 
 def made(network: str, algorithm: str, backend: str = "native", **options: Any) -> TrainingStep:
@@ -75,7 +76,7 @@ def runs_of(
         return result
 
     monkeypatch.setattr(blocks, "train_block", counted)
-    trace = trace_of(step, *batch_for(step, T, batch, "meta"), where=lambda: running)
+    trace = timeline_of(step, *batch_for(step, T, batch, "meta"), where=lambda: running)
     moments = trace.moments()
     first = calls // 2 + 1  # one training step runs before the traced one
     return [[m for m in moments if m.place == call] for call in range(first, calls + 1)], trace.peak().total
@@ -106,7 +107,7 @@ def alone(step: TrainingStep, block: int, setting: Setting) -> Alone:
     rise, left = [], []
     for steps in setting.windows:
         x = torch.empty(steps, setting.batch, *setting.shapes[block], device="meta")
-        trace = Trace()
+        trace = Timeline()
         own = learning(net, block)
         trace.mark([*own, *held(net), x, target, *state_tensors(state)], "temporary")
         trace.mark([p.grad for p in own if p.grad is not None], "temporary")
@@ -141,12 +142,12 @@ def outside(step: TrainingStep, found: list[Alone], setting: Setting, w: int, i:
 
 
 CASES = [
-    *((SMALL, backend, {"K": 3, "update": "end"}) for backend in BACKENDS),
+    *((SMALL, backend, {"K": 3, "update": "end"}) for backend in PLAIN),
     *((SMALL, "native", {"K": K, "b": b, "update": u}) for K, b, u in [(7, 1, "end"), (2, 3, "window"), (1, 1, "block")]),
-    *((SMALL, backend, {"K": 3, "classifier": "fixed", "update": "block"}) for backend in BACKENDS[1:]),
+    *((SMALL, backend, {"K": 3, "classifier": "fixed", "update": "block"}) for backend in PLAIN[1:]),
     *((ALEXNET, "native", {"K": 7, "b": b, "update": "end"}) for b in (1, 2, 3, 4, 7)),
     (ALEXNET, "native", {"K": 4, "b": 2, "classifier": "conv", "update": "window"}),
-    *((RESIDUAL, backend, {"K": 3, "b": 2, "update": "window"}) for backend in BACKENDS),  # with dropout
+    *((RESIDUAL, backend, {"K": 3, "b": 2, "update": "window"}) for backend in PLAIN),  # with dropout
     ("vgg11-bn/cifar10-dvs", "native", {"K": 3, "b": 3, "update": "window"}),
 ]
 
@@ -159,7 +160,13 @@ def test_local_training_peak_is_the_maximum_over_blocks_to_the_byte(
     step, apart = (made(network, "ttl-bptt", backend, **options) for _ in range(2))
     net: Any = step.net
     windows = [len(window) for window in torch.empty(T).split(options["K"])]
-    setting = Setting(windows, [net.spec.input, *blocks.output_shapes(net, net.parts)], T, batch, options["update"])
+    setting = Setting(
+        windows,
+        [net.spec.input, *(chain_shape(net.spec.layers[:end], net.spec.input) for _, end in net.parts)],
+        T,
+        batch,
+        options["update"],
+    )
     order = [(w, i) for w in range(len(windows)) for i in range(len(net.parts))]
     for _ in range(2):  # twice, as in steady training: snnTorch's modules hold tensors of their last step
         found = [alone(apart, i, setting) for i in range(len(net.parts))]
@@ -178,7 +185,7 @@ def test_local_training_peak_exceeds_the_sum_if_a_block_keeps_its_graph(monkeypa
     T, batch = 7, 3
     waiting: list[Callable[[], None]] = []
 
-    def locked(net: Any, block: int, x: Tensor, state: Any, criterion: Any) -> tuple[Tensor, Any]:
+    def locked(net: Any, block: int, x: Tensor, state: Any, criterion: Any, last: bool) -> tuple[Tensor, Any]:
         y, state = net.window_of(block, x, state)
         waiting.append(criterion(net.scores(block, y)).backward)
         if block == len(net.parts) - 1:
@@ -211,7 +218,7 @@ def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(("network", "algorithm", "options"), [(SMALL, "ttl-bptt", {"K": 3}), (ALEXNET, "bptt", {})])
 def test_trace_and_cost_probe_have_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
     step = made(network, algorithm, **options)
-    trace = trace_of(step, *batch_for(step, 5, 2, "meta"))
+    trace = timeline_of(step, *batch_for(step, 5, 2, "meta"))
     assert trace.peak().total == peak(network, algorithm, 5, 2, **options) == max(m.after for m in trace.moments())
 
 
@@ -329,7 +336,7 @@ def test_peak_increases_if_classifiers_need_more_than_the_graph_saved() -> None:
 
 
 @pytest.mark.parametrize("network", [SMALL, ALEXNET, RESIDUAL])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 def test_peak_of_one_block_equals_that_without_blocks(backend: str, network: str) -> None:
     at = partial(peak, network, T=6, batch=4, backend=backend)
     assert at("bptt") == at("local", b=99) == at("ttl-bptt", K=6, b=99) == at("tbptt", K=6)
@@ -337,7 +344,7 @@ def test_peak_of_one_block_equals_that_without_blocks(backend: str, network: str
         assert at("ttl-bptt", K=4, b=99, update=update) == at("tbptt", K=4, update=update)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 def test_update_per_block_holds_gradients_of_one_block(backend: str) -> None:
     at = partial(peak, ALEXNET, "ttl-bptt", 8, 2, backend, K=2)
     assert at(update="block") < at(update="window") <= at(update="end")

@@ -91,7 +91,7 @@ def test_operators_of_other_libraries_are_rejected_unless_declared() -> None:
     library = torch.library.Library("spikecost_test", "DEF")
     library.define("product(Tensor a, Tensor b) -> Tensor")
     library.impl("product", lambda a, b: a @ b, "CPU")
-    with pytest.raises(LookupError, match=r"spikecost_test\.product.*bench/probes/macs\.py"), watching(Macs([])):
+    with pytest.raises(LookupError, match=r"spikecost_test\.product.*bench/counting/macs\.py"), watching(Macs([])):
         torch.ops.spikecost_test.product(torch.ones(2, 2), torch.ones(2, 2))
 
 
@@ -112,7 +112,7 @@ REFUSED: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("f", REFUSED.values(), ids=REFUSED)
 def test_operator_without_a_rule_raises_an_error_with_the_file_to_edit(f: Callable[[], object]) -> None:
-    with pytest.raises(LookupError, match=r"no counting rule for operator .*bench/probes/macs\.py"), watching(Macs([])):
+    with pytest.raises(LookupError, match=r"no counting rule for operator .*bench/counting/macs\.py"), watching(Macs([])):
         f()
 
 

@@ -1,4 +1,7 @@
-"""Peak live bytes: known answers, constant or affine in T at the paper's size, equal on device 'meta' and on real tensors."""
+"""Peak live bytes: known answers, constant or affine in T as declared, equal on device 'meta' and on real tensors.
+
+Tests of all algorithms go through the registry (tests/registered.py).
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,12 @@ from bench.counting import operators
 from bench.counting.memory import CATEGORIES, LiveBytes, Peak
 from bench.counting.step import batch_for, cost_of
 from bench.counting.tape import watching
-from bench.training_step import support, training_step
+from bench.registry import ALGORITHMS
+from bench.training_step import training_step
+from tests.registered import shortest, supported
 
 PAPER = "vgg-sws/cifar10"
 SMALL = "vgg-sws-small/cifar10"
-ALGORITHMS = ["bptt", "ottt-a", "ottt-o", "sltt", "sltt-k"]
 
 
 @cache
@@ -46,8 +50,16 @@ def assert_affine(points: dict[int, int]) -> None:
 # --------------------------------------------------------------------------- against T and batch, at the paper's size
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_peak_grows_with_T_or_is_constant_as_declared(algorithm):
+    """With the default options, for lengths that a window of two steps divides."""
+    sixteen, thirty = (peak(PAPER, algorithm, T, 128).total for T in (16, 30))
+    assert (sixteen == thirty) is (ALGORITHMS[algorithm].memory == "constant in T")
+    assert sixteen <= thirty
+
+
 @pytest.mark.parametrize("algorithm", ["ottt-a", "ottt-o", "sltt", "sltt-k"])
-def test_online_algorithms_need_no_byte_more_for_more_steps(algorithm):
+def test_online_algorithms_need_no_byte_more_after_two_steps(algorithm):
     two, thirty = peak(PAPER, algorithm, 2, 128), peak(PAPER, algorithm, 30, 128)
     assert thirty.total == two.total
     if algorithm != "sltt-k":  # its random steps decide whether the first output is saved for backward
@@ -106,11 +118,6 @@ def test_peaks_of_algorithms_are_ordered():
 # --------------------------------------------------------------------------- without storage = with storage
 
 
-def possible() -> list[tuple[str, str]]:
-    pairs = [(backend, algorithm) for backend in backends.names() for algorithm in ALGORITHMS]
-    return [(b, a) for b, a in pairs if not backends.available(b) or support(SMALL, a, b)]
-
-
 @cache
 def fused(neuron: str) -> Any:
     """SpikingJelly's fused operator on real CPU tensors: its CPU kernels with its autograd rule."""
@@ -136,15 +143,14 @@ def as_on_a_gpu(monkeypatch):
         monkeypatch.setattr(operators, "LIBRARIES", operators.LIBRARIES | {"test_lif", "test_if"})
 
 
-@pytest.mark.parametrize(("backend", "algorithm"), possible())
-def test_peak_on_meta_equals_real_tensors(backend, algorithm, as_on_a_gpu):
+@pytest.mark.parametrize(("algorithm", "backend"), supported(SMALL))
+def test_peak_on_meta_equals_real_tensors(algorithm, backend, as_on_a_gpu):
     available = backends.available(backend)
     if not available:
         pytest.skip(available.reason)
-    fake = peak(SMALL, algorithm, 3, 2, backend)
-    real = peak(SMALL, algorithm, 3, 2, backend, "cpu")
-    assert fake.total == real.total
-    assert fake.by_category == real.by_category
+    T = shortest(algorithm, zoo.spec(SMALL), backend=backend)
+    fake, real = (peak(SMALL, algorithm, T, 2, backend, device) for device in ("meta", "cpu"))
+    assert (fake.total, fake.by_category) == (real.total, real.by_category)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +177,7 @@ def test_peak_on_meta_equals_real_tensors_for_shipped_implementations(network, a
     assert (fake.total, fake.by_category) == (real.total, real.by_category)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt", "sltt-k"])
 def test_peak_on_meta_equals_real_tensors_at_the_papers_width(algorithm):
     fake, real = peak(PAPER, algorithm, 2, 2), peak(PAPER, algorithm, 2, 2, device="cpu")
     assert (fake.total, fake.by_category) == (real.total, real.by_category)
@@ -194,19 +200,19 @@ def test_peak_on_meta_equals_real_tensors_for_other_networks(network, algorithm)
 # --------------------------------------------------------------------------- categories
 
 
-@pytest.mark.parametrize("backend", ["native", "spikingjelly-shipped"])
-@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
-def test_categories_sum_to_the_total(backend, algorithm):
-    answer = backends.available(backend) and support(PAPER, algorithm, backend)
-    if not answer:
-        pytest.skip(answer.reason)
-    got = peak(PAPER, algorithm, 3, 128, backend)
+@pytest.mark.parametrize(("algorithm", "backend"), supported(SMALL))
+def test_categories_sum_to_the_total(algorithm, backend):
+    available = backends.available(backend)
+    if not available:
+        pytest.skip(available.reason)
+    T, batch = shortest(algorithm, zoo.spec(SMALL), backend=backend), 128
+    got = peak(SMALL, algorithm, T, batch, backend)
     assert sum(got.by_category.values()) == got.total
     assert set(got.by_category) == set(CATEGORIES)
-    assert got.by_category["parameters"] == 4 * zoo.spec(PAPER).parameters
-    assert got.by_category["optimizer state"] == 4 * zoo.spec(PAPER).parameters  # SGD's momentum
-    assert got.by_category["inputs"] == 4 * 128 * 3 * 32 * 32 + 8 * 128
-    assert got.by_category["saved for backward"] > 0
+    net = training_step(SMALL, algorithm, backend, device="meta").net
+    assert got.by_category["parameters"] == sum(tensor.nbytes for tensor in (*net.parameters(), *net.buffers()))
+    assert got.by_category["optimizer state"] == 4 * sum(map(torch.numel, net.parameters()))  # SGD's momentum
+    assert got.by_category["inputs"] == 4 * batch * 3 * 32 * 32 + 8 * batch
     assert got.operator
 
 

@@ -22,8 +22,9 @@ from bench.probes.equivalence import CEILING, CONTROLS, Comparison, Response, co
 from bench.seeds import seed_of
 from bench.spec import NeuronSpec
 from bench.training_step import support, training_step
+from tests.registered import PLAIN, options_for
 
-FRAMEWORKS = [name for name in backends.names() if not name.startswith("native") and not name.endswith(("-shipped", "-memopt"))]
+FRAMEWORKS = [name for name in PLAIN if name != "native"]
 SMALL = "vgg-sws-small/cifar10"
 SMALLER = "ttl-small/cifar10"
 NO_MEMORY = "cannot differ where every decay is 0"
@@ -74,8 +75,8 @@ def test_gate_passes_a_single_step_for_every_algorithm(algorithm):
     possible = support(SMALLER, algorithm, "native")
     if not possible:
         pytest.skip(possible.reason)
-    options = {"tbptt": (("K", 1),), "ttl-bptt": (("K", 1),), "sltt-k": (("k", 1),), "skipper": (("p", 0),)}.get(algorithm, ())
-    (gate,) = probes.measure(replace(case_of(SMALLER, algorithm, "native", T=1), options=options))
+    options = options_for(algorithm, zoo.spec(SMALLER), 1)
+    (gate,) = probes.measure(replace(case_of(SMALLER, algorithm, "native", T=1), options=tuple(options.items())))
     assert gate.value == "pass", gate.detail
 
 
@@ -125,8 +126,11 @@ def test_gate_compares_spikes_and_gradients_in_every_layer(network, T):
 
 
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
-@pytest.mark.parametrize("backend", ["spikingjelly", "snntorch"])
+@pytest.mark.parametrize("backend", FRAMEWORKS)
 def test_frameworks_equal_native_for_online_algorithms(backend, algorithm):
+    possible = support(SMALL, algorithm, backend)
+    if not possible:
+        pytest.skip(possible.reason)
     assert_opens(case_of(SMALL, algorithm, backend))
 
 
@@ -170,9 +174,10 @@ def native(case: Case) -> tuple[Tensor, Tensor, Response, float]:
 def test_gate_fails_a_broken_neuron(control, algorithm):
     case = case_of(SMALL, algorithm, "native")
     x, target, reference, noise = native(case)
-    result = compare(reference, CONTROLS[control].respond(case, x, target))
+    result = compare(reference, CONTROLS[control].respond(case, x, target, None))
     assert not result.passes(noise)
     assert (result.spikes_differing > 0) is (control != "wrong surrogate")
+    assert CONTROLS[control].fails(case, x, target, reference, noise)  # which stops at the first differing spikes
 
 
 @pytest.mark.parametrize("algorithm", ["bptt", "ottt-a"])
@@ -181,7 +186,7 @@ def test_controls_with_correct_neurons_pass(network, algorithm):
     """With correct neurons in place of the broken ones, the controls pass."""
     case = case_of(network, algorithm, "native")
     x, target, reference, noise = native(case)
-    sound = equivalence._run_broken(case, x, target, equivalence._Broken(lif))
+    sound = equivalence._run_broken(case, x, target, reference.spikes, equivalence._Broken(lif))
     assert compare(reference, sound).passes(noise)
 
 
@@ -247,7 +252,7 @@ def test_gate_fails_if_a_control_passes(monkeypatch):
     """If a broken neuron passed, agreement would mean nothing."""
     case = case_of(SMALL, "bptt", "native", T=2, batch=1)
     honest = equivalence._respond
-    unbroken = replace(CONTROLS["late reset"], respond=lambda case, x, target: honest(case, "native", x, target))
+    unbroken = replace(CONTROLS["late reset"], respond=lambda case, x, target, expected: honest(case, "native", x, target))
     monkeypatch.setitem(CONTROLS, "late reset", unbroken)
     (gate,) = probes.measure(case)
     assert gate.value == "fail"

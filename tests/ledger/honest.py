@@ -8,12 +8,14 @@ from typing import Any
 
 from bench.case import SCALES, Case
 from bench.claims import Claim, load_claims
+from bench.claims.claim import alternatives
 from bench.claims.evidence import matches
 from bench.claims.rules import printed_number
 from bench.design_space import OF_THE_CELL, cell_of
 from bench.plan import papers, plan
 from bench.record import Record
 from bench.registry import PROBES
+from bench.speed.rows import TIMING, backend_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANNED = {paper: plan(paper, "full", lambda _: True) for paper in papers()}
@@ -34,8 +36,14 @@ def record_of(case: Case, metric: str, value: Any, **changes: Any) -> Record:
 
 
 def sides(claim: Claim) -> list[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
-    """(part, "select" or "over", its selector)."""
-    return [(part, side, part[side]) for part in claim.parts for side in ("select", "over") if side in part]
+    """(part, "select" or "over", its selector), where a part lists rivals of each of them."""
+    parts = [one for part in claim.parts for one in alternatives(part)]
+    return [(part, side, part[side]) for part in parts for side in ("select", "over") if side in part]
+
+
+def backend_behind(selector: Mapping[str, Any]) -> str:
+    """The backend whose number it selects."""
+    return backend_of(selector["metric"]) if selector["probe"] in TIMING else str(selector["backend"])
 
 
 def cases_of(claim: Claim, selector: Mapping[str, Any], part: Mapping[str, Any]) -> list[Case]:
@@ -106,7 +114,7 @@ def honest(claim: Claim) -> list[Record]:
 
 def gates_of(claim: Claim) -> list[Case]:
     """The gates that its evidence stands behind."""
-    pairs = {(selector["network"], selector["backend"]) for _, _, selector in sides(claim)}
+    pairs = {(selector["network"], backend_behind(selector)) for _, _, selector in sides(claim)}
     return [case for case in PLANNED[claim.paper] if case.probe == "equivalence" and (case.network, case.backend) in pairs]
 
 

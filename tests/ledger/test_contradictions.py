@@ -25,7 +25,9 @@ from tests.ledger.conftest import MakeClaim, MakeRecord, case_of, planned
 
 GPU = "NVIDIA X"
 WHAT = {"cpu": "x", "cores": 2, "memory_gib": 8, "os": "Linux", "architecture": "x86_64", "gpus": [GPU]}
-TRAINED = Case("p", "training", "net", "bptt", "native", 2, 3, "d", options=(("epochs", 3), ("lr", 0.1), ("test_images", 50)))
+TRAINED = Case(
+    "p", "training", "net", "bptt", "native", 2, 3, "digits", options=(("epochs", 3), ("lr", 0.1), ("test_images", 50))
+)
 
 
 def stored(tmp_path: Path, spoil: Callable[[bytes], bytes], **changes: Any) -> tuple[list[Record], list[str]]:
@@ -118,7 +120,7 @@ def test_a_failed_gate_is_not_hidden_by_another_case_of_the_same_key(claim: Make
 
     numbers = [record(90.0 + s / 100, seed=s, network="net/one", backend="snntorch") for s in range(3)]
     failed, passed = gate("fail"), gate("pass", algorithm="sltt")
-    hiding = gate("pass", dataset="none/net", network="one")
+    hiding = gate("pass", network="net", algorithm="one/bptt")
     assert hiding.key == failed.key
     asked = claim("within", value=90.0, tolerance=1, select={"backend": "snntorch"})
     plan = planned(*numbers, failed, passed)
@@ -273,7 +275,7 @@ basis = "two standard errors"
     rule = "within"
     partly = 1.0
     factor = 2
-    boasts = "more"
+    direction = "more"
     select = { probe = "training", metric = "m", T = 6, options = { a = 1 } }
   [[table.claim]]
   id = "two"
@@ -319,7 +321,7 @@ def test_the_claims_as_they_are_load(tmp_path: Path) -> None:
         *(("from_T = 2", f"from_T = {new}") for new in ("10", "0", "2.5", '"2"')),
         *(("{ memory = [-9, 0.5] }", new) for new in ("{}", "5", "{ memory = 5 }", "{ memory = [-9, -1] }")),
         ("options = { a = 1 }", 'options = "a"'), ("T = 6", 'T = "6"'), ('metric = "m", T', 'metric = ["m"], T'),
-        ('any = ["p"]', 'any = "p"'), ('any = ["p"]', "any = [[1]]"), ('boasts = "more"', "boasts = 5"),
+        ('any = ["p"]', 'any = "p"'), ('any = ["p"]', "any = [[1]]"), ('direction = "more"', "direction = 5"),
         ('over = { algorithm = "a" }', 'over = "a"'), ('basis = "two standard errors"', "basis = 5"),
         ('statement = "it is so"', 'statement = "it is so"\nundecidable = true'), ("[[table]]", "[[tables]]\nx = 1\n[[table]]"),
         ("[[table]]", "table = 5 #"), ("  [[table.claim]]", "  claim = 5 #"),
@@ -375,8 +377,8 @@ def test_a_page_that_is_no_text_is_told_by_file(tmp_path: Path) -> None:
 
 def test_a_generated_file_that_is_no_text_or_no_file_counts_as_changed(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff")
-    assert report._there(tmp_path / "binary") not in (None, "")
-    assert report._there(tmp_path) is None
+    assert report._content(tmp_path / "binary") not in (None, "")
+    assert report._content(tmp_path) is None
 
 
 def test_what_is_told_of_a_verdict_breaks_neither_page_nor_terminal(claim: MakeClaim, record: MakeRecord) -> None:

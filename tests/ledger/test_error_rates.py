@@ -123,7 +123,7 @@ def _worlds(claim: MakeClaim, record: MakeRecord) -> Iterator[World]:
 
     yield World(
         "`ratio` of times: 7 turns, s = 3 %, 1.29 to 1.70 claimed; false: 1; true: 1.5",
-        claim("ratio", low=1.29, high=1.70, boasts="more", select={"probe": "clock"}, over={"algorithm": "sltt"}),
+        claim("ratio", low=1.29, high=1.70, direction="more", select={"probe": "clock"}, over={"algorithm": "sltt"}),
         [record(1.0, probe="clock"), record(1.0, probe="clock", algorithm="sltt")],
         lambda _: [1.0, 1.0], lambda _: [1.5, 1.0], timed,
     )  # fmt: skip
@@ -142,7 +142,7 @@ def _worlds(claim: MakeClaim, record: MakeRecord) -> Iterator[World]:
     memory = {"probe": "cost", "metric": "peak_live_bytes"}
     yield World(
         "`memory_ratio` by live bytes of 1 to 16 GiB, 2 to 3 claimed; false: 1.8; true: 2.5",
-        claim("memory_ratio", low=2, high=3, boasts="more", select=memory, over={"algorithm": "sltt"}),
+        claim("memory_ratio", low=2, high=3, direction="more", select=memory, over={"algorithm": "sltt"}),
         [record(1.0, **memory), record(1.0, algorithm="sltt", **memory)],
         live(1.8), live(2.5),
     )  # fmt: skip

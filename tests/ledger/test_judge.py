@@ -46,7 +46,7 @@ def test_one_verdict_a_claim_in_their_order(claim: MakeClaim, record: MakeRecord
         accuracy(claim, id="near"),
         accuracy(claim, id="between", value=92.0, partly=3.0),
         accuracy(claim, id="across", value=91.0),
-        accuracy(claim, id="beaten", value=80.0, boasts="more"),
+        accuracy(claim, id="beaten", value=80.0, direction="more"),
         claim(id="unsaid", undecidable="the learning rate is not told"),
         claim("positive", id="other", select={"algorithm": "sltt"}),
     ]
@@ -271,15 +271,15 @@ def test_the_order_names_verdicts() -> None:
     ],
     ids=["simulated", "part", "train_images", "test_images"],
 )
-@pytest.mark.parametrize("boasts", [None, "more"])
+@pytest.mark.parametrize("direction", [None, "more"])
 def test_a_part_of_the_data_is_partly_at_best(
-    claim: MakeClaim, record: MakeRecord, changes: dict[str, Any], told: str, boasts: str | None
+    claim: MakeClaim, record: MakeRecord, changes: dict[str, Any], told: str, direction: str | None
 ) -> None:
     select = {"options": changes.get("options", {})}
-    c = accuracy(claim, select=select, value=80.0 if boasts else 90.0, **({"boasts": boasts} if boasts else {}))
+    c = accuracy(claim, select=select, value=80.0 if direction else 90.0, **({"direction": direction} if direction else {}))
     v = verdict(c, *runs(record, 90.0, **changes))
     assert v.verdict == "partly"
-    assert v.reason.startswith(("exceeded, but " if boasts else "") + told)
+    assert v.reason.startswith(("exceeded, but " if direction else "") + told)
     missed = verdict(accuracy(claim, select=select, value=10.0), *runs(record, 90.0, **changes))
     assert missed.verdict == "not reproduced"
 
@@ -383,9 +383,9 @@ def test_no_record_lost_or_failed_moves_a_verdict_up(
     plan = planned(*records)
     claims = [
         accuracy(claim, partly=2.0, n=2),
-        accuracy(claim, value=80.0, boasts="more"),
+        accuracy(claim, value=80.0, direction="more"),
         accuracy(claim, select={"batch": 1}),
-        claim("ratio", low=0.9, high=1.1, boasts="more", over={"algorithm": "sltt"}),
+        claim("ratio", low=0.9, high=1.1, direction="more", over={"algorithm": "sltt"}),
         claim("at_least", over={"algorithm": "sltt"}),
         claim("positive"),
         parts(claim, "bptt", "sltt"),

@@ -106,6 +106,14 @@ SELECT = 'probe = "training", metric = "best", T = 6'
         (SELECT, SELECT + ', scale = "full"', "measure.select.scale", "is no field of a case"),
         (SELECT, 'probe = "training"', "measure.select", "names no metric and probe"),
         (SELECT, 'metric = "best", probe = "trainin"', "measure.select", "names no metric and probe"),
+        (SELECT, SELECT + ', backend = ["native", "snntorch"]', "measure.select.backend", "a text is required"),
+        (
+            'select = { algorithm = "bptt" }',
+            'over = { backend = ["native", 3] }',
+            "measure.over.backend",
+            "a list of texts of which each is compared is required",
+        ),
+        ('select = { algorithm = "bptt" }', "over = { backend = [] }", "measure.over.backend", "is []; a text, or a list"),
         (
             'select = { algorithm = "bptt" }',
             'over = { colour = "red" }',

@@ -13,10 +13,15 @@ import pytest
 from bench import algorithms, backends, datasets, zoo
 from bench.case import SCALES, Case
 from bench.claims import Claim, load_claims
+from bench.claims.claim import alternatives
 from bench.claims.estimate import EXACT
 from bench.claims.evidence import matches
+from bench.claims.rules.memory import OF_CUDA
 from bench.design_space import OF_THE_CELL, cell_of
 from bench.plan import papers, plan
+from bench.speed.rows import TIMING, Workload, rows
+from bench.speed.steps import able
+from tests.ledger.honest import backend_behind
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIMS = [claim for paper in papers() for claim in load_claims(ROOT / "reproductions" / paper)]
@@ -25,7 +30,8 @@ PLANNED = {paper: plan(paper, "full", lambda _: True) for paper in papers()}
 
 def selectors(claim: Claim) -> Iterator[Mapping[str, Any]]:
     for part in claim.parts:
-        yield from (part[side] for side in ("select", "over") if side in part)
+        for one in alternatives(part):
+            yield from (one[side] for side in ("select", "over") if side in one)
 
 
 def loadable(claim: Claim) -> bool:
@@ -90,17 +96,32 @@ def test_as_many_seeds_are_planned_as_the_paper_ran(claim: Claim) -> None:
         assert len(seeds) >= (claim.n or 0)
 
 
-@named([claim for claim in REACHABLE if any(s["probe"] not in (*EXACT, "clock") for s in selectors(claim))])
+@named([claim for claim in REACHABLE if any(s["probe"] not in (*EXACT, "clock", *TIMING) for s in selectors(claim))])
 def test_what_varies_with_the_seed_is_planned_at_several(claim: Claim) -> None:
     """One run tells no spread: what cannot give a verdict is not worth the planning."""
     for selector in selectors(claim):
         assert len({case.seed for case in reached(claim.paper, selector, claim.scale)}) >= 3
 
 
+@named([claim for claim in REACHABLE if any(s["probe"] in TIMING for s in selectors(claim))])
+def test_a_claim_on_times_names_rows_that_its_network_can_have(claim: Claim) -> None:
+    """A row that is never timed would leave the claim undecided for ever."""
+    for selector in selectors(claim):
+        row = {str(row): row for row in rows(selector["T"])}[selector["metric"]]
+        assert able(Workload(selector["network"], selector["T"], selector["batch"]), row)
+
+
+@named([claim for claim in REACHABLE if any(s["probe"] in TIMING or s["backend"] != "native" for s in selectors(claim))])
+def test_every_backend_of_a_claim_has_a_gate_on_its_network(claim: Claim) -> None:
+    gates = {(case.network, case.backend) for case in PLANNED[claim.paper] if case.probe == "equivalence"}
+    pairs = {(selector["network"], backend_behind(selector)) for selector in selectors(claim)}
+    assert {pair for pair in pairs if pair[1] != "native"} <= gates
+
+
 @named([claim for claim in REACHABLE if any(part["rule"] == "memory_ratio" for part in claim.parts)])
 def test_of_a_gpus_memory_cudas_own_peaks_are_planned(claim: Claim) -> None:
     for selector in selectors(claim):
-        assert reached(claim.paper, {**selector, "probe": "cuda-memory"}, "full")
+        assert reached(claim.paper, {**selector, "probe": OF_CUDA[selector["probe"]]}, "full")
 
 
 @named([claim for claim in REACHABLE if any("cut" in part for part in claim.parts)])

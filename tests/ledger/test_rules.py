@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from bench.claims import rules
 from bench.claims.claim import Claim
-from bench.claims.estimate import T_95
+from bench.claims.estimate import T_95, median_interval
 from bench.claims.evidence import Evidence, Plan
 from bench.claims.rules import RULES, Finding, Missing, printed_number
 from bench.design_space import Cell, setting
@@ -27,7 +29,7 @@ MakeClaim = Callable[..., Claim]
 def find(claim: Claim, *records: Record, lost: Sequence[Record] = ()) -> Finding | Missing:
     """``lost``: planned, and not there."""
     (measure,) = claim.parts
-    return RULES[measure["rule"]].find(claim, measure, Evidence(records, Plan(planned(*records, *lost))))
+    return rules.find(claim, measure, Evidence(records, Plan(planned(*records, *lost))))
 
 
 def found(claim: Claim, *records: Record, lost: Sequence[Record] = ()) -> Finding:
@@ -66,12 +68,12 @@ def test_within_holds_the_interval_over_seeds_against_the_bounds(
 
 
 @pytest.mark.parametrize(
-    ("boasts", "above", "below"), [("more", "exceeded", "no"), ("less", "no", "exceeded"), (None, "no", "no")]
+    ("direction", "above", "below"), [("more", "exceeded", "no"), ("less", "no", "exceeded"), (None, "no", "no")]
 )
 def test_beyond_the_side_boasted_of_is_exceeded(
-    claim: MakeClaim, record: MakeRecord, boasts: str | None, above: str, below: str
+    claim: MakeClaim, record: MakeRecord, direction: str | None, above: str, below: str
 ) -> None:
-    c = claim("within", value=90.0, tolerance=0.5, printed="90.0", **({"boasts": boasts} if boasts else {}))
+    c = claim("within", value=90.0, tolerance=0.5, printed="90.0", **({"direction": direction} if direction else {}))
     assert found(c, *around(record, 92, 0.1)).holds == above
     assert found(c, *around(record, 88, 0.1)).holds == below
 
@@ -203,7 +205,7 @@ def test_a_record_that_bears_the_key_of_another_case_is_no_evidence(claim: MakeC
 
 @pytest.mark.parametrize(("top", "holds"), [(20, "yes"), (30, "yes"), (19.99, "no"), (30.01, "exceeded")])
 def test_ratio_of_counts(claim: MakeClaim, record: MakeRecord, top: float, holds: str) -> None:
-    c = claim("ratio", low=2, high=3, boasts="more", select={"probe": "cost"}, over={"algorithm": "sltt"})
+    c = claim("ratio", low=2, high=3, direction="more", select={"probe": "cost"}, over={"algorithm": "sltt"})
     finding = found(c, record(top, probe="cost"), record(10, probe="cost", algorithm="sltt"))
     assert finding.holds == holds
     assert "bptt against sltt" in finding.reason
@@ -221,6 +223,80 @@ def test_a_ratio_of_times_has_the_turns_noise(claim: MakeClaim, record: MakeReco
     assert found(c, timed(2.5, noisy), other).holds == "cannot tell"
 
 
+@pytest.mark.parametrize("turns", range(6, 41))
+def test_the_median_of_turns_lies_in_its_interval_in_95_of_100_runs_and_in_no_narrower_one(turns: int) -> None:
+    """Counted: the median is outside if fewer than k of n turns lie on one side of it."""
+    low, high = median_interval(list(range(turns)))
+    outside = [2 * sum(math.comb(turns, i) for i in range(k)) / 2**turns for k in (int(low) + 1, int(low) + 2)]
+    assert outside[0] <= 0.05 < outside[1]
+    assert low + high == turns - 1
+
+
+def of_turns(record: MakeRecord, metric: str, raw: Sequence[float], **more: Any) -> Record:
+    """The seconds of a row."""
+    return record(statistics.median(raw), probe="speed", metric=metric, unit="s", detail={"raw": list(raw)}, **more)
+
+
+MINE = [1.0, 9.0, 1.1, 1.0, 5.0, 1.2, 1.0, 1.0]  # two slow turns
+FLOOR = ("convolutions alone, contiguous", "convolutions alone, channels last")
+
+
+@pytest.fixture
+def against_the_floor(claim: MakeClaim) -> Claim:
+    return claim("ratio", low=0, high=1.3, select={"probe": "speed", "metric": FLOOR[0]}, over={"metric": FLOOR[1]})
+
+
+def test_rows_of_one_run_are_compared_turn_by_turn(against_the_floor: Claim, record: MakeRecord) -> None:
+    """A slow turn of both is none of their ratio."""
+    mine, other = of_turns(record, FLOOR[0], MINE), of_turns(record, FLOOR[1], [t / 1.2 for t in MINE])
+    finding = found(against_the_floor, mine, other)
+    assert finding.holds == "yes"
+    assert finding.measured == pytest.approx(1.2)
+    assert found(against_the_floor, mine, of_turns(record, FLOOR[1], [t / 1.4 for t in MINE])).holds == "no"
+    noisy = [t / slow for t, slow in zip(MINE, [1.0, 1.4] * 4, strict=True)]
+    assert found(against_the_floor, mine, of_turns(record, FLOOR[1], noisy)).holds == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"run": "another"},
+        {"value": 0.1},
+        {"detail": {"raw": MINE[:7]}},
+        {"detail": {"raw": [*MINE[:7], 0.0]}},
+        {"detail": {"raw": "MINE"}},
+        {"detail": {}},
+    ],
+    ids=str,
+)
+def test_rows_that_were_not_timed_in_the_same_turns_decide_nothing(
+    against_the_floor: Claim, record: MakeRecord, changes: Mapping[str, Any]
+) -> None:
+    mine, other = of_turns(record, FLOOR[0], MINE), of_turns(record, FLOOR[1], MINE)
+    assert found(against_the_floor, mine, other).holds == "yes"
+    assert found(against_the_floor, mine, replace(other, **changes)).holds == "cannot tell"
+
+
+def test_few_turns_decide_nothing(against_the_floor: Claim, record: MakeRecord) -> None:
+    sides = [of_turns(record, metric, MINE[:5]) for metric in FLOOR]
+    assert found(against_the_floor, *sides).holds == "cannot tell"
+
+
+def test_against_several_rivals_the_worst_counts_and_a_missing_one_decides_nothing(claim: MakeClaim, record: MakeRecord) -> None:
+    rivals = {"bptt on snntorch": 0.5, "bptt on spikingjelly": 0.6}
+    c = claim(
+        "ratio", low=0, high=0.65, select={"probe": "speed", "metric": "bptt on native-fast"}, over={"metric": list(rivals)}
+    )
+    mine = of_turns(record, "bptt on native-fast", MINE)
+    others = [of_turns(record, metric, [t / ratio for t in MINE]) for metric, ratio in rivals.items()]
+    assert found(c, mine, *others).holds == "yes"
+    lost = found(c, mine, others[0])
+    assert (lost.holds, lost.complete) == ("cannot tell", False)
+    slow = of_turns(record, "bptt on spikingjelly", [t / 0.7 for t in MINE])
+    assert found(c, mine, others[0], slow).holds == "no"
+    assert isinstance(find(c, *others), Missing)
+
+
 @pytest.mark.parametrize(("top", "bottom"), [(1, 0), (math.nan, 1), (1, math.nan), (math.inf, 1)])
 @pytest.mark.parametrize("rule", ["ratio", "memory_ratio"])
 def test_a_ratio_that_is_no_number_holds_nowhere(
@@ -236,7 +312,7 @@ MIB = 2**20
 
 def memory(claim: MakeClaim, **bounds: Any) -> Claim:
     select = {"probe": "cost", "metric": "peak_live_bytes"}
-    return claim("memory_ratio", scale="laptop", select=select, over={"algorithm": "sltt"}, boasts="more", **bounds)
+    return claim("memory_ratio", scale="laptop", select=select, over={"algorithm": "sltt"}, direction="more", **bounds)
 
 
 @pytest.mark.parametrize(

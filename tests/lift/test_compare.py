@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from torch import nn
 
 from bench.cli import main
-from bench.compare import Compared, compare
 from bench.counting.any_step import Cost
 from bench.errors import UserError
+from bench.lift.compare import Compared, compare
 from bench.lift.subject import subject
 from bench.lift.training import LIFTED, training_step
 from bench.lift.twin import Real

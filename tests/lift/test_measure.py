@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.counting.any_step import make_optimizer_state
 from bench.errors import UserError
-from bench.measure import Measured, measure
+from bench.lift.measure import Measured, measure
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import CLASSES, FRAME, NETS, STEPS, SjRepeats, seeded, sj_convolutional, snn_sequential

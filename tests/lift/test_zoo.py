@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
+from bench.lift.measure import Measured, measure
 from bench.lift.training import instantaneous, training_step
-from bench.measure import Measured, measure
 
 sys.path.insert(0, str(Path(__file__).parent))
 from zoo import FEW, SMALL, ZOO, build

@@ -23,6 +23,8 @@ CLASSES = {
     "imagenet": 1000,
     "fashion-mnist": 10,
     "n-mnist": 10,
+    "randman": 10,
+    "shd": 20,
 }
 GAMMA = 2.74
 
@@ -55,7 +57,7 @@ class Wanted(Parameters):
 
 
 class Step(torch.autograd.Function):
-    """1 if x >= 0; surrogate: the derivative of a sigmoid of steepness 4, or a triangle of height 1 over |x| < 1."""
+    """1 if x >= 0. Surrogate: derivative of a sigmoid of steepness 4, triangle of height 1 over |x| < 1, or 1 / (1 + k|x|)^2."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: str) -> Tensor:
@@ -69,6 +71,8 @@ class Step(torch.autograd.Function):
         if ctx.slope == "sigmoid":
             y = 1 / (1 + torch.exp(-4 * x))
             return g * 4 * y * (1 - y), None
+        if ctx.slope.startswith("k = "):
+            return g / (float(ctx.slope.removeprefix("k = ")) * x.abs() + 1) ** 2, None
         return g * torch.relu(1 - x.abs()), None
 
 
@@ -192,7 +196,7 @@ def vgg_f(w: Parameters, x: Tensor, dataset: str) -> Tensor:
     return torch.stack(outs)
 
 
-def nf_resnet34(w: Parameters, x: Tensor, dataset: str) -> Tensor:
+def nf_resnet(w: Parameters, x: Tensor, dataset: str, *, neurons: Callable[[], Layer] = OTTT) -> Tensor:
     stem = standardised(w, x.shape[2], 64, 7, 2)
     blocks: list[Layer] = []
     channels, variance = 64, 1.0
@@ -202,20 +206,22 @@ def nf_resnet34(w: Parameters, x: Tensor, dataset: str) -> Tensor:
             stride = 2 if transition else 1
             first, second, gain = standardised(w, channels, width, 3, stride), standardised(w, width, width), w()
             pointwise = standardised(w, channels, width, 1, stride) if transition else None
-            blocks.append(nf_block(first, second, gain, pointwise, variance**0.5))
+            blocks.append(nf_block([first, second], gain, pointwise, variance**0.5, neurons))
             variance = 1 + 0.2**2 if transition else variance + 0.2**2
             channels = width
     readout = dense(w, 512, CLASSES[dataset])
     return over_time(x, [stem, lambda y: F.avg_pool2d(y, 3, 2, 1), *blocks, lambda y: y.mean((2, 3)), readout])
 
 
-def nf_block(first: Layer, second: Layer, gain: Tensor, pointwise: Layer | None, beta: float) -> Layer:
-    neurons, inner = OTTT(), OTTT()
+def nf_block(convs: list[Layer], gain: Tensor, pointwise: Layer | None, beta: float, neurons: Callable[[], Layer]) -> Layer:
+    own = [neurons() for _ in convs]
 
     def forward(x: Tensor) -> Tensor:
-        o = neurons(x / beta) * GAMMA
+        o = own[0](x / beta) * GAMMA
         identity = x if pointwise is None else pointwise(o)
-        return second(inner(first(o)) * GAMMA) * gain * 0.2 + identity
+        for convolve, fire in zip(convs[:-1], own[1:], strict=True):
+            o = fire(convolve(o)) * GAMMA
+        return convs[-1](o) * gain * 0.2 + identity
 
     return forward
 
@@ -270,6 +276,26 @@ def vgg11_bn(w: Parameters, x: Tensor, dataset: str) -> Tensor:
         layers.append(halved)
     head = [lambda s: F.adaptive_avg_pool2d(s, (7, 7)).flatten(1), dense(w, 25_088, CLASSES[dataset])]
     return over_time(x, [*layers, *head])
+
+
+def nf_bottlenecks(w: Parameters, x: Tensor, dataset: str, *, third: int) -> Tensor:
+    """NF-ResNet with bottleneck blocks, ``third`` of them in the third stage."""
+    stem = standardised(w, x.shape[2], 64, 7, 2)
+    blocks: list[Layer] = []
+    inputs, since_transition = 64, 0
+    for count, width, stride in ((3, 64, 1), (4, 128, 2), (third, 256, 2), (3, 512, 2)):
+        for i in range(count):
+            convs = [
+                standardised(w, inputs, width, 1), standardised(w, width, width, 3, stride if i == 0 else 1),
+                standardised(w, width, 4 * width, 1),
+            ]  # fmt: skip
+            gain = w()
+            pointwise = standardised(w, inputs, 4 * width, 1, stride) if i == 0 else None
+            blocks.append(nf_block(convs, gain, pointwise, (1 + 0.04 * since_transition) ** 0.5, SLTT))
+            since_transition = 1 if i == 0 else since_transition + 1
+            inputs = 4 * width
+    readout = dense(w, 2048, CLASSES[dataset])
+    return over_time(x, [stem, lambda y: F.avg_pool2d(y, 3, 2, 1), *blocks, lambda y: y.mean((2, 3)), readout])
 
 
 # --------------------------------------------------------------------------- hybrid conversion, DECOLLE (skipper.md 4)
@@ -341,11 +367,28 @@ def alexnet(w: Parameters, x: Tensor, dataset: str, *, pools: tuple[int, ...]) -
     return over_time(x, layers)
 
 
+# --------------------------------------------------------------------------- OTPE (otpe.md 2, 5)
+
+
+def otpe(w: Parameters, x: Tensor, dataset: str, *, hidden: Sequence[int]) -> Tensor:
+    """The output layer spikes too; leak sigmoid(3), the gradient passes through the reset."""
+    kind, k = dataset.split("-k")
+    layers: list[Layer] = []
+    size = x.shape[2]
+    for width in (*hidden, CLASSES[kind]):
+        layers += [dense(w, size, width), LIF(float(torch.tensor(3.0, dtype=torch.float64).sigmoid()), f"k = {k}", attached=True)]
+        size = width
+    return over_time(x, layers)
+
+
 STATEMENTS: dict[str, Callable[[Parameters, Tensor, str], Tensor]] = {
     "vgg-sws": vgg_sws,
     "vgg-sws-ann": vgg_sws_ann,
     "vgg-f": vgg_f,
-    "nf-resnet34": nf_resnet34,
+    "nf-resnet34": nf_resnet,
+    "nf-resnet34-sltt": partial(nf_resnet, neurons=SLTT),
+    "nf-resnet50-sltt": partial(nf_bottlenecks, third=6),
+    "nf-resnet101-sltt": partial(nf_bottlenecks, third=23),
     "r400": r400,
     "resnet18": resnet18,
     "vgg11-bn": vgg11_bn,
@@ -355,4 +398,6 @@ STATEMENTS: dict[str, Callable[[Parameters, Tensor, str], Tensor]] = {
     "lenet": lenet,
     "alexnet": partial(alexnet, pools=(2, 3, 5)),
     "alexnet-unpooled": partial(alexnet, pools=(2, 3)),
+    **{f"otpe-3x{width}": partial(otpe, hidden=(width,) * 2) for width in (128, 256, 384, 512)},
+    "otpe-5x128": partial(otpe, hidden=(128,) * 4),
 }

@@ -106,7 +106,9 @@ def assert_is_its_statement(name: str, backend: str, T: int = 3, batch: int = 2)
         drawn(net)
         generator = torch.Generator().manual_seed(4)
         coarse = torch.randn(T, batch, spec.input[0], *(-(-n // 4) for n in spec.input[1:]), generator=generator)
-        x = 2 * coarse.repeat_interleave(4, -1).repeat_interleave(4, -2)[..., : spec.input[1], : spec.input[2]]
+        x = 2 * coarse
+        if len(spec.input) == 3:  # smooth in space
+            x = x.repeat_interleave(4, -1).repeat_interleave(4, -2)[..., : spec.input[1], : spec.input[2]]
         weights = torch.randn(T, batch, spec.classes, generator=generator)
         parameters = [parameter for _, parameter in aligned(net)]
         torch.manual_seed(5)  # neuron dropout: the same masks for both

@@ -80,7 +80,7 @@ def has_no_memory(job: Job, channel: Connection) -> None:
     """Raise Python's MemoryError, which has no message."""
     from bench.probes import count
 
-    def fail(case: Any) -> Any:
+    def fail(case: Any, resources: Any) -> Any:
         raise MemoryError
 
     if job.case.T == 2:

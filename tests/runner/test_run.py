@@ -153,7 +153,7 @@ def test_run_records_unsupported_cases_with_the_reason(tmp_path: Path) -> None:
     rows = told(tmp_path)
     assert rows[1][0] == "unsupported"
     assert rows[1][1]
-    assert rows[2] == ("failed", "epochs = 0; use a whole number >= 1 (times that every training sample is seen)")
+    assert rows[2] == ("failed", "epochs = 0; use a whole number >= 1 (passes over the training samples)")
     assert rows[3][0] == "refused"
     assert rows[4][0] == "unsupported"  # the machine lacks it; the case is right
     assert "is missing; it cannot be downloaded automatically" in rows[4][1]

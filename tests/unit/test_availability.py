@@ -93,7 +93,14 @@ def test_available_rejects_an_unknown_version(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "error", [ImportError("no name LIFNode"), AttributeError("no attribute LIFNode")], ids=["import", "attribute"]
+    "error",
+    [
+        ImportError("no name LIFNode"),
+        AttributeError("no attribute LIFNode"),
+        OSError("no library LIFNode"),
+        TypeError("no type LIFNode"),
+    ],
+    ids=lambda error: type(error).__name__,
 )
 def test_load_names_the_version_if_a_framework_lacks_something(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: str) -> Any:

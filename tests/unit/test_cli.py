@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import pickle
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ from bench.datasets import cifar
 from bench.errors import UserError
 from bench.measurement import Measurement
 from bench.record_store import Store
+from bench.registry import ALGORITHMS, BACKENDS, PROBES
+from bench.runner.store import keeper
 from bench.runner.worker import Outcome
 
 REPOSITORY = Path(__file__).parents[2]
@@ -128,6 +131,16 @@ def test_less_than_one_step_or_sample_is_refused(name: str, remedy: str, amount:
         Case("ottt", "count", "vgg-sws/cifar10", "bptt", "native", **sizes)
 
 
+def test_an_unknown_data_set_of_a_case_is_refused_with_close_ones() -> None:
+    with pytest.raises(UserError, match=r"unknown data set 'cifar': did you mean .*cifar10"):
+        Case("ottt", "training", "vgg-sws/cifar10", "bptt", "native", 6, 128, dataset="cifar")
+
+
+@pytest.mark.parametrize(("wanted", "cases"), [(1, "1 case kept"), (2, "2 cases kept")])
+def test_cases_are_counted_in_the_singular_and_the_plural(wanted: int, cases: str) -> None:
+    assert cases in cli._Tally(wanted, 0).so_far()
+
+
 # --------------------------------------------------------------------------- what is missing here
 
 
@@ -163,6 +176,70 @@ def test_a_framework_that_breaks_when_imported_is_a_reason_too(monkeypatch: pyte
         UserError, match=r"backend snntorch: snntorch \S+ is installed but cannot be imported: its shared library"
     ):
         backends.load("snntorch")
+
+
+def test_list_shows_what_a_choice_depends_on_in_80_columns(invoke: Invoke) -> None:
+    listed = invoke("list").output
+    assert all(len(line) <= 80 or " " not in line.strip() for line in listed.splitlines())  # an address cannot be wrapped
+    for name, entry in ALGORITHMS.items():
+        (line,) = [line for line in listed.splitlines() if line.startswith(f"  {name} ") and entry.title in line]
+        assert line.endswith(entry.memory)
+        assert (" exact " in line) is entry.exact
+    for name, probe in PROBES.items():
+        assert any(line.split()[0] == name and line.endswith(", ".join(probe.options)) for line in listed.splitlines() if line)
+
+
+@pytest.mark.parametrize("name", [*ALGORITHMS, *BACKENDS, *PROBES])
+def test_list_shows_the_options_of(name: str, invoke: Invoke) -> None:
+    if name in BACKENDS and not backends.available(name):
+        pytest.skip("cannot be used here")
+    shown = invoke("list", name)
+    assert shown.exit_code == 0, shown.output
+    assert max(map(len, shown.output.splitlines())) <= 80
+    module = importlib.import_module({**ALGORITHMS, **BACKENDS, **PROBES}[name].module)
+    text = " ".join(shown.output.split())
+    if options := getattr(module, "Options", None):
+        assert all(f"{option} {meaning}" in text for option, meaning in options.meanings().items())
+    assert ("lr learning rate (a number >= 0; default 0.1)" in text) is (name in ALGORITHMS)
+
+
+def test_list_rejects_an_unknown_name_with_close_ones(invoke: Invoke) -> None:
+    assert complaint(invoke("list", "skiper")).startswith("unknown algorithm, backend or probe 'skiper': did you mean skipper")
+
+
+@pytest.mark.parametrize(
+    ("versions", "again"),
+    [
+        ({"torch": "2.11.0", "fvcore": "not installed"}, True),
+        ({"torch": "2.11.0", "no-such-package": "not installed"}, False),
+        ({"torch": "2.11.0", "fvcore": "0.1"}, False),
+        ({"torch": "2.10.0"}, True),
+    ],
+    ids=["came", "still missing", "was there", "another framework"],
+)
+def test_a_case_is_measured_again_once_what_it_lacked_is_installed(
+    versions: dict[str, str], again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        found = {"torch": "2.11.0", "fvcore": "0.1"}
+        return found[name] if name in found else real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    record: Any = SimpleNamespace(case={"backend": "native"}, status="unsupported", versions=versions)
+    assert cli._installed_since(record) is again
+    record.status = "ok"
+    assert not cli._installed_since(record)
+
+
+def test_a_record_names_the_package_that_was_missing(root: Path) -> None:
+    case, store = Case("ottt", "count", "vgg-sws/cifar10", "bptt", "native", 1, 1), Store(root / "results")
+    lacking = Outcome("unsupported", "fvcore is not installed", (), "", "cpu", 1, "float32", missing="no-such-package")
+    keeper(store, "here", "run")(case, lacking)
+    [record], _ = store.load("ottt")
+    assert record.versions["no-such-package"] == "not installed"
+    assert not cli._installed_since(record)
 
 
 def test_data_that_are_not_there_are_said_to_be_missing(invoke: Invoke) -> None:
@@ -491,7 +568,7 @@ def until_started(process: subprocess.Popen[str]) -> tuple[str, int]:
 def test_make_hands_on_what_it_is_given_and_is_silent_after_ctrl_c(
     made: Callable[..., subprocess.Popen[str]], whole_group: bool
 ) -> None:
-    process = made("reproduce-paper", "PAPER=ottt", "SCALE=smoke", "DATA_ROOT=/with blanks/and 'quotes'")
+    process = made("reproduce-paper", "PAPER=ottt", "SCALE=smoke", "DATA_ROOT=/with blanks/and 'quotes', $HOME $(x)")
     try:
         given, run = until_started(process)
         os.killpg(process.pid, signal.SIGINT) if whole_group else os.kill(run, signal.SIGINT)
@@ -499,7 +576,7 @@ def test_make_hands_on_what_it_is_given_and_is_silent_after_ctrl_c(
     finally:
         process.kill()
         process.wait()
-    assert given == "<-m><spikecost><run><ottt><--scale><smoke><--data-root></with blanks/and 'quotes'>\n"
+    assert given == "<-m><spikecost><run><ottt><--scale><smoke><--data-root></with blanks/and 'quotes', $HOME $(x)>\n"
     assert said == "Stopped\n"
     assert process.returncode == -signal.SIGINT
 

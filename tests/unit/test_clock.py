@@ -10,6 +10,7 @@ from bench import probes
 from bench.case import Case
 from bench.errors import UserError
 from bench.probes import clock
+from bench.speed import timing
 
 
 @pytest.mark.parametrize("repeats", [1, 0, -3, 2.5, True, None, "7"], ids=repr)
@@ -22,7 +23,7 @@ def test_clock_rejects_too_few_turns_before_building_a_step(repeats: Any, monkey
 
 def test_in_turns_rejects_too_few_turns_before_running_a_step() -> None:
     with pytest.raises(UserError, match="repeats >= 2"):
-        clock.in_turns({"a step": lambda: pytest.fail("ran")}, repeats=1)
+        timing.in_turns({"a step": lambda: pytest.fail("ran")}, repeats=1)
 
 
 def test_in_turns_accepts_two_turns() -> None:

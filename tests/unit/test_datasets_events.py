@@ -28,7 +28,7 @@ from bench.datasets import n_mnist
 from bench.datasets.cifar10_dvs import CIFAR10_DVS
 from bench.datasets.dvs_gesture import DVS_GESTURE
 from bench.datasets.events import LAST_US, Events, Recordings, frames_of
-from bench.datasets.frames import binned, kept
+from bench.datasets.frames import binned, cached
 from bench.datasets.real import RealData
 from bench.errors import UserError
 from bench.probes.resources import Resources
@@ -154,27 +154,27 @@ class Maker:
 
 
 @pytest.mark.parametrize(("highest", "dtype"), [(255, "uint8"), (256, "uint16"), (65535, "uint16"), (65536, "uint32")])
-def test_kept_uses_the_narrowest_type_for_the_counts(tmp_path, highest, dtype):
+def test_cached_uses_the_narrowest_type_for_the_counts(tmp_path, highest, dtype):
     maker = Maker(np.array([[0, 1], [highest, 2], [3, 4]]))
-    array = kept(tmp_path / "a.npy", (3, 2), maker)
+    array = cached(tmp_path / "a.npy", (3, 2), maker)
     assert array.dtype == dtype
     assert np.array_equal(array, maker.rows)
     assert isinstance(array, np.memmap)
 
 
-def test_kept_computes_once_and_leaves_no_other_files(tmp_path):
+def test_cached_computes_once_and_leaves_no_other_files(tmp_path):
     maker = Maker(np.arange(6).reshape(3, 2))
-    kept(tmp_path / "new" / "a.npy", (3, 2), maker)
-    again = kept(tmp_path / "new" / "a.npy", (3, 2), maker)
+    cached(tmp_path / "new" / "a.npy", (3, 2), maker)
+    again = cached(tmp_path / "new" / "a.npy", (3, 2), maker)
     assert maker.asked == 1
     assert np.array_equal(again, maker.rows)
     assert [p.name for p in (tmp_path / "new").iterdir() if not p.name.endswith(".lock")] == ["a.npy"]
 
 
 @pytest.mark.parametrize("damage", ["a bit of a count", "a bit of the header", "truncated", "short", "empty", "another shape"])
-def test_kept_recomputes_a_damaged_file(tmp_path, damage):
+def test_cached_recomputes_a_damaged_file(tmp_path, damage):
     maker, path = Maker(np.arange(6).reshape(3, 2)), tmp_path / "a.npy"
-    kept(path, (3, 2), maker)
+    cached(path, (3, 2), maker)
     whole = path.read_bytes()
     contents = bytearray(whole)
     match damage:
@@ -189,37 +189,37 @@ def test_kept_recomputes_a_damaged_file(tmp_path, damage):
         case "empty":
             contents.clear()
         case "another shape":
-            kept(path, (6,), Maker(np.arange(6)))
+            cached(path, (6,), Maker(np.arange(6)))
             contents[:] = path.read_bytes()
     path.write_bytes(contents)
-    array = kept(path, (3, 2), maker)
+    array = cached(path, (3, 2), maker)
     assert maker.asked == 2
     assert np.array_equal(array, maker.rows)
     assert path.read_bytes() == whole
 
 
-def test_kept_leaves_no_file_after_a_failure(tmp_path):
+def test_cached_leaves_no_file_after_a_failure(tmp_path):
     def broken() -> Iterator[np.ndarray]:
         yield np.zeros(2, int)
         raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):
-        kept(tmp_path / "a.npy", (3, 2), broken)
+        cached(tmp_path / "a.npy", (3, 2), broken)
     assert [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == []
 
 
-def test_kept_raises_user_error_if_the_cache_is_not_writable(tmp_path):
+def test_cached_raises_user_error_if_the_cache_is_not_writable(tmp_path):
     (tmp_path / "occupied").write_bytes(b"")
     with pytest.raises(UserError, match=r"a\.npy cannot be written.*choose another cache .--cache, SPIKECOST_CACHE"):
-        kept(tmp_path / "occupied" / "a.npy", (1,), Maker(np.zeros((1,), int)))
+        cached(tmp_path / "occupied" / "a.npy", (1,), Maker(np.zeros((1,), int)))
 
 
-def test_kept_computes_once_for_two_processes(tmp_path):
+def test_cached_computes_once_for_two_processes(tmp_path):
     code = (
-        "import sys, time, numpy as np; from pathlib import Path; from bench.datasets.frames import kept\n"
+        "import sys, time, numpy as np; from pathlib import Path; from bench.datasets.frames import cached\n"
         "def rows():\n"
         "    print('made', flush=True); time.sleep(0.5); yield np.arange(2)\n"
-        "print(kept(Path(sys.argv[1]), (1, 2), rows).tolist())"
+        "print(cached(Path(sys.argv[1]), (1, 2), rows).tolist())"
     )
     start = lambda: subprocess.Popen(  # noqa: E731
         [sys.executable, "-c", code, str(tmp_path / "a.npy")], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True

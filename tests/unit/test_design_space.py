@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.case import Case
-from bench.design_space import Cell, beside, cell_of, setting
+from bench.design_space import Cell, cell_of, setting, without_cell
 from bench.errors import UserError
 from reproductions.ttl_bptt.cases import AT_SIZE, ON_EVENTS, ON_IMAGES, SEEDS, Space, cases
 
@@ -58,9 +58,9 @@ def test_a_cell_without_a_cut_keeps_the_other() -> None:
 
 def test_cells_of_one_space_differ_in_nothing_else() -> None:
     cells = [case(algorithm, {**own, "lr": 0.1}, seed=3) for algorithm, own in ALGORITHMS.values()]
-    assert all(beside(c) == beside(cells[0]) for c in cells)
-    assert beside(case("bptt", {"lr": 0.2})) != beside(cells[0])
-    assert beside(case("local", {"b": 1, "lr": 0.1, "classifier": "fixed"})) != beside(cells[0])
+    assert all(without_cell(c) == without_cell(cells[0]) for c in cells)
+    assert without_cell(case("bptt", {"lr": 0.2})) != without_cell(cells[0])
+    assert without_cell(case("local", {"b": 1, "lr": 0.1, "classifier": "fixed"})) != without_cell(cells[0])
 
 
 def test_cells_sort_with_one_block_last() -> None:
@@ -78,4 +78,4 @@ def test_every_cell_is_trained_once_a_seed(space: Space) -> None:
     assert len(found) == len(set(found)) == len(space.lengths) * len(space.blocks) * len(SEEDS)
     assert {cell for cell, _ in found} == set(space.cells)
     assert {c.scale for c in planned} == {space.scale}
-    assert len({repr(beside(c.as_dict())) for c in planned}) == 1
+    assert len({repr(without_cell(c.as_dict())) for c in planned}) == 1

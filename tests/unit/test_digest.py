@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.digest import closure, code_digest
+from bench.digest import CHOOSERS, closure, code_digest
 from bench.errors import UserError
 
 FILES = {
@@ -19,7 +19,7 @@ FILES = {
     "bench/kernels/lazy.py": "B = 2\n",
     "bench/kernels/beside.py": "C = 3\n",
     "bench/step.py": (
-        '"""A step."""\nfrom bench.kernels import lif\nimport json\n\ntitle = "a step"\n\n\ndef step(v, x):\n'
+        '"""A step."""\nfrom bench.kernels import lif\nimport json\n\nK = whole(2, meaning="a step")\n\n\ndef step(v, x):\n'
         '    """u = decay v + x."""\n    # why\n    import bench.kernels.lazy\n    from .kernels import beside\n'
         "    if x is None:\n        raise ValueError(f'no input {x}')\n    return lif.charge(v, x)\n"
     ),
@@ -125,17 +125,32 @@ def test_digest_of_this_project_is_fast() -> None:
     assert time.perf_counter() - start < 2
 
 
-def test_digest_ignores_new_registry_entries(tmp_path: Path) -> None:
-    package = tmp_path / "bench"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    registry = package / "registry.py"
-    registry.write_text('_MODULES = {"a": "bench.a"}\nother = 1\n')
-    before = code_digest(["bench.registry"], tmp_path)
-    again, changed = tmp_path / "again", tmp_path / "changed"
-    for root, text in ((again, '_MODULES = {"a": "bench.a", "b": "bench.b"}\nother = 1\n'), (changed, "other = 2\n")):
-        (root / "bench").mkdir(parents=True)
-        (root / "bench" / "__init__.py").write_text("")
-        (root / "bench" / "registry.py").write_text(text)
-    assert code_digest(["bench.registry"], again) == before
-    assert code_digest(["bench.registry"], changed) != before
+@pytest.mark.parametrize("chooser", sorted(CHOOSERS))
+def test_digest_ignores_what_only_chooses_by_name(tmp_path: Path, chooser: str) -> None:
+    path = chooser.replace(".", "/") + ".py"
+    using = {**FILES, "bench/step.py": FILES["bench/step.py"] + f"import {chooser}\n"}
+    one = digest(tmp_path / "one", {**using, path: "A = 1\n"})
+    assert one == digest(tmp_path / "other", {**using, path: "A = 2\n"})
+
+
+def test_choosers_are_modules_of_this_project() -> None:
+    root = Path(__file__).parents[2]
+    for name in CHOOSERS:
+        path = root / name.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file(), name
+
+
+def test_digest_ignores_imports_for_type_checkers(tmp_path: Path) -> None:
+    def typed(imported: str) -> dict[str, str]:
+        text = f"from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    {imported}\nDECAY = 0.5\n"
+        return {**FILES, "bench/spec.py": text}
+
+    one = digest(tmp_path / "one", typed("from bench.unrelated import A"))
+    assert one == digest(tmp_path / "other", typed("import json"))
+    assert "bench.unrelated" not in closure(["bench.step"], tmp_path / "one")
+
+
+def test_new_registry_entry_makes_no_record_stale() -> None:
+    """The registry is reached from every algorithm's training step, and its text is in no digest."""
+    root = Path(__file__).parents[2]
+    assert "bench.registry" not in closure(["bench.probes.cost", "bench.algorithms.bptt", "bench.backends.native"], root)

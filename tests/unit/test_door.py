@@ -93,7 +93,7 @@ def test_cost_is_that_of_the_training_step() -> None:
             "replay on backend native, network r400/fashion-mnist: one-bit replay recomputes backwards in time",
         ),
         ("T", 0, "T = 0: .*use T >= 1"),
-        ("batch", 2.0, "batch = 2.0 is no whole number"),
+        ("batch", 2.0, "batch = 2.0 is not a whole number"),
         ("K", 9, "K = 9 of T = 4 steps"),
         ("k", 2, "has no option 'k': "),
     ],

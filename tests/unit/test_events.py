@@ -15,7 +15,8 @@ import torch
 from bench import report
 from bench.case import Case
 from bench.datasets import event_statistics
-from bench.datasets.events import Events, Recordings, table
+from bench.datasets.event_array import table
+from bench.datasets.events import Events, Recordings
 from bench.errors import UserError
 from bench.figures.paper import Paper
 from bench.measurement import Measurement
@@ -78,11 +79,15 @@ def written(dataset: str, part: str) -> Record:
 
 
 def test_events_table_has_one_column_per_data_set_with_simulated_ones_last_and_marked() -> None:
-    records = [written("cifar10-dvs-simulated", "simulated from images"), written("n-mnist", "part of it"), written("dvs", "")]
+    records = [
+        written("cifar10-dvs-simulated", "simulated from images"),
+        written("n-mnist", "part of it"),
+        written("dvs-gesture", ""),
+    ]
     chapter = report.Chapter(Paper("p", records), {}, {}, [])
     columns = report.event_columns(chapter)
     assert [column["title"] for column in columns] == [
-        "dvs", "N-MNIST (part of it)", "CIFAR10-DVS, simulated",
+        "DVS128 Gesture", "N-MNIST (part of it)", "CIFAR10-DVS, simulated",
     ]  # fmt: skip
     assert columns[0]["numbers"]["events a recording"] == "150"
     text = report._template("events.md.j2", chapter=chapter, chapters=[])

@@ -6,6 +6,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ from bench.figures import (
     quality_space,
     reported_against_measured,
     skipped_activity,
+    speed,
     step_macs,
     step_time,
     style,
@@ -36,6 +38,7 @@ from bench.figures import (
 from bench.figures.paper import Paper
 from bench.record import Record
 from bench.registry import ALGORITHMS
+from bench.speed.rows import FLOOR
 
 NETWORK = "vgg-sws/cifar10"
 FIGURES = (cosine_by_layer, fidelity_against_memory, step_macs, step_time, training_curves)
@@ -48,6 +51,7 @@ OF_SKIPPING = (
     skipped_activity,
 )
 OF_CELLS = (quality_space, accuracy_front)
+OF_ROWS = (speed,)
 
 
 def record(
@@ -224,12 +228,36 @@ CELLS = [
     *trained(Cell(1, 1), [98.0], lr=0.2),  # nor is one of another recipe
     record("test_accuracy", None, "training", status="crashed", dataset="cifar10", **of_cell(Cell(2, 1))),
 ]
+
+
+def row(metric: str, raw: list[float], T: int = 10, **more: Any) -> Record:
+    """The seconds of a row of a workload."""
+    algorithm, _, backend = metric.partition(" on ")
+    about = {"raw": raw, "algorithm": algorithm, "backend": backend, "options": {}}
+    return record(metric, sorted(raw)[len(raw) // 2], "speed", T=T, batch=2, detail=about, **more)
+
+
+ROWS = [
+    *(record("gate", "pass", "equivalence", backend=backend) for backend in ("native-fast", "snntorch")),
+    *cost("bptt", 500, "native-fast", T=10),
+    row(f"{FLOOR}, contiguous", [2.0, 2.0, 4.0]),
+    row(f"{FLOOR}, channels last", [1.0, 1.0, 2.0]),
+    row("bptt on snntorch", [3.0, 3.5, 6.0]),
+    row("bptt on native-fast", [1.5, 1.5, 3.0]),
+    row("bptt on spikingjelly", [0.1, 0.1, 0.2]),  # behind no gate
+    record("sltt on native-fast", None, "speed", T=10, batch=2, detail={"refused": "why"}),
+    record("none", None, "speed", T=10, status="crashed"),
+    row(f"{FLOOR}, channels last", [7.0, 7.0, 7.0], T=4),
+    row("bptt on native-fast", [7.0, 7.0, 7.0], T=4),
+    row("bptt on native-fast", [9.0, 9.0], options=(("turns", 2),)),
+]
 EVIDENCE_OF = {
     **dict.fromkeys(FIGURES, EVIDENCE),
     **dict.fromkeys(OF_SKIPPING, SKIPPING),
     **dict.fromkeys(OF_CELLS, CELLS),
+    **dict.fromkeys(OF_ROWS, ROWS),
 }
-FAILED_ONLY = [r for r in [*EVIDENCE, *SKIPPING, *CELLS] if r.status != "ok"]
+FAILED_ONLY = [r for r in [*EVIDENCE, *SKIPPING, *CELLS, *ROWS] if r.status != "ok"]
 
 
 def shown(figure: ModuleType, records: list[Record] | None = None, context: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -237,7 +265,7 @@ def shown(figure: ModuleType, records: list[Record] | None = None, context: Mapp
     return data
 
 
-@pytest.mark.parametrize("figure", [*FIGURES, *OF_SKIPPING, *OF_CELLS], ids=lambda figure: figure.name)
+@pytest.mark.parametrize("figure", [*FIGURES, *OF_SKIPPING, *OF_CELLS, *OF_ROWS], ids=lambda figure: figure.name)
 class TestEveryFigure:
     def test_nothing_to_show(self, figure: ModuleType) -> None:
         assert figure.data(Paper("ottt", [])) is None
@@ -390,6 +418,29 @@ class TestStepMacs:
         data = shown(step_macs, records)
         assert (data["network"], data["T"]) == (NETWORK, 6)
         assert sum(row["algorithm"] == "bptt" for group in data["groups"] for row in group["rows"]) == 1
+
+
+class TestSpeed:
+    def test_rows_over_the_faster_layout_turn_by_turn_from_fastest_to_slowest(self) -> None:
+        (group,) = shown(speed)["groups"]
+        assert group["heading"] == f"{NETWORK}, T = 10, batch 2 (3 turns)"
+        assert [(row["title"], row["ratio"]) for row in group["rows"]] == [("BPTT, native, fast", 1.5), ("BPTT, snnTorch", 3.0)]
+        assert group["rows"][1]["quartiles"] == [3.0, 3.5]
+
+    def test_peaks_are_those_counted_of_the_same_row(self) -> None:
+        fast, other = shown(speed)["groups"][0]["rows"]
+        assert fast["peak"] == "500 B"
+        assert "peak" not in other
+        assert "peak live bytes at batch 128" in shown(speed)["subtitle"]
+
+    def test_rows_of_another_run_are_not_divided(self) -> None:
+        later = [replace(r, run="later") if r.metric == "bptt on snntorch" else r for r in ROWS]
+        assert [row["backend"] for row in shown(speed, later)["groups"][0]["rows"]] == ["native-fast"]
+
+    def test_other_workloads_are_shown_without_those_of_ten_steps(self) -> None:
+        few = [r for r in ROWS if r.case["probe"] != "speed" or r.case["T"] == 4]
+        (group,) = shown(speed, few)["groups"]
+        assert [row["ratio"] for row in group["rows"]] == [1.0]
 
 
 class TestStepTime:

@@ -1,4 +1,7 @@
-"""Properties of the algorithms: their formulas by hand, and equalities between them."""
+"""Properties of the algorithms: their formulas by hand, and equalities between them.
+
+The laws of every algorithm of the registry come first.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ from bench.kernels.surrogate import derivative_
 from bench.losses import InstantaneousLoss
 from bench.nets.build import Network, build
 from bench.probes.equivalence import aligned_parameters, draw
+from bench.registry import ALGORITHMS
 from bench.spec import AvgPool, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike, Surrogate
 from bench.training_step import support, training_step
+from tests.registered import options_for, shortest
 
 SMALL = "vgg-sws-small/cifar10"
 NEURON = NeuronSpec(decay=0.6)
@@ -46,18 +51,18 @@ def convnet(neuron: NeuronSpec = NEURON) -> NetworkSpec:
 T, B = 5, 4
 
 
-def drawn(spec: NetworkSpec, algorithm: str = "bptt", **options) -> tuple[Network, Tensor, Tensor]:
+def drawn(spec: NetworkSpec, algorithm: str = "bptt", steps: int = T, **options) -> tuple[Network, Tensor, Tensor]:
     """Return the prepared network in double precision, with weights for which it fires, a sequence and targets."""
-    net = build(spec, backends.load("native")).double()
+    rule = algorithms.load(algorithm)
+    net = rule.prepare(build(spec, backends.load("native")), rule.Options(**options)).double().train()
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for p in net.parameters():
             p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64))
             p.mul_(2 * p[0].numel() ** -0.5 if p.dim() > 1 else 0.3)
-    x = torch.randn(T, B, *spec.input, generator=generator, dtype=torch.float64)
+    x = torch.randn(steps, B, *spec.input, generator=generator, dtype=torch.float64)
     target = torch.randint(spec.classes, (B,), generator=generator)
-    rule = algorithms.load(algorithm)
-    return rule.prepare(net, rule.Options(**options)).train(), x, target
+    return net, x, target
 
 
 def gradient(net: Network, algorithm: str, x: Tensor, target: Tensor, update=lambda: None, **options) -> list[Tensor]:
@@ -78,11 +83,65 @@ def difference(a: list[Tensor], b: list[Tensor]) -> float:
     return max(float((x - y).norm() / y.norm()) for x, y in zip(a, b, strict=True))
 
 
+# --------------------------------------------------------------------------- of every algorithm
+
+
+def of_the_network(found: list[Tensor], bptt: list[Tensor]) -> float:
+    """``difference`` over the network's own parameters; those that an algorithm adds come after them."""
+    return difference(found[: len(bptt)], bptt)
+
+
+@pytest.mark.parametrize("spec", [mlp, convnet])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_gradient_equals_that_of_bptt_if_declared_exact_and_else_differs(algorithm, spec):
+    net, x, target = drawn(spec(), algorithm, steps=shortest(algorithm, spec(), T))
+    found = gradient(net, algorithm, x, target)
+    reference, x, target = drawn(spec(), steps=len(x))
+    exact = gradient(reference, "bptt", x, target)
+    if ALGORITHMS[algorithm].exact:
+        assert difference(found, exact) < 1e-12
+    else:
+        assert of_the_network(found, exact) > 1e-3
+
+
+@pytest.mark.parametrize("spec", [mlp, convnet])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_one_step_is_bptt_unless_layers_have_losses_of_their_own(algorithm, spec):
+    """Nothing goes through time then. Classifiers that an algorithm adds to the network have losses of their own."""
+    options = options_for(algorithm, spec(), 1)
+    net, x, target = drawn(spec(), algorithm, **options)
+    reference, _, _ = drawn(spec())
+    found = gradient(net, algorithm, x[:1], target, **options)
+    own = sum(p.numel() for p in net.parameters()) > spec().parameters
+    assert (of_the_network(found, gradient(reference, "bptt", x[:1], target)) < 1e-12) is not own
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_weights_change_once_per_batch_or_more_often_as_declared(algorithm):
+    net, x, target = drawn(mlp(), algorithm, steps=shortest(algorithm, mlp(), T))
+    calls = []
+    gradient(net, algorithm, x, target, update=lambda: calls.append(1))
+    assert (len(calls) == 1) is algorithms.load(algorithm).Options().updates_once
+    assert calls
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_train_step_returns_the_outputs_summed_over_time(algorithm):
+    net, x, target = drawn(convnet(), algorithm, steps=shortest(algorithm, convnet(), T))
+    with torch.no_grad():
+        outs = net.outputs(x)
+    rule = algorithms.load(algorithm)
+    got = rule.train_step(net, x, StepContext(InstantaneousLoss(target, len(x)), lambda: None), rule.Options())
+    assert not got.requires_grad
+    torch.testing.assert_close(got, outs.sum(0))
+
+
 # --------------------------------------------------------------------------- the loss
 
 
+@pytest.mark.parametrize("squared_target", ["one-hot", "ones"])
 @pytest.mark.parametrize("alpha", [0.0, 0.05, 1.0])
-def test_loss_by_hand_and_as_a_sum_over_steps(alpha):
+def test_loss_by_hand_and_as_a_sum_over_steps(alpha, squared_target):
     """The losses of single steps sum to the loss of the sequence."""
     g = torch.Generator().manual_seed(0)
     outs, target = torch.randn(4, 3, 5, generator=g, dtype=torch.float64), torch.tensor([1, 4, 0])
@@ -91,9 +150,9 @@ def test_loss_by_hand_and_as_a_sum_over_steps(alpha):
         for o, y in zip(out, target.tolist(), strict=True):
             log_sum = torch.tensor(o).exp().sum().log().item()
             entropy = log_sum - o[y]
-            squares = sum((v - (c == y)) ** 2 for c, v in enumerate(o)) / 5
+            squares = sum((v - (squared_target == "ones" or c == y)) ** 2 for c, v in enumerate(o)) / 5
             by_hand += ((1 - alpha) * entropy + alpha * squares) / 3 / 4
-    loss = InstantaneousLoss(target, 4, alpha)
+    loss = InstantaneousLoss(target, 4, alpha, squared_target=squared_target)
     assert loss(outs).item() == pytest.approx(by_hand, rel=1e-5)
     assert sum(loss(out[None]).item() for out in outs) == pytest.approx(by_hand, rel=1e-5)
 
@@ -242,16 +301,6 @@ def test_ottt_with_trace_decay_zero_is_sltt(spec):
 
 
 @pytest.mark.parametrize("spec", [mlp, convnet])
-def test_one_step_is_one_step_for_every_algorithm(spec):
-    gradients = []
-    for algorithm, options in [("bptt", {}), ("sltt", {}), ("sltt-k", {"k": 1}), ("ottt-a", {}), ("ottt-o", {})]:
-        net, x, target = drawn(spec(), algorithm, **options)
-        gradients.append(gradient(net, algorithm, x[:1], target, **options))
-    for other in gradients[1:]:
-        assert difference(other, gradients[0]) < 1e-12
-
-
-@pytest.mark.parametrize("spec", [mlp, convnet])
 def test_sltt_k_of_all_steps_is_sltt(spec):
     assert difference(gradient_of(spec(), "sltt-k", k=T), gradient_of(spec(), "sltt")) < 1e-12
 
@@ -342,16 +391,11 @@ def test_bptt_equals_the_graph_of_the_written_equations():
 # --------------------------------------------------------------------------- when weights change
 
 
-def updates(algorithm: str, **options) -> int:
-    net, x, target = drawn(mlp(), algorithm, **options)
+def test_ottt_o_updates_at_every_step():
+    net, x, target = drawn(mlp(), "ottt-o")
     calls = []
-    gradient(net, algorithm, x, target, update=lambda: calls.append(1), **options)
-    return len(calls)
-
-
-def test_only_ottt_o_updates_at_every_step():
-    assert [updates(a) for a in ("bptt", "ottt-a", "sltt", "sltt-k")] == [1, 1, 1, 1]
-    assert updates("ottt-o") == T
+    gradient(net, "ottt-o", x, target, update=lambda: calls.append(1))
+    assert len(calls) == T
 
 
 def test_ottt_o_gradients_sum_to_ottt_a_for_constant_weights():
@@ -405,17 +449,6 @@ def test_ottt_o_keeps_traces_across_updates():
     by_hand = [W1, b1, W2, b2, W3, b3]
     assert difference([p.detach() for p in parameters], by_hand) < 1e-9
     assert difference(by_hand, start) > 1e-3
-
-
-@pytest.mark.parametrize("algorithm", ["bptt", "ottt-a", "ottt-o", "sltt"])
-def test_every_algorithm_returns_the_summed_outputs(algorithm):
-    net, x, target = drawn(convnet(), algorithm)
-    with torch.no_grad():
-        outs, _ = net.window(x, None)
-    rule = algorithms.load(algorithm)
-    got = rule.train_step(net, x, StepContext(InstantaneousLoss(target, T), lambda: None), rule.Options())
-    assert not got.requires_grad
-    torch.testing.assert_close(got, outs.sum(0))
 
 
 def test_surrogate_of_the_formulas_is_that_of_the_kernels():

@@ -40,6 +40,7 @@ from bench.spec import (  # fmt: skip
     Spike,
 )
 from bench.training_step import TrainingStep, training_step
+from tests.registered import PLAIN
 
 NEURON = NeuronSpec(decay=0.7, threshold=0.6)
 FULL = NeuronSpec(decay=0.7, threshold=0.6, reset="hard", detach_reset=False)
@@ -66,7 +67,6 @@ NETWORKS = {
         network("dense", (Conv(4), Spike(NEURON), AvgPool(2, 2), Flatten(), Dense(12), Spike(NEURON)), 957, HEAD[-1:]),
     )
 }
-BACKENDS = ("native", "spikingjelly", "spikingjelly-multistep", "snntorch")
 CLASSIFIERS = ("dense", "pooled", "conv", "fixed")
 
 
@@ -135,7 +135,7 @@ def differ(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 # --------------------------------------------------------------------------- equalities
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
 def test_local_with_one_block_is_bptt(made: Any, spec: NetworkSpec, backend: str) -> None:
     exact = found(made(spec, "bptt", backend))
@@ -144,14 +144,14 @@ def test_local_with_one_block_is_bptt(made: Any, spec: NetworkSpec, backend: str
         assert_same(exact, found(made(spec, "ttl-bptt", backend, b=b, K=T)))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
 def test_ttl_bptt_with_one_block_is_truncated_bptt(made: Any, spec: NetworkSpec, backend: str) -> None:
     for K in (1, 2, 4):
         assert_same(found(made(spec, "tbptt", backend, K=K)), found(made(spec, "ttl-bptt", backend, b=99, K=K)))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("name", ["plain", "batch norm"])
 def test_ttl_bptt_with_one_window_is_local_and_differs_from_bptt(made: Any, name: str, backend: str) -> None:
     spec = NETWORKS[name]
@@ -163,7 +163,7 @@ def test_ttl_bptt_with_one_window_is_local_and_differs_from_bptt(made: Any, name
     assert differ(local.of("body"), found(made(spec, "ttl-bptt", backend, K=2)).gradients)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 @pytest.mark.parametrize("name", ["plain", "residual", "dense"])
 def test_local_gradients_are_those_of_the_sum_of_all_losses(made: Any, name: str, classifier: str, backend: str) -> None:
@@ -190,7 +190,7 @@ def test_local_gradients_are_those_of_the_sum_of_all_losses(made: Any, name: str
 # --------------------------------------------------------------------------- dependence of the gradients
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
 @pytest.mark.parametrize(("algorithm", "options"), [("local", {}), ("ttl-bptt", {"K": 2})], ids=["local", "ttl-bptt"])
 def test_local_gradient_of_a_block_does_not_depend_on_later_blocks(
@@ -219,7 +219,7 @@ def is_after(name: str, cut: int, block: int) -> bool:
     return int(rest[1]) >= cut if kind == "body" else int(rest[0]) > block
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_local_gradient_of_a_block_depends_only_on_its_own_classifier(made: Any, classifier: str, backend: str) -> None:
     spec = NETWORKS["plain"]
@@ -290,7 +290,7 @@ def test_pooled_classifier_uses_the_smallest_windows_that_leave_2048_values(shap
 # --------------------------------------------------------------------------- storage of a block's output (waiting.py)
 
 
-@pytest.mark.parametrize("backend", [*BACKENDS, "native-fast"])
+@pytest.mark.parametrize("backend", [*PLAIN, "native-fast"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_waiting_returns_the_output_of_a_block_to_the_bit(made: Any, name: str, backend: str) -> None:
     """If it cannot be packed, because of dropout, the output itself is stored."""
@@ -372,7 +372,7 @@ def test_ttl_bptt_updates_as_often_as_stated(made: Any, K: int) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 def test_ttl_bptt_update_per_block_gives_the_weights_of_update_per_window(made: Any, backend: str, optimizer: str) -> None:
     """No block reads a tensor that depends on weights updated in the same window."""
 
@@ -426,7 +426,7 @@ def test_block_network_has_initial_weights_and_outputs_of_the_plain_one(classifi
     assert torch.equal(*outs)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 def test_block_network_evaluation_does_not_change_training(made: Any, backend: str) -> None:
     x, target = data()
     with_look, without = (made(NETWORKS["plain"], "ttl-bptt", backend) for _ in range(2))
@@ -479,7 +479,7 @@ def test_parts_keep_pooling_and_scaling_with_the_spikes_before() -> None:
 @pytest.mark.parametrize("b", [0, -2])
 @pytest.mark.parametrize("algorithm", ["local", "ttl-bptt"])
 def test_local_rejects_blocks_of_no_layers(made: Any, algorithm: str, b: int) -> None:
-    with pytest.raises(UserError, match=rf"b = {b}; use a whole number >= 1 \(layers of neurons of a block"):
+    with pytest.raises(UserError, match=rf"b = {b}; use a whole number >= 1 \(layers of neurons per block"):
         made(NETWORKS["plain"], algorithm, b=b)
 
 

@@ -16,7 +16,7 @@ from bench.kernels.lif import lif
 from bench.nets.build import Network, build
 from bench.nets.layers import ConvSynapse, Neurons
 from bench.spec import BatchNorm, Conv, Dense, Flatten, Gain, Layer, NetworkSpec, NeuronSpec, Residual, Scale
-from bench.zoo.resnet import ALPHA
+from bench.zoo.nf_resnet import ALPHA
 from bench.zoo.vgg import GAMMA
 
 NATIVE = backends.load("native")
@@ -27,10 +27,19 @@ STATED = {
     "vgg-sws/dvs-gesture": 9_228_299,
     "vgg-f/cifar100": 9_569_508,
     "nf-resnet34/imagenet": 21_797_688,
+    "nf-resnet34-sltt/imagenet": 21_797_688,
+    "nf-resnet50-sltt/imagenet": 25_557_048,
+    "nf-resnet101-sltt/imagenet": 44_549_193,
     "resnet18/cifar10": 11_176_906,
     "resnet18/cifar100": 11_223_076,
     "vgg11-bn/cifar10-dvs": 9_476_298,
     "vgg11-bn/dvs-gesture": 9_501_387,
+    "otpe-3x128/randman-k25": 24_330,
+    "otpe-3x256/randman-k10": 81_418,
+    "otpe-5x128/randman-k25": 57_354,
+    "otpe-3x128/shd-k25": 108_820,
+    "otpe-3x384/shd-k10": 424_724,
+    "otpe-3x512/shd-k25": 631_828,
 }
 
 

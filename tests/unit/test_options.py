@@ -20,9 +20,9 @@ from bench.probes.check import check
 from bench.registry import PROBE_OPTIONS, PROBES
 from bench.spec import Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Spike
 from bench.training_step import recipe, support, training_step
+from tests.registered import SHIPPED, shipped_by
 
 SMALL = "vgg5-small/digits"
-SHIPPED = {"spikingjelly-shipped": "sltt", "spikingjelly-memopt": "bptt", "snntorch-shipped": "tbptt"}
 
 OF_PROBES = {name: probes.load(name).Options for name in PROBES}
 
@@ -108,6 +108,8 @@ def test_recipe_rejects_unknown_optimizers_and_options_of_others(told: dict[str,
         ("checkpointed", {"segments": 5}, 4, "segments = 5 of T = 4"),
         ("checkpointed", {"lengths": [1, 2]}, 4, "add up to 3, not T = 4"),
         ("checkpointed", {"lengths": [1.0, 3]}, 4, "whole numbers"),
+        ("checkpointed", {"lengths": []}, 4, "whole numbers"),
+        ("skipper", {"p": 0.5}, 9, r"p = 0\.5 is less than one per cent: did you mean 50\?"),
         ("skipper", {"p": 50}, 4, "over the bound"),
         ("sltt", {"K": 5}, 4, "K = 5 of T = 4"),
         ("ottt-a", {"K": 5}, 4, "K = 5 of T = 4"),
@@ -157,7 +159,7 @@ def test_check_rejects_invalid_probe_options(probe: str, options: dict[str, Any]
 
 @pytest.mark.parametrize("wrong", [{"T": 2.5}, {"T": True}, {"batch": "8"}, {"seed": None}], ids=str)
 def test_case_rejects_numbers_that_are_not_whole(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="is no whole number"):
+    with pytest.raises(UserError, match="is not a whole number"):
         Case(
             **{"paper": "p", "probe": "cost", "network": SMALL, "algorithm": "bptt", "backend": "native", "T": 2, "batch": 2}
             | wrong
@@ -167,10 +169,13 @@ def test_case_rejects_numbers_that_are_not_whole(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("backend", shipping())
 def test_check_names_what_a_probe_needs_of_shipped_implementations(backend: str) -> None:
     for probe, reason in (("count", "shipped implementation"), ("gradient", "BPTT on the same backend")):
-        answer = check(Case("p", probe, SMALL, SHIPPED[backend], backend, 4, 2))
+        algorithm = shipped_by(backend, SMALL)
+        if algorithm is None:
+            continue
+        answer = check(Case("p", probe, SMALL, algorithm, backend, 4, 2))
         if probe == "gradient" and support(SMALL, "bptt", backend):
             assert answer
-        elif support(SMALL, SHIPPED[backend], backend):
+        else:
             assert reason in answer.reason
 
 
@@ -222,6 +227,9 @@ def test_gathered_gradients_equal_those_of_the_joint_batch(algorithm: str, monke
     layers = (Conv(4), Spike(neuron), Conv(4), Spike(neuron), Flatten(), Dense(3, init="default"))
     spec = NetworkSpec("chain", (2, 4, 4), 3, layers, neuron, 419, "this test")
     monkeypatch.setattr(zoo, "spec", lambda _: spec)
+    if not support("chain", algorithm, "native"):
+        layers = (Dense(4, init="default"), Spike(neuron), Dense(3, init="default"), Spike(neuron))
+        spec = NetworkSpec("dense", (8,), 3, layers, neuron, 51, "this test")
     options: dict[str, Any] = {"ttl-bptt": {"update": "end"}, "skipper": {"p": 0}}.get(algorithm, {})
     generator = torch.Generator().manual_seed(1)
     x, y = torch.randn(6, 5, *spec.input, generator=generator, dtype=torch.float64), torch.tensor([0, 1, 2, 1, 0])

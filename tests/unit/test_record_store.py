@@ -150,8 +150,23 @@ def test_a_record_that_contradicts_itself_or_its_place_is_named_and_left_out(tmp
     assert records == [record(), record(T=3)]
     assert [(t.path, t.line) for t in torn] == [(path, 2)]
     assert re.search(told, str(torn[0])), torn[0]
-    assert "delete the line" in str(torn[0])
+    older = "its case is none" in str(torn[0])
+    assert ("`spikecost run p` measures it again" if older else "delete the line") in str(torn[0])
     assert len(store.done("p", "m")) == 2
+
+
+@pytest.mark.parametrize("problem", ["no field", "an unknown field"])
+def test_a_record_of_another_version_is_measured_again_not_deleted(tmp_path: Path, problem: str) -> None:
+    store = known(tmp_path)
+    path = written(store, record())
+    content = json.loads(path.read_text())
+    content = {**content, "weight": 1} if problem == "an unknown field" else {k: v for k, v in content.items() if k != "kernel"}
+    path.write_text(json.dumps(content) + "\n")
+    records, (left_out,) = store.load("p")
+    assert records == []
+    assert problem in left_out.reason
+    assert "`spikecost run p` measures it again" in left_out.reason
+    assert "move the file out of results/" in left_out.reason
 
 
 def test_a_number_that_json_does_not_have_is_no_record(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from bench.spec import (  # fmt: skip
     Spike,
 )
 from bench.training_step import training_step
+from tests.registered import PLAIN
 
 NEURON = NeuronSpec(decay=0.7, threshold=0.6)
 FULL = NeuronSpec(decay=0.7, threshold=0.6, reset="hard", detach_reset=False)
@@ -53,7 +54,6 @@ NETWORKS = {
         network("feedback", (Loop((Conv(6),), (Spike(NEURON), Conv(8), Spike(NEURON)), (Conv(6),)),), 1091),
     )
 }
-BACKENDS = ("native", "spikingjelly", "spikingjelly-multistep", "snntorch")
 
 
 def gradients(
@@ -91,7 +91,7 @@ def furthest(one: list[Tensor], other: list[Tensor]) -> float:
     return max(float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
 def test_checkpointing_equals_bptt_for_every_number_of_segments(
     monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, backend: str
@@ -115,7 +115,7 @@ def test_checkpointing_with_falling_segments_equals_bptt(monkeypatch: pytest.Mon
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("name", ["plain", "dropout", "batch norm"])
 def test_tbptt_is_bptt_for_K_T_and_sltt_for_K_1(monkeypatch: pytest.MonkeyPatch, name: str, backend: str) -> None:
     T, spec = 5, NETWORKS[name]
@@ -236,7 +236,7 @@ def test_checkpointing_recomputes_all_segments_but_the_last() -> None:
     assert twice["error to weight"] == once["error to weight"]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
 def test_skipper_with_p_0_is_checkpointing(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, backend: str) -> None:
     T = 7
@@ -248,7 +248,7 @@ def test_skipper_with_p_0_is_checkpointing(monkeypatch: pytest.MonkeyPatch, spec
             torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", PLAIN)
 def test_skipper_equals_bptt_over_the_kept_steps(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     """With one segment, Skipper is BPTT of the sequence of kept steps."""
     T, spec = 8, NETWORKS["plain"]

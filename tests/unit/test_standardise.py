@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.errors import UserError
 from bench.kernels import standardise
 from bench.kernels.compiled import available
 from bench.nets.layers import WS_EPS, standardised
@@ -55,6 +56,17 @@ def test_standardised_is_finite_for_equal_weights() -> None:
     assert torch.isfinite(w.grad).all()
 
 
+def test_standardised_computes_bfloat16_in_single_precision() -> None:
+    w = drawn((4, 3, 3, 3), torch.bfloat16, "cpu", torch.contiguous_format, 6).requires_grad_()
+    gain = drawn((4, 1, 1, 1), torch.bfloat16, "cpu", torch.contiguous_format, 7).requires_grad_()
+    y = standardise.standardised(w, gain, WS_EPS)
+    assert y.dtype == torch.bfloat16
+    assert torch.equal(y, standardise.standardised(w.float(), gain.float(), WS_EPS).bfloat16())
+    y.sum().backward()
+    assert w.grad is not None
+    assert w.grad.dtype == torch.bfloat16
+
+
 def test_standardised_rejects_other_types() -> None:
-    with pytest.raises(TypeError, match="bfloat16: weights are standardised in float32 or float64"):
-        standardise.standardised(torch.ones(1, 1, 3, 3, dtype=torch.bfloat16), torch.ones(1, 1, 1, 1), WS_EPS)
+    with pytest.raises(UserError, match=r"float16: the fused kernels run in .*; convert, or use backend native"):
+        standardise.standardised(torch.ones(1, 1, 3, 3, dtype=torch.float16), torch.ones(1, 1, 1, 1), WS_EPS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench import training
 from bench.case import Case
@@ -191,8 +194,58 @@ def test_training_learning_rate_is_a_cosine_over_epochs(data, tmp_path):
 
 def test_training_raises_an_error_on_divergence(data, tmp_path):
     step = new_step(lr=1e30)
-    with pytest.raises(FloatingPointError, match=r"training diverged; lower lr"):
+    with pytest.raises(FloatingPointError, match="lower lr"):
         train(CASE, step, data, epochs=EPOCHS, checkpoint=tmp_path / "c.pt")
+
+
+@dataclass(frozen=True)
+class WithNaN:
+    """The same data with one NaN pixel in one batch of one epoch."""
+
+    of: RealData
+    epoch: int
+    batch: int
+
+    @property
+    def samples(self) -> Any:
+        return self.of.samples
+
+    def batches(self, batch: int) -> int:
+        return self.of.batches(batch)
+
+    def training_batches(self, epoch: int, T: int, batch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        for i, (x, y) in enumerate(self.of.training_batches(epoch, T, batch, start), start):
+            x = x.clone()
+            if (epoch, i) == (self.epoch, self.batch):
+                x[0, 0, 0, 0, 0] = torch.nan
+            yield x, y
+
+    def test_batches(self, T: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from self.of.test_batches(T, batch)
+
+
+@pytest.mark.parametrize("every_s", [-1.0, 1e9], ids=["at a checkpoint", "at the end of an epoch"])
+def test_training_never_saves_weights_that_are_not_finite(data, tmp_path, monkeypatch, every_s):
+    """The loss stays finite: neurons whose potential is NaN do not fire."""
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", every_s)
+    checkpoint = tmp_path / "c.pt"
+    broken: Any = WithNaN(data, epoch=1, batch=1)
+    with pytest.raises(
+        FloatingPointError, match=r"body\.layers\.0\.\w+ is not finite in epoch 2: .* NaN .* in the data, or lower lr"
+    ):
+        train(CASE, new_step(), broken, epochs=EPOCHS, checkpoint=checkpoint)
+    saved = torch.load(checkpoint, weights_only=True)["weights"]  # of an earlier batch
+    assert all(bool(torch.isfinite(value).all()) for value in saved.values())
+    assert len(train(CASE, new_step(), data, epochs=EPOCHS, checkpoint=checkpoint)) == EPOCHS  # goes on with better data
+
+
+def test_training_names_a_running_average_that_is_not_finite():
+    step = training_step("vgg11-bn/cifar10-dvs", "bptt", "native")
+    training.require_finite(step, 1)
+    norm = next(module for module in step.net.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    norm.running_var[0] = torch.inf
+    with pytest.raises(FloatingPointError, match=r"running_var is not finite in epoch 1: 1 of \d+ values"):
+        training.require_finite(step, 1)
 
 
 def test_training_raises_user_error_if_the_checkpoint_cannot_be_written(data, tmp_path, monkeypatch):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Literal
 
-from bench.claims.claim import Claim
+from bench.claims.claim import Claim, Direction, Measure
 from bench.claims.estimate import Estimate
 from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.words import words_of
@@ -15,7 +15,7 @@ from bench.record import Record
 
 Holds = Literal["no", "undecidable", "cannot tell", "partly", "yes", "exceeded"]
 WORST_FIRST: tuple[Holds, ...] = ("no", "undecidable", "cannot tell", "partly", "yes", "exceeded")
-SIDES = ("more", "less")  # the sides to which a claim may be exceeded
+DIRECTIONS = ("more", "less")  # the sides to which a claim may be exceeded
 
 
 @dataclass(frozen=True)
@@ -38,27 +38,27 @@ class Missing:
     what: str
 
 
-def against(found: Estimate, low: float, high: float, boasts: str | None) -> Holds:
+def against(found: Estimate, low: float, high: float, direction: Direction | None) -> Holds:
     """The measured interval against the claimed range; ends are rounded so that a bound equal in decimals counts as met."""
     least, most = round(found.low, 9), round(found.high, 9)
     low, high = round(low, 9), round(high, 9)
     if low <= least and most <= high:
         return "yes"
     if least > high:
-        return "exceeded" if boasts == "more" else "no"
+        return "exceeded" if direction == "more" else "no"
     if most < low:
-        return "exceeded" if boasts == "less" else "no"
+        return "exceeded" if direction == "less" else "no"
     return "cannot tell"
 
 
 def finding_on(holds: Holds, found: Estimate, reason: str, left: Group, right: Group | None) -> Finding:
     records = (*left.records, *(right.records if right else ()))
-    interval = f"; {found.told}" if found.told else ""
+    interval = f"; {found.described}" if found.described else ""
     return Finding(holds, found.value, reason + interval, records, found.spread, len(left.records))
 
 
 def worst_over(
-    claim: Claim, measure: Mapping[str, Any], evidence: Evidence, one: Callable[[Group, Group | None], Finding]
+    claim: Claim, measure: Measure, evidence: Evidence, one: Callable[[Group, Group | None], Finding]
 ) -> Finding | Missing:
     """The worst finding over all recipes that the selectors match; the reason lists every one."""
     left: Sequence[Group | None] = evidence.runs(measure["select"], claim.scale)
@@ -83,11 +83,13 @@ def worst_of(findings: Sequence[Finding]) -> Finding:
     worst = min(findings, key=lambda finding: WORST_FIRST.index(finding.holds))
     if len(findings) == 1:
         return worst
-    told = "; ".join(f"{_recipe(f)}: {f.holds}, {f.reason}" for f in findings)
+    recipes = [_recipe(finding) for finding in findings]
+    alike = len(set(recipes)) == 1  # rows of one case: their names are in the reason
+    each = "; ".join(f"{'' if alike else f'{name}: '}{f.holds}, {f.reason}" for name, f in zip(recipes, findings, strict=True))
     used = {id(record): record for finding in findings for record in finding.records}
     return replace(
         worst,
-        reason=f"worst of {len(findings)} recipes that match: {told}",
+        reason=f"worst of {len(findings)} recipes that match: {each}",
         records=tuple(used.values()),
         complete=all(finding.complete for finding in findings),
     )
@@ -95,12 +97,12 @@ def worst_of(findings: Sequence[Finding]) -> Finding:
 
 def capped(finding: Finding, *groups: Group) -> Finding:
     """Limit a finding to "cannot tell" where a planned run is missing; the reason states how many there are."""
-    told = "; ".join(dict.fromkeys(group.told for group in groups if group.lost))
-    if not told:
+    lost = "; ".join(dict.fromkeys(group.described for group in groups if group.lost))
+    if not lost:
         return finding
     good = WORST_FIRST.index(finding.holds) > WORST_FIRST.index("cannot tell")
     holds: Holds = "cannot tell" if good else finding.holds
-    reason = f"{finding.reason}; {told}" + (", which cannot decide it" if good else "")
+    reason = f"{finding.reason}; {lost}" + (", which cannot decide it" if good else "")
     return replace(finding, holds=holds, reason=reason, complete=False)
 
 

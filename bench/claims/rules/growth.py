@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
-from bench.claims.claim import Claim
+from bench.claims.claim import Claim, Measure
 from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.finding import Finding, Missing, capped, worst_of
-from bench.claims.rules.numbers import exact, whole
+from bench.claims.rules.numbers import exact, plain
 from bench.claims.rules.words import short, who, words_of
 
 
-def flat_in_T(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+def flat_in_T(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
     """All values from T = from_T to to_T are the same, exactly; both ends and at least one T between them are required."""
 
-    def one(curve: Group, told: str) -> Finding:
+    def one(curve: Group, points: str) -> Finding:
         values = [exact(r) for r in curve.records]
         growth = max(values) - min(values)
-        reason = f"{told}: {'the same in all' if growth == 0 else f'differs by {short(float(growth))}'} ({who(measure)})"
-        return Finding("yes" if growth == 0 else "no", whole(growth), reason, curve.records, n=len(values))
+        reason = f"{points}: {'the same in all' if growth == 0 else f'differs by {short(float(growth))}'} ({who(measure)})"
+        return Finding("yes" if growth == 0 else "no", plain(growth), reason, curve.records, n=len(values))
 
     return _over_T(claim, measure, evidence, one)
 
 
-def affine_in_T(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+def affine_in_T(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
     """The slope between neighbouring T is exactly the same positive number everywhere; required T as in flat_in_T."""
 
-    def one(curve: Group, told: str) -> Finding:
-        points = curve.records
-        slopes = [(exact(b) - exact(a)) / (b.case["T"] - a.case["T"]) for a, b in pairwise(points)]
+    def one(curve: Group, points: str) -> Finding:
+        records = curve.records
+        slopes = [(exact(b) - exact(a)) / (b.case["T"] - a.case["T"]) for a, b in pairwise(records)]
         if len(set(slopes)) > 1:
             span = f"{short(float(min(slopes)))} to {short(float(max(slopes)))}"
-            return Finding("no", span, f"{told}: the slope varies from {span} ({who(measure)})", points, n=len(points))
-        reason = f"{told}: exactly {whole(slopes[0])} a step ({who(measure)})"
-        return Finding("yes" if slopes[0] > 0 else "no", whole(slopes[0]), reason, points, n=len(points))
+            return Finding("no", span, f"{points}: the slope varies from {span} ({who(measure)})", records, n=len(records))
+        reason = f"{points}: exactly {plain(slopes[0])} a step ({who(measure)})"
+        return Finding("yes" if slopes[0] > 0 else "no", plain(slopes[0]), reason, records, n=len(records))
 
     return _over_T(claim, measure, evidence, one)
 
 
-def _over_T(
-    claim: Claim, measure: Mapping[str, Any], evidence: Evidence, one: Callable[[Group, str], Finding]
-) -> Finding | Missing:
+def _over_T(claim: Claim, measure: Measure, evidence: Evidence, one: Callable[[Group, str], Finding]) -> Finding | Missing:
     first, last = measure["from_T"], measure["to_T"]
     findings = []
     for curve in evidence.curves(measure["select"], claim.scale, first, last):

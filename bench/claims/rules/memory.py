@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from bench.claims.claim import Claim
+from bench.claims.claim import Claim, Measure, Selector
 from bench.claims.estimate import Estimate, of_runs
 from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.finding import Finding, Missing, against, finding_on, worst_over
@@ -15,9 +13,13 @@ from bench.claims.rules.values import ratio
 from bench.claims.rules.words import short, sides_of
 from bench.overhead import OVERHEAD
 
+OF_CUDA = {"cost": "cuda-memory", "cost-half": "cuda-memory-half"}  # by the probe that counts live bytes
 
-def memory_ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+
+def memory_ratio(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
     """low <= memory of ``select`` / memory of ``over`` <= high, as a GPU reports memory; both select peak live bytes.
+
+    Live bytes in half precision (probe cost-half) are compared with CUDA's peaks in half precision.
 
     Where CUDA's peaks of the same cases were measured, they decide: allocated and reserved bytes must give the same answer.
     Otherwise live bytes decide, but only if no overhead of a GPU (bench/overhead.py) can change the answer.
@@ -41,7 +43,7 @@ def memory_ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -
         if top <= 0 or bottom <= 0:
             return finding_on("cannot tell", Estimate(math.nan, -math.inf, math.inf), "no live bytes", left, right)
         low, high = OVERHEAD.ratio_interval(top, bottom)
-        holds = against(Estimate(top / bottom, low, high), measure["low"], measure["high"], measure.get("boasts"))
+        holds = against(Estimate(top / bottom, low, high), measure["low"], measure["high"], measure.get("direction"))
         reason = (
             f"ratio {short(top / bottom)} of live bytes, {low:.3g} to {high:.3g} with what a GPU holds beside them; "
             f"{short(measure['low'])} to {short(measure['high'])} allowed ({sides_of(measure)})"
@@ -51,7 +53,10 @@ def memory_ratio(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -
     return worst_over(claim, measure, evidence, one)
 
 
-def _of_cuda(measure: Mapping[str, Any], metric: str) -> dict[str, Any]:
+def _of_cuda(measure: Measure, metric: str) -> Measure:
     """The measure with both sides taken from CUDA's allocator."""
-    sides = {side: {**measure[side], "probe": "cuda-memory", "metric": metric, "device": "gpu"} for side in ("select", "over")}
-    return {**measure, **sides}
+
+    def by_cuda(selector: Selector) -> Selector:
+        return {**selector, "probe": OF_CUDA[selector["probe"]], "metric": metric, "device": "gpu"}
+
+    return {**measure, "select": by_cuda(measure["select"]), "over": by_cuda(measure["over"])}

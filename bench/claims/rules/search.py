@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from bench.claims.claim import Claim
+from bench.claims.claim import Claim, Measure
 from bench.claims.evidence import Evidence, Group, finite
 from bench.claims.rules.finding import Finding, Holds, Missing, capped
 from bench.claims.rules.words import short
@@ -15,7 +14,7 @@ from bench.setting_search import CONVENTIONS, Report, Setting, at_once, chance_l
 LARGEST_CHANCE = 0.05  # above this share of nearby targets that also pass, a search decides nothing
 
 
-def some_setting(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+def some_setting(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
     """Some setting of ``algorithm`` changes every quantity of ``reports`` against BPTT as reported (see bench/setting_search.py).
 
     ``reports``: {quantity: [change in per cent, tolerance in points]}; each may hold in any convention of counting. If the

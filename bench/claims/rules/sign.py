@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from typing import Any
 
-from bench.claims.claim import Claim
+from bench.claims.claim import Claim, Measure
 from bench.claims.estimate import of_seeds, sampling_noise
 from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.finding import Finding, Holds, Missing, capped, worst_of
@@ -17,7 +16,7 @@ from bench.design_space import Cell, cell_of
 from bench.record import Record
 
 
-def positive(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+def positive(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
     """Every selected value is > 0, and so is the interval, over the seeds, of each seed's least value.
 
     "partly" if the interval is > 0 but a single value is not.
@@ -34,21 +33,21 @@ def positive(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Fi
     if least.low > 0:
         holds = "yes" if everywhere > 0 else "partly"
     reason = f"least of {len(group.records)} values {short(everywhere)}; least of a seed, over {len(by_seed)} seeds: "
-    reason += least.told or short(least.value)
+    reason += least.described or short(least.value)
     return capped(Finding(holds, everywhere, reason, group.records, least.spread, len(group.records)), group)
 
 
-def lowered_by(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+def lowered_by(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
     """The cut "time" or "layers" of a design space (see bench/design_space.py) lowers the metric: see ``_changed_by``."""
     return _changed_by(-1, claim, measure, evidence)
 
 
-def raised_by(claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+def raised_by(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
     """The cut raises the metric: see ``_changed_by``."""
     return _changed_by(+1, claim, measure, evidence)
 
 
-def _changed_by(sign: int, claim: Claim, measure: Mapping[str, Any], evidence: Evidence) -> Finding | Missing:
+def _changed_by(sign: int, claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
     """Whether a cut changes the metric in the direction of ``sign``: yes or no if the interval excludes 0.
 
     Every cell that has the cut is compared with the cell that differs only in it, seed by seed: change = with - without.
@@ -70,7 +69,7 @@ def _changed_by(sign: int, claim: Claim, measure: Mapping[str, Any], evidence: E
     return worst_of(findings)
 
 
-def _change(sign: int, measure: Mapping[str, Any], group: Group) -> Finding | None:
+def _change(sign: int, measure: Measure, group: Group) -> Finding | None:
     cut = measure["cut"]
     grid: dict[Cell, dict[int, Record]] = {}
     for record in group.records:
@@ -80,13 +79,13 @@ def _change(sign: int, measure: Mapping[str, Any], group: Group) -> Finding | No
     seeds = sorted({seed for runs in grid.values() for seed in runs})
     pairs: list[tuple[Mapping[int, Record], Mapping[int, Record]]] = []
     for cell, runs in grid.items():
-        whole = grid.get(cell.without(cut, next(iter(runs.values())).case["T"]) or cell, {})
-        if whole is not runs and runs.keys() == whole.keys() == set(seeds):
-            pairs.append((runs, whole))
+        uncut = grid.get(cell.without(cut, next(iter(runs.values())).case["T"]) or cell, {})
+        if uncut is not runs and runs.keys() == uncut.keys() == set(seeds):
+            pairs.append((runs, uncut))
     if len(seeds) < 2 or not pairs:
         return None
     noise = max(math.hypot(*(sampling_noise(tuple(runs.values())) for runs in pair)) for pair in pairs)
-    found = of_seeds([statistics.fmean(number(runs[s]) - number(whole[s]) for runs, whole in pairs) for s in seeds], noise)
+    found = of_seeds([statistics.fmean(number(runs[s]) - number(uncut[s]) for runs, uncut in pairs) for s in seeds], noise)
     holds: Holds = "cannot tell"
     if found.low > 0 or found.high < 0:
         holds = "yes" if sign * found.value > 0 else "no"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from bench.claims.claim import Selector
+from bench.claims.claim import Measure, Selector
 from bench.record import Record
 
 
@@ -15,35 +14,36 @@ def short(number: float) -> str:
 
 
 def words_of(selector: Selector) -> str:
+    asked: Mapping[str, object] = selector
     names = ("metric", "dataset", "network", "algorithm", "backend")
-    words = [str(selector[name]) for name in names if selector.get(name, "none") != "none"]
-    words += [f"{name} {selector[name]}" for name in ("T", "batch", "detail") if name in selector]
+    words = [str(asked[name]) for name in names if asked.get(name, "none") != "none"]
+    words += [f"{name} {asked[name]}" for name in ("T", "batch", "detail") if name in asked]
     return ", ".join([*words, *(f"{name} {value}" for name, value in selector.get("options", {}).items())])
 
 
-def who(measure: Mapping[str, Any]) -> str:
-    select = measure["select"]
+def who(measure: Measure) -> str:
+    select: Mapping[str, object] = measure["select"]
     return " on ".join(str(select[name]) for name in ("algorithm", "backend") if name in select)
 
 
-def sides_of(measure: Mapping[str, Any]) -> str:
+def sides_of(measure: Measure) -> str:
     """The two selectors in words: the network and T that they share, then the fields in which they differ."""
     left, right = measure["select"], measure["over"]
-    differ = [name for name in {**left, **right} if left.get(name) != right.get(name)]
+    differ = [name for name in dict.fromkeys([*left, *right]) if left.get(name) != right.get(name)]
     shared = [str(left["network"])] if "network" in left and "network" not in differ else []
     shared += [f"T = {left['T']}"] if "T" in left and "T" not in differ else []
-    sides = " against ".join(" ".join(filter(None, (_told(side, name) for name in differ))) for side in (left, right))
+    sides = " against ".join(" ".join(filter(None, (_value(side, name) for name in differ))) for side in (left, right))
     return ": ".join(filter(None, (", ".join(shared), sides)))
 
 
-def _told(selector: Selector, name: str) -> str:
+def _value(selector: Selector, name: str) -> str:
     value = selector.get(name, "")
     if isinstance(value, Mapping):
         return ", ".join(f"{option} = {v}" for option, v in value.items() if v != "unset")
     return f"T = {value}" if name == "T" else str(value)
 
 
-def told_part(record: Record) -> str:
+def part_of_data(record: Record) -> str:
     """The part of its data set that a record is measured on, in words; empty for the whole set."""
     options = record.case["options"]
     asked = [f"{options[name]} {name.replace('_', ' ')}" for name in ("train_images", "test_images") if name in options]

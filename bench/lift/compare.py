@@ -14,12 +14,12 @@ from torch import nn
 
 from bench.counting.any_step import Cost
 from bench.errors import UserError
+from bench.lift.measure import checked, measure
 from bench.lift.recognise import Recognised
 from bench.lift.subject import Optimizer, subject
 from bench.lift.timing import Encoding
 from bench.lift.training import LIFTED, NOT_LIFTED, LiftedStep, training_step
 from bench.lift.twin import Meta
-from bench.measure import checked, measure
 from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
 
