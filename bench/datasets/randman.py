@@ -264,15 +264,14 @@ class Manifolds:
         import torch
 
         tables = _tables(source.seed, source.classes, source.units, source.dimensions, source.smoothness, cache)
-        splits = [
+        train, test = (
             Split(source, tables, source.points(split, draws).flatten(0, 2), draws)
             for split, draws in (("train", source.train_draws), ("test", 1))
-        ]
+        )
         contents = hashlib.sha256(f"{source} {_VERSION}".encode())
-        for split in splits:
+        for split in (train, test):
             contents.update(split.x.contiguous().numpy().tobytes())
-        indices = [torch.arange(len(split.x)) for split in splits]
-        return cls(source, *splits, *indices, contents.hexdigest())
+        return cls(source, train, test, torch.arange(len(train.x)), torch.arange(len(test.x)), contents.hexdigest())
 
     @property
     def name(self) -> str:
