@@ -36,7 +36,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.datasets.frames import kept
+from bench.datasets.frames import cached
 from bench.errors import YES, Support
 from bench.seeds import seed_of
 from bench.spec import NetworkSpec
@@ -105,7 +105,7 @@ RATE, TIME = Randman("rate"), Randman("time")
 
 def frequencies(smoothness: float, precision: float = 1e-3, most: int = 1000) -> int:
     """Return F: the frequencies whose amplitude is above ``precision``, at most ``most``."""
-    return min(math.ceil(precision ** (-1 / smoothness)), most)
+    return min(math.ceil(math.pow(precision, -1 / smoothness)), most)
 
 
 # --------------------------------------------------------------------------- the functions
@@ -157,11 +157,11 @@ def interpolated(tables: Tensor, x: Tensor, labels: Tensor | None = None) -> Ten
 
     With ``labels`` [N], only of these classes: [N, units].
     """
-    y = None
+    y: Tensor | None = None
     for of_dimension, x_d in zip(tables, x.unbind(1), strict=True):
         at = x_d.double() * INTERVALS
         left = at.long().clamp(max=INTERVALS - 1)
-        f = None
+        f: Tensor | None = None
         for tap, weight in enumerate(_cubic((at - left).float())):
             rows = of_dimension.index_select(0, left + tap) if labels is None else of_dimension[left + tap, labels]
             term = rows.mul_(weight.reshape(-1, *[1] * (rows.dim() - 1)))
@@ -197,7 +197,7 @@ def _tables(seed: int, classes: int, units: int, dimensions: int, smoothness: fl
             yield torch.stack(found, -1).numpy().view(numpy.uint32)  # the cache holds whole numbers: the bits of the floats
 
     name = f"randman-{_VERSION}-s{seed}-{classes}x{units}x{dimensions}-{smoothness:g}-{INTERVALS}.npy"
-    by_class = torch.from_numpy(numpy.array(kept(folder / name, shape, rows)).view(numpy.float32))
+    by_class = torch.from_numpy(numpy.array(cached(folder / name, shape, rows)).view(numpy.float32))
     return by_class.permute(1, 2, 0, 3).contiguous()
 
 
