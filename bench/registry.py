@@ -118,6 +118,7 @@ NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.vgg",
     "bench.zoo.resnet",
     "bench.zoo.nf_resnet",
+    "bench.zoo.leaks",
     "bench.zoo.recurrent",
     "bench.zoo.vgg5",
     "bench.zoo.lenet",
@@ -135,6 +136,8 @@ DATA_SETS: Mapping[str, str] = {
     "fashion-mnist": "bench.datasets.fashion_mnist",
     "n-mnist": "bench.datasets.n_mnist",
     "digits": "bench.datasets.digits",
+    "randman-rate": "bench.datasets.randman:RATE",
+    "randman-time": "bench.datasets.randman:TIME",
 }
 
 Device = Literal["meta", "cpu", "best", "cuda"]
@@ -146,7 +149,8 @@ class Probe:
 
     ``device``: "meta" (shapes alone), "cpu", "best" (a GPU if there is one, else the CPU) or "cuda" (a GPU only).
     ``typical_s``: typical seconds per case on 2 cores of a laptop. ``options``: names of its own options, which no algorithm,
-    loss or optimizer has. ``precision`` of weights and activations. ``against``: algorithms and backends that it compares with.
+    loss or optimizer has. ``precision`` of weights and activations ("half": of activations alone, under autocast).
+    ``against``: algorithms and backends that it compares with.
     ``alone``: no other case may run at the same time; ``every_core``: it takes all CPU threads, others take one.
     ``depends_on_T``: whether the result depends on the case's T.
     ``steps``: whether it runs training steps on tensors with storage, so that the worker first checks that they fit.
@@ -156,7 +160,7 @@ class Probe:
     device: Device
     typical_s: float
     options: tuple[str, ...] = ()
-    precision: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "float64", "half"] = "float32"
     against: tuple[tuple[str, str], ...] = ()
     alone: bool = False
     every_core: bool = False
@@ -176,7 +180,7 @@ _TIMED = (
 PROBES: Mapping[str, Probe] = {
     "count": Probe("bench.probes.count", "cpu", 0.4, depends_on_T=False, steps=False),
     "cost": Probe("bench.probes.cost", "meta", 0.6, steps=False),
-    "cost-half": Probe("bench.probes.cost_half", "meta", 30, precision="bfloat16", steps=False),
+    "cost-half": Probe("bench.probes.cost_half", "meta", 30, precision="half", steps=False),
     "equivalence": Probe("bench.probes.equivalence", "cpu", 16, precision="float64", against=_REFERENCE),
     "gradient": Probe("bench.probes.gradient", "cpu", 8, (*_PART, "batches", "after_batches"), against=_REFERENCE),
     "training": Probe("bench.probes.train", "best", 50, (*_PART, "epochs", "accumulate")),
@@ -184,7 +188,7 @@ PROBES: Mapping[str, Probe] = {
     "speed": Probe("bench.probes.speed", "cpu", 180, ("turns",), against=_TIMED, alone=True, every_core=True),
     "cuda-speed": Probe("bench.probes.speed", "cuda", 180, ("turns",), against=_TIMED, alone=True, every_core=True, steps=False),
     "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5, steps=False),
-    "cuda-memory-half": Probe("bench.probes.cuda_memory_half", "cuda", 5, precision="float16", steps=False),
+    "cuda-memory-half": Probe("bench.probes.cuda_memory_half", "cuda", 5, precision="half", steps=False),
     "longest": Probe("bench.probes.longest", "meta", 6, depends_on_T=False, steps=False),
     "activity": Probe("bench.probes.activity", "cpu", 4, _PART),
     "events": Probe("bench.probes.events", "cpu", 16, _PART, depends_on_T=False, steps=False),

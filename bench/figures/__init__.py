@@ -23,7 +23,9 @@
 | inverse_problem.py | which settings could have given what the paper reports, in which way of counting? |
 | skipped_activity.py | which time steps are skipped, and how much activity lies in them? |
 | cosine_by_layer.py | where in the network does the gradient part from BPTT's? |
+| cosine_against_leak.py | ... and how does that depend on the leak of the neurons? |
 | training_curves.py | does it learn, on real images? |
+| published_against_counted.py | how do published gigabytes compare with the live bytes of the same step? |
 | reported_against_measured.py | how do measured numbers compare with those that the paper reports? |
 
 paper.py holds what figures read, style.py how they look. Several share rows.py, heat.py, spaces.py, words.py and measured.py.
@@ -35,6 +37,7 @@ from types import ModuleType
 
 from bench.figures import (
     accuracy_front,
+    cosine_against_leak,
     cosine_by_layer,
     design_space,
     fidelity_against_memory,
@@ -45,6 +48,7 @@ from bench.figures import (
     memory_against_batch,
     memory_against_T,
     peak_breakdown,
+    published_against_counted,
     quality_space,
     reported_against_measured,
     skipped_activity,
@@ -71,6 +75,8 @@ FIGURES: tuple[ModuleType, ...] = (
     fidelity_against_skipping,
     skipped_activity,
     cosine_by_layer,
+    cosine_against_leak,
     training_curves,
+    published_against_counted,
     reported_against_measured,
 )

@@ -15,8 +15,8 @@ from torch import Tensor
 from bench.kernels import bits, compiler, fused, lif, pool, standardise
 from bench.nets.layers import WS_EPS
 from bench.nets.layers import standardised as standardised_in_torch
-from bench.probes.clock import WARM_UP
 from bench.spec import NeuronSpec
+from bench.speed.timing import WARM_UP
 from tests.benchmarks.conftest import DEVICE
 
 ROUNDS = 20

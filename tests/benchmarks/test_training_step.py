@@ -17,10 +17,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import algorithms, backends
-from bench.probes.clock import WARM_UP
 from bench.speed import rows
 from bench.speed.rows import Row, Workload
 from bench.speed.steps import able, counted, step_of
+from bench.speed.timing import WARM_UP
 from tests.benchmarks.conftest import DEVICE
 
 ROUNDS = 5

@@ -19,14 +19,14 @@ WRONG: list[tuple[Callable[[object, str], object], object]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("read", "value"), READ, ids=str)
+@pytest.mark.parametrize(("read", "value"), READ, ids=lambda value: getattr(value, "__name__", repr(value)))
 def test_readers_return_the_value_unchanged(read: Callable[[object, str], object], value: object) -> None:
     found = read(value, "x")
     assert found == value
     assert type(found) is type(value)
 
 
-@pytest.mark.parametrize(("read", "value"), WRONG, ids=str)
+@pytest.mark.parametrize(("read", "value"), WRONG, ids=lambda value: getattr(value, "__name__", repr(value)))
 def test_readers_name_what_is_of_another_kind(read: Callable[[object, str], object], value: object) -> None:
     with pytest.raises(TypeError, match="spikes is "):
         read(value, "spikes")
