@@ -29,6 +29,7 @@ WORKLOADS = (
     Workload("resnet18/cifar10", 2, 1),
     Workload("lenet/dvs-gesture", 4, 1),
     Workload("r400/fashion-mnist", 4, 4),
+    Workload("otpe-3x128/randman-k25", 4, 4),
 )
 
 

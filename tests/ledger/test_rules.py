@@ -498,8 +498,9 @@ def test_of_a_seed_the_least_counts_and_one_that_is_not_positive_is_told(claim: 
 
 @pytest.mark.parametrize("rule", ["within", "ratio", "at_least", "memory_ratio"])
 def test_a_missing_side_is_named(claim: MakeClaim, record: MakeRecord, rule: str) -> None:
-    c = claim(rule, value=1.0, tolerance=1.0, low=0, high=9, over={"algorithm": "sltt"})
-    left, right = find(c, record(1, algorithm="sltt")), find(c, record(1))
+    probe = "cost" if rule == "memory_ratio" else "training"
+    c = claim(rule, value=1.0, tolerance=1.0, low=0, high=9, select={"probe": probe}, over={"algorithm": "sltt"})
+    left, right = find(c, record(1, algorithm="sltt", probe=probe)), find(c, record(1, probe=probe))
     assert isinstance(left, Missing)
     assert isinstance(right, Missing)
     assert "bptt" in left.what

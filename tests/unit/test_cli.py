@@ -227,7 +227,7 @@ def test_a_case_is_measured_again_once_what_it_lacked_is_installed(
         return found[name] if name in found else real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    record: Any = SimpleNamespace(case={"backend": "native"}, status="unsupported", versions=versions)
+    record: Any = SimpleNamespace(case={"probe": "count", "backend": "native"}, status="unsupported", versions=versions)
     assert cli._installed_since(record) is again
     record.status = "ok"
     assert not cli._installed_since(record)

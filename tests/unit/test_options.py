@@ -193,8 +193,8 @@ def test_check_accepts_every_planned_case(paper: str) -> None:
 def test_recipe_lists_every_value() -> None:
     told = recipe("tbptt", "native", {"K": 3, "optimizer": "rmsprop", "smoothing": 0.9}).as_dict()
     assert told == {
-        "K": 3, "update": "end", "alpha": 0.05, "optimizer": "rmsprop", "lr": 0.01, "smoothing": 0.9, "eps": 1e-8,
-        "momentum": 0.0, "centered": False, "weight_decay": 0.0,
+        "K": 3, "update": "end", "alpha": 0.05, "squared_target": "one-hot", "optimizer": "rmsprop", "lr": 0.01,
+        "smoothing": 0.9, "eps": 1e-8, "momentum": 0.0, "centered": False, "weight_decay": 0.0,
     }  # fmt: skip
 
 
