@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TypedDict
 
 from bench.figures import style
-from bench.figures.paper import Paper, most, options, origin
+from bench.figures.paper import Paper, Plotted, most, options, origin
 from bench.figures.words import images
 from bench.record import Record
 
@@ -14,16 +14,30 @@ name = "cosine_against_leak"
 _LEAK = re.compile(r"(.+)-(\d[\d.]*)/(.+)")  # networks that differ in their leak alone carry it at the end of their name
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Line(TypedDict):
+    algorithm: str
+    title: str
+    points: list[tuple[float, list[float]]]  # leak, cosine of each seed
+
+
+class Data(Plotted):
+    network: str
+    dataset: str
+    T: int
+    batch: int
+    lines: list[Line]
+
+
+def data(paper: Paper) -> Data | None:
     """The networks of one kind that were measured at most leaks, at initial weights; a line an algorithm, a point a seed."""
     everywhere = [r for r in paper.counted("gradient_cosine") if _leak(r) and "after_batches" not in r.case["options"]]
     setting = most(everywhere, _setting, lambda r: (r.case["network"], r.case["algorithm"]))
     here = [r for r in everywhere if _setting(r) == setting and r.case["algorithm"] != "bptt"]
-    lines: dict[str, dict[float, list[float]]] = {}
+    series: dict[str, dict[float, list[float]]] = {}
     for record in sorted(here, key=lambda r: (style.algorithm_order(r.case["algorithm"]), _leak(r), r.case["seed"])):
-        lines.setdefault(record.case["algorithm"], {}).setdefault(float(_leak(record)), []).append(float(record.value))  # type: ignore[arg-type]
-    lines = {algorithm: by_leak for algorithm, by_leak in lines.items() if len(by_leak) > 1}
-    if not lines:
+        series.setdefault(record.case["algorithm"], {}).setdefault(float(_leak(record)), []).append(record.number)
+    lines = {algorithm: by_leak for algorithm, by_leak in series.items() if len(by_leak) > 1}
+    if setting is None or not lines:
         return None
     kind, dataset, T, batch, _ = setting
     seeds = len({r.case["seed"] for r in here})
@@ -40,13 +54,13 @@ def data(paper: Paper) -> dict[str, Any] | None:
         "T": T,
         "batch": batch,
         "lines": [
-            {"algorithm": algorithm, "title": style.algorithm(algorithm).title, "points": [[x, ys] for x, ys in by_leak.items()]}
+            {"algorithm": algorithm, "title": style.algorithm(algorithm).title, "points": list(by_leak.items())}
             for algorithm, by_leak in lines.items()
         ],
     }
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         figure = style.sheet(data, 2.8)
         axes = figure.subplots()
@@ -82,7 +96,7 @@ def _leak(record: Record) -> str:
     return found[2] if found else ""
 
 
-def _setting(record: Record) -> tuple[Any, ...]:
+def _setting(record: Record) -> tuple[str, str, int, int, str]:
     found = _LEAK.fullmatch(record.case["network"])
     case = record.case
     return (found[1] if found else "", case["dataset"], case["T"], case["batch"], options(record))

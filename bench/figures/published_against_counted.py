@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired
 
 from bench.claims.rules.memory import OF_CUDA
 from bench.figures import rows, style
-from bench.figures.paper import Paper, origin
+from bench.figures.paper import Paper, Plotted, origin
 from bench.figures.words import title
 from bench.overhead import OVERHEAD
 from bench.quantity import significant
@@ -17,29 +17,35 @@ name = "published_against_counted"
 _GIB = 2**30
 _TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200]
 _PEAK = ("peak_reserved_bytes", OF_CUDA["cost-half"])  # metric and probe of a claim on a GPU's memory in half precision
-_STEP = ("network", "algorithm", "backend", "T", "batch")
+
+Step = tuple[object, ...]  # network, algorithm, backend, T, batch, options
 
 
-def data(paper: Paper) -> dict[str, Any] | None:
+class Row(rows.Row):
+    """``counted`` live bytes, the ``most`` bytes that a GPU may report for them, and ``published`` GB."""
+
+    counted: float
+    most: float
+    published: NotRequired[float]
+
+
+class Data(Plotted):
+    groups: list[rows.Group[Row]]
+
+
+def data(paper: Paper) -> Data | None:
     """Every step that is counted in half precision, by network; with the number that a claim reports for it."""
-    counted = [r for r in paper.counted("peak_live_bytes_half") if isinstance(r.value, int | float)]
+    counted = sorted(paper.counted("peak_live_bytes_half"), key=lambda r: _place(paper, r))
     published = _published(paper)
     if not any(_step(record) in published for record in counted):
         return None
-    groups: dict[str, list[dict[str, Any]]] = {}
-    counted.sort(key=lambda r: _place(paper, r))
+    groups: dict[str, list[Row]] = {}
     for record in counted:
-        case = record.case
-        found = published.get(_step(record))
-        groups.setdefault(f"{case['network']}, T = {case['T']}, batch {case['batch']}", []).append(
-            {
-                "title": title(record),
-                "algorithm": case["algorithm"],
-                "counted": record.value,
-                "most": _most(float(record.value)),  # type: ignore[arg-type]
-                "published": found,
-            }
-        )
+        case, live = record.case, record.number
+        row: Row = {"title": title(record), "algorithm": case["algorithm"], "counted": live, "most": _most(live)}
+        if _step(record) in published:
+            row["published"] = published[_step(record)]
+        groups.setdefault(f"{case['network']}, T = {case['T']}, batch {case['batch']}", []).append(row)
     return {
         "title": "Published against counted memory",
         "subtitle": (
@@ -52,23 +58,28 @@ def data(paper: Paper) -> dict[str, Any] | None:
     }
 
 
-def _published(paper: Paper) -> dict[tuple[Any, ...], float]:
+def _published(paper: Paper) -> dict[Step, float]:
     """Reported GB by step."""
-    found: dict[tuple[Any, ...], float] = {}
+    found: dict[Step, float] = {}
     for claim in (verdict.claim for verdict in paper.verdicts):
         for part in claim.parts:
-            select = part.get("select", {})
-            if claim.value is not None and "over" not in part and (select.get("metric"), select.get("probe")) == _PEAK:
-                options = tuple(sorted(select.get("options", {}).items()))
-                found[(*(select.get(name) for name in _STEP), options)] = claim.value
+            if claim.value is None or "over" in part or "select" not in part:
+                continue
+            s = part["select"]
+            if (s.get("metric"), s.get("probe")) == _PEAK:
+                options = tuple(sorted(s.get("options", {}).items()))
+                step = (s.get("network"), s.get("algorithm"), s.get("backend"), s.get("T"), s.get("batch"), options)
+                found[step] = claim.value
     return found
 
 
-def _step(record: Record) -> tuple[Any, ...]:
-    return (*(record.case[name] for name in _STEP), tuple(sorted(record.case["options"].items())))
+def _step(record: Record) -> Step:
+    case = record.case
+    options = tuple(sorted(case["options"].items()))
+    return (case["network"], case["algorithm"], case["backend"], case["T"], case["batch"], options)
 
 
-def _place(paper: Paper, record: Record) -> tuple[Any, ...]:
+def _place(paper: Paper, record: Record) -> tuple[int, str, tuple[int, str], str]:
     """Networks in the order of the plan, algorithms in that of figures."""
     planned = [case.network for case in paper.planned]
     network = record.case["network"]
@@ -81,7 +92,7 @@ def _most(live: float) -> float:
     return (1 + OVERHEAD.rounding[1]) * live + OVERHEAD.fixed[1]
 
 
-def render(data: dict[str, Any]) -> str:
+def render(data: Data) -> str:
     with style.canvas():
         groups = data["groups"]
         figure = style.sheet(data, rows.height(groups) + 0.2)
@@ -89,38 +100,33 @@ def render(data: dict[str, Any]) -> str:
         style.plain(axes, grid="x")
         axes.spines["left"].set_visible(False)
         placed = rows.lay(axes, groups)
-        ends = [x / _GIB for _, row in placed for x in (row["counted"], row["most"])]
-        ends += [row["published"] for _, row in placed if row["published"] is not None]
+        shown = [row for _, row in placed]
+        ends = [x / _GIB for row in shown for x in (row["counted"], row["most"])]
+        ends += [row["published"] for row in shown if "published" in row]
         style.logarithmic(axes, "x", [tick for tick in _TICKS if min(ends) / 1.5 <= tick <= max(ends) * 1.5])
         axes.set_xlim(min(ends) / 1.25, max(ends) * 1.25)
         for y, row in placed:
-            colour = style.algorithm(row["algorithm"]).colour.light
-            span = [row["counted"] / _GIB, row["most"] / _GIB]
-            axes.plot(span, [y, y], "-", color=style.GRID.light, lw=7, solid_capstyle="butt")
-            axes.plot([row["counted"] / _GIB], [y], "o", ms=5, color=colour, mec=style.PAPER.light, mew=0.6, zorder=3)
-            if row["published"] is not None:
+            colour = style.algorithm(row.get("algorithm", "")).colour.light
+            counted = row["counted"] / _GIB
+            axes.plot([counted, row["most"] / _GIB], [y, y], "-", color=style.GRID.light, lw=7, solid_capstyle="butt")
+            axes.plot([counted], [y], "o", ms=5, color=colour, mec=style.PAPER.light, mew=0.6, zorder=3)
+            if "published" in row:
                 axes.plot([row["published"]], [y], "D", ms=5, mfc="none", mec=style.INK.light, mew=1, zorder=3)
-        rows.column(axes, 0.75, "counted", placed, [significant(row["counted"] / _GIB) for _, row in placed])
-        rows.column(axes, 1.5, "published", placed, [_text(row["published"]) for _, row in placed])
-        rows.column(axes, 2.25, "difference", placed, [_text(_difference(row), signed=True) for _, row in placed])
+        rows.column(axes, 0.75, "counted", placed, [significant(row["counted"] / _GIB) for row in shown])
+        rows.column(axes, 1.5, "published", placed, [f"{row['published']:.2f}" if "published" in row else "–" for row in shown])
+        rows.column(axes, 2.25, "difference", placed, [_difference(row) for row in shown])
         axes.set_xlabel("peak, GiB (logarithmic)")
-        return style.svg(figure, data["title"], _description([row for _, row in placed]))
+        return style.svg(figure, data["title"], _description(shown))
 
 
-def _difference(row: rows.Row) -> float | None:
-    return None if row["published"] is None else float(row["published"] - row["counted"] / _GIB)
+def _difference(row: Row) -> str:
+    return f"{row['published'] - row['counted'] / _GIB:+.2f}" if "published" in row else "–"
 
 
-def _text(value: float | None, *, signed: bool = False) -> str:
-    if value is None:
-        return "–"
-    return f"{value:+.2f}" if signed else f"{value:.2f}"
-
-
-def _description(shown: Sequence[rows.Row]) -> str:
+def _description(shown: Sequence[Row]) -> str:
     said = [
         f"{row['title']}: counted {significant(row['counted'] / _GIB)} GiB, "
-        + ("nothing published" if row["published"] is None else f"published {row['published']:.2f} GB")
+        + (f"published {row['published']:.2f} GB" if "published" in row else "nothing published")
         for row in shown
     ]
     return "Rows of counted and published memory. " + "; ".join(said) + "."

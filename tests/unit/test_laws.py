@@ -322,6 +322,24 @@ def test_sltt_k_is_k_over_T_times_sltt_on_average():
     assert difference(draws[0, 1], draws[3, 4]) > 1e-3
 
 
+def test_drawn_gradients_of_sltt_k_average_to_k_over_T_times_sltt():
+    """At level 0.001 over all directions together: Bonferroni over the parameters, each along a direction of its own."""
+    net, x, target = drawn(convnet(), "sltt-k")
+    whole = gradient(net, "sltt", x, target)
+    generator = torch.Generator().manual_seed(1)
+    along = [torch.randn(g.shape, generator=generator, dtype=torch.float64) for g in whole]
+    torch.manual_seed(2)
+    draws = torch.stack([
+        torch.stack([(g * d).sum() for g, d in zip(gradient(net, "sltt-k", x, target, k=2), along, strict=True)])
+        for _ in range(400)
+    ])  # fmt: skip
+    expected = torch.stack([2 / T * (g * d).sum() for g, d in zip(whole, along, strict=True)])
+    z = (draws.mean(0) - expected) / (draws.std(0) / len(draws) ** 0.5)
+    assert 2 * len(z) * float(torch.special.ndtr(-z.abs().max())) > 0.001
+    wrong = (draws.mean(0) - expected * T / 2) / (draws.std(0) / len(draws) ** 0.5)
+    assert 2 * len(z) * float(torch.special.ndtr(-wrong.abs().max())) < 0.001  # it would see the loss divided by k
+
+
 @pytest.mark.parametrize("surrogate", [Surrogate(), Surrogate("triangle", 1.0)], ids=["sigmoid", "triangle"])
 def test_ottt_is_bptt_for_one_layer_with_detached_reset(surrogate):
     """One traced synapse into one layer of neurons, with the loss on the spikes (sanity check in the fact sheet).
