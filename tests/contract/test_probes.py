@@ -72,7 +72,11 @@ def test_probe_has_the_options_of_its_entry_and_a_version(name: str) -> None:
     assert probe.__doc__
 
 
-@pytest.mark.parametrize("name", PROBES)
+LONG_S = 60  # typical seconds of a case from which a probe is measured in the full run alone
+MEASURED = [pytest.param(name, marks=[pytest.mark.full] if entry.typical_s > LONG_S else []) for name, entry in PROBES.items()]
+
+
+@pytest.mark.parametrize("name", MEASURED)
 def test_probe_measures_a_smallest_case_in_known_units(name: str, tmp_path: Path) -> None:
     """The first case that it applies to: some probes are for one algorithm, or for event recordings, alone."""
     found: list[Measurement] = []

@@ -48,6 +48,12 @@ def convnet(neuron: NeuronSpec = NEURON) -> NetworkSpec:
     return made("convnet", (2, 6, 6), 3, parameters, *layers, neuron=neuron)
 
 
+def spiking_readout(neuron: NeuronSpec = NEURON) -> NetworkSpec:
+    """6 -> 8 LIF -> 5 LIF -> 3 LIF: class scores are spikes."""
+    layers = (Dense(8), Spike(neuron), Dense(5), Spike(neuron), Dense(3), Spike(neuron))
+    return made("spiking readout", (6,), 3, 6 * 8 + 8 + 8 * 5 + 5 + 5 * 3 + 3, *layers, neuron=neuron)
+
+
 T, B = 5, 4
 
 
@@ -85,14 +91,20 @@ def difference(a: list[Tensor], b: list[Tensor]) -> float:
 
 # --------------------------------------------------------------------------- of every algorithm
 
+# Every algorithm with those of the small networks that it can train.
+PAIRS = [(a, spec) for a in ALGORITHMS for spec in (mlp, convnet, spiking_readout) if algorithms.load(a).supports(spec())]
+
+
+def test_every_algorithm_trains_one_of_the_small_networks():
+    assert {algorithm for algorithm, _ in PAIRS} == set(ALGORITHMS)
+
 
 def of_the_network(found: list[Tensor], bptt: list[Tensor]) -> float:
     """``difference`` over the network's own parameters; those that an algorithm adds come after them."""
     return difference(found[: len(bptt)], bptt)
 
 
-@pytest.mark.parametrize("spec", [mlp, convnet])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("algorithm", "spec"), PAIRS)
 def test_gradient_equals_that_of_bptt_if_declared_exact_and_else_differs(algorithm, spec):
     net, x, target = drawn(spec(), algorithm, steps=shortest(algorithm, spec(), T))
     found = gradient(net, algorithm, x, target)
@@ -104,8 +116,7 @@ def test_gradient_equals_that_of_bptt_if_declared_exact_and_else_differs(algorit
         assert of_the_network(found, exact) > 1e-3
 
 
-@pytest.mark.parametrize("spec", [mlp, convnet])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("algorithm", "spec"), PAIRS)
 def test_one_step_is_bptt_unless_layers_have_losses_of_their_own(algorithm, spec):
     """Nothing goes through time then. Classifiers that an algorithm adds to the network have losses of their own."""
     options = options_for(algorithm, spec(), 1)
@@ -116,18 +127,18 @@ def test_one_step_is_bptt_unless_layers_have_losses_of_their_own(algorithm, spec
     assert (of_the_network(found, gradient(reference, "bptt", x[:1], target)) < 1e-12) is not own
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_weights_change_once_per_batch_or_more_often_as_declared(algorithm):
-    net, x, target = drawn(mlp(), algorithm, steps=shortest(algorithm, mlp(), T))
+@pytest.mark.parametrize(("algorithm", "spec"), PAIRS)
+def test_weights_change_once_per_batch_or_more_often_as_declared(algorithm, spec):
+    net, x, target = drawn(spec(), algorithm, steps=shortest(algorithm, spec(), T))
     calls = []
     gradient(net, algorithm, x, target, update=lambda: calls.append(1))
     assert (len(calls) == 1) is algorithms.load(algorithm).Options().updates_once
     assert calls
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_train_step_returns_the_outputs_summed_over_time(algorithm):
-    net, x, target = drawn(convnet(), algorithm, steps=shortest(algorithm, convnet(), T))
+@pytest.mark.parametrize(("algorithm", "spec"), PAIRS)
+def test_train_step_returns_the_outputs_summed_over_time(algorithm, spec):
+    net, x, target = drawn(spec(), algorithm, steps=shortest(algorithm, spec(), T))
     with torch.no_grad():
         outs = net.outputs(x)
     rule = algorithms.load(algorithm)
