@@ -21,7 +21,7 @@ COUNTED = (SMALL, MAIN, DEEP, "otpe-3x128/shd-k10", "otpe-3x128/shd-k25", "otpe-
 CODES = ("randman-rate", "randman-time")
 T, BATCH = 50, 128
 MEMORY_T = (2, 5, 10, 20, 30, 40, 50, 75, 100, 150)
-BEYOND_T = {SMALL: (80, 90), MAIN: (140, 160), SHD: (450, 460)}  # near the T at which BPTT holds as much as OTPE
+EVEN_T = {SMALL: (74, 75), MAIN: (126, 127), SHD: (486, 487)}  # the last T at which OTPE holds more than BPTT, and the next one
 
 
 def cases(has: Callable[[str], bool]) -> list[Case]:
@@ -39,10 +39,11 @@ def _costs() -> Iterator[Case]:
             scale = "smoke" if steps in (2, T) else "laptop"
             yield Case(PAPER, "cost", MAIN, algorithm, "native", steps, BATCH, scale=scale)
         yield Case(PAPER, "cost", MAIN, algorithm, "snntorch", T, BATCH)
-    for network, beyond in BEYOND_T.items():
-        for steps in (T, *beyond):
-            yield Case(PAPER, "cost", network, "bptt", "native", steps, BATCH)
-        for algorithm in RULES:
+    for network, even in EVEN_T.items():
+        for algorithm in ("bptt", "otpe"):
+            for steps in even:
+                yield Case(PAPER, "cost", network, algorithm, "native", steps, BATCH)
+        for algorithm in ("bptt", *RULES):
             yield Case(PAPER, "cost", network, algorithm, "native", T, BATCH)
 
 

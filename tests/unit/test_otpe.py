@@ -14,6 +14,7 @@ from torch import Tensor
 from bench import algorithms, backends, zoo
 from bench.algorithms.context import StepContext
 from bench.algorithms.dense_traces import TracedLayer
+from bench.counting.step import batch_for, cost_of
 from bench.errors import UserError
 from bench.losses import InstantaneousLoss
 from bench.nets.build import Network, build
@@ -357,6 +358,25 @@ def test_state_of_every_rule_by_hand() -> None:
     assert floats_of_traces("otpe", RANDMAN_128) == 47_626 + neurons
     assert floats_of_traces("approximate-otpe", RANDMAN_128) == inputs + (50 + 128) + hidden == 740
     assert floats_of_traces("otpe", RANDMAN_128, front=True) == 47_626 + neurons + parameters[2] + 10
+
+
+def peak(network: str, algorithm: str, T: int) -> int:
+    step = training_step(network, algorithm, "native", device="meta")
+    return cost_of(step, *batch_for(step, T, 128, "meta")).memory.total
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_traces_need_no_byte_more_for_more_steps_than_their_input(rule: str) -> None:
+    sizes = [peak("otpe-3x128/randman-k25", rule, T) for T in (3, 4, 9)]
+    of_input = 128 * 50 * 4
+    assert [sizes[1] - sizes[0], sizes[2] - sizes[1]] == [of_input, 5 * of_input]
+
+
+@pytest.mark.parametrize(("network", "T"), [("otpe-3x128/randman-k25", 75), ("otpe-3x256/randman-k10", 127)])
+def test_otpe_holds_more_than_bptt_until_a_sequence_is_long(network: str, T: int) -> None:
+    assert peak(network, "otpe", T - 1) > peak(network, "bptt", T - 1)
+    assert peak(network, "otpe", T) <= peak(network, "bptt", T)
+    assert peak(network, "approximate-otpe", 50) < peak(network, "bptt", 50) / 5
 
 
 # --------------------------------------------------------------------------- what they are not defined for
