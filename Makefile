@@ -39,7 +39,7 @@ reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
 	  || $(STOPPABLE)
 
 test: $(READY) ## run the tests
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-full: $(READY) ## run the whole products too: every algorithm, backend and network with every other (hours)
 	@$(VENV)/bin/python -m pytest -m full

@@ -1,4 +1,4 @@
-"""The command line. Only workers, ``measure``, ``fit`` and ``list NAME`` import torch. Places: bench/places.py."""
+"""The command line. Only workers, ``measure``, ``compare``, ``fit`` and ``list NAME`` import torch. Places: bench/places.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import click
 from bench import backends, datasets, listing, zoo
 from bench.case import SCALES, Case
 from bench.errors import UserError, choose
-from bench.lift.command import measure
+from bench.lift.command import compare, measure
 from bench.overhead import HEADROOM, usable
 from bench.places import CODE, Project, project_of
 from bench.plan import backends_of, digest_of, papers, plan, to_make
@@ -273,6 +273,7 @@ def report(project: Path | None, results: Path | None, check: bool) -> None:
 
 
 main.add_command(measure)
+main.add_command(compare)
 
 
 # --------------------------------------------------------------------------- helpers

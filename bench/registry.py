@@ -136,6 +136,8 @@ DATA_SETS: Mapping[str, str] = {
     "fashion-mnist": "bench.datasets.fashion_mnist",
     "n-mnist": "bench.datasets.n_mnist",
     "digits": "bench.datasets.digits",
+    "randman-rate": "bench.datasets.randman:RATE",
+    "randman-time": "bench.datasets.randman:TIME",
 }
 
 Device = Literal["meta", "cpu", "best", "cuda"]

@@ -17,8 +17,8 @@ What a training step costs, counted at its true size without data, weights or a 
     >>> plan.schedule.algorithm, plan.macs_ratio
     ('bptt', 1.0)
 
-The same for a network of your own, a ``torch.nn.Module`` of SpikingJelly's or snnTorch's neurons: ``spikecost.measure``
-(docs/your_network.md).
+The same for a network of your own, a ``torch.nn.Module`` of SpikingJelly's or snnTorch's neurons: ``spikecost.measure``,
+``spikecost.compare`` (docs/your_network.md).
 
 A training step to run, here on one random batch:
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from bench.counting.step import batch_for
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
+    from bench.lift.compare import Compared, compare
     from bench.lift.measure import Measured, measure
     from bench.lift.training import LiftedStep
     from bench.nets.weights import copy_weights
@@ -74,6 +75,7 @@ else:  # a type checker would take any name for one of this module's
 
 
 __all__ = [
+    "Compared",
     "Cost",
     "LiftedStep",
     "Measured",
@@ -86,6 +88,7 @@ __all__ = [
     "backends",
     "batch_for",
     "cheapest",
+    "compare",
     "copy_weights",
     "cost",
     "datasets",
@@ -96,6 +99,7 @@ __all__ = [
 ]
 
 _HOMES = {  # public name: module and the name there
+    "Compared": "bench.lift.compare:Compared",
     "Cost": "bench.counting.any_step:Cost",
     "LiftedStep": "bench.lift.training:LiftedStep",
     "Measured": "bench.lift.measure:Measured",
@@ -107,6 +111,7 @@ _HOMES = {  # public name: module and the name there
     "backends": "bench.backends:names",
     "batch_for": "bench.counting.step:batch_for",
     "cheapest": "bench.planning.schedules:cheapest",
+    "compare": "bench.lift.compare:compare",
     "copy_weights": "bench.nets.weights:copy_weights",
     "datasets": "bench.datasets:names",
     "measure": "bench.lift.measure:measure",

@@ -18,8 +18,15 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("benchmarks are timed alone on the machine: leave out -n (pytest-xdist)")
 
 
+LONG = ("docs", "runner", "test_wheel.py", "test_cli.py")  # folders and files of few but long tests
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --benchmark-only, deselect the other tests, so that they do not appear as skipped."""
+    """Long files come first, so that none is left to one worker alone at the end (`make test` gives whole files to workers).
+
+    With --benchmark-only, deselect the other tests, so that they do not appear as skipped.
+    """
+    items.sort(key=lambda item: not {item.path.name, item.path.parent.name} & set(LONG))
     if config.getoption("benchmark_only", default=False):
         others = [item for item in items if "benchmark" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=others)

@@ -9,7 +9,7 @@ from typing import Literal, TypedDict, cast
 
 from bench.design_space import Cut
 
-EVIDENCE = ("abstract", "table, quoted", "code", "checked", "own goal")
+EVIDENCE = ("abstract", "table, quoted", "authors' notebook", "code", "checked", "own goal")
 NEVER_REPORTED = ("MEM", "DERIVED", "INF")  # source tags of numbers that nobody reported: no claim may use them
 SIDES: tuple[Literal["select", "over"], ...] = ("select", "over")  # of a comparison
 VERDICTS = (

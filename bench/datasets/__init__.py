@@ -1,4 +1,4 @@
-"""Data sets, all real except one simulation. ``load(name)`` returns one; torch is imported only then.
+"""Data sets: real ones, one simulation, and Randman, which is generated. ``load(name)`` returns one; torch is imported only then.
 
 A data set is a module, or a value in one, with (see ``samples.Source``)
     available(root) -> Support               whether its files exist; does not read them
@@ -12,6 +12,7 @@ A data set is a module, or a value in one, with (see ``samples.Source``)
 | n_mnist.py | N-MNIST, whole or its published part |
 | dvs_gesture.py | DVS128 Gesture |
 | cifar10_dvs.py | CIFAR10-DVS |
+| randman.py | Randman: random manifolds as spikes, generated |
 | cifar10_dvs_simulated.py | a simulation of CIFAR10-DVS from CIFAR-10: simulated, not recorded |
 | samples.py | the interface of all data sets, and class-balanced subsets |
 | images.py | a loaded set of images |

@@ -13,5 +13,8 @@
 | stepped.py | the module as a function with explicit state, for the algorithms of this suite |
 | training.py | a training step by one of them |
 | spikingjelly_ops.py | SpikingJelly's neurons on CPU tensors as they run on a GPU |
-| source.py, command.py, table.py | the command ``spikecost measure`` |
+| subject.py | a copy of module and optimizer with a batch, ready to be counted |
+| measure.py | what a training step costs |
+| compare.py | what it costs by each algorithm |
+| source.py, command.py, table.py | the commands ``spikecost measure`` and ``spikecost compare`` |
 """

@@ -59,7 +59,7 @@ class Framework(Protocol):
         """Put every hidden state to its initial value."""
 
     def over_time(self, net: nn.Module) -> dict[str, str]:
-        """Return the modules whose output at one time step depends on other steps of the same call, and why."""
+        """Return the modules whose output at one time step depends on the others where a call is a sequence, and why."""
 
     def kernel(self, device: str) -> str:
         """What the neurons run as when they are counted on this device."""
@@ -73,7 +73,7 @@ class Framework(Protocol):
 
 def of(net: nn.Module) -> Sequence[Framework]:
     """Return the adapters of the frameworks that have been imported, those first whose neurons or states ``net`` has."""
-    loaded = [cast("Framework", importlib.import_module(where)) for name, where in ADAPTERS.items() if name in sys.modules]
+    loaded = [cast("Framework", importlib.import_module(where)) for name, where in ADAPTERS.items() if sys.modules.get(name)]
     return [adapter for adapter in loaded if adapter.neurons(net) or adapter.slots(net)]
 
 

@@ -8,7 +8,7 @@ training: one step has run before, so that optimizer and neurons hold what they 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,23 +16,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import optimizers
-from bench.counting.any_step import Carried, Cost, count, make_optimizer_state
-from bench.counting.tape import tensors
+from bench.counting.any_step import Cost
 from bench.errors import UserError, choose
-from bench.lift import frameworks
 from bench.lift.forward import forward
 from bench.lift.frameworks import Framework
-from bench.lift.parts import binary_neurons, dropouts, dtype_of, reset
-from bench.lift.recognise import Recognised, recognise
+from bench.lift.parts import reset
+from bench.lift.recognise import Recognised
+from bench.lift.subject import Optimizer, subject
 from bench.lift.timing import Encoding
-from bench.lift.trial import errors_located
-from bench.lift.twin import Fake, Meta, Real, World, twin
+from bench.lift.twin import Fake, Meta, Real, World
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WORLDS: Mapping[str, Callable[[], World]] = {"meta": Meta, "fake": Fake, "cpu": Real}
-Optimizer = str | torch.optim.Optimizer | Callable[[Any], torch.optim.Optimizer] | None
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs [T, B, ...] (or [B, ...]) and target [B, ...] -> scalar
 Step = Callable[[Any, Any, Tensor, Tensor], object]  # module, optimizer, x as from the data loader, target
 
@@ -92,7 +88,7 @@ def measure(
     that of automatic mixed precision. ``device``: "meta" (default), "fake" (default for mixed precision) or "cpu", which runs the
     step on tensors with storage. Raises UserError for what cannot be measured, with the module's path and the remedy.
     """
-    frame = _checked(module, x_shape, T, batch, encoding, precision)
+    frame = checked(module, x_shape, T, batch, encoding, precision)
     if step is not None and (loss is not None or precision != "float32"):
         raise UserError("step is a whole training step with its own loss and precision: leave out loss and precision beside it")
     world = WORLDS[choose("device", device or ("meta" if precision == "float32" else "fake"), WORLDS)]()
@@ -100,35 +96,11 @@ def measure(
         raise UserError(
             f"precision = {precision!r} on device 'meta', which has no automatic mixed precision: use device = 'fake'"
         )
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=[]))
-        stack.enter_context(torch.enable_grad())
-        net, by = _copies(module, optimizer, world)
-        adapters = frameworks.of(net)
-        for adapter in adapters:
-            stack.enter_context(adapter.alone(net))
-            if world.device != "meta":
-                stack.enter_context(adapter.as_on_a_gpu())
-        if not net.training:  # parts that are not in training beside others that are, stay so
-            net.train()
-        recognised = recognise(net, frame, T, world, encoding)
-        x, target = _batch(frame, T, batch, encoding, recognised, world, dtype_of(net))
-        own = step or _Usual(recognised, T, encoding == "repeat", loss or cross_entropy_of_mean, PRECISIONS[precision], adapters)
-        with world.open(), errors_located(net):
-            if by is not None and not by.state:
-                make_optimizer_state(by)
-            own(net, by, x, target)
-            _forget_gradients(net)
-            cost = count(
-                lambda _: own(net, by, x, target),
-                net,
-                by,
-                [x, target],
-                carried=_states_of(net, adapters, recognised.time == "explicit state"),
-                spiking=binary_neurons(net, adapters),
-                passes_spikes=dropouts(net),
-                state=lambda: _alive(net, adapters),
-            )
+    with subject(module, optimizer, world, frame, T, batch, encoding) as it:
+        recognised, image = it.recognised, encoding == "repeat"
+        own = step or Usual(recognised, T, image, loss or cross_entropy_of_mean, PRECISIONS[precision], it.adapters)
+        cost = it.count(lambda _: own(it.net, it.optimizer, it.x, it.target))
+        kernels = tuple(adapter.kernel(world.device) for adapter in it.adapters)
     parameters = list(module.parameters())
     return Measured(
         cost=cost,
@@ -141,7 +113,7 @@ def measure(
         encoding=encoding,
         precision=precision,
         device=device or ("meta" if precision == "float32" else "fake"),
-        kernels=tuple(adapter.kernel(world.device) for adapter in adapters),
+        kernels=kernels,
     )
 
 
@@ -152,7 +124,7 @@ def cross_entropy_of_mean(outputs: Tensor, target: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Usual:
+class Usual:
     """One training step as in the frameworks' tutorials: reset, forward, loss, backward, update."""
 
     recognised: Recognised
@@ -176,7 +148,8 @@ class _Usual:
             optimizer.step()
 
 
-def _checked(module: Any, x_shape: Any, T: Any, batch: Any, encoding: Any, precision: Any) -> tuple[int, ...]:
+def checked(module: Any, x_shape: Any, T: Any, batch: Any, encoding: Any, precision: Any) -> tuple[int, ...]:
+    """Return the shape of a frame. Raises UserError unless these can be settings of a measurement."""
     if not isinstance(module, nn.Module):
         raise UserError(f"{module!r} is no module: give a torch.nn.Module, or a function without arguments that makes one")
     for name, value in (("T", T), ("batch", batch)):
@@ -196,65 +169,3 @@ def _require_variance(module: nn.Module) -> None:
     norms = [path for path, each in module.named_modules() if isinstance(each, nn.BatchNorm1d)]
     if norms:
         raise UserError(f"{norms[0]} is batch norm over samples, and a batch of 1 has no variance: use batch >= 2")
-
-
-def _copies(module: nn.Module, optimizer: Optimizer, world: World) -> tuple[nn.Module, torch.optim.Optimizer | None]:
-    if isinstance(optimizer, torch.optim.Optimizer):
-        own = {id(parameter) for parameter in module.parameters()}
-        if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
-            raise UserError("optimizer holds none of the module's parameters: make it of module.parameters()")
-        return twin((module, optimizer), world)
-    net = twin(module, world)
-    if optimizer is None or not any(parameter.requires_grad for parameter in net.parameters()):
-        return net, None
-    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    with world.open():
-        return net, optimizers.kind(optimizer)().of(trained) if isinstance(optimizer, str) else optimizer(trained)
-
-
-def _batch(
-    frame: tuple[int, ...],
-    T: int,
-    batch: int,
-    encoding: Encoding,
-    recognised: Recognised,
-    world: World,
-    dtype: torch.dtype,
-) -> tuple[Tensor, Tensor]:
-    """Return x as from a data loader, [B, ...] or [T, B, ...], and class indices that suit the output."""
-    steps = () if encoding == "repeat" else (T,)
-    lead = 1 if recognised.averages else 2  # dimensions before the classes
-    positions = recognised.output[lead + 1 :]
-    with world.open():
-        x = torch.zeros(*steps, batch, *frame, dtype=dtype, device=world.device)
-        return x, torch.zeros(batch, *positions, dtype=torch.long, device=world.device)
-
-
-def _states_of(net: nn.Module, adapters: Sequence[Framework], explicit: bool) -> list[tuple[nn.Module, Carried]]:
-    """Return the modules with hidden state, and functions that return its tensors after they have run.
-
-    ``explicit``: the module itself returns states beside its output.
-    """
-    by_module: dict[nn.Module, list[frameworks.Slot]] = {}
-    for adapter in adapters:
-        for slot in adapter.kept(net):
-            by_module.setdefault(slot.module, []).append(slot)
-
-    def tensors_of(slots: Sequence[frameworks.Slot]) -> Carried:
-        return lambda _: [tensor for slot in slots for tensor in frameworks.state_tensors(slot.read())]
-
-    returned: list[tuple[nn.Module, Carried]] = [(net, lambda out: tensors(out[1:]))] if explicit else []
-    return [*((module, tensors_of(slots)) for module, slots in by_module.items()), *returned]
-
-
-def _alive(net: nn.Module, adapters: Sequence[Framework]) -> list[Tensor]:
-    """Return the tensors that modules hold between steps beside parameters and buffers that are no state."""
-    hidden = [tensor for adapter in adapters for slot in adapter.kept(net) for tensor in frameworks.state_tensors(slot.read())]
-    own = {id(parameter) for parameter in net.parameters()}
-    plain = [value for module in net.modules() for value in vars(module).values() if isinstance(value, Tensor)]
-    return [*hidden, *(tensor for tensor in plain if id(tensor) not in own)]
-
-
-def _forget_gradients(net: nn.Module) -> None:
-    """Gradients of the step before are cleared before the next one, as training loops do."""
-    net.zero_grad(set_to_none=True)

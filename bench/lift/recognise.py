@@ -97,7 +97,7 @@ def recognise(net: nn.Module, frame: Sequence[int], T: int, world: World, encodi
         neurons=tuple(_neuron(trials, path) for path in trials.neurons),
         states=tuple(slot.key for adapter in trials.adapters for slot in adapter.slots(net)),
         other_state=other_state(trials, example),
-        over_time={path: why for adapter in trials.adapters for path, why in adapter.over_time(net).items()},
+        over_time={} if once else {path: why for adapter in trials.adapters for path, why in adapter.over_time(net).items()},
         synapses=synapses,
         blocks=blocks,
         output=(T, *shape) if once else shape,

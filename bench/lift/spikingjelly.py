@@ -25,6 +25,8 @@ _NEURONS = (
     "FewSpikeNode",
 )
 _WHOLE_SEQUENCE = ("PSN", "MaskedPSN", "DSRIFNode", "DSRLIFNode", "ILCBaseNode", "NoisyBaseNode", "NoisyNonSpikingBaseNode")
+# What is inside runs once for each time step, also in multi-step mode.
+_STEP_BY_STEP = ("MultiStepContainer", "BatchNormThroughTime1d", "BatchNormThroughTime2d", "BatchNormThroughTime3d")
 # They emit several levels, or a potential.
 _SEVERAL_LEVELS = (
     *("NonSpikingBaseNode", "NoisyNonSpikingBaseNode", "LIAFNode", "ILIFNode", "TernaryIFNode", "TernaryLIFNode", "STBIFNode"),
@@ -70,22 +72,20 @@ def reset(net: nn.Module) -> None:
 
 
 def over_time(net: nn.Module) -> dict[str, str]:
+    stepwise = tuple(f"{path}." for path, module in net.named_modules() if isinstance(module, _of_layers(_STEP_BY_STEP)))
     found = {}
     for path, module in net.named_modules():
         if isinstance(module, _kinds(_WHOLE_SEQUENCE)):
             found[path] = "its neurons read the whole sequence"
-        elif isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training and _in_one(module):
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training and not path.startswith(stepwise):
             found[path] = "batch norm takes its statistics over all time steps of a call"
-        elif isinstance(module, layer.VotingLayer):
-            continue
         elif type(module).__name__.startswith(("Temporal", "MultiDimensional")):
             found[path] = f"{type(module).__name__} mixes time steps"
     return found
 
 
-def _in_one(module: nn.Module) -> bool:
-    """Whether a batch norm sees the steps of a call at once: in multi-step mode, or inside a container that folds time."""
-    return not hasattr(module, "step_mode") or module.step_mode == "m"
+def _of_layers(names: tuple[str, ...]) -> tuple[type[nn.Module], ...]:
+    return tuple(kind for kind in (getattr(layer, each, None) for each in names) if kind is not None)
 
 
 def kernel(device: str) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 from bench.quantity import size
 
 if TYPE_CHECKING:
+    from bench.lift.compare import Compared
     from bench.lift.measure import Measured
     from bench.lift.recognise import Recognised
 
@@ -36,6 +37,33 @@ def shown(measured: Measured, note: str = "") -> RenderableType:
         found.add_row(f"  {title}", words)
     tables = (_memory(measured), _macs(measured), _traffic(measured))
     return Group(Text(head, style="bold"), *tables, Text("recognised", style="bold"), found)
+
+
+def compared(found: Compared, note: str = "") -> RenderableType:
+    """Return the table of a comparison, and what does not apply with the reason."""
+    table = _table("algorithm", "options", "peak", "MACs", "", "gradient", *(["fits"] if found.allowed is not None else []))
+    table.columns[1].justify = table.columns[5].justify = "left"
+    first = found.rows[0]
+    for row in found.rows:
+        if row.cost is not None:
+            options = ", ".join(f"{name} = {value}" for name, value in row.options.items())
+            fits = [] if found.allowed is None else ["yes" if found.fits(row) else "no"]
+            times = f"{row.macs / first.macs:.2f} x" if first.macs else ""
+            exact = "exact" if row.exact else "approximate"
+            table.add_row(f"  {row.algorithm}", options, size(row.cost.memory.total), f"{row.macs:.3g}", times, exact, *fits)
+    why = Table.grid(padding=(0, 2))
+    for reason in dict.fromkeys(row.reason for row in found.rows if row.cost is None):
+        names = ", ".join(row.algorithm for row in found.rows if row.cost is None and row.reason == reason)
+        why.add_row(f"  {names}", reason)
+    head = f"{found.recognised.module}: one training step, T = {found.T}, batch {found.batch}, float32"
+    parts: list[RenderableType] = [Text(head, style="bold"), table]
+    if why.row_count:
+        parts += [Text("does not apply", style="bold"), why]
+    if found.allowed is not None:
+        best = found.cheapest_exact()
+        words = f"{best.algorithm}, {size(best.cost.memory.total)}" if best is not None and best.cost is not None else "none"
+        parts.append(Text(f"the exact one of fewest dense MACs that fits {size(found.allowed)}: {words}"))
+    return Group(*parts, *([Text(note)] if note else []))
 
 
 def understood(found: Recognised) -> Iterator[tuple[str, str]]:

@@ -26,7 +26,7 @@ from bench.options import Declared
 Loss = Callable[[Tensor, Any], Tensor]  # outputs [T, B, ...] and target -> scalar
 Share = Literal["sum", "mean"]
 LIFTED = ("bptt", "checkpointed", "skipper", "tbptt", "sltt", "sltt-k")
-_NOT_LIFTED = {
+NOT_LIFTED = {
     "ottt-a": "it needs traces of the inputs of each synapse",
     "ottt-o": "it needs traces of the inputs of each synapse",
     "replay": "it runs the suite's own neurons backwards in time",
@@ -59,13 +59,13 @@ class LiftedStep:
     scaler: GradScaler | None
     outputs: Tensor | None = None
     _lifted: dict[tuple[int, ...], Lifted] = field(default_factory=dict)
-    _share: Share | None = None
+    share: Share | None = None  # how the loss is made of those of time steps, once known
 
     def __call__(self, x: Tensor, target: Any, watcher: Watcher | None = None) -> Tensor:
         if not torch.is_grad_enabled():
             raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
         net = self.lifted(x)
-        share = self._shares(net, x, target)
+        share = self._shares_of(net, x, target)
         losses: list[Tensor] = []
 
         def loss(outs: Tensor) -> Tensor:
@@ -91,13 +91,13 @@ class LiftedStep:
             self._lifted[frame] = net
         return self._lifted[frame]
 
-    def _shares(self, net: Lifted, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
+    def _shares_of(self, net: Lifted, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
         if self.algorithm == "bptt":
             whole = self.loss
             return lambda outs: whole(outs[0] if net.recognised.averages else outs, target)
-        if self._share is None:
-            self._share = share_of(self.loss, net.recognised.output, x, target)
-        steps, mean = x.shape[0], self._share == "mean"
+        if self.share is None:
+            self.share = share_of(self.loss, net.recognised.output, x, target)
+        steps, mean = x.shape[0], self.share == "mean"
         return lambda outs: self.loss(outs, target) * (outs.shape[0] / steps if mean else 1.0)
 
     def _update(self) -> None:
@@ -137,7 +137,7 @@ def training_step(
         raise UserError(f"the module is wrapped in {type(module).__name__}, which runs it as one call: give the module inside it")
     choose("algorithm", algorithm, algorithms.names())
     if algorithm not in LIFTED:
-        raise UserError(f"{algorithm} does not run on a module of one's own: {_NOT_LIFTED[algorithm]}; use {', '.join(LIFTED)}")
+        raise UserError(f"{algorithm} does not run on a module of one's own: {NOT_LIFTED[algorithm]}; use {', '.join(LIFTED)}")
     chosen = algorithms.load(algorithm).Options.named(algorithm, options)
     if optimizer is None and (clip is not None or scaler is not None):
         raise UserError("clip and scaler belong to an update of the weights: give the optimizer too")
@@ -161,24 +161,24 @@ def require(algorithm: str, found: Recognised) -> None:
         return
     if found.time == "own loop":
         raise UserError(
-            f"{name}.forward loops over time itself, and {algorithm} needs single time steps. Take the loop out: let forward "
+            f"{name}.forward loops over time itself, and this algorithm needs single time steps. Take the loop out: let forward "
             "take one frame x [B, ...], return the output of this step, and keep the state in the neurons (SpikingJelly's "
             "step_mode 's', snnTorch's init_hidden = True) or take it as an argument, forward(x, state) -> (output, state)"
         )
     if found.averages:
         raise UserError(
-            f"{name}.forward averages over time, and {algorithm} needs the output of every time step: return [T, B, ...] and "
+            f"{name}.forward averages over time, and this algorithm needs the output of every time step: return [T, B, ...] and "
             "average in the loss, or use bptt"
         )
     for path, reason in found.over_time.items():
         raise UserError(
-            f"{name}.{path}: {reason}, so that parts of a sequence give another result, and {algorithm} runs it in parts: use "
+            f"{name}.{path}: {reason}, so that parts of a sequence give another result, and this algorithm runs it in parts: use "
             "single-step mode (functional.set_step_mode(net, 's')), a layer that treats time steps alone, or bptt"
         )
     if found.other_state:
         raise UserError(
-            f"{name}.{found.other_state[0]} changes from call to call and is no known state, so {algorithm} cannot take it out: "
-            "register it (SpikingJelly's register_memory), or pass it as an argument, forward(x, state) -> (output, state)"
+            f"{name}.{found.other_state[0]} changes from call to call and is no known state, so this algorithm cannot take "
+            "it out: register it (SpikingJelly's register_memory), or pass it on, forward(x, state) -> (output, state)"
         )
     if algorithm == "skipper" and not found.neurons:
         raise UserError(f"skipper chooses time steps by their spikes, and {name} has no neurons that are known; use checkpointed")

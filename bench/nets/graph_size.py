@@ -25,10 +25,10 @@ def graph_and_state(net: Stepped) -> tuple[int, int]:
     """Return (A, S) in bytes for one sample: saved for backward per time step, and state between two steps."""
     twin = copy.deepcopy(net)
     cast(nn.Module, twin).to("meta")
-    return difference_of_batches(twin, net.spec.input)
+    return difference_of_batches(twin, net.spec.input, next(net.parameters()).dtype)
 
 
-def difference_of_batches(net: _Windowed, frame: Sequence[int], dtype: torch.dtype = torch.float32) -> tuple[int, int]:
+def difference_of_batches(net: _Windowed, frame: Sequence[int], dtype: torch.dtype) -> tuple[int, int]:
     """Return (A, S) of a network on device 'meta' as the difference between batches of 3 and 2.
 
     Batch norm may need more than one sample.

@@ -7,10 +7,10 @@ import torch
 from bench.case import Case
 from bench.measurement import Measurement
 from bench.probes import cuda_memory
-from bench.probes.cuda_memory import Options
+from bench.probes.cuda_memory import VERSION, Options
 from bench.probes.resources import Resources
 
-__all__ = ["Options", "measure"]
+__all__ = ["VERSION", "Options", "measure"]
 
 
 def measure(case: Case, resources: Resources) -> list[Measurement]:

@@ -78,6 +78,20 @@ def test_recurrent_synapses_read_spikes_of_the_step_before() -> None:
     assert found.states == ("2.spk", "2.mem", "4.syn_exc", "4.syn_inh", "4.mem", "6.spk", "6.syn", "6.mem")
 
 
+def test_batch_norm_ties_time_steps_only_where_a_call_has_several() -> None:
+    pytest.importorskip("spikingjelly")
+    from spikingjelly.activation_based import layer, neuron
+
+    def net(norm: nn.Module, mode: str) -> nn.Module:
+        return nn.Sequential(layer.Conv2d(2, 3, 3, step_mode=mode), norm, neuron.IFNode(step_mode=mode))
+
+    assert list(recognised(net(layer.BatchNorm2d(3, step_mode="m"), "m")).over_time) == ["1"]
+    assert list(recognised(net(layer.SeqToANNContainer(nn.BatchNorm2d(3)), "m")).over_time) == ["1.0"]
+    assert recognised(net(layer.MultiStepContainer(nn.BatchNorm2d(3)), "m")).over_time == {}
+    assert recognised(net(layer.BatchNorm2d(3, step_mode="s"), "s")).over_time == {}
+    assert recognised(net(nn.BatchNorm2d(3), "s")).over_time == {}
+
+
 def test_dropout_keeps_spikes_binary() -> None:
     snn = pytest.importorskip("snntorch")
     parts = (nn.Flatten(), nn.Linear(128, 8), snn.Leaky(beta=0.9, init_hidden=True), nn.Dropout(0.5), nn.Linear(8, 4))
