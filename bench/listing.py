@@ -25,7 +25,9 @@ def of_algorithms() -> list[str]:
 
 def of_probes() -> list[str]:
     rows = [(name, _DEVICES[probe.device], ", ".join(probe.options)) for name, probe in PROBES.items()]
-    return _table(("name", "runs on", "options"), rows)
+    table = _table(("name", "runs on", "options"), rows)
+    options = table[0].index("options")  # where this column begins
+    return [part for line in table for part in textwrap.wrap(line, WIDTH, subsequent_indent=" " * options)]
 
 
 def of_backends() -> list[str]:
