@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -57,7 +58,8 @@ class Meta:
 @dataclass(frozen=True)
 class Fake:
     device: str = "cpu"
-    mode: FakeTensorMode = field(default_factory=FakeTensorMode)
+    # snnTorch's reset touches the neurons of every network of the process, real ones among them.
+    mode: FakeTensorMode = field(default_factory=partial(FakeTensorMode, allow_non_fake_inputs=True))
 
     def open(self) -> AbstractContextManager[Any]:
         return self.mode
