@@ -45,7 +45,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="print everything a
 @click.option("--precision", default="float32", show_default=True, help="float32, or bfloat16 or float16: mixed precision")
 @click.option("--device", help="meta or fake: without storage; cpu: real tensors [default: meta, fake for mixed precision]")
 @_json
-def measure(source: str, frame: str, as_json: bool, **settings: Any) -> None:
+def measure(source: str, frame: str, as_json: bool, **settings: object) -> None:
     """Count what one training step of your own network costs, without weights, data or a GPU.
 
     MODEL.PY:NETWORK names a file (or a package) and a function or class in it that makes the network without arguments: a
@@ -71,7 +71,7 @@ def measure(source: str, frame: str, as_json: bool, **settings: Any) -> None:
 @_optimizer
 @click.option("--budget", "GiB", type=float, help="the card's memory, in GiB: say what fits")
 @_json
-def compare(source: str, frame: str, as_json: bool, GiB: float | None, **settings: Any) -> None:
+def compare(source: str, frame: str, as_json: bool, GiB: float | None, **settings: object) -> None:
     """Count a training step of your own network by each algorithm that applies to it, and say why the others do not.
 
     MODEL.PY:NETWORK as for measure.
@@ -91,7 +91,7 @@ def _named(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"optimizer": None if settings["optimizer"] == "none" else settings["optimizer"]}
 
 
-def _print(found: dict[str, Any], shown: RenderableType, note: str, as_json: bool) -> None:
+def _print(found: dict[str, object], shown: RenderableType, note: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found | ({"built": note} if note else {}), indent=2))
     else:

@@ -31,7 +31,7 @@ class Row:
     """An algorithm: its cost, or the reason why it does not apply; ``exact``: whether its gradient is that of BPTT."""
 
     algorithm: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     exact: bool
     cost: Cost | None
     reason: str = ""
@@ -40,7 +40,7 @@ class Row:
     def macs(self) -> int:
         return 0 if self.cost is None else sum(self.cost.macs.dense.values())
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         found = {"algorithm": self.algorithm, "options": dict(self.options), "exact": self.exact}
         if self.cost is None:
             return found | {"reason": self.reason}
@@ -66,7 +66,7 @@ class Compared:
         able = [row for row in self.rows if row.exact and row.cost is not None and self.fits(row) is not False]
         return min(able, key=lambda row: (row.macs, row.cost.memory.total if row.cost else 0), default=None)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Everything, in types that JSON has."""
         rows = [row.as_dict() | {"fits": self.fits(row)} for row in self.rows]
         found = {"T": self.T, "batch": self.batch, "allowed": self.allowed, "rows": rows}
@@ -81,7 +81,7 @@ class _Counted:
     batch: int
     encoding: Encoding
     optimizer: Optimizer
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def row(self, algorithm: str) -> Row:
         options, exact = dict(self.options.get(algorithm, _usual(algorithm, self.T))), ALGORITHMS[algorithm].exact

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -27,7 +26,7 @@ class Synapse:
     reads_spikes: bool
 
 
-def connections(trials: Trials, given: tuple[Any, ...]) -> tuple[tuple[Synapse, ...], tuple[str, ...]]:
+def connections(trials: Trials, given: tuple[object, ...]) -> tuple[tuple[Synapse, ...], tuple[str, ...]]:
     """Return the synapses, with what they read, and the blocks: parts of which each reads the output of the one before.
 
     There are no blocks if the parts are no such chain.
@@ -37,11 +36,11 @@ def connections(trials: Trials, given: tuple[Any, ...]) -> tuple[tuple[Synapse, 
     ends: dict[str, tuple[int, int]] = {}
     alive: list[Tensor] = []  # so that no address is used twice
 
-    def look(path: str, inputs: tuple[Any, ...]) -> None:
+    def look(path: str, inputs: tuple[object, ...]) -> None:
         read = next(tensors(inputs), None)
         reads[path] = reads.get(path, False) or (read is not None and macs.is_spikes(read))
 
-    def join(path: str, inputs: tuple[Any, ...], out: Any) -> None:
+    def join(path: str, inputs: tuple[object, ...], out: object) -> None:
         read, written = next(tensors(inputs), None), next(tensors(out), None)
         if read is not None and written is not None:
             alive.extend((read, written))
@@ -68,7 +67,7 @@ def connections(trials: Trials, given: tuple[Any, ...]) -> tuple[tuple[Synapse, 
     return synapses, tuple(ends) if chain else ()
 
 
-def other_state(trials: Trials, given: tuple[Any, ...]) -> tuple[str, ...]:
+def other_state(trials: Trials, given: tuple[object, ...]) -> tuple[str, ...]:
     """Return the tensors in modules that a second call changes, except known states and running statistics."""
     known = {(id(slot.module), slot.name) for adapter in trials.adapters for slot in adapter.slots(trials.net)}
     own = {id(module) for module in trials.neurons.values()}
@@ -101,14 +100,14 @@ def _held(net: nn.Module) -> dict[tuple[int, str], tuple[int, int]]:
     found = {}
     for module in net.modules():
         buffers = {} if isinstance(module, nn.modules.batchnorm._NormBase) else module._buffers
-        values: Iterable[tuple[str, Any]] = (*vars(module).items(), *buffers.items())
+        values: Iterable[tuple[str, object]] = (*vars(module).items(), *buffers.items())
         for name, value in values:
             if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
                 found[id(module), name] = (id(value), value._version)
     return found
 
 
-def _pass_on(macs: Macs, inputs: tuple[Any, ...], out: Any) -> None:
+def _pass_on(macs: Macs, inputs: tuple[object, ...], out: object) -> None:
     read = next(tensors(inputs), None)
     if read is not None and macs.is_spikes(read):
         macs.mark_spikes(list(tensors(out))[:1])

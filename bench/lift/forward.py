@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +32,7 @@ def forward(net: nn.Module, x: Tensor, T: int, is_image: bool, recognised: Recog
 
 
 def _with_state(net: nn.Module, sequence: Tensor, arguments: int) -> Tensor:
-    state: Sequence[Any] = initial_states(net, sequence.shape[1], arguments)
+    state: Sequence[object] = initial_states(net, sequence.shape[1], arguments)
     outs = []
     for frame in sequence:
         out, *state = net(frame, *state)

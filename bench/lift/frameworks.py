@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Literal, Protocol, cast
 
 from torch import Tensor, nn
 
@@ -26,9 +26,9 @@ class Slot:
     path: str  # of the module
     name: str
     module: nn.Module
-    read: Callable[[], Any]
-    write: Callable[[Any], None]
-    initial: Any  # before the first time step: a number, None, an empty list, or an empty tensor
+    read: Callable[[], object]
+    write: Callable[[object], None]
+    initial: object  # before the first time step: a number, None, an empty list, or an empty tensor
 
     @property
     def key(self) -> str:
@@ -77,7 +77,7 @@ def of(net: nn.Module) -> Sequence[Framework]:
     return [adapter for adapter in loaded if adapter.neurons(net) or adapter.slots(net)]
 
 
-def state_tensors(value: Any) -> list[Tensor]:
+def state_tensors(value: object) -> list[Tensor]:
     """Return the tensors in the value of a slot."""
     if isinstance(value, Tensor):
         return [value]

@@ -30,7 +30,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WORLDS: Mapping[str, Callable[[], World]] = {"meta": Meta, "fake": Fake, "cpu": Real}
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs [T, B, ...] (or [B, ...]) and target [B, ...] -> scalar
-Step = Callable[[Any, Any, Tensor, Tensor], object]  # module, optimizer, x as from the data loader, target
+Step = Callable[[object, object, Tensor, Tensor], object]  # module, optimizer, x as from the data loader, target
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Measured:
     device: str  # without storage: "meta" or "fake"; with: "cpu"
     kernels: tuple[str, ...]  # of the neurons, as counted
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Everything, in types that JSON has."""
         settings = {name: getattr(self, name) for name in ("T", "batch", "encoding", "precision", "device")}
         return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ _INITIAL = ("initial_state", "init_state", "init_hidden")  # methods that make t
 _STATES = ("state", "states", "hidden", "mem", "spk", "syn")  # names of arguments, also with a number behind them
 
 
-def first(output: Any) -> Tensor:
+def first(output: object) -> Tensor:
     """Return the first tensor of an output, e.g. the spikes of (spikes, membrane potentials)."""
     found = next(tensors(output), None)
     if found is None:
@@ -45,7 +44,7 @@ def reset(net: nn.Module, adapters: Sequence[Framework]) -> None:
         adapter.reset(net)
 
 
-def initial_states(net: nn.Module, batch: int, arguments: int) -> tuple[Any, ...]:
+def initial_states(net: nn.Module, batch: int, arguments: int) -> tuple[object, ...]:
     """Return the states before the first time step: what the module's own method makes, else None for each."""
     for name in _INITIAL:
         method = getattr(net, name, None)

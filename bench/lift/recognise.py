@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -55,7 +54,7 @@ class Recognised:
     blocks: tuple[str, ...]
     output: tuple[int, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Everything, in types that JSON has."""
         neurons = [vars(neuron) | {"states": list(neuron.states)} for neuron in self.neurons]
         own = {"neurons": neurons, "synapses": [vars(synapse) for synapse in self.synapses], "over_time": dict(self.over_time)}

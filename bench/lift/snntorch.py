@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
 
 import snntorch
 import torch
@@ -53,7 +52,7 @@ def kept(net: nn.Module) -> list[Slot]:
     ]
 
 
-def _write(module: nn.Module, key: str, value: Any) -> None:
+def _write(module: nn.Module, key: str, value: object) -> None:
     """Set a hidden state; None is the initial one, a tensor of no elements, which the neuron replaces by zeros."""
     former = module._buffers[key]
     assert former is not None

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -25,7 +24,7 @@ class Built:
     note: str = ""
 
 
-def load(source: str) -> Callable[[], Any]:
+def load(source: str) -> Callable[[], object]:
     """Return the function or class that ``source`` names. Raises UserError if there is no such file or name."""
     where, colon, name = source.rpartition(":")
     if not colon or not where or not name:
@@ -40,7 +39,7 @@ def load(source: str) -> Callable[[], Any]:
     return (lambda: made) if isinstance(made, nn.Module) else made
 
 
-def build(make: Callable[[], Any]) -> Built:
+def build(make: Callable[[], object]) -> Built:
     """Call ``make`` so that weights take no memory; if its constructor needs values, call it again on the CPU and say so."""
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
@@ -58,7 +57,7 @@ def build(make: Callable[[], Any]) -> Built:
     return Built(net, f"built on the CPU, with memory for its weights, because its constructor needs values ({reason})")
 
 
-def _network(made: Any) -> nn.Module:
+def _network(made: object) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise UserError(f"the function makes a {type(made).__name__}; let it return a torch.nn.Module")
     return made

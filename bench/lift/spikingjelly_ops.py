@@ -11,7 +11,6 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -19,7 +18,7 @@ PACKAGES = ("if_", "lif", "plif", "qif", "eif", "izhikevich", "clif", "ilif")  #
 
 
 @cache
-def fused(package: str) -> Any:
+def fused(package: str) -> object:
     """Return the fused operator of a kind of neurons for CPU tensors; None if this version of SpikingJelly has none."""
     try:
         ops = importlib.import_module(f"spikingjelly._ops.{package}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -146,15 +145,15 @@ class Lifted(nn.Module):
                 hooks.callback(hook.remove)
 
 
-def _shower(spikes: Spikes, once: bool) -> Callable[[nn.Module, Any, Any], None]:
-    def show(_: nn.Module, __: Any, out: Any) -> None:
+def _shower(spikes: Spikes, once: bool) -> Callable[[nn.Module, object, object], None]:
+    def show(_: nn.Module, __: object, out: object) -> None:
         seen = first(out)
         spikes(seen.unsqueeze(0) if once else seen)
 
     return show
 
 
-def _encoded(value: Any, slot: Slot) -> State:
+def _encoded(value: object, slot: Slot) -> State:
     """Return the value of a slot as a state: a tensor, a list, or None for the initial value."""
     if isinstance(value, Tensor):
         return value if value.numel() else None
@@ -167,13 +166,13 @@ def _encoded(value: Any, slot: Slot) -> State:
     raise UserError(f"{slot.key} keeps a {type(value).__name__} from one time step to the next: keep a tensor")
 
 
-def _decoded(entry: State, slot: Slot) -> Any:
+def _decoded(entry: State, slot: Slot) -> object:
     if entry is None:
         return list(slot.initial) if isinstance(slot.initial, list) else slot.initial
     return int(entry) if type(slot.initial) is int and isinstance(entry, Tensor) and not entry.is_floating_point() else entry
 
 
-def _listed(state: Any) -> State:
+def _listed(state: object) -> State:
     """Return a state that is an argument of forward with lists in place of tuples."""
     if state is None or isinstance(state, Tensor):
         return state

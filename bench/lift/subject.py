@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from bench.lift.timing import Encoding
 from bench.lift.trial import errors_located
 from bench.lift.twin import World, twin
 
-Optimizer = str | torch.optim.Optimizer | Callable[[Any], torch.optim.Optimizer] | None
+Optimizer = str | torch.optim.Optimizer | Callable[[object], torch.optim.Optimizer] | None
 
 
 @dataclass(frozen=True)

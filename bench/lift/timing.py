@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
@@ -49,7 +49,7 @@ def timing_of(trials: Trials, encoding: Encoding, arguments: int) -> Timing:
     return _single_step(trials, encoding)
 
 
-def given(trials: Trials, takes: Takes, arguments: int) -> tuple[Any, ...]:
+def given(trials: Trials, takes: Takes, arguments: int) -> tuple[object, ...]:
     """Return what a call of forward is given in a trial."""
     batch = trials.batches[0]
     if arguments:

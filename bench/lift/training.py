@@ -123,7 +123,7 @@ def training_step(
     optimizer: torch.optim.Optimizer | None = None,
     clip: float | None = None,
     scaler: GradScaler | None = None,
-    **options: Any,
+    **options: object,
 ) -> LiftedStep:
     """Return a training step of ``module`` by ``algorithm``, to be called with x [T, B, ...] and a target.
 
@@ -184,7 +184,7 @@ def require(algorithm: str, found: Recognised) -> None:
         raise UserError(f"skipper chooses time steps by their spikes, and {name} has no neurons that are known; use checkpointed")
 
 
-def share_of(loss: Loss, output: Iterable[int], x: Tensor, target: Any) -> Share:
+def share_of(loss: Loss, output: Iterable[int], x: Tensor, target: object) -> Share:
     """Return whether a loss is the sum or the mean over time steps of a loss of each step, tried on random outputs.
 
     Raises UserError if it is neither.

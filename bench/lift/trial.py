@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ _READS_VALUES = ("item() cannot be called on meta", "Cannot copy out of meta ten
 class Call:
     """One call of a module: its output, and for each layer of neurons how often it ran and the shape that it saw first."""
 
-    output: Any
+    output: object
     runs: Mapping[str, int]
     saw: Mapping[str, torch.Size]
 
@@ -63,12 +62,12 @@ class Trials:
         with self.world.open():
             return torch.zeros(*lead, *self._frame, dtype=dtype_of(self.net), device=self.world.device)
 
-    def run(self, *given: Any) -> Call:
+    def run(self, *given: object) -> Call:
         """Call the module from its initial state, and leave it there."""
         with self.from_the_start():
             return self.call(*given)
 
-    def tried(self, *given: Any) -> Call | UserError:
+    def tried(self, *given: object) -> Call | UserError:
         """As ``run``, but return the error."""
         log = logging.getLogger("torch._subclasses.fake_tensor")
         disabled, log.disabled = log.disabled, True  # it reports every shape that does not fit
@@ -89,12 +88,12 @@ class Trials:
         finally:
             reset(self.net, self.adapters)
 
-    def call(self, *given: Any) -> Call:
+    def call(self, *given: object) -> Call:
         """Call the module without a graph, inside ``from_the_start``."""
         runs = dict.fromkeys(self.neurons, 0)
         saw: dict[str, torch.Size] = {}
 
-        def note(path: str, inputs: tuple[Any, ...]) -> None:
+        def note(path: str, inputs: tuple[object, ...]) -> None:
             runs[path] += 1
             read = next(tensors(inputs), None)
             if read is not None:
@@ -115,7 +114,7 @@ def errors_located(net: nn.Module) -> Iterator[None]:
     inside: list[str] = []
     name = type(net).__name__
 
-    def leave(_: nn.Module, __: Any, ___: Any) -> None:
+    def leave(_: nn.Module, __: object, ___: object) -> None:
         if inside:
             inside.pop()
 

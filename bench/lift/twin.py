@@ -31,7 +31,7 @@ class World(Protocol):
     @property
     def device(self) -> str: ...
 
-    def open(self) -> AbstractContextManager[Any]:
+    def open(self) -> AbstractContextManager[object]:
         """In this context, computations run in this world."""
 
     def like(self, tensor: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class World(Protocol):
 class Meta:
     device: str = "meta"
 
-    def open(self) -> AbstractContextManager[Any]:
+    def open(self) -> AbstractContextManager[object]:
         return nullcontext()
 
     def like(self, tensor: Tensor) -> Tensor:
