@@ -146,6 +146,7 @@ def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
             if data is not None:
                 drawn[figure.name] = data
         found.append(Chapter(paper, _about(folder / "paper.toml"), drawn, _cost_table(paper)))
+    found.sort(key=lambda chapter: not chapter.paper.records)  # of which nothing was measured: last
     return Report(project, found, store.machines(), list(left_out))
 
 
