@@ -17,8 +17,9 @@ from bench.counting.any_step import Cost
 from bench.errors import UserError
 from bench.lift.compare import Compared, compare
 from bench.lift.subject import subject
-from bench.lift.training import LIFTED, training_step
+from bench.lift.training import LIFTED, NOT_LIFTED, training_step
 from bench.lift.twin import Real
+from bench.registry import ALGORITHMS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import FRAME, NETS, seeded
@@ -121,3 +122,8 @@ def test_command_prints_the_table_or_json(tmp_path: Path) -> None:
     rows = json.loads(CliRunner().invoke(main, [*command, "--json"], prog_name="spikecost").output)["rows"]
     assert [row["algorithm"] for row in rows][:3] == ["as written", "bptt", "checkpointed"]
     assert rows[0]["fits"] is True
+
+
+def test_every_algorithm_of_the_registry_runs_on_a_module_or_says_why_not() -> None:
+    assert {*LIFTED, *NOT_LIFTED} == set(ALGORITHMS)
+    assert not {*LIFTED} & {*NOT_LIFTED}
