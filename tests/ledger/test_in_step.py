@@ -307,9 +307,11 @@ def _measured_pages(root: Path) -> list[Path]:
 
 
 def test_pages_tell_machine_and_day_of_every_verdict(written: Path) -> None:
+    decided = {row["paper"] for row in _csv(written / "results" / "ledger.csv") if row["verdict"] in DECIDED}
+    assert decided
     for page in _measured_pages(written):
         rows = [row for table in _tables(page, "claims") for row in table if row["verdict"] in DECIDED]
-        assert rows
+        assert bool(rows) is (page.parent.name in decided)
         for row in rows:
             assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["day"])
             assert (written / "results" / "machines" / f"{row['on']}.json").exists()
@@ -419,7 +421,7 @@ def test_a_papers_page_shows_costs_of_the_cost_table(written: Path) -> None:
         assert setting
         [shown] = _tables(page, "cost")
         rows = [r for r in costs if (r["paper"], r["network"], r["T"], r["batch"]) == (page.parent.name, *setting.groups())]
-        assert len(shown) > 4
+        assert len(shown) >= 4
         assert len(shown) == len(rows) or len(rows) > report._MANY >= len(shown)  # of a design space, the plainest settings
         for line in shown:
             fitting = [row for row in rows if all(_rounds_to(int(row[name]), line[title]) for title, name in exact.items())]
@@ -504,7 +506,7 @@ def _same(shown: str, claim: dict[str, str]) -> bool:
         ends = (min(ledger, key=float), max(ledger, key=float))
         rest = span[2].partition(" ")[2]
         return _one_same(f"{span[1]} {rest}".strip(), ends[0], unit) and _one_same(span[2], ends[1], unit)
-    told = [re.sub(r" \([^()]*\)$", "", part) for part in re.split(r"(?<=\)), ", shown)]
+    told = [re.sub(r" \([^()]*\)$", "", part) for part in re.split(r"(?<=\)), " if ")" in shown else ", ", shown)]
     told = told * len(ledger) if len(told) == 1 and len(set(ledger)) == 1 else told
     return len(told) == len(ledger) and all(_one_same(*pair, unit) for pair in zip(told, ledger, strict=True))
 

@@ -91,7 +91,12 @@ SELECT = 'probe = "training", metric = "best", T = 6'
         ('statement = "it is so"', 'statement = ""', "statement", "a text is required"),
         ('printed = "90.1"', "printed = 90.1", "printed", "a text is required"),
         ('basis = "two standard errors"', "", "basis", "state where the bounds"),
-        ('"table, quoted"', '"hearsay"', "evidence", "known are abstract; table, quoted; code; checked"),
+        (
+            '"table, quoted"',
+            '"hearsay"',
+            "evidence",
+            "known are abstract; table, quoted; authors' notebook; code; checked; own goal",
+        ),
         ('unit = "%"', 'unit = "%"\nscale = "huge"', "scale", "known are smoke; laptop; full"),
         ("NOTE-X", "[MEM]", "source", "is no report of the paper; leave the number out"),
         ("NOTE-X", "NOTE-X; MEM", "source", "is no report of the paper"),

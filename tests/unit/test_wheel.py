@@ -114,7 +114,7 @@ def test_a_run_writes_into_the_named_project_alone(installed: Installed, tmp_pat
     results = tmp_path / "results elsewhere"
     ended = installed.run(*run, "--project", str(project), "--results", str(results))
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "This run measured 1 cases" in ended.stdout
+    assert "This run measured 1 case" in ended.stdout
     assert [path.name for path in results.glob("runs/*/*.jsonl")] == ["ottt.jsonl"]
     assert (results / "ledger.csv").exists()
     assert (project / "plots" / "index.html").exists()
