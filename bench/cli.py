@@ -214,7 +214,11 @@ def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
 @_project
 @_results
 @click.option("--workload", "names", multiple=True, metavar="NAME", help="only this workload; may be repeated [default: all]")
-@click.option("--turns", type=click.IntRange(min=2), help="a trial of so many turns [default: as many as fit into a minute]")
+@click.option(
+    "--turns",
+    type=click.IntRange(min=2),
+    help="time this number of turns; such a trial judges no goal [default: as many as fit into a minute]",
+)
 @_retry
 def speed(project: Path | None, results: Path | None, names: tuple[str, ...], turns: int | None, retry: bool) -> None:
     """Time training steps on every backend in turns, and judge the goals of the native backend (reproductions/native).

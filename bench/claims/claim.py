@@ -108,7 +108,7 @@ class Claim:
 
 
 def alternatives(measure: Measure) -> list[Measure]:
-    """Return the measures that a measure stands for: one for each value of the fields of ``over`` that list several."""
+    """Expand a measure whose ``over`` lists several values of a field into one measure for each value."""
     over: Mapping[str, object] = measure.get("over", {})
     several = {name: values for name, values in over.items() if isinstance(values, list) and name != "any"}
     chosen = [dict(zip(several, values, strict=True)) for values in product(*several.values())]

@@ -66,7 +66,7 @@ class Paper:
         return sorted((r for r in found if isinstance(r.value, int | float)), key=identity)
 
     def counted(self, metric: str) -> list[Record]:
-        """Like ``measured``, for a number that does not depend on the machine: one record a case, the most recent."""
+        """Like ``measured``, for numbers that do not depend on the machine: the latest record of each case."""
         by_key: dict[str, Record] = {}
         for record in sorted(self.measured(metric), key=lambda r: (r.when, r.machine)):
             by_key[record.key] = record

@@ -35,7 +35,7 @@ def fused(package: str) -> object:
 
 @contextmanager
 def as_on_a_gpu() -> Iterator[None]:
-    """In this context, neurons on CPU tensors run as one operator a layer."""
+    """In this context, SpikingJelly's neurons run as one operator per layer, as on a GPU."""
     former = {}
     for package in PACKAGES:
         if fused(package) is not None:

@@ -1,4 +1,4 @@
-"""What a rule finds, and how the measured interval and the claimed one make a finding."""
+"""The result of a rule: how the measured interval compares with the claimed one."""
 
 from __future__ import annotations
 
