@@ -32,7 +32,8 @@ from spikingjelly.activation_based.memopt import BitSpikeCompressor, checkpoint_
 from torch import Tensor, nn
 
 from bench.algorithms.context import StepContext
-from bench.backends.spikingjelly import has, node
+from bench.backends.spikingjelly import has as _has
+from bench.backends.spikingjelly import node
 from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.contracts import TrainStep
 from bench.errors import YES, Support, UserError, no
@@ -46,6 +47,8 @@ from bench.spec import (
     Flatten,
     Layer,
     NetworkSpec,
+    Neuron,
+    NeuronSpec,
     Residual,
     Scale,
     ShortcutOf,
@@ -76,12 +79,18 @@ def kernel() -> str:
     return "sj_lif, multi-step, memopt"
 
 
+def has(spec: Neuron) -> Support:
+    if not isinstance(spec, NeuronSpec):
+        return no(f"the networks for SpikingJelly's memory optimiser are built of LIF neurons, and this network has {spec.words}")
+    return _has(spec)
+
+
 def ships(spec: NetworkSpec, algorithm: str) -> Support:
     if algorithm != "bptt":
         return no(f"SpikingJelly's memory optimiser computes BPTT's gradient: it has no {algorithm}")
     for part in every_layer(spec.layers):
         if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten, Residual)):
-            return no(f"SpikingJelly has no layer in multi-step mode for {type(part).__name__}")
+            return no(f"the networks for SpikingJelly's memory optimiser are built without {type(part).__name__}")
         if isinstance(part, Spike) and not (able := has(part.neuron)):
             return able
     return YES
