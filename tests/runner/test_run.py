@@ -24,13 +24,13 @@ import torch
 from bench.case import Case
 from bench.errors import UserError, no
 from bench.machine import gpu
-from bench.plan import digest_of, to_make
+from bench.plan import digest_of, wanted_key
 from bench.record import Record
 from bench.record_store import Store
 from bench.registry import PROBES
 from bench.runner import run as runner
 from bench.runner import worker
-from bench.runner.store import commit_of, keeper
+from bench.runner.store import commit_of, recorder
 from bench.runner.worker import Job, Outcome, checkpoint_of
 
 HERE = Path(__file__).resolve().parent
@@ -74,8 +74,8 @@ def measure(root: Path, cases: Sequence[Case], listener: Notes | None = None, wo
     """Run the missing cases, as the command line does, and return them."""
     store = Store(root / "results")
     done = store.done(PAPER, MACHINE)
-    missing = [case for case in cases if to_make(case, gpu()) not in done]
-    keep = keeper(store, MACHINE, "r")
+    missing = [case for case in cases if wanted_key(case, gpu()) not in done]
+    keep = recorder(store, MACHINE, "r")
     runner.run(missing, keep, listener or Notes(), data_root=None, scratch=root / "scratch", workers=workers)
     return missing
 
@@ -180,7 +180,7 @@ def test_records_of_every_probe_match_the_conditions_of_their_case(tmp_path: Pat
         silent = runner._without_answer(crashed, here)  # type: ignore[arg-type]
         for outcome in (told, silent):
             how = (outcome.device, outcome.threads, outcome.precision)
-            assert how == to_make(case, here)[2:], probe
+            assert how == wanted_key(case, here)[2:], probe
 
 
 def test_training_on_the_cpu_is_not_done_for_the_gpu(tmp_path: Path, faulty: Callable[[str], None]) -> None:
@@ -188,8 +188,8 @@ def test_training_on_the_cpu_is_not_done_for_the_gpu(tmp_path: Path, faulty: Cal
     training = replace(SMALL, probe="training")
     measure(tmp_path, [training])
     done = Store(tmp_path / "results").done(PAPER, MACHINE)
-    assert to_make(training, None) in done
-    assert to_make(training, "NVIDIA H200") not in done
+    assert wanted_key(training, None) in done
+    assert wanted_key(training, "NVIDIA H200") not in done
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

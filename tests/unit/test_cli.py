@@ -35,7 +35,7 @@ from bench.errors import UserError
 from bench.measurement import Measurement
 from bench.record_store import Store
 from bench.registry import ALGORITHMS, BACKENDS, PROBES
-from bench.runner.store import keeper
+from bench.runner.store import recorder
 from bench.runner.worker import Outcome
 
 REPOSITORY = Path(__file__).parents[2]
@@ -237,7 +237,7 @@ def test_a_case_is_measured_again_once_what_it_lacked_is_installed(
 def test_a_record_names_the_package_that_was_missing(root: Path) -> None:
     case, store = Case("ottt", "count", "vgg-sws/cifar10", "bptt", "native", 1, 1), Store(root / "results")
     lacking = Outcome("unsupported", "fvcore is not installed", (), "", "cpu", 1, "float32", missing="no-such-package")
-    keeper(store, "here", "run")(case, lacking)
+    recorder(store, "here", "run")(case, lacking)
     [record], _ = store.load("ottt")
     assert record.versions["no-such-package"] == "not installed"
     assert not cli._installed_since(record)

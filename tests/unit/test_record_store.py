@@ -21,7 +21,7 @@ import pytest
 from bench import machine
 from bench.case import Case
 from bench.errors import UserError
-from bench.plan import conditions, to_make
+from bench.plan import conditions, wanted_key
 from bench.record import Record
 from bench.record_store import Store, _line, latest, to_frame, uncommitted
 from bench.registry import PROBES
@@ -488,6 +488,6 @@ def test_every_probe_says_where_it_runs_and_a_hidden_gpu_does_not_count() -> Non
             "cuda": ("NVIDIA H200", "none"),
         }
         assert (here, hidden) == expected[PROBES[probe].device]
-        assert (to_make(case, "NVIDIA H200") == to_make(case, None)) == (here == hidden)
+        assert (wanted_key(case, "NVIDIA H200") == wanted_key(case, None)) == (here == hidden)
     training = replace(CASE, probe="training", network="vgg5/cifar10")
-    assert to_make(training, "NVIDIA H200")[2:] == ("NVIDIA H200", 1, "float32")
+    assert wanted_key(training, "NVIDIA H200")[2:] == ("NVIDIA H200", 1, "float32")
