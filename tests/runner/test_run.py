@@ -176,8 +176,8 @@ def test_records_of_every_probe_match_the_conditions_of_their_case(tmp_path: Pat
         case = replace(SMALL, probe=probe, dataset="digits" if probe in ("training", "gradient") else "none")
         monkeypatch.setattr(worker, "_supported", lambda case: no("not asked"))
         told = worker._outcome(Job(case, None, tmp_path), None)  # type: ignore[arg-type]
-        crashed = SimpleNamespace(job=Job(case, None, tmp_path), process=SimpleNamespace(exitcode=1), late=False)
-        silent = runner._without_answer(crashed, here)  # type: ignore[arg-type]
+        crashed = SimpleNamespace(job=Job(case, None, tmp_path), process=SimpleNamespace(exitcode=1), timed_out=False)
+        silent = runner._outcome_without_answer(crashed, here)  # type: ignore[arg-type]
         for outcome in (told, silent):
             how = (outcome.device, outcome.threads, outcome.precision)
             assert how == wanted_key(case, here)[2:], probe
