@@ -52,7 +52,7 @@ def as_it_is(line: bytes) -> bytes:
     return line
 
 
-def test_the_record_as_it_is_is_believed(tmp_path: Path) -> None:
+def test_unchanged_record_is_accepted(tmp_path: Path) -> None:
     records, told = stored(tmp_path, as_it_is)
     assert (len(records), told) == (1, [])
 
@@ -72,7 +72,7 @@ def test_the_record_as_it_is_is_believed(tmp_path: Path) -> None:
         pytest.param({"when": "2026-01-01T00:00:00"}, "when is", id="a time without its zone"),
     ],
 )
-def test_a_record_that_contradicts_itself_is_left_out_and_told(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+def test_record_that_contradicts_itself_is_left_out_with_a_warning(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
     records, (told,) = stored(tmp_path, as_it_is, **changes)
     assert records == []
     assert why in told
@@ -84,7 +84,7 @@ def test_a_record_that_contradicts_itself_is_left_out_and_told(tmp_path: Path, c
     ids=["infinite", "large", "large negative", "no float holds it", "no integer holds it", "nested without end"],
 )
 @pytest.mark.parametrize("place", [b'"value":90.5', b'"lr":0.1'], ids=["value", "detail"])
-def test_a_number_that_nothing_could_measure_is_told(tmp_path: Path, number: bytes, place: bytes) -> None:
+def test_record_with_an_impossible_number_is_left_out_with_a_warning(tmp_path: Path, number: bytes, place: bytes) -> None:
     name = place.split(b":")[0]
     records, (told,) = stored(tmp_path, lambda line: line.replace(place, name + b":" + number))
     assert records == []
@@ -94,7 +94,7 @@ def test_a_number_that_nothing_could_measure_is_told(tmp_path: Path, number: byt
 @pytest.mark.parametrize(
     "value", [10**400, -(10**400), float("nan"), float("inf"), True, "1", None, [1]], ids=lambda v: str(v)[:6]
 )
-def test_what_is_no_finite_number(value: object) -> None:
+def test_finite_rejects_anything_but_finite_numbers(value: object) -> None:
     assert not finite(value)
 
 
@@ -106,14 +106,14 @@ def test_what_is_no_finite_number(value: object) -> None:
     [{"device": "meta"}, {"device": "none"}, {"device": ""}, {"precision": "float16"}, {"precision": ""}, {"threads": 64}],
     ids=str,
 )
-def test_what_was_computed_otherwise_than_planned_is_no_evidence(record: MakeRecord, how: dict[str, Any]) -> None:
+def test_record_computed_differently_from_its_case_is_no_evidence(record: MakeRecord, how: dict[str, Any]) -> None:
     good = record(1.0)
     plan = Plan(planned(good))
     assert plan.has(good)
     assert not plan.has(replace(good, **how))
 
 
-def test_a_failed_gate_is_not_hidden_by_another_case_of_the_same_key(claim: MakeClaim, record: MakeRecord) -> None:
+def test_failed_gate_is_not_replaced_by_another_case_of_the_same_key(claim: MakeClaim, record: MakeRecord) -> None:
     def gate(value: str, **changes: Any) -> Record:
         of_case = {"network": "net/one", "dataset": "none", "backend": "snntorch", "probe": "equivalence", **changes}
         return record(value, metric="gate", **of_case)
@@ -132,7 +132,7 @@ def test_a_failed_gate_is_not_hidden_by_another_case_of_the_same_key(claim: Make
     assert said(failed, passed) == said(failed, hiding, passed) == "not attempted"
 
 
-def test_a_gate_that_nobody_planned_opens_nothing(claim: MakeClaim, record: MakeRecord) -> None:
+def test_gate_that_is_not_planned_does_not_count(claim: MakeClaim, record: MakeRecord) -> None:
     numbers = [record(90.0 + s / 100, seed=s, backend="snntorch") for s in range(3)]
     easy = record("pass", metric="gate", probe="equivalence", backend="snntorch", T=1)
     asked = claim("within", value=90.0, tolerance=1, select={"backend": "snntorch"})
@@ -144,7 +144,7 @@ def test_a_gate_that_nobody_planned_opens_nothing(claim: MakeClaim, record: Make
 
 
 @pytest.mark.parametrize("raw", [5, None, "abc", {}, [], [1.5], [1.5] * 5, [[1]] * 7, [0.0] * 7], ids=str)
-def test_turns_that_are_none_or_too_few_tell_nothing_of_a_ratio_of_times(claim: MakeClaim, record: MakeRecord, raw: Any) -> None:
+def test_ratio_of_times_cannot_be_judged_from_invalid_or_too_few_turns(claim: MakeClaim, record: MakeRecord, raw: Any) -> None:
     def timed(value: float, **changes: Any) -> Record:
         detail = {"raw": [value] * 7, "raw native bptt": [1.0] * 7}
         return record(value, probe="clock", device=GPU, **{"detail": detail, **changes})
@@ -161,7 +161,7 @@ def test_turns_that_are_none_or_too_few_tell_nothing_of_a_ratio_of_times(claim: 
     assert said(replace(timed(1.5), value=99.0)) == "cannot tell"  # not the median of its own turns
 
 
-def test_one_of_cudas_two_peaks_alone_is_not_replaced_by_live_bytes(claim: MakeClaim, record: MakeRecord) -> None:
+def test_memory_ratio_with_one_of_cudas_two_peaks_does_not_use_live_bytes(claim: MakeClaim, record: MakeRecord) -> None:
     def peaks(value: int, **changes: Any) -> list[Record]:
         cuda = [
             record(value, metric=f"peak_{what}_bytes", probe="cuda-memory", device=GPU, unit="B", **changes)
@@ -182,7 +182,7 @@ def test_one_of_cudas_two_peaks_alone_is_not_replaced_by_live_bytes(claim: MakeC
     assert said(lost) == "cannot tell"
 
 
-def test_a_search_that_lacks_a_convention_is_incomplete(claim: MakeClaim, record: MakeRecord) -> None:
+def test_setting_search_that_lacks_a_convention_is_incomplete(claim: MakeClaim, record: MakeRecord) -> None:
     def counted(value: int, detail: dict[str, Any], **more: Any) -> Record:
         return record(value, probe="cost", metric="peak_live_bytes", T=10, detail=detail, **more)
 
@@ -197,13 +197,13 @@ def test_a_search_that_lacks_a_convention_is_incomplete(claim: MakeClaim, record
 
 
 @pytest.mark.parametrize("value", [10**40, 1e30, 9_149_999, 9_250_001])
-def test_a_count_of_any_size_is_rounded_exactly(claim: MakeClaim, record: MakeRecord, value: float) -> None:
+def test_counts_of_any_size_are_rounded_exactly(claim: MakeClaim, record: MakeRecord, value: float) -> None:
     known = record(value, probe="count")
     asked = claim("equal", printed="9.2M", value=9.2e6, select={"probe": "count"})
     assert judge([asked], [known], lambda _: True, lambda _: planned(known))[0].verdict == "not reproduced"
 
 
-def test_a_number_as_printed_is_read_whole_or_not_at_all() -> None:
+def test_printed_number_is_read_whole_or_rejected() -> None:
     assert printed_number("92.78±0.34")[0:2] == printed_number("92.78, 93")[0:2]
     with pytest.raises(ValueError, match="does not begin with a number"):
         printed_number("6.7x")  # not 6
@@ -213,7 +213,7 @@ def test_a_number_as_printed_is_read_whole_or_not_at_all() -> None:
 
 
 @pytest.mark.parametrize("name", ["m/p (copy).jsonl", "m/p.jsonl.bak", "m/P.jsonl", "deep/m/p.jsonl", "p.jsonl"])
-def test_a_file_that_is_never_read_is_named(tmp_path: Path, name: str) -> None:
+def test_store_names_files_that_are_never_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / "runs" / name
     path.parent.mkdir(parents=True)
     path.write_text("")
@@ -221,7 +221,7 @@ def test_a_file_that_is_never_read_is_named(tmp_path: Path, name: str) -> None:
     assert told.path == path
 
 
-def test_a_link_that_leads_nowhere_is_named_and_files_that_are_read_are_not(tmp_path: Path) -> None:
+def test_store_names_broken_links_but_not_files_that_are_read(tmp_path: Path) -> None:
     runs = tmp_path / "runs" / "m"
     runs.mkdir(parents=True)
     (runs / "p.jsonl").write_text("")
@@ -236,14 +236,14 @@ def test_a_link_that_leads_nowhere_is_named_and_files_that_are_read_are_not(tmp_
     [{**WHAT, "gpus": 5}, {**WHAT, "gpus": [5]}, {**WHAT, "cores": "two"}, [], {}],
     ids=["gpus", "names", "cores", "list", "none"],
 )
-def test_a_description_of_a_machine_is_checked_by_type(tmp_path: Path, what: object) -> None:
+def test_machine_description_is_checked_by_type(tmp_path: Path, what: object) -> None:
     (tmp_path / "machines").mkdir()
     (tmp_path / "machines" / "m.json").write_text(json.dumps(what))
     (told,) = Store(tmp_path).damaged_machines()
     assert "no description of a machine" in told.reason
 
 
-def test_a_description_that_is_not_of_the_machine_it_is_named_after_is_told(tmp_path: Path) -> None:
+def test_machine_description_of_another_machine_is_reported(tmp_path: Path) -> None:
     (tmp_path / "machines").mkdir()
     known = {"cpu": "AMD EPYC", "cores": 2, "memory_gib": 24, "os": "Linux", "architecture": "x86_64", "gpus": []}
     path = tmp_path / "machines" / "amd-epyc-2c-24g-837865.json"
@@ -305,7 +305,7 @@ def claims(tmp_path: Path, text: str) -> list[Claim]:
     return load_claims(tmp_path)
 
 
-def test_the_claims_as_they_are_load(tmp_path: Path) -> None:
+def test_unchanged_claims_load(tmp_path: Path) -> None:
     assert len(claims(tmp_path, TABLE)) == 4
 
 
@@ -327,13 +327,13 @@ def test_the_claims_as_they_are_load(tmp_path: Path) -> None:
         ("[[table]]", "table = 5 #"), ("  [[table.claim]]", "  claim = 5 #"),
     ],
 )  # fmt: skip
-def test_nonsense_in_a_claim_is_named_by_file(tmp_path: Path, old: str, new: str) -> None:
+def test_invalid_claim_is_reported_with_its_file(tmp_path: Path, old: str, new: str) -> None:
     assert old in TABLE
     with pytest.raises(UserError, match=r"claims\.toml"):
         claims(tmp_path, TABLE.replace(old, new, 1))
 
 
-def test_a_file_without_claims_is_told(tmp_path: Path) -> None:
+def test_file_without_claims_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least one"):
         claims(tmp_path, "")
 
@@ -343,7 +343,7 @@ def test_a_file_without_claims_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["title", "venue", "link", "summary", "authors"])
 @pytest.mark.parametrize("value", ["", " = 5"], ids=["missing", "a number"])
-def test_what_a_page_shows_of_a_paper_must_be_there(tmp_path: Path, name: str, value: str) -> None:
+def test_paper_description_requires_what_its_page_shows(tmp_path: Path, name: str, value: str) -> None:
     lines = {each: f'{each} = "x"' for each in ("title", "venue", "link", "summary")} | {"authors": 'authors = ["x"]'}
     path = tmp_path / "paper.toml"
     path.write_text("\n".join(lines.values()))
@@ -355,33 +355,33 @@ def test_what_a_page_shows_of_a_paper_must_be_there(tmp_path: Path, name: str, v
 
 
 @pytest.mark.parametrize("content", [None, b"x = ", b"\xff"], ids=["missing", "no TOML", "no text"])
-def test_a_paper_that_cannot_be_read_is_told_by_file(tmp_path: Path, content: bytes | None) -> None:
+def test_unreadable_paper_is_reported_with_its_file(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "paper.toml").write_bytes(content)
     with pytest.raises(UserError, match=r"paper\.toml"):
         report._about(tmp_path / "paper.toml")
 
 
-def test_a_paper_without_its_description_does_not_vanish(tmp_path: Path) -> None:
+def test_paper_without_a_description_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "reproductions" / "ottt").mkdir(parents=True)
     (tmp_path / "reproductions" / "ottt" / "claims.toml").write_text(TABLE)
     with pytest.raises(UserError, match=r"paper\.toml"):
         report.read(Project(tmp_path, tmp_path / "results"), lambda _: True)
 
 
-def test_a_page_that_is_no_text_is_told_by_file(tmp_path: Path) -> None:
+def test_page_that_is_not_text_is_reported_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="no text in UTF-8"):
         report.blocks_of(tmp_path / "README.md")
 
 
-def test_a_generated_file_that_is_no_text_or_no_file_counts_as_changed(tmp_path: Path) -> None:
+def test_generated_file_that_is_not_text_counts_as_changed(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff")
     assert report._content(tmp_path / "binary") not in (None, "")
     assert report._content(tmp_path) is None
 
 
-def test_what_is_told_of_a_verdict_breaks_neither_page_nor_terminal(claim: MakeClaim, record: MakeRecord) -> None:
+def test_markup_in_a_statement_is_escaped_on_page_and_terminal(claim: MakeClaim, record: MakeRecord) -> None:
     asked = replace(claim("equal", printed="1", value=1.0), statement="a [/b] [red] statement\n<!-- end -->\nof three | lines")
     known = record(1)
     (verdict,) = judge([asked], [known], lambda _: True, lambda _: planned(known))
@@ -396,6 +396,6 @@ def test_what_is_told_of_a_verdict_breaks_neither_page_nor_terminal(claim: MakeC
 @pytest.mark.parametrize(
     "error", [KeyError("x"), TypeError("x"), ZeroDivisionError(), OverflowError(), AttributeError("x")], ids=repr
 )
-def test_a_detail_that_a_figure_cannot_read_is_told_without_a_traceback(error: Exception) -> None:
+def test_figure_with_an_unreadable_detail_reports_it_without_a_traceback(error: Exception) -> None:
     with pytest.raises(UserError, match="figure of p cannot be made"), report._readable("figure of p"):
         raise error

@@ -92,7 +92,7 @@ def replaced(path: Path, old: str, new: str) -> None:
 # --------------------------------------------------------------------------- the repository itself
 
 
-def test_every_generated_file_of_the_repository_is_in_step_with_its_results() -> None:
+def test_generated_files_of_the_repository_match_its_results() -> None:
     found = report.read(Project(ROOT, ROOT / "results"), cli.fresh)
     assert report.check(found) == [], OUT_OF_STEP
     assert found.left_out == []
@@ -101,7 +101,7 @@ def test_every_generated_file_of_the_repository_is_in_step_with_its_results() ->
 # --------------------------------------------------------------------------- a copy that is put out of step
 
 
-def test_writing_again_changes_nothing(written: Path) -> None:
+def test_writing_the_report_again_changes_no_file(written: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*") if path.is_file()}
     assert write(written) == []
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*") if path.is_file()} == before
@@ -114,12 +114,12 @@ def told(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
     return ended.exit_code, ended.output.splitlines()
 
 
-def test_prose_around_the_generated_blocks_is_free(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_ignores_text_outside_of_generated_blocks(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replaced(copy / "README.md", "# spikecost", "# spikecost, by another name")
     assert told(copy, monkeypatch) == (0, ["every generated file matches results/"])
 
 
-def test_a_verdict_changed_by_hand_fails_the_command(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_fails_if_a_verdict_was_edited(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replaced(copy / "reproductions" / "ottt" / "README.md", "| reproduced | The VGG (sWS)", "| partly | The VGG (sWS)")
     assert told(copy, monkeypatch) == (1, ["reproductions/ottt/README.md", f"Error: {OUT_OF_STEP}"])
 
@@ -139,7 +139,7 @@ FORMER = "plots/ottt/once_upon_a_time.svg"  # of a figure that is no longer draw
 OWN = "plots/ottt/my_own.svg"  # somebody's own
 
 
-def test_files_changed_gone_or_of_a_former_figure_are_each_named_and_put_right(written: Path, copy: Path) -> None:
+def test_check_names_edited_missing_and_obsolete_files_and_report_restores_them(written: Path, copy: Path) -> None:
     for file, (old, new) in CHANGED_BY_HAND.items():
         replaced(copy / file, old, new)
     for file in GONE:
@@ -156,7 +156,7 @@ def test_files_changed_gone_or_of_a_former_figure_are_each_named_and_put_right(w
         assert (copy / file).read_bytes() == (written / file).read_bytes()
 
 
-def test_a_record_that_was_removed_puts_the_ledger_out_of_step(copy: Path) -> None:
+def test_removed_record_changes_ledger_and_pages(copy: Path) -> None:
     """The parameters of the VGG for CIFAR-10 were counted in this record alone: its claim loses its evidence."""
     for path in (copy / "results" / "runs").glob("*/ottt.jsonl"):
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -222,7 +222,7 @@ def machine_cut(root: Path) -> tuple[Path, int]:
 
 
 @pytest.mark.parametrize("damage", [conflict, cut, forged, machine_cut], ids=lambda damage: damage.__name__)
-def test_damage_is_told_by_file_and_line_and_fails_the_check(
+def test_check_fails_for_damaged_records_and_names_file_and_line(
     few: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], tuple[Path, int]]
 ) -> None:
     path, line = damage(few)
@@ -253,14 +253,14 @@ UNPAIRED = {  # what is put in place of what, with the name of the page's first 
 
 @pytest.mark.parametrize("spoilt", UNPAIRED)
 @pytest.mark.parametrize(("page", "name"), [("README.md", "front"), ("reproductions/ottt/README.md", "cost")])
-def test_markers_that_are_no_pairs_are_refused_by_file_and_line(copy: Path, page: str, name: str, spoilt: str) -> None:
+def test_unpaired_markers_are_rejected_with_file_and_line(copy: Path, page: str, name: str, spoilt: str) -> None:
     new, old, said = (text.replace("{name}", name) for text in UNPAIRED[spoilt])
     replaced(copy / page, old, new)
     with pytest.raises(UserError, match=rf"{page}, line \d+: .*{re.escape(said)}"):
         report.blocks_of(copy / page)
 
 
-def test_a_last_block_without_an_end_keeps_what_stands_below_and_nothing_is_written(copy: Path) -> None:
+def test_report_writes_nothing_if_the_last_block_has_no_end(copy: Path) -> None:
     page = copy / "README.md"
     head, _, tail = page.read_text(encoding="utf-8").rpartition(END)
     page.write_text(head + tail, encoding="utf-8")
@@ -271,7 +271,7 @@ def test_a_last_block_without_an_end_keeps_what_stands_below_and_nothing_is_writ
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
-def test_the_parts_of_a_page_are_the_page(written: Path) -> None:
+def test_blocks_of_a_page_join_to_the_page(written: Path) -> None:
     for page in report.pages_of(Project(written, written / "results")):
         parts = report.blocks_of(page)
         text = page.read_text(encoding="utf-8")
@@ -283,7 +283,7 @@ def test_the_parts_of_a_page_are_the_page(written: Path) -> None:
 # --------------------------------------------------------------------------- what this run decided
 
 
-def test_the_terminal_tells_what_this_run_decided_from_what_was_there(copy: Path) -> None:
+def test_summary_separates_verdicts_of_this_run_from_earlier_ones(copy: Path) -> None:
     found = read(copy)
     chapter = next(chapter for chapter in found.chapters if chapter.name == "ottt")
     ours = next(v for v in chapter.decided if v.claim.id == "parameters-vgg-cifar10")
@@ -306,7 +306,7 @@ def _measured_pages(root: Path) -> list[Path]:
     return [root / "reproductions" / paper / "README.md" for paper in sorted(measured)]
 
 
-def test_pages_tell_machine_and_day_of_every_verdict(written: Path) -> None:
+def test_papers_pages_name_machine_and_day_of_every_verdict(written: Path) -> None:
     decided = {row["paper"] for row in _csv(written / "results" / "ledger.csv") if row["verdict"] in DECIDED}
     assert decided
     for page in _measured_pages(written):
@@ -317,7 +317,7 @@ def test_pages_tell_machine_and_day_of_every_verdict(written: Path) -> None:
             assert (written / "results" / "machines" / f"{row['on']}.json").exists()
 
 
-def test_the_page_has_an_anchor_for_every_claim_and_machine_and_day_of_every_verdict(written: Path) -> None:
+def test_index_page_has_an_anchor_for_every_claim_and_machine_and_day_of_every_verdict(written: Path) -> None:
     page = (written / "plots" / "index.html").read_text(encoding="utf-8")
     claims = dict(re.findall(r'<tr id="([^"]+)">(.*?)</tr>', page))
     judged = {f"{row['paper']}-{row['claim']}": row for row in _csv(written / "results" / "ledger.csv")}
@@ -330,7 +330,7 @@ def test_the_page_has_an_anchor_for_every_claim_and_machine_and_day_of_every_ver
             assert f"{row['machine']} {row['measured on']}" in claims[anchor]
 
 
-def test_the_page_tells_date_and_version_and_leads_to_every_paper(written: Path) -> None:
+def test_index_page_names_date_and_version_and_links_every_paper(written: Path) -> None:
     page = (written / "plots" / "index.html").read_text(encoding="utf-8")
     records = [
         json.loads(line) for path in (written / "results" / "runs").glob("*/*.jsonl") for line in path.read_text().splitlines()
@@ -343,7 +343,7 @@ def test_the_page_tells_date_and_version_and_leads_to_every_paper(written: Path)
     assert "<b>0</b>" not in re.sub(r' class="[^"]*"', "", page)
 
 
-def test_a_paper_without_claims_is_shown_as_a_comparison(few: Path) -> None:
+def test_paper_without_claims_is_shown_as_a_comparison(few: Path) -> None:
     (few / "reproductions" / "ottt" / "claims.toml").write_text("table = []\n", encoding="utf-8")
     write(few)
     assert "a comparison, no claims" in _block(few / "README.md", "verdicts")
@@ -355,7 +355,7 @@ def test_a_paper_without_claims_is_shown_as_a_comparison(few: Path) -> None:
 # --------------------------------------------------------------------------- the tables, read as a person reads them
 
 
-def test_readme_counts_as_the_ledger_does(written: Path) -> None:
+def test_readme_has_the_verdict_counts_of_the_ledger(written: Path) -> None:
     verdicts = _csv(written / "results" / "ledger.csv")
     lines = _block(written / "README.md", "verdicts").strip().splitlines()
     assert len(lines) == len({row["paper"] for row in verdicts}) > 0
@@ -370,7 +370,7 @@ def test_readme_counts_as_the_ledger_does(written: Path) -> None:
         assert {name: int(count) for count, name in counts} == of_paper
 
 
-def test_a_papers_page_tells_every_claim_as_the_ledger_does(written: Path) -> None:
+def test_papers_page_has_every_claim_as_in_the_ledger(written: Path) -> None:
     ledger = _csv(written / "results" / "ledger.csv")
     for page in (written / "reproductions").glob("*/README.md"):
         judged = {row["statement"]: row for row in ledger if row["paper"] == page.parent.name}
@@ -382,7 +382,7 @@ def test_a_papers_page_tells_every_claim_as_the_ledger_does(written: Path) -> No
             assert _same(row["measured"], claim), (row["measured"], claim["measured"])
 
 
-def test_readmes_first_table_shows_all_six_algorithms_as_the_cost_table_does(written: Path) -> None:
+def test_readmes_first_table_has_the_costs_of_the_cost_table(written: Path) -> None:
     block = _block(written / "README.md", "front")
     setting = re.search(r"^One training step of (\S+), T = (\d+), batch (\d+), native backend:$", block, re.MULTILINE)
     assert setting
@@ -400,14 +400,14 @@ def test_readmes_first_table_shows_all_six_algorithms_as_the_cost_table_does(wri
         assert _rounds_to(int(macs), line["MACs, 10¹²"])
 
 
-def test_readme_has_three_significant_digits(written: Path) -> None:
+def test_readmes_first_table_has_three_significant_digits(written: Path) -> None:
     [shown] = _tables(written / "README.md", "front")
     for line in shown:
         for cell in (line["peak memory, GiB"], line["MACs, 10¹²"]):
             assert len(cell.replace(".", "").lstrip("0")) == 3, cell
 
 
-def test_a_papers_page_shows_costs_of_the_cost_table(written: Path) -> None:
+def test_papers_page_has_the_costs_of_the_cost_table(written: Path) -> None:
     """Every row shown is a row of the table, rounded; and all of its network, T and batch are shown, unless they are many."""
     exact = {
         "peak live": "peak live bytes",
@@ -454,7 +454,7 @@ def test_a_papers_page_shows_costs_of_the_cost_table(written: Path) -> None:
         ("5.63 to 19.5 on four networks", "5.63; 7.2; 29.4972; 13.8", "1", False),
     ],
 )
-def test_the_comparison_above_can_say_no(shown: str, ledger: str, unit: str, same: bool) -> None:
+def test_comparison_of_a_shown_number_with_the_ledger_detects_differences(shown: str, ledger: str, unit: str, same: bool) -> None:
     assert _same(shown, {"measured": ledger, "unit": unit}) == same
 
 
@@ -467,7 +467,7 @@ def test_the_comparison_above_can_say_no(shown: str, ledger: str, unit: str, sam
         (10**12, "1.001", False),
     ],
 )
-def test_the_comparison_of_costs_can_say_no(value: int, shown: str, same: bool) -> None:
+def test_comparison_of_a_shown_cost_with_the_table_detects_differences(value: int, shown: str, same: bool) -> None:
     assert _rounds_to(value, shown) == same
 
 

@@ -40,7 +40,7 @@ def accuracy(claim: MakeClaim, **more: Any) -> Claim:
     return claim("within", **{"value": 90.0, "tolerance": 1.0, **more})
 
 
-def test_one_verdict_a_claim_in_their_order(claim: MakeClaim, record: MakeRecord) -> None:
+def test_judge_returns_one_verdict_per_claim_in_order(claim: MakeClaim, record: MakeRecord) -> None:
     claims = [
         accuracy(claim, id="far", value=50.0),
         accuracy(claim, id="near"),
@@ -60,7 +60,7 @@ def test_one_verdict_a_claim_in_their_order(claim: MakeClaim, record: MakeRecord
     assert answers[5].reason == "the learning rate is not told"
 
 
-def test_a_verdict_says_where_when_and_by_which_run_it_was_measured(claim: MakeClaim, record: MakeRecord) -> None:
+def test_verdict_names_machine_day_and_run(claim: MakeClaim, record: MakeRecord) -> None:
     known = runs(record, 90.0)
     known[1] = replace(known[1], run="r2", when="2026-03-01T00:00:00+00:00")
     v = verdict(accuracy(claim), *known)
@@ -80,7 +80,7 @@ def gate(record: MakeRecord, state: str, **changes: Any) -> Record:
     return record(state, metric="gate", probe="equivalence", **{"backend": "snntorch", **changes})
 
 
-def test_a_backend_counts_only_behind_an_open_gate(claim: MakeClaim, record: MakeRecord) -> None:
+def test_records_of_a_backend_count_only_if_its_gate_passed(claim: MakeClaim, record: MakeRecord) -> None:
     asked = claim("positive", select={"backend": "snntorch"})
     numbers = behind(record)
 
@@ -97,7 +97,7 @@ def test_a_backend_counts_only_behind_an_open_gate(claim: MakeClaim, record: Mak
     assert verdict(native, *runs(record, 1.0), gate(record, "fail")).verdict == "reproduced"  # native needs none
 
 
-def test_a_stale_gate_does_not_open(claim: MakeClaim, record: MakeRecord) -> None:
+def test_records_of_a_backend_with_a_stale_gate_do_not_count(claim: MakeClaim, record: MakeRecord) -> None:
     asked = claim("positive", select={"backend": "snntorch"})
     numbers = behind(record)
     assert verdict(asked, *numbers, gate(record, "pass", digest="old")).verdict == "not attempted"
@@ -113,7 +113,7 @@ def test_a_stale_gate_does_not_open(claim: MakeClaim, record: MakeRecord) -> Non
     [{"machine": "there"}, {"device": "NVIDIA H100"}, {"precision": "float64"}, {"threads": 8}],
     ids=lambda changes: next(iter(changes)),
 )
-def test_places_never_meet_in_one_number(claim: MakeClaim, record: MakeRecord, elsewhere: dict[str, Any]) -> None:
+def test_machines_are_never_mixed_in_one_number(claim: MakeClaim, record: MakeRecord, elsewhere: dict[str, Any]) -> None:
     """In either place a side or a run is missing; together all would be there."""
     ratio = claim("ratio", low=0, high=100, select={"probe": "cost"}, over={"algorithm": "sltt"})
     v = verdict(ratio, record(2, probe="cost"), record(1, probe="cost", algorithm="sltt", **elsewhere))
@@ -127,7 +127,7 @@ def test_places_never_meet_in_one_number(claim: MakeClaim, record: MakeRecord, e
     assert v.verdict == "not attempted"
 
 
-def test_what_another_place_says_is_told(claim: MakeClaim, record: MakeRecord) -> None:
+def test_reason_mentions_the_outcome_on_another_machine(claim: MakeClaim, record: MakeRecord) -> None:
     v = verdict(accuracy(claim), *runs(record, 90.0, machine="a", when="2"), *runs(record, 50.0, machine="b", when="1"))
     assert (v.verdict, v.machine) == ("reproduced", "a")
     assert v.reason.endswith("Elsewhere: b: not reproduced")
@@ -135,7 +135,7 @@ def test_what_another_place_says_is_told(claim: MakeClaim, record: MakeRecord) -
     assert "Elsewhere" not in agreeing.reason
 
 
-def test_a_failure_on_one_machine_does_not_hide_success_on_another(claim: MakeClaim, record: MakeRecord) -> None:
+def test_failure_on_one_machine_does_not_hide_success_on_another(claim: MakeClaim, record: MakeRecord) -> None:
     failed = record(None, metric="none", status="crashed", reason="signal 11", machine="a", when="9")
     v = verdict(claim("positive"), failed, *runs(record, 1, machine="b", when="1"))
     assert (v.verdict, v.machine) == ("reproduced", "b")
@@ -144,12 +144,12 @@ def test_a_failure_on_one_machine_does_not_hide_success_on_another(claim: MakeCl
 # --------------------------------------------------------------------------- which evidence
 
 
-def test_fresh_beats_stale_whatever_its_time(claim: MakeClaim, record: MakeRecord) -> None:
+def test_current_records_are_preferred_to_newer_stale_ones(claim: MakeClaim, record: MakeRecord) -> None:
     fresh, stale = runs(record, 90, when="1"), runs(record, 10, when="9", machine="there", digest="old")
     assert verdict(accuracy(claim), *fresh, *stale).machine == "here"
 
 
-def test_without_fresh_evidence_a_verdict_is_stale_and_tells_what_was(claim: MakeClaim, record: MakeRecord) -> None:
+def test_verdict_from_stale_records_is_stale_and_names_the_former_one(claim: MakeClaim, record: MakeRecord) -> None:
     v = verdict(accuracy(claim), *runs(record, 90.0, digest="old"))
     assert (v.verdict, v.measured) == ("stale", pytest.approx(90))
     assert "the code has changed since it was measured; then: reproduced" in v.reason
@@ -160,31 +160,31 @@ def test_without_fresh_evidence_a_verdict_is_stale_and_tells_what_was(claim: Mak
     assert half.verdict == "stale"  # one side measured again is not yet a ratio of today's code
 
 
-def test_a_stale_verdict_elsewhere_is_not_told(claim: MakeClaim, record: MakeRecord) -> None:
+def test_reason_omits_stale_outcomes_of_other_machines(claim: MakeClaim, record: MakeRecord) -> None:
     old = runs(record, 10.0, machine="there", digest="old")
     v = verdict(accuracy(claim), *runs(record, 90.0), *old)
     assert v.verdict == "reproduced"
     assert "there" not in v.reason
 
 
-def test_the_more_recent_of_two_places_is_believed(claim: MakeClaim, record: MakeRecord) -> None:
+def test_more_recent_of_two_machines_decides(claim: MakeClaim, record: MakeRecord) -> None:
     early, late = runs(record, 50.0, machine="a", when="1"), runs(record, 90.0, machine="b", when="2")
     assert verdict(accuracy(claim), *early, *late).machine == verdict(accuracy(claim), *late, *early).machine == "b"
 
 
-def test_a_case_measured_again_counts_once_and_as_it_is_now(claim: MakeClaim, record: MakeRecord) -> None:
+def test_repeated_case_counts_once_with_its_latest_value(claim: MakeClaim, record: MakeRecord) -> None:
     v = verdict(accuracy(claim), *runs(record, 50.0, when="1"), *runs(record, 90.0, when="2"))
     assert (v.verdict, v.n) == ("reproduced", 3)
 
 
-def test_the_scale_is_the_plans_not_the_records(claim: MakeClaim, record: MakeRecord) -> None:
+def test_scale_is_that_of_the_plan_not_of_the_record(claim: MakeClaim, record: MakeRecord) -> None:
     known = runs(record, 90.0, scale="smoke")
     boasting = [replace(r, case={**r.case, "scale": "full"}) for r in known]
     (answer,) = judge([accuracy(claim)], boasting, lambda _: True, lambda _: [case_of(r) for r in known])
     assert answer.verdict == "not attempted"
 
 
-def test_an_uncommitted_tree_is_told_beside_the_number(claim: MakeClaim, record: MakeRecord) -> None:
+def test_reason_mentions_records_of_an_uncommitted_tree(claim: MakeClaim, record: MakeRecord) -> None:
     known = runs(record, 90.0)
     assert "uncommitted" not in verdict(accuracy(claim), *known).reason
     known[2] = replace(known[2], commit="c+")
@@ -199,7 +199,7 @@ def parts(claim: MakeClaim, *algorithms: str) -> Claim:
     return claim("positive", measure={"parts": measures})
 
 
-def test_all_parts_must_hold_and_some_make_it_partly(claim: MakeClaim, record: MakeRecord) -> None:
+def test_claim_is_reproduced_if_all_parts_hold_and_partly_if_some_do(claim: MakeClaim, record: MakeRecord) -> None:
     both = parts(claim, "bptt", "sltt")
     good, bad = runs(record, 2), runs(record, -2)
     also_good, also_bad = runs(record, 3, algorithm="sltt"), runs(record, -3, algorithm="sltt")
@@ -212,7 +212,7 @@ def test_all_parts_must_hold_and_some_make_it_partly(claim: MakeClaim, record: M
     assert "fails: least of 3 values -3.1" in verdict(both, *good, *also_bad).reason
 
 
-def test_a_part_without_evidence_keeps_the_whole_from_being_reproduced(claim: MakeClaim, record: MakeRecord) -> None:
+def test_claim_with_a_part_without_evidence_is_not_reproduced(claim: MakeClaim, record: MakeRecord) -> None:
     v = verdict(parts(claim, "bptt", "sltt"), *runs(record, 2))
     assert v.verdict == "partly"
     assert "not measured: m, sltt" in v.reason
@@ -241,12 +241,12 @@ def on(holds: Holds) -> Finding:
     ],
     ids=str,
 )
-def test_how_parts_combine(holds: tuple[Holds, ...], missing: int, said: str) -> None:
+def test_outcome_of_two_parts(holds: tuple[Holds, ...], missing: int, said: str) -> None:
     assert combined([on(h) for h in holds], missing) == said
 
 
 @pytest.mark.parametrize("others", list(product(HOLDS, repeat=2)), ids=str)
-def test_losing_a_part_or_its_success_betters_no_combination(others: tuple[Holds, ...]) -> None:
+def test_outcome_does_not_improve_if_a_part_is_lost_or_fails(others: tuple[Holds, ...]) -> None:
     for holds in HOLDS:
         whole = ORDER.get(combined([on(h) for h in (*others, holds)], 0), 0)
         assert ORDER.get(combined([on(h) for h in others], 1), 0) <= whole
@@ -254,7 +254,7 @@ def test_losing_a_part_or_its_success_betters_no_combination(others: tuple[Holds
             assert ORDER.get(combined([*(on(h) for h in others), on(worse)], 0), 0) <= whole
 
 
-def test_the_order_names_verdicts() -> None:
+def test_order_of_outcomes_includes_every_verdict() -> None:
     assert set(ORDER) < set(VERDICTS)
 
 
@@ -272,7 +272,7 @@ def test_the_order_names_verdicts() -> None:
     ids=["simulated", "part", "train_images", "test_images"],
 )
 @pytest.mark.parametrize("direction", [None, "more"])
-def test_a_part_of_the_data_is_partly_at_best(
+def test_claim_on_a_part_of_the_data_is_partly_at_best(
     claim: MakeClaim, record: MakeRecord, changes: dict[str, Any], told: str, direction: str | None
 ) -> None:
     select = {"options": changes.get("options", {})}
@@ -284,7 +284,7 @@ def test_a_part_of_the_data_is_partly_at_best(
     assert missed.verdict == "not reproduced"
 
 
-def test_what_rests_on_something_assumed_is_partly_at_best(claim: MakeClaim, record: MakeRecord) -> None:
+def test_claim_with_an_assumption_is_partly_at_best(claim: MakeClaim, record: MakeRecord) -> None:
     v = verdict(accuracy(claim, assumed="networks"), *runs(record, 90.0))
     assert v.verdict == "partly"
     assert v.reason.startswith("on assumed networks: ")
@@ -293,7 +293,7 @@ def test_what_rests_on_something_assumed_is_partly_at_best(claim: MakeClaim, rec
 # --------------------------------------------------------------------------- not attempted
 
 
-def test_not_attempted_says_why(claim: MakeClaim, record: MakeRecord) -> None:
+def test_not_attempted_has_a_reason(claim: MakeClaim, record: MakeRecord) -> None:
     plain = claim("positive", scale="laptop", needs="a GPU")
     assert verdict(plain).reason == "needs a GPU"
     assert verdict(replace(plain, needs="")).reason == "no record at scale laptop"
@@ -302,7 +302,7 @@ def test_not_attempted_says_why(claim: MakeClaim, record: MakeRecord) -> None:
     assert weak.reason == "what was measured at scale smoke cannot decide it; needs a GPU"
 
 
-def test_not_attempted_tells_what_failed_but_not_another_cases_failure(claim: MakeClaim, record: MakeRecord) -> None:
+def test_not_attempted_mentions_failures_of_its_own_cases_alone(claim: MakeClaim, record: MakeRecord) -> None:
     refused = record(None, metric="none", status="refused", reason="forecast 300.0 GiB")
     other = record(None, metric="none", status="crashed", reason="signal 11", algorithm="sltt")
     twice = replace(refused, machine="there")
@@ -310,14 +310,14 @@ def test_not_attempted_tells_what_failed_but_not_another_cases_failure(claim: Ma
     assert v.reason == "refused: forecast 300.0 GiB; needs a GPU"
 
 
-def test_a_failure_that_was_made_good_is_forgotten(claim: MakeClaim, record: MakeRecord) -> None:
+def test_failure_followed_by_success_is_not_mentioned(claim: MakeClaim, record: MakeRecord) -> None:
     crashed = record(None, metric="none", status="crashed", reason="signal 11", when="1")
     other_metric = record(1, metric="other", when="2")
     assert "signal 11" in verdict(claim("positive"), crashed).reason
     assert "signal 11" not in verdict(claim("positive"), crashed, other_metric).reason
 
 
-def test_the_undecidable_stay_so_whatever_was_measured(claim: MakeClaim, record: MakeRecord) -> None:
+def test_undecidable_claim_stays_undecidable_with_any_record(claim: MakeClaim, record: MakeRecord) -> None:
     assert verdict(claim("positive", undecidable="no unit is given"), record(1)).verdict == "undecidable"
 
 
@@ -333,7 +333,7 @@ attempts = st.tuples(
 
 @settings(deadline=None, max_examples=200)
 @given(made=st.lists(attempts, max_size=12), shuffle=st.randoms(use_true_random=False))
-def test_the_order_in_which_machines_are_read_changes_nothing(
+def test_verdict_does_not_depend_on_the_order_of_machines(
     claim: MakeClaim, record: MakeRecord, made: list[tuple[Any, ...]], shuffle: random.Random
 ) -> None:
     records = [
@@ -376,7 +376,7 @@ def test_the_order_in_which_machines_are_read_changes_nothing(
     gone=st.sets(st.integers(0, 15)),
     fails=st.booleans(),
 )  # fmt: skip
-def test_no_record_lost_or_failed_moves_a_verdict_up(
+def test_verdict_does_not_improve_if_a_record_is_lost_or_failed(
     claim: MakeClaim, record: MakeRecord, made: list[tuple[Any, ...]], gone: set[int], fails: bool
 ) -> None:
     records = [record(value, algorithm=name, seed=seed, batch=batch) for value, name, seed, batch in made]
@@ -402,7 +402,7 @@ def test_no_record_lost_or_failed_moves_a_verdict_up(
         assert ORDER.get(new.verdict, 0) <= ORDER.get(old.verdict, 0), (old, new)
 
 
-def test_a_later_run_on_another_device_replaces_nothing(claim: MakeClaim, record: MakeRecord) -> None:
+def test_later_run_on_another_device_replaces_no_record(claim: MakeClaim, record: MakeRecord) -> None:
     on_gpu, again = runs(record, 90.0, device="NVIDIA", when="1"), runs(record, 50.0, when="2")
     v = verdict(accuracy(claim), *on_gpu, *again[:1])
     assert (v.verdict, v.device, v.n) == ("reproduced", "NVIDIA", 3)  # one run of three does not outvote them

@@ -57,7 +57,7 @@ def around(record: MakeRecord, mean: float, half: float, **more: Any) -> list[Re
     [(90.3, 0.2, "yes"), (89.7, 0.2, "yes"), (90.3, 0.21, "partly"), (90.7, 0.3, "partly"), (90.7, 0.31, "cannot tell"),
      (91.5, 0.4, "no"), (88.5, 0.4, "no"), (90.0, 5.0, "cannot tell")],
 )  # fmt: skip
-def test_within_holds_the_interval_over_seeds_against_the_bounds(
+def test_within_compares_the_interval_over_seeds_with_the_bounds(
     claim: MakeClaim, record: MakeRecord, mean: float, half: float, holds: str
 ) -> None:
     c = claim("within", value=90.0, tolerance=0.5, partly=1.0, printed="90.0")
@@ -70,7 +70,7 @@ def test_within_holds_the_interval_over_seeds_against_the_bounds(
 @pytest.mark.parametrize(
     ("direction", "above", "below"), [("more", "exceeded", "no"), ("less", "no", "exceeded"), (None, "no", "no")]
 )
-def test_beyond_the_side_boasted_of_is_exceeded(
+def test_within_is_exceeded_beyond_the_bound_in_the_claims_direction(
     claim: MakeClaim, record: MakeRecord, direction: str | None, above: str, below: str
 ) -> None:
     c = claim("within", value=90.0, tolerance=0.5, printed="90.0", **({"direction": direction} if direction else {}))
@@ -78,23 +78,23 @@ def test_beyond_the_side_boasted_of_is_exceeded(
     assert found(c, *around(record, 88, 0.1)).holds == below
 
 
-def test_within_has_no_partly_unless_told(claim: MakeClaim, record: MakeRecord) -> None:
+def test_within_is_never_partly_without_a_second_tolerance(claim: MakeClaim, record: MakeRecord) -> None:
     assert found(claim("within", value=90.0, tolerance=0.5), *around(record, 90.8, 0.1)).holds == "no"
 
 
-def test_one_run_cannot_tell(claim: MakeClaim, record: MakeRecord) -> None:
+def test_within_cannot_tell_from_one_run(claim: MakeClaim, record: MakeRecord) -> None:
     finding = found(claim("within", value=90.0, tolerance=0.5), record(90.0))
     assert (finding.holds, finding.n) == ("cannot tell", 1)
     assert "one run has no spread" in finding.reason
 
 
-def test_counts_have_no_noise_and_are_not_decided_by_binary_fractions(claim: MakeClaim, record: MakeRecord) -> None:
+def test_within_compares_counts_exactly_in_decimals(claim: MakeClaim, record: MakeRecord) -> None:
     """0.1 + 0.2 is a hair above 0.3: a bound that is met in decimals is met."""
     c = claim("within", value=0.3, tolerance=0.0, select={"probe": "cost"})
     assert found(c, record(0.1 + 0.2, probe="cost")).holds == "yes"
 
 
-def test_within_tells_spread_and_best_run(claim: MakeClaim, record: MakeRecord) -> None:
+def test_within_reports_spread_and_best_run(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("within", value=90.0, tolerance=9.5, n=3, spread=0.2, best=91.0)
     finding = found(c, *seeds(record, 89.0, 90.0, 92.0))
     assert (finding.holds, finding.n) == ("yes", 3)
@@ -102,7 +102,7 @@ def test_within_tells_spread_and_best_run(claim: MakeClaim, record: MakeRecord) 
     assert "best run 92 against 91" in finding.reason
 
 
-def test_fewer_runs_than_reported_make_it_partly(claim: MakeClaim, record: MakeRecord) -> None:
+def test_within_is_partly_with_fewer_runs_than_reported(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("within", value=90.0, tolerance=0.5, n=3)
     two = found(c, *seeds(record, 90.0, 90.01))
     assert (two.holds, two.n) == ("partly", 2)
@@ -111,7 +111,7 @@ def test_fewer_runs_than_reported_make_it_partly(claim: MakeClaim, record: MakeR
     assert found(c, *seeds(record, 90.0, 90.01, 90.02, 90.03)).holds == "yes"  # more than reported is enough
 
 
-def test_a_part_of_the_test_set_has_noise_that_the_whole_shares_with_the_report(claim: MakeClaim, record: MakeRecord) -> None:
+def test_within_adds_sampling_noise_for_a_part_of_the_test_set(claim: MakeClaim, record: MakeRecord) -> None:
     """100 recordings at 90 %: standard error 3 points."""
     options = {"test_images": 100}
     c = claim("within", value=90.0, tolerance=4.0, select={"options": options})
@@ -123,7 +123,7 @@ def test_a_part_of_the_test_set_has_noise_that_the_whole_shares_with_the_report(
     assert found(wide, *around(record, 90, 0.1, detail=small, options=options)).holds == "yes"
 
 
-def test_within_takes_a_difference_seed_by_seed_and_a_factor(claim: MakeClaim, record: MakeRecord) -> None:
+def test_within_takes_differences_seed_by_seed_and_a_factor(claim: MakeClaim, record: MakeRecord) -> None:
     """However seeds vary, the difference of each is the same."""
     bptt, other = seeds(record, 3.0, 9.0), seeds(record, 1.0, 7.0, algorithm="sltt")
     difference = found(claim("within", value=2.0, tolerance=0.01, over={"algorithm": "sltt"}), *bptt, *other)
@@ -136,7 +136,7 @@ def test_within_takes_a_difference_seed_by_seed_and_a_factor(claim: MakeClaim, r
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, "many", None, True])
-def test_what_is_no_finite_number_is_a_lost_run(claim: MakeClaim, record: MakeRecord, bad: Any) -> None:
+def test_value_that_is_not_finite_counts_as_a_lost_run(claim: MakeClaim, record: MakeRecord, bad: Any) -> None:
     c = claim("within", value=90.0, tolerance=1e9, partly=1e10)
     finding = found(c, *seeds(record, 90.0, 90.0, bad))
     assert (finding.holds, finding.n) == ("cannot tell", 2)
@@ -145,7 +145,7 @@ def test_what_is_no_finite_number_is_a_lost_run(claim: MakeClaim, record: MakeRe
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
-def test_a_lost_run_of_a_seed_is_told_and_betters_nothing(claim: MakeClaim, record: MakeRecord, lost: int) -> None:
+def test_lost_seed_is_mentioned_and_improves_nothing(claim: MakeClaim, record: MakeRecord, lost: int) -> None:
     runs = seeds(record, 50.0, 90.0, 90.0)
     c = claim("within", value=90.0, tolerance=0.5)
     left = [r for i, r in enumerate(runs) if i != lost]
@@ -153,7 +153,7 @@ def test_a_lost_run_of_a_seed_is_told_and_betters_nothing(claim: MakeClaim, reco
     assert "2 of 3 planned runs" in found(c, *left, lost=[runs[lost]]).reason
 
 
-def test_of_several_recipes_all_are_told_and_the_worst_counts(claim: MakeClaim, record: MakeRecord) -> None:
+def test_worst_of_several_recipes_decides_and_all_are_mentioned(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("within", value=90.0, tolerance=0.5)
     good, bad = around(record, 90, 0.1, batch=2), around(record, 10, 0.1, batch=1)
     finding = found(c, *good, *bad)
@@ -176,7 +176,7 @@ OTHER_OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OTHER_OPTIONS)
-def test_an_option_that_is_not_named_must_be_at_its_default(claim: MakeClaim, record: MakeRecord, option: str) -> None:
+def test_options_that_are_not_named_must_be_at_their_defaults(claim: MakeClaim, record: MakeRecord, option: str) -> None:
     c = claim("within", value=90.0, tolerance=1.0, select={"options": {"epochs": 3}})
     options = {"epochs": 3, option: OTHER_OPTIONS[option]}
     assert isinstance(find(c, *around(record, 90, 0.1, options=options)), Missing)
@@ -187,13 +187,13 @@ def test_an_option_that_is_not_named_must_be_at_its_default(claim: MakeClaim, re
     assert isinstance(find(named, *around(record, 90, 0.1, options={"epochs": 3})), Missing)
 
 
-def test_what_is_not_planned_is_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
+def test_records_that_are_not_planned_are_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("within", value=90.0, tolerance=1.0)
     evidence = Evidence(around(record, 90, 0.1), Plan(planned(record(1, batch=7))))
     assert isinstance(RULES["within"].find(c, c.measure, evidence), Missing)
 
 
-def test_a_record_that_bears_the_key_of_another_case_is_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
+def test_record_with_the_key_of_another_case_is_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
     runs, cases = around(record, 90, 0.1), planned(*around(record, 90, 0.1))
     forged = [replace(r, case={**r.case, "network": "other"}) for r in runs]
     c = claim("within", value=90.0, tolerance=1.0)
@@ -211,7 +211,7 @@ def test_ratio_of_counts(claim: MakeClaim, record: MakeRecord, top: float, holds
     assert "bptt against sltt" in finding.reason
 
 
-def test_a_ratio_of_times_has_the_turns_noise(claim: MakeClaim, record: MakeRecord) -> None:
+def test_ratio_of_times_has_the_noise_of_its_turns(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("ratio", low=2, high=3, select={"probe": "clock"}, over={"algorithm": "sltt"})
     quiet, noisy = [2.5] * 7, [1.5, 2.0, 2.5, 2.5, 2.5, 3.0, 3.5]
 
@@ -224,7 +224,7 @@ def test_a_ratio_of_times_has_the_turns_noise(claim: MakeClaim, record: MakeReco
 
 
 @pytest.mark.parametrize("turns", range(6, 41))
-def test_the_median_of_turns_lies_in_its_interval_in_95_of_100_runs_and_in_no_narrower_one(turns: int) -> None:
+def test_median_interval_is_the_narrowest_with_95_per_cent_coverage(turns: int) -> None:
     """Counted: the median is outside if fewer than k of n turns lie on one side of it."""
     low, high = median_interval(list(range(turns)))
     outside = [2 * sum(math.comb(turns, i) for i in range(k)) / 2**turns for k in (int(low) + 1, int(low) + 2)]
@@ -246,7 +246,7 @@ def against_the_floor(claim: MakeClaim) -> Claim:
     return claim("ratio", low=0, high=1.3, select={"probe": "speed", "metric": FLOOR[0]}, over={"metric": FLOOR[1]})
 
 
-def test_rows_of_one_run_are_compared_turn_by_turn(against_the_floor: Claim, record: MakeRecord) -> None:
+def test_ratio_of_rows_of_one_run_is_taken_turn_by_turn(against_the_floor: Claim, record: MakeRecord) -> None:
     """A slow turn of both is none of their ratio."""
     mine, other = of_turns(record, FLOOR[0], MINE), of_turns(record, FLOOR[1], [t / 1.2 for t in MINE])
     finding = found(against_the_floor, mine, other)
@@ -269,7 +269,7 @@ def test_rows_of_one_run_are_compared_turn_by_turn(against_the_floor: Claim, rec
     ],
     ids=str,
 )
-def test_rows_that_were_not_timed_in_the_same_turns_decide_nothing(
+def test_ratio_of_rows_cannot_tell_unless_timed_in_the_same_turns(
     against_the_floor: Claim, record: MakeRecord, changes: Mapping[str, Any]
 ) -> None:
     mine, other = of_turns(record, FLOOR[0], MINE), of_turns(record, FLOOR[1], MINE)
@@ -277,12 +277,12 @@ def test_rows_that_were_not_timed_in_the_same_turns_decide_nothing(
     assert found(against_the_floor, mine, replace(other, **changes)).holds == "cannot tell"
 
 
-def test_few_turns_decide_nothing(against_the_floor: Claim, record: MakeRecord) -> None:
+def test_ratio_of_rows_cannot_tell_from_few_turns(against_the_floor: Claim, record: MakeRecord) -> None:
     sides = [of_turns(record, metric, MINE[:5]) for metric in FLOOR]
     assert found(against_the_floor, *sides).holds == "cannot tell"
 
 
-def test_against_several_rivals_the_worst_counts_and_a_missing_one_decides_nothing(claim: MakeClaim, record: MakeRecord) -> None:
+def test_ratio_to_several_rivals_is_the_worst_and_needs_all(claim: MakeClaim, record: MakeRecord) -> None:
     rivals = {"bptt on snntorch": 0.5, "bptt on spikingjelly": 0.6}
     c = claim(
         "ratio", low=0, high=0.65, select={"probe": "speed", "metric": "bptt on native-fast"}, over={"metric": list(rivals)}
@@ -299,7 +299,7 @@ def test_against_several_rivals_the_worst_counts_and_a_missing_one_decides_nothi
 
 @pytest.mark.parametrize(("top", "bottom"), [(1, 0), (math.nan, 1), (1, math.nan), (math.inf, 1)])
 @pytest.mark.parametrize("rule", ["ratio", "memory_ratio"])
-def test_a_ratio_that_is_no_number_holds_nowhere(
+def test_ratio_that_is_not_finite_never_holds(
     claim: MakeClaim, record: MakeRecord, rule: str, top: float, bottom: float
 ) -> None:
     c = claim(rule, low=-1e308, high=1e308, select={"probe": "cost"}, over={"algorithm": "sltt"})
@@ -320,7 +320,7 @@ def memory(claim: MakeClaim, **bounds: Any) -> Claim:
     [(3000, 1000, "cannot tell"), (250_000, 100_000, "yes"), (150_000, 100_000, "no"), (400_000, 100_000, "exceeded"),
      (3327, 1000, "cannot tell")],
 )  # fmt: skip
-def test_live_bytes_decide_a_ratio_only_where_no_overhead_changes_it(
+def test_memory_ratio_of_live_bytes_decides_only_if_no_overhead_changes_it(
     claim: MakeClaim, record: MakeRecord, top: int, bottom: int, holds: str
 ) -> None:
     of = {"probe": "cost", "metric": "peak_live_bytes", "scale": "laptop", "device": "meta"}
@@ -331,7 +331,7 @@ def test_live_bytes_decide_a_ratio_only_where_no_overhead_changes_it(
 
 
 @pytest.mark.parametrize(("allocated", "reserved", "holds"), [(2.5, 2.9, "yes"), (2.5, 3.1, "cannot tell"), (4, 5, "exceeded")])
-def test_cudas_own_peaks_decide_where_they_are(
+def test_memory_ratio_uses_cudas_peaks_if_there_are_any(
     claim: MakeClaim, record: MakeRecord, allocated: float, reserved: float, holds: str
 ) -> None:
     live = {"probe": "cost", "metric": "peak_live_bytes", "scale": "laptop"}
@@ -344,7 +344,7 @@ def test_cudas_own_peaks_decide_where_they_are(
     assert "CUDA allocated" in finding.reason
 
 
-def test_a_gpu_that_is_asked_for_is_no_cpu(claim: MakeClaim, record: MakeRecord) -> None:
+def test_ratio_on_a_gpu_ignores_records_of_other_devices(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("ratio", low=0, high=9, select={"probe": "cost", "device": "gpu"}, over={"algorithm": "sltt"})
     for device, there in (("cpu", False), ("meta", False), ("NVIDIA H100", True)):
         answer = find(c, *(record(1, probe="cost", algorithm=a, device=device) for a in ("bptt", "sltt")))
@@ -356,13 +356,13 @@ def test_a_gpu_that_is_asked_for_is_no_cpu(claim: MakeClaim, record: MakeRecord)
     [({}, 70.2, "yes"), ({}, 69.8, "no"), ({}, 70.1, "yes"), ({}, 70.05, "cannot tell"),
      ({"value": 1.0}, 71.2, "yes"), ({"value": 1.0}, 70.99, "cannot tell"), ({"value": 1.0, "tolerance": 0.2}, 70.91, "yes")],
 )  # fmt: skip
-def test_at_least(claim: MakeClaim, record: MakeRecord, changes: dict[str, Any], mean: float, holds: str) -> None:
+def test_at_least_compares_the_interval_of_the_difference_with_its_bound(claim: MakeClaim, record: MakeRecord, changes: dict[str, Any], mean: float, holds: str) -> None:
     """The other side has no spread, so that the difference has the interval of this one: +- 0.1."""
     c = claim("at_least", over={"algorithm": "sltt"}, **changes)
     assert found(c, *around(record, mean, 0.0999), *seeds(record, 70.0, 70.0, 70.0, algorithm="sltt")).holds == holds
 
 
-def test_a_difference_has_the_noise_of_both_test_sets(claim: MakeClaim, record: MakeRecord) -> None:
+def test_at_least_adds_the_sampling_noise_of_both_test_sets(claim: MakeClaim, record: MakeRecord) -> None:
     """Each side 1.96 sqrt(0.9 * 0.1 / 1000): 1.86 points; together 2.63."""
     c = claim("at_least", over={"algorithm": "sltt"})
     arms = [*seeds(record, 90.0, 90.0, detail={"test images": 1000})]
@@ -399,7 +399,7 @@ def test_printed_number(text: str, number: tuple[str, int, int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "flat in T", "> 0", "M"])
-def test_what_begins_with_no_number(text: str) -> None:
+def test_printed_number_rejects_text_without_a_number(text: str) -> None:
     with pytest.raises(ValueError, match="does not begin with a number"):
         printed_number(text)
 
@@ -415,7 +415,7 @@ def over_T(record: MakeRecord, values: dict[int, int]) -> list[Record]:
 
 @pytest.mark.parametrize(("off", "holds"), [(0, "yes"), (1, "no"), (-1, "no")])
 @pytest.mark.parametrize("at", [2, 3, 4])
-def test_flat_is_exact(claim: MakeClaim, record: MakeRecord, at: int, off: int, holds: str) -> None:
+def test_flat_in_T_is_exact(claim: MakeClaim, record: MakeRecord, at: int, off: int, holds: str) -> None:
     values = {1: 5, 2: HUGE, 3: HUGE, 4: HUGE, 9: 7}  # T outside the claim does not count
     values[at] += off
     finding = found(claim("flat_in_T", from_T=2, to_T=4), *over_T(record, values))
@@ -424,7 +424,7 @@ def test_flat_is_exact(claim: MakeClaim, record: MakeRecord, at: int, off: int, 
 
 @pytest.mark.parametrize(("off", "holds"), [(0, "yes"), (1, "no"), (-1, "no")])
 @pytest.mark.parametrize("at", [2, 3, 5])
-def test_affine_is_exact(claim: MakeClaim, record: MakeRecord, at: int, off: int, holds: str) -> None:
+def test_affine_in_T_is_exact(claim: MakeClaim, record: MakeRecord, at: int, off: int, holds: str) -> None:
     values = {1: 0, 2: HUGE, 3: HUGE + 10, 5: HUGE + 30, 9: 7}
     values[at] += off
     finding = found(claim("affine_in_T", from_T=2, to_T=5), *over_T(record, values))
@@ -433,14 +433,14 @@ def test_affine_is_exact(claim: MakeClaim, record: MakeRecord, at: int, off: int
 
 
 @pytest.mark.parametrize("slope", [0, -1])
-def test_affine_must_grow(claim: MakeClaim, record: MakeRecord, slope: int) -> None:
+def test_affine_in_T_requires_growth(claim: MakeClaim, record: MakeRecord, slope: int) -> None:
     finding = found(claim("affine_in_T", from_T=2, to_T=4), *over_T(record, {T: 100 + slope * T for T in (2, 3, 4)}))
     assert (finding.holds, finding.measured) == ("no", slope)
 
 
 @pytest.mark.parametrize("rule", ["flat_in_T", "affine_in_T"])
 @pytest.mark.parametrize("steps", [(), (2, 4), (2, 3), (3, 4), (1, 2, 3, 5)])
-def test_both_ends_and_a_point_between_are_needed(
+def test_curves_need_both_ends_and_a_point_between(
     claim: MakeClaim, record: MakeRecord, rule: str, steps: tuple[int, ...]
 ) -> None:
     missing = find(claim(rule, from_T=2, to_T=4), *over_T(record, dict.fromkeys(steps, 1)))
@@ -451,7 +451,7 @@ def test_both_ends_and_a_point_between_are_needed(
 @pytest.mark.parametrize("rule", ["flat_in_T", "affine_in_T"])
 @pytest.mark.parametrize("at", [1, 2, 3])
 @pytest.mark.parametrize("bad", [math.nan, "many", None], ids=str)
-def test_a_point_without_a_number_leaves_a_curve_undecided(
+def test_curves_are_undecided_if_a_point_is_not_a_number(
     claim: MakeClaim, record: MakeRecord, rule: str, at: int, bad: Any
 ) -> None:
     points = over_T(record, {T: 5 * T if rule == "affine_in_T" else 5 for T in (1, 2, 3, 4)} | {at: bad})
@@ -460,7 +460,7 @@ def test_a_point_without_a_number_leaves_a_curve_undecided(
     assert find(claim(rule, from_T=1, to_T=4), *points, record(1, T=9)) == finding
 
 
-def test_series_of_different_cases_do_not_mix(claim: MakeClaim, record: MakeRecord) -> None:
+def test_curves_of_different_cases_are_not_mixed(claim: MakeClaim, record: MakeRecord) -> None:
     """Flat at either batch size, growing only if points of both are taken for one curve."""
     small = [record(1, T=T, batch=1, when="1") for T in (2, 3, 4)]
     large = [record(9, T=T, batch=9, when="2") for T in (2, 3, 4)]
@@ -478,14 +478,14 @@ def test_series_of_different_cases_do_not_mix(claim: MakeClaim, record: MakeReco
      ((0.9,), "cannot tell"), ((0.0, 0.0, 0.0), "cannot tell")],
     ids=str,
 )  # fmt: skip
-def test_positive_asks_the_interval_over_seeds(
+def test_positive_requires_an_interval_over_seeds_above_zero(
     claim: MakeClaim, record: MakeRecord, values: tuple[float, ...], holds: str
 ) -> None:
     finding = found(claim("positive"), *seeds(record, *values))
     assert (finding.holds, finding.measured, finding.n) == (holds, min(values), len(values))
 
 
-def test_of_a_seed_the_least_counts_and_one_that_is_not_positive_is_told(claim: MakeClaim, record: MakeRecord) -> None:
+def test_positive_uses_the_least_value_of_each_seed(claim: MakeClaim, record: MakeRecord) -> None:
     """Of six seeds one goes below zero once: positive in the mean, not every time."""
     early, late = seeds(record, *[0.9] * 6), seeds(record, *[0.8] * 5, -0.01, batch=2)
     assert found(claim("positive"), *early, *late).holds == "partly"
@@ -497,7 +497,7 @@ def test_of_a_seed_the_least_counts_and_one_that_is_not_positive_is_told(claim: 
 
 
 @pytest.mark.parametrize("rule", ["within", "ratio", "at_least", "memory_ratio"])
-def test_a_missing_side_is_named(claim: MakeClaim, record: MakeRecord, rule: str) -> None:
+def test_missing_side_of_a_comparison_is_named(claim: MakeClaim, record: MakeRecord, rule: str) -> None:
     probe = "cost" if rule == "memory_ratio" else "training"
     c = claim(rule, value=1.0, tolerance=1.0, low=0, high=9, select={"probe": probe}, over={"algorithm": "sltt"})
     left, right = find(c, record(1, algorithm="sltt", probe=probe)), find(c, record(1, probe=probe))
@@ -509,7 +509,7 @@ def test_a_missing_side_is_named(claim: MakeClaim, record: MakeRecord, rule: str
 
 @pytest.mark.parametrize("rule", ["within", "equal", "positive", "flat_in_T"])
 @pytest.mark.parametrize(("scale", "there"), [("smoke", False), ("laptop", True), ("full", False)])
-def test_cases_up_to_the_claims_scale_decide_it_and_one_of_that_scale_must_be_there(
+def test_evidence_includes_at_least_one_case_of_the_claims_scale(
     claim: MakeClaim, record: MakeRecord, rule: str, scale: str, there: bool
 ) -> None:
     c = claim(rule, value=1.0, tolerance=1.0, from_T=1, to_T=3, scale="laptop")
@@ -517,13 +517,13 @@ def test_cases_up_to_the_claims_scale_decide_it_and_one_of_that_scale_must_be_th
     assert isinstance(asked, Finding) == there
 
 
-def test_a_selector_takes_an_entry_of_the_detail(claim: MakeClaim, record: MakeRecord) -> None:
+def test_selector_can_take_an_entry_of_the_detail(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("within", value=58.9, tolerance=0.01, select={"detail": "1"})
     assert found(c, *seeds(record, 0, 0, detail={"1": 58.9, "2": 0.0})).holds == "yes"
     assert isinstance(find(c, *seeds(record, 58.9, 58.9, detail={"2": 58.9})), Missing)
 
 
-def test_another_metric_probe_or_network_is_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
+def test_records_of_another_metric_probe_or_network_are_no_evidence(claim: MakeClaim, record: MakeRecord) -> None:
     c = claim("positive", select={"network": "net"})
     assert isinstance(find(c, record(metric="other"), record(probe="clock"), record(network="another")), Missing)
 
@@ -560,7 +560,7 @@ def cut(claim: MakeClaim, rule: str = "raised_by", cut: str = "time") -> Claim:
         ((2.0, 2.0), "yes", "no"),
     ],
 )
-def test_a_change_is_to_one_side_and_needs_an_interval_without_zero(
+def test_raised_by_and_lowered_by_need_an_interval_without_zero(
     claim: MakeClaim, record: MakeRecord, changes: tuple[float, ...], raised: str, lowered: str
 ) -> None:
     records = runs(record, {WHOLE: [70.0] * len(changes), CUT: [70.0 + change for change in changes]})
@@ -570,14 +570,14 @@ def test_a_change_is_to_one_side_and_needs_an_interval_without_zero(
         assert finding.measured == pytest.approx(sum(changes) / len(changes))
 
 
-def test_the_interval_is_students_of_the_changes_seed_by_seed(claim: MakeClaim, record: MakeRecord) -> None:
+def test_raised_by_uses_students_interval_of_changes_per_seed(claim: MakeClaim, record: MakeRecord) -> None:
     """Changes 1, 2, 6: mean 3, s = sqrt(7), t(2) = 4.303: 3 +- 6.573; the spread between seeds plays no part."""
     finding = found(cut(claim), *runs(record, {CUT: [10.0, 52.0, 96.0], WHOLE: [9.0, 50.0, 90.0]}))
     assert "+3.00, 95 % interval -3.57 to 9.57" in finding.reason
     assert "n = 3 seeds, 1 pairs of cells each, effect size 1.13" in finding.reason
 
 
-def test_a_seed_counts_once_by_the_mean_over_all_pairs_that_differ_in_the_cut_alone(claim: MakeClaim, record: MakeRecord) -> None:
+def test_raised_by_averages_all_pairs_of_a_seed_that_differ_in_the_cut_alone(claim: MakeClaim, record: MakeRecord) -> None:
     grid = {Cell(10): [50, 60], Cell(10, 1): [40, 40], Cell(5): [53, 62], Cell(2): [51, 66], Cell(2, 1): [45, 45]}
     finding = found(cut(claim), *runs(record, grid))
     by_seed = [(3 + 1 + 5) / 3, (2 + 6 + 5) / 3]
@@ -590,7 +590,7 @@ def test_a_seed_counts_once_by_the_mean_over_all_pairs_that_differ_in_the_cut_al
     assert len(across.records) == 8
 
 
-def test_a_grid_that_lacks_a_run_decides_nothing(claim: MakeClaim, record: MakeRecord) -> None:
+def test_raised_by_cannot_tell_if_the_grid_lacks_a_run(claim: MakeClaim, record: MakeRecord) -> None:
     grid = runs(record, {Cell(10): [50, 50, 50], Cell(5): [60, 60, 60], Cell(2): [90, 90, 90]})
     assert found(cut(claim), *grid).holds == "yes"
     for i in range(len(grid)):
@@ -598,7 +598,7 @@ def test_a_grid_that_lacks_a_run_decides_nothing(claim: MakeClaim, record: MakeR
         assert isinstance(finding, Missing) or finding.holds == "cannot tell"
 
 
-def test_the_test_sets_noise_is_lowered_by_no_number_of_seeds_and_pairs(claim: MakeClaim, record: MakeRecord) -> None:
+def test_raised_by_keeps_the_test_sets_noise_for_any_number_of_seeds(claim: MakeClaim, record: MakeRecord) -> None:
     """1.96 sqrt(2 * 0.25 / 100) of a gap in points, whose share is not known: 13.9 points."""
     few = {"detail": {"test images": 100}, "unit": "points"}
     grid = {Cell(10): [5.0] * 9, Cell(5): [18.5] * 9, Cell(2): [18.5] * 9}
@@ -608,13 +608,13 @@ def test_the_test_sets_noise_is_lowered_by_no_number_of_seeds_and_pairs(claim: M
     assert found(cut(claim), *runs(record, grid)).holds == "yes"
 
 
-def test_one_seed_or_no_pair_is_missing(claim: MakeClaim, record: MakeRecord) -> None:
+def test_raised_by_needs_two_seeds_and_a_pair(claim: MakeClaim, record: MakeRecord) -> None:
     assert isinstance(find(cut(claim), *runs(record, {WHOLE: [50], CUT: [60]})), Missing)
     assert isinstance(find(cut(claim), *runs(record, {Cell(10): [50, 50], Cell(2, 1): [60, 60]})), Missing)
     assert isinstance(find(cut(claim)), Missing)
 
 
-def test_other_recipes_and_lower_scales_are_other_spaces(claim: MakeClaim, record: MakeRecord) -> None:
+def test_raised_by_does_not_mix_recipes_or_scales(claim: MakeClaim, record: MakeRecord) -> None:
     small = runs(record, {WHOLE: [50, 50], CUT: [60, 60]}, scale="laptop")
     assert isinstance(find(cut(claim), *small), Missing)  # the claim asks for full
     large = runs(record, {WHOLE: [70, 70], CUT: [69, 69]}, batch=4)
@@ -623,7 +623,7 @@ def test_other_recipes_and_lower_scales_are_other_spaces(claim: MakeClaim, recor
     assert isinstance(find(cut(claim), *other), Missing)
 
 
-def test_an_unknown_cut_is_told(claim: MakeClaim, record: MakeRecord) -> None:
+def test_raised_by_rejects_an_unknown_cut(claim: MakeClaim, record: MakeRecord) -> None:
     with pytest.raises(UserError, match="unknown cut 'tim'"):
         find(cut(claim, cut="tim"), *runs(record, {WHOLE: [50, 50], CUT: [60, 60]}))
 
@@ -640,7 +640,7 @@ def costs(record: MakeRecord, algorithm: str, peak: int, error: int, **case: Any
     ]
 
 
-def test_some_setting_takes_any_convention_of_each_quantity(claim: MakeClaim, record: MakeRecord) -> None:
+def test_some_setting_accepts_any_convention_of_each_quantity(claim: MakeClaim, record: MakeRecord) -> None:
     measure = {"algorithm": "ttl-bptt", "reports": {"memory": [-90, 0.5], "MACs": [-99.6, 0.05]}}
     c = claim("some_setting", **measure)
     known = [*costs(record, "bptt", 1000, 1000), *costs(record, "bptt", 4000, 1000, T=20)]
@@ -656,7 +656,7 @@ def test_some_setting_takes_any_convention_of_each_quantity(claim: MakeClaim, re
     assert (lacking.holds, lacking.n) == ("cannot tell", 1)
 
 
-def test_a_search_that_most_reports_would_pass_is_undecidable(claim: MakeClaim, record: MakeRecord) -> None:
+def test_some_setting_is_undecidable_if_most_reports_would_pass(claim: MakeClaim, record: MakeRecord) -> None:
     """Peaks in steps of 1 %: every report from -100 to -80 % is met within half a point."""
     c = claim("some_setting", algorithm="ttl-bptt", reports={"memory": [-90, 0.5]})
     many = [r for b in range(1, 21) for r in costs(record, "ttl-bptt", 10 * b, 4, options={"b": b})]

@@ -76,34 +76,34 @@ def complaint(result: Result) -> str:
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_an_unknown_paper_is_told_with_close_ones(invoke: Invoke, command: str) -> None:
+def test_unknown_paper_error_suggests_close_names(invoke: Invoke, command: str) -> None:
     assert complaint(invoke(command, "ottt1")) == "unknown paper 'ottt1': did you mean ottt?"
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_an_unknown_scale_is_told_with_close_ones(invoke: Invoke, command: str) -> None:
+def test_unknown_scale_error_suggests_close_names(invoke: Invoke, command: str) -> None:
     assert complaint(invoke(command, "ottt", "--scale", "laptp")) == "unknown scale 'laptp': did you mean laptop?"
 
 
-def test_what_resembles_nothing_is_answered_with_all_that_is_known(invoke: Invoke) -> None:
+def test_unknown_name_error_lists_all_names_if_none_is_close(invoke: Invoke) -> None:
     assert complaint(invoke("plan", "ottt", "--scale", "xyz")) == "unknown scale 'xyz': known: full, laptop, smoke"
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("reprot", "report"), ("plann", "plan"), ("lst", "list"), ("runn", "run")])
-def test_an_unknown_command_is_told_with_close_ones(invoke: Invoke, typed: str, meant: str) -> None:
+def test_unknown_command_error_suggests_close_names(invoke: Invoke, typed: str, meant: str) -> None:
     assert complaint(invoke(typed)).startswith(f"unknown command '{typed}': did you mean {meant}")
 
 
-def test_an_unknown_option_is_told_with_close_ones(invoke: Invoke) -> None:
+def test_unknown_option_error_suggests_close_names(invoke: Invoke) -> None:
     assert "--scale" in complaint(invoke("plan", "--scal", "smoke"))
 
 
 @pytest.mark.parametrize("workers", ["0", "-1", "two"])
-def test_a_number_of_workers_that_is_none_is_refused(invoke: Invoke, workers: str) -> None:
+def test_run_rejects_an_invalid_number_of_workers(invoke: Invoke, workers: str) -> None:
     assert "--workers" in complaint(invoke("run", "ottt", "--workers", workers))
 
 
-def test_a_mistake_is_no_traceback_in_a_real_process(tmp_path: Path) -> None:
+def test_mistake_in_a_real_process_shows_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "spikecost", "run", "ottt1"]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert ended.returncode == 1
@@ -112,39 +112,39 @@ def test_a_mistake_is_no_traceback_in_a_real_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "close"), [("otta", "ottt-a"), ("ottt_o", "ottt-o"), ("bpt", "bptt"), ("slttk", "sltt-k")])
-def test_an_unknown_algorithm_is_told_with_close_ones(name: str, close: str) -> None:
+def test_unknown_algorithm_error_suggests_close_names(name: str, close: str) -> None:
     with pytest.raises(UserError, match=rf"unknown algorithm '{name}': did you mean .*{close}"):
         algorithms.load(name)
 
 
 @pytest.mark.parametrize(("name", "close"), [("spikingjely", "spikingjelly"), ("snn-torch", "snntorch"), ("nativ", "native")])
-def test_an_unknown_backend_is_told_with_close_ones(name: str, close: str) -> None:
+def test_unknown_backend_error_suggests_close_names(name: str, close: str) -> None:
     with pytest.raises(UserError, match=rf"unknown backend '{name}': did you mean .*{close}"):
         backends.load(name)
 
 
 @pytest.mark.parametrize("amount", [0, -1])
 @pytest.mark.parametrize(("name", "remedy"), [("T", "use T >= 1"), ("batch", "use batch >= 1")])
-def test_less_than_one_step_or_sample_is_refused(name: str, remedy: str, amount: int) -> None:
+def test_case_rejects_less_than_one_step_or_sample(name: str, remedy: str, amount: int) -> None:
     sizes: dict[str, Any] = {"T": 1, "batch": 1, name: amount}
     with pytest.raises(UserError, match=rf"{name} = {amount}: .*{remedy}"):
         Case("ottt", "count", "vgg-sws/cifar10", "bptt", "native", **sizes)
 
 
-def test_an_unknown_data_set_of_a_case_is_refused_with_close_ones() -> None:
+def test_case_rejects_an_unknown_data_set_and_suggests_close_names() -> None:
     with pytest.raises(UserError, match=r"unknown data set 'cifar': did you mean .*cifar10"):
         Case("ottt", "training", "vgg-sws/cifar10", "bptt", "native", 6, 128, dataset="cifar")
 
 
 @pytest.mark.parametrize(("wanted", "cases"), [(1, "1 case kept"), (2, "2 cases kept")])
-def test_cases_are_counted_in_the_singular_and_the_plural(wanted: int, cases: str) -> None:
+def test_summary_counts_cases_in_singular_and_plural(wanted: int, cases: str) -> None:
     assert cases in cli._Tally(wanted, 0).so_far()
 
 
 # --------------------------------------------------------------------------- what is missing here
 
 
-def test_a_missing_framework_is_a_reason_and_no_error(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_shows_why_a_missing_framework_cannot_be_used(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
 
     def without(name: str, package: str | None = None) -> ModuleSpec | None:
@@ -167,7 +167,7 @@ def test_a_missing_framework_is_a_reason_and_no_error(invoke: Invoke, monkeypatc
         backends.load("snntorch")
 
 
-def test_a_framework_that_breaks_when_imported_is_a_reason_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_reports_a_framework_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str) -> ModuleType:
         raise ImportError("its shared library is not for this machine")
 
@@ -178,7 +178,7 @@ def test_a_framework_that_breaks_when_imported_is_a_reason_too(monkeypatch: pyte
         backends.load("snntorch")
 
 
-def test_list_shows_what_a_choice_depends_on_in_80_columns(invoke: Invoke) -> None:
+def test_list_shows_memory_exactness_and_options_in_80_columns(invoke: Invoke) -> None:
     listed = invoke("list").output
     assert all(len(line) <= 80 or " " not in line.strip() for line in listed.splitlines())  # an address cannot be wrapped
     for name, entry in ALGORITHMS.items():
@@ -191,7 +191,7 @@ def test_list_shows_what_a_choice_depends_on_in_80_columns(invoke: Invoke) -> No
 
 
 @pytest.mark.parametrize("name", [*ALGORITHMS, *BACKENDS, *PROBES])
-def test_list_shows_the_options_of(name: str, invoke: Invoke) -> None:
+def test_list_shows_the_options_of_an_entry(name: str, invoke: Invoke) -> None:
     if name in BACKENDS and not backends.available(name):
         pytest.skip("cannot be used here")
     shown = invoke("list", name)
@@ -218,7 +218,7 @@ def test_list_rejects_an_unknown_name_with_close_ones(invoke: Invoke) -> None:
     ],
     ids=["came", "still missing", "was there", "another framework"],
 )
-def test_a_case_is_measured_again_once_what_it_lacked_is_installed(
+def test_case_is_measured_again_after_a_missing_package_was_installed(
     versions: dict[str, str], again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = importlib.metadata.version
@@ -234,7 +234,7 @@ def test_a_case_is_measured_again_once_what_it_lacked_is_installed(
     assert not cli._installed_since(record)
 
 
-def test_a_record_names_the_package_that_was_missing(root: Path) -> None:
+def test_record_names_the_missing_package(root: Path) -> None:
     case, store = Case("ottt", "count", "vgg-sws/cifar10", "bptt", "native", 1, 1), Store(root / "results")
     lacking = Outcome("unsupported", "fvcore is not installed", (), "", "cpu", 1, "float32", missing="no-such-package")
     keeper(store, "here", "run")(case, lacking)
@@ -243,12 +243,12 @@ def test_a_record_names_the_package_that_was_missing(root: Path) -> None:
     assert not cli._installed_since(record)
 
 
-def test_data_that_are_not_there_are_said_to_be_missing(invoke: Invoke) -> None:
+def test_list_shows_missing_data(invoke: Invoke) -> None:
     (line,) = [line for line in invoke("list").output.splitlines() if line.startswith("  cifar10 ")]
     assert "CIFAR-10 is not under the data root: set SPIKECOST_DATA_ROOT" in line
 
 
-def test_the_plan_names_digits_where_they_stand_in(invoke: Invoke, tmp_path: Path) -> None:
+def test_plan_names_digits_if_they_replace_missing_data(invoke: Invoke, tmp_path: Path) -> None:
     assert "/training/digits/" in invoke("plan", "ottt").output
     fabricated(tmp_path / "data")
     with_data = invoke("plan", "ottt", data_root=tmp_path / "data").output
@@ -284,7 +284,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_files_that_are_not_the_official_ones_stop_a_run_before_anything_is_measured(
+def test_run_rejects_unofficial_data_files_before_measuring(
     invoke: Invoke, root: Path, tmp_path: Path, measured: list[str]
 ) -> None:
     fabricated(tmp_path / "data")
@@ -297,7 +297,7 @@ def test_files_that_are_not_the_official_ones_stop_a_run_before_anything_is_meas
     assert Store(root / "results").load("ottt") == ([], [])
 
 
-def test_a_truncated_file_stops_a_run_before_anything_is_measured(
+def test_run_rejects_truncated_data_files_before_measuring(
     invoke: Invoke, root: Path, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = fabricated(tmp_path / "data")
@@ -330,7 +330,7 @@ def quick(cases: list[Case], keep: Callable[[Case, Outcome], None], listener: An
         listener.finished(case, outcome)
 
 
-def test_ctrl_c_tells_what_is_kept_and_ends_as_shells_expect(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_with_status_130_and_names_kept_cases(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(cases: list[Case], *rest: Any, **more: Any) -> None:
         quick(cases[:3], *rest, **more)
         raise KeyboardInterrupt
@@ -345,7 +345,7 @@ def test_ctrl_c_tells_what_is_kept_and_ends_as_shells_expect(invoke: Invoke, mon
     assert again.output.endswith("\nStopped; 6 of 7 cases kept; the same command goes on from there\n")
 
 
-def test_ctrl_c_in_a_terminal_shows_nothing_of_the_processes_behind(invoke: Invoke, root: Path) -> None:
+def test_ctrl_c_in_a_terminal_shows_no_messages_of_workers(invoke: Invoke, root: Path) -> None:
     """It reaches all of them, here while the first imports torch for the others."""
     command = [sys.executable, "-m", "spikecost", *COUNTS, "--project", str(root), "--data-root", str(root / "no data")]
     process = subprocess.Popen(
@@ -361,14 +361,14 @@ def test_ctrl_c_in_a_terminal_shows_nothing_of_the_processes_behind(invoke: Invo
     assert re.fullmatch(r"\s*Stopped; \d of 7 cases kept; the same command goes on from there\n", said)
 
 
-def test_ctrl_c_while_something_else_is_done_is_no_mistake(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_outside_of_a_run_shows_no_error(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "papers", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     ended = invoke("plan")
     assert ended.exit_code == 130
     assert ended.output.endswith("Stopped\n")
 
 
-def test_a_run_counts_its_own_apart_from_what_was_there(invoke: Invoke, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_counts_new_cases_apart_from_stored_ones(invoke: Invoke, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.runner.run.run", quick)
     monkeypatch.setattr("bench.figures.FIGURES", ())
     first = invoke(*COUNTS[:-1], "/vgg-sws/cifar10/")
@@ -383,7 +383,7 @@ def test_a_run_counts_its_own_apart_from_what_was_there(invoke: Invoke, root: Pa
     assert len(runs) == 2  # the third measured nothing
 
 
-def test_what_a_cpu_computed_while_the_gpu_was_hidden_is_not_done_for_the_gpu(
+def test_cases_computed_on_the_cpu_are_not_done_for_a_gpu_hidden_at_the_time(
     invoke: Invoke, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = tmp_path / "driver" / "nvidia-smi"
@@ -418,7 +418,7 @@ def test_what_a_cpu_computed_while_the_gpu_was_hidden_is_not_done_for_the_gpu(
     ("only", "named"),
     [("nonsense", ""), ("traning", "/training/"), ("vgg-sws/cifar01", "vgg-sws/cifar10"), ("/ottt/count/vgg", "ottt/count/")],
 )
-def test_only_what_matches_nothing_is_an_error_that_names_cases(
+def test_run_only_without_a_match_names_close_cases(
     invoke: Invoke, measured: list[str], only: str, named: str
 ) -> None:
     told = complaint(invoke("run", "ottt", "--scale", "smoke", "--only", only))
@@ -429,7 +429,7 @@ def test_only_what_matches_nothing_is_an_error_that_names_cases(
 
 
 @pytest.mark.parametrize("folder", [".", "plots", "results", "reproductions/ottt"])
-def test_a_folder_that_may_not_be_written_stops_a_run_before_anything_is_measured(
+def test_run_rejects_folders_that_are_not_writable_before_measuring(
     invoke: Invoke, root: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     for name in ("plots", "results"):
@@ -442,13 +442,13 @@ def test_a_folder_that_may_not_be_written_stops_a_run_before_anything_is_measure
     assert measured == []
 
 
-def test_only_what_matches_at_another_scale_names_that_scale(invoke: Invoke, measured: list[str]) -> None:
+def test_run_only_that_matches_at_another_scale_names_the_scale(invoke: Invoke, measured: list[str]) -> None:
     told = complaint(invoke("run", "ottt", "--scale", "smoke", "--only", "/clock/"))
     assert re.fullmatch(r"--only '/clock/' matches none of \d+ cases at scale smoke; at --scale laptop it matches \d+", told)
     assert measured == []
 
 
-def test_a_data_root_that_is_not_there_is_told_before_anything_is_listed(invoke: Invoke, root: Path) -> None:
+def test_list_rejects_a_missing_data_root(invoke: Invoke, root: Path) -> None:
     result = invoke("list", data_root=root / "nowhere")
     assert "nowhere does not exist" in complaint(result)
     assert result.stdout == ""
@@ -465,7 +465,7 @@ def test_a_data_root_that_is_not_there_is_told_before_anything_is_listed(invoke:
     ],
     ids=["of what is printed", "of a file"],
 )
-def test_what_the_machine_refuses_is_a_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str) -> None:
+def test_operating_system_errors_are_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str) -> None:
     def refuse() -> list[str]:
         raise error
 
@@ -474,7 +474,7 @@ def test_what_the_machine_refuses_is_a_line(invoke: Invoke, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("to", [">&-", "> /dev/full", "| true"], ids=["closed", "full", "left"])
-def test_where_nothing_can_be_printed_no_traceback_is_shown(to: str) -> None:
+def test_closed_or_full_output_shows_no_traceback(to: str) -> None:
     if "/dev/full" in to and not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     command = f"'{sys.executable}' -m bench list {to}"
@@ -484,7 +484,7 @@ def test_where_nothing_can_be_printed_no_traceback_is_shown(to: str) -> None:
     assert len(ended.stderr.splitlines()) <= 1
 
 
-def test_ctrl_c_while_the_command_line_is_imported_shows_no_traceback() -> None:
+def test_ctrl_c_during_imports_shows_no_traceback() -> None:
     code = (
         "import runpy, sys\n"
         "class Stop:\n"
@@ -497,13 +497,13 @@ def test_ctrl_c_while_the_command_line_is_imported_shows_no_traceback() -> None:
     assert (ended.returncode, ended.stderr) == (cli.INTERRUPTED, "")
 
 
-def test_the_installed_command_is_the_one_of_the_module() -> None:
+def test_installed_command_calls_main_of_the_package() -> None:
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     assert scripts == {"spikecost": "spikecost.__main__:main"}
     assert callable(importlib.import_module("spikecost.__main__").main)
 
 
-def test_the_page_to_open_is_named_as_seen_from_the_current_folder(
+def test_report_names_the_page_relative_to_the_current_folder(
     invoke: Invoke, root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for here, page in ((root, "plots/index.html"), (tmp_path_factory.mktemp("elsewhere"), str(root / "plots" / "index.html"))):
@@ -512,7 +512,7 @@ def test_the_page_to_open_is_named_as_seen_from_the_current_folder(
         assert Path(page).is_file()
 
 
-def test_a_page_that_could_not_be_written_stops_a_run_before_anything_is_measured(
+def test_run_rejects_pages_with_invalid_markers_before_measuring(
     invoke: Invoke, root: Path, measured: list[str]
 ) -> None:
     page = root / "README.md"
@@ -523,7 +523,7 @@ def test_a_page_that_could_not_be_written_stops_a_run_before_anything_is_measure
     assert page.read_text(encoding="utf-8") == text
 
 
-def test_the_version_names_the_code(invoke: Invoke) -> None:
+def test_version_option_names_the_digest_of_the_code(invoke: Invoke) -> None:
     assert re.fullmatch(r"spikecost \S+, code of [0-9a-f]{12}\+?\n", invoke("--version").output)
 
 
@@ -566,7 +566,7 @@ def until_started(process: subprocess.Popen[str]) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["in a terminal", "the run alone"])
-def test_make_hands_on_what_it_is_given_and_is_silent_after_ctrl_c(
+def test_make_passes_variables_and_is_silent_after_ctrl_c(
     made: Callable[..., subprocess.Popen[str]], whole_group: bool
 ) -> None:
     process = made("reproduce-paper", "PAPER=ottt", "SCALE=smoke", "DATA_ROOT=/with blanks/and 'quotes', $HOME $(x)")
@@ -596,7 +596,7 @@ def seconds(*arguments: str) -> float:
 LOOKING = (("-m", "spikecost", "list"), ("-m", "spikecost", "plan"), ("-c", "import bench.cli, bench.report"))
 
 
-def test_looking_takes_less_time_than_importing_torch_would() -> None:
+def test_list_and_plan_take_less_time_than_importing_torch() -> None:
     """The least of some turns: what else the machine does only ever adds."""
     turns = [[seconds(*command) for command in (*LOOKING, ("-c", "import torch"))] for _ in range(3)]
     *looking, torch = map(min, zip(*turns, strict=True))
@@ -604,14 +604,14 @@ def test_looking_takes_less_time_than_importing_torch_would() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["plan"]])
-def test_looking_imports_no_heavy_library(arguments: list[str]) -> None:
+def test_list_and_plan_import_no_heavy_library(arguments: list[str]) -> None:
     code = f"import sys; from bench.cli import main; main({arguments}, standalone_mode=False); print({HEAVY}, file=sys.stderr)"
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert ended.stderr.splitlines()[-1] == "set()"
     assert ended.stdout
 
 
-def test_judging_and_drawing_import_no_torch(root: Path) -> None:
+def test_report_imports_no_torch(root: Path) -> None:
     shutil.copytree(REPOSITORY / "results", root / "results", ignore=shutil.ignore_patterns("scratch", "*.csv"))
     code = (
         f"import sys, bench.cli as cli; import bench.report; heavy = {HEAVY}\n"

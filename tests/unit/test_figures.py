@@ -267,10 +267,10 @@ def shown(figure: ModuleType, records: list[Record] | None = None, context: Mapp
 
 @pytest.mark.parametrize("figure", [*FIGURES, *OF_SKIPPING, *OF_CELLS, *OF_ROWS], ids=lambda figure: figure.name)
 class TestEveryFigure:
-    def test_nothing_to_show(self, figure: ModuleType) -> None:
+    def test_figure_without_records_is_none(self, figure: ModuleType) -> None:
         assert figure.data(Paper("ottt", [])) is None
 
-    def test_failures_alone_are_nothing_to_show(self, figure: ModuleType) -> None:
+    def test_figure_of_failed_records_alone_is_none(self, figure: ModuleType) -> None:
         assert figure.data(Paper("ottt", FAILED_ONLY)) is None
 
     def test_data_are_json_and_do_not_depend_on_the_order_of_records(self, figure: ModuleType) -> None:
@@ -278,24 +278,24 @@ class TestEveryFigure:
         assert json.loads(json.dumps(data)) == data
         assert shown(figure, EVIDENCE_OF[figure][::-1]) == data
 
-    def test_says_where_it_comes_from(self, figure: ModuleType) -> None:
+    def test_data_name_title_machines_and_commit(self, figure: ModuleType) -> None:
         data = shown(figure)
         assert data["title"]
         assert data["origin"]["machines"] == ["bench-1"]
         assert "0123456789" in data["origin"]["caption"]
 
-    def test_same_bytes_valid_xml_and_no_date(self, figure: ModuleType) -> None:
+    def test_drawing_is_valid_svg_with_the_same_bytes_and_no_date(self, figure: ModuleType) -> None:
         data = shown(figure)
         text = figure.render(data)
         assert text == figure.render(json.loads(json.dumps(data)))
         assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
         assert not re.search(r"\d{4}-\d\d-\d\d|dc:date", text)
 
-    def test_is_drawn_on_every_report(self, figure: ModuleType) -> None:
+    def test_figure_is_part_of_every_report(self, figure: ModuleType) -> None:
         assert figure in bench.figures.FIGURES
 
 
-def test_behind_a_closed_gate_nothing_is_shown() -> None:
+def test_figures_omit_backends_without_a_passed_gate() -> None:
     assert len(shown(step_macs)["groups"]) == 2
     closed = record("gate", "fail", "equivalence", "sltt", backend="spikingjelly-shipped")
     assert len(shown(step_macs, [*EVIDENCE, closed])["groups"]) == 1  # of two gates one is closed
@@ -304,7 +304,7 @@ def test_behind_a_closed_gate_nothing_is_shown() -> None:
 
 
 class TestFidelityAgainstMemory:
-    def test_memory_saved_and_cosine(self) -> None:
+    def test_points_are_memory_saved_and_cosine(self) -> None:
         points = {p["algorithm"]: (p["saved"], p["cosine"]) for p in shown(fidelity_against_memory)["points"]}
         assert points == {"bptt": (1.0, 1.0), "ottt-a": (4.0, 0.75), "sltt": (5.0, 0.5)}
 
@@ -317,14 +317,14 @@ class TestFidelityAgainstMemory:
         elsewhere = [*cost("bptt", 4000), *cost("sltt", 800), gradient("sltt", 0.5, {}, network="vgg-f/cifar100")]
         assert fidelity_against_memory.data(Paper("ottt", elsewhere)) is None
 
-    def test_digits_are_said_to_be_a_stand_in(self) -> None:
+    def test_subtitle_mentions_digits_as_a_replacement(self) -> None:
         digits = [*cost("bptt", 4000), *cost("sltt", 800), gradient("sltt", 0.5, {}, dataset="digits")]
         assert "stand-in" in shown(fidelity_against_memory, digits)["subtitle"]
         assert "stand-in" not in shown(fidelity_against_memory)["subtitle"]
 
 
 class TestCosineByLayer:
-    def test_weights_in_the_order_of_depth(self) -> None:
+    def test_layers_are_in_the_order_of_depth(self) -> None:
         data = shown(cosine_by_layer)
         assert data["layers"] == ["0.weight", "9.weight", "10.weight"]
         assert {line["algorithm"]: line["cosine"] for line in data["lines"]} == {
@@ -332,7 +332,7 @@ class TestCosineByLayer:
             "sltt": [0.25, 0.3, 0.8],
         }
 
-    def test_a_layer_that_one_algorithm_lacks_is_a_gap(self) -> None:
+    def test_missing_layer_of_an_algorithm_is_a_gap(self) -> None:
         records = [
             gradient("ottt-a", 0.7, {"0.weight": 0.5, "1.weight": 0.6}),
             gradient("sltt", 0.5, {"1.weight": 0.3}),
@@ -345,7 +345,7 @@ class TestCosineByLayer:
 
 
 class TestTrainingCurves:
-    def test_the_training_on_most_images_with_seeds_averaged(self) -> None:
+    def test_panel_shows_the_training_on_most_images_averaged_over_seeds(self) -> None:
         (panel,) = shown(training_curves)["panels"]
         assert (panel["images"], panel["chance"]) == (4000, 10.0)
         assert [(line["algorithm"], line["epochs"], line["seeds"]) for line in panel["lines"]] == [
@@ -355,13 +355,13 @@ class TestTrainingCurves:
         sltt = panel["lines"][1]
         assert (sltt["accuracy"], sltt["low"], sltt["high"]) == ([16, 27, 40], [15, 25, 35], [17, 29, 45])
 
-    def test_says_what_was_trained_and_what_failed(self) -> None:
+    def test_subtitle_names_the_setting_and_failures(self) -> None:
         subtitle = shown(training_curves)["subtitle"]
         for words in ("CIFAR-10", "4,000 training images", "vgg-sws-small/cifar10", "T = 6", "batch 64"):
             assert words in subtitle
         assert "OTTT-O (crashed)" in subtitle
 
-    def test_two_panels_at_most_the_largest_first(self) -> None:
+    def test_at_most_two_panels_largest_data_set_first(self) -> None:
         records = [
             *training("bptt", [10.0, 20.0], 1400, "digits"),
             *training("bptt", [10.0, 20.0], 500, "cifar100"),
@@ -375,7 +375,7 @@ class TestTrainingCurves:
         assert "stand-in" in data["subtitle"]
         assert training_curves.render(data) == training_curves.render(data)
 
-    def test_options_that_all_have_alike_are_said_once(self) -> None:
+    def test_common_options_are_shown_once(self) -> None:
         alike = (("epochs", 1), ("lr", 0.1), ("train_images", 640))
         records = [*training("bptt", [20.0], 640, options=alike), *training("tbptt", [21.0], 640, options=(("K", 5), *alike))]
         (panel,) = shown(training_curves, records)["panels"]
@@ -389,7 +389,7 @@ class TestTrainingCurves:
 
 
 class TestStepMacs:
-    def test_roles_total_and_multiplications_by_backend(self) -> None:
+    def test_rows_have_roles_total_and_multiplications(self) -> None:
         native, shipped = shown(step_macs)["groups"]
         assert native["backends"] == ["native"]
         assert shipped["rows"] == [
@@ -402,7 +402,7 @@ class TestStepMacs:
             }
         ]
 
-    def test_a_failure_is_a_word(self) -> None:
+    def test_failed_row_shows_its_status(self) -> None:
         rows = {row["algorithm"]: row for row in shown(step_macs)["groups"][0]["rows"]}
         assert list(rows) == ["bptt", "ottt-a", "ottt-o", "sltt"]
         assert (rows["ottt-o"]["lacking"], rows["ottt-o"]["total"]) == ("out of memory", None)
@@ -413,7 +413,7 @@ class TestStepMacs:
         groups = shown(step_macs, records)["groups"]
         assert [group["backends"] for group in groups] == [["native", "snntorch"], ["spikingjelly"]]
 
-    def test_only_the_network_of_most_cases_at_its_T(self) -> None:
+    def test_figure_shows_the_network_with_most_cases_at_its_T(self) -> None:
         records = [*EVIDENCE, *cost("bptt", 1, network="vgg-f/cifar100"), *cost("bptt", 1, T=2)]
         data = shown(step_macs, records)
         assert (data["network"], data["T"]) == (NETWORK, 6)
@@ -421,13 +421,13 @@ class TestStepMacs:
 
 
 class TestSpeed:
-    def test_rows_over_the_faster_layout_turn_by_turn_from_fastest_to_slowest(self) -> None:
+    def test_rows_are_ratios_to_the_faster_layout_from_fastest_to_slowest(self) -> None:
         (group,) = shown(speed)["groups"]
         assert group["heading"] == f"{NETWORK}, T = 10, batch 2 (3 turns)"
         assert [(row["title"], row["ratio"]) for row in group["rows"]] == [("BPTT, native, fast", 1.5), ("BPTT, snnTorch", 3.0)]
         assert group["rows"][1]["quartiles"] == [3.0, 3.5]
 
-    def test_peaks_are_those_counted_of_the_same_row(self) -> None:
+    def test_peaks_are_those_of_the_same_row(self) -> None:
         fast, other = shown(speed)["groups"][0]["rows"]
         assert fast["peak"] == "500 B"
         assert "peak" not in other
@@ -437,14 +437,14 @@ class TestSpeed:
         later = [replace(r, run="later") if r.metric == "bptt on snntorch" else r for r in ROWS]
         assert [row["backend"] for row in shown(speed, later)["groups"][0]["rows"]] == ["native-fast"]
 
-    def test_other_workloads_are_shown_without_those_of_ten_steps(self) -> None:
+    def test_other_workloads_are_shown_if_none_has_ten_steps(self) -> None:
         few = [r for r in ROWS if r.case["probe"] != "speed" or r.case["T"] == 4]
         (group,) = shown(speed, few)["groups"]
         assert [row["ratio"] for row in group["rows"]] == [1.0]
 
 
 class TestStepTime:
-    def test_ratios_and_quartiles_by_backend_and_algorithm(self) -> None:
+    def test_rows_are_ratios_and_quartiles_by_backend_and_algorithm(self) -> None:
         rows = [(g["backend"], r["algorithm"], r.get("ratio")) for g in shown(step_time)["groups"] for r in g["rows"]]
         assert rows == [
             ("native", "bptt", 1.0),
@@ -455,21 +455,21 @@ class TestStepTime:
         last = shown(step_time)["groups"][-1]["rows"][-1]
         assert last["quartiles"] == pytest.approx([1.8, 2.4])
 
-    def test_a_failure_is_a_word_and_what_cannot_exist_is_left_out(self) -> None:
+    def test_failed_row_shows_its_status_and_unsupported_ones_are_omitted(self) -> None:
         native, snntorch = shown(step_time)["groups"]
         assert [row.get("lacking") for row in native["rows"]] == [None, "timeout", None]
         assert len(snntorch["rows"]) == 1
 
-    def test_one_machine_the_one_with_most_cases(self) -> None:
+    def test_figure_shows_the_machine_with_most_cases(self) -> None:
         data = shown(step_time, [*EVIDENCE, clock("sltt", "native", 9.0, machine="bench-2")])
         assert data["machine"] == "bench-1"
         assert all(row.get("ratio") != 9.0 for group in data["groups"] for row in group["rows"])
 
-    def test_subtitle_tells_the_setting(self) -> None:
+    def test_subtitle_names_the_setting(self) -> None:
         for words in ("time ratios on a cpu (bench-1)", "batch 128", "t = 6", NETWORK):
             assert words in shown(step_time)["subtitle"].lower()
 
-    def test_what_multiply_accumulates_predict_of_the_same_step(self) -> None:
+    def test_predicted_ratio_is_that_of_macs_of_the_same_step(self) -> None:
         counts = [*cost("bptt", 1), *cost("sltt", 1, forward=70), *cost("sltt", 1, T=2)]
         native, snntorch = shown(step_time, [*EVIDENCE, *counts])["groups"]
         assert [row.get("predicted") for row in native["rows"]] == [1.0, 1.0, 2.0]
@@ -495,41 +495,41 @@ class TestMemoryAgainstT:
             "checkpointed BPTT (lengths = falling)": [[10, 150], [100, 1500]],
         }
 
-    def test_the_reported_range_follows_the_line_that_it_divides(self) -> None:
+    def test_reported_range_follows_its_reference_line(self) -> None:
         data = shown(memory_against_T, context=self.BAND)
         assert data["band"]["edges"] == [[10, 200, 500], [100, 2000, 5000]]
         assert "reported: 2 to 5" in data["subtitle"]
         assert memory_against_T.render(data) != memory_against_T.render(shown(memory_against_T))
 
-    def test_no_range_without_that_line(self) -> None:
+    def test_reported_range_is_omitted_without_its_reference_line(self) -> None:
         without = [r for r in SKIPPING if r.case["algorithm"] != "bptt"]
         assert shown(memory_against_T, without, self.BAND)["band"] is None
 
 
 class TestMemoryAgainstBatch:
-    def test_only_algorithms_of_two_sizes_or_more(self) -> None:
+    def test_lines_need_two_batch_sizes(self) -> None:
         (line,) = shown(memory_against_batch)["lines"]
         assert (line["title"], line["points"]) == ("BPTT", [[1, 1001], [16, 1016], [64, 10000]])
 
-    def test_one_size_is_no_line(self) -> None:
+    def test_figure_of_one_batch_size_is_none(self) -> None:
         assert memory_against_batch.data(Paper("ottt", EVIDENCE)) is None
 
 
 class TestLongestSequence:
     REPORTED: ClassVar = {"longest_sequence": {"of": "bptt", "times": 10, "against": "skipper", "label": "reported: ten"}}
 
-    def test_steps_by_budget_and_how_they_were_found(self) -> None:
+    def test_points_have_steps_by_budget_and_method(self) -> None:
         (panel,) = shown(longest_sequence)["panels"]
         assert [line["title"] for line in panel["lines"]] == ["BPTT", "Skipper (p = 50)"]
         assert panel["lines"][0]["points"] == [[1, 0, "count"], [2, 10, "count"], [10, 100, "formula"]]
         assert (panel["reported"], panel["gain"]) == ([], "")
 
-    def test_what_is_reported_starts_where_the_reference_fits(self) -> None:
+    def test_reported_line_starts_where_the_reference_fits(self) -> None:
         (panel,) = shown(longest_sequence, context=self.REPORTED)["panels"]
         assert panel["reported"] == [[2, 100], [10, 1000]]
         assert panel["gain"] == "Skipper: 3.0 to 20 × BPTT"
 
-    def test_a_panel_a_network_and_a_place_for_the_names(self) -> None:
+    def test_every_network_has_a_panel_with_all_labels(self) -> None:
         records = [*SKIPPING, *(r for n in range(5) for r in longest("sltt", {1: (7, "formula")}, network=f"net{n}/digits"))]
         data = shown(longest_sequence, records, self.REPORTED)
         assert [panel["network"] for panel in data["panels"]] == [*(f"net{n}/digits" for n in range(5)), LONG]
@@ -537,7 +537,7 @@ class TestLongestSequence:
 
 
 class TestFidelityFront:
-    def test_shares_of_bptt_exact_and_beaten(self) -> None:
+    def test_points_are_shares_of_bptt_and_marked_exact_or_dominated(self) -> None:
         (panel,) = shown(fidelity_front)["panels"]
         points = {p["title"]: (p["memory"], round(p["macs"], 3), p["exact"], p["beaten"]) for p in panel["points"]}
         assert points == {
@@ -549,13 +549,13 @@ class TestFidelityFront:
             "truncated BPTT (K = 10)": (0.4, 1.0, False, True),  # SLTT: less memory, as many MACs, nearer to BPTT
         }
 
-    def test_nothing_without_the_cost_at_the_gradient_s_own_batch(self) -> None:
+    def test_figure_needs_the_cost_at_the_batch_size_of_the_gradient(self) -> None:
         elsewhere = [r for r in SKIPPING if r.case["probe"] == "gradient"] + cost("bptt", 1, **{**SMALL, "batch": 64})
         assert fidelity_front.data(Paper("ottt", elsewhere)) is None
 
 
 class TestFidelityAgainstSkipping:
-    def test_lines_by_segments_rivals_and_choices(self) -> None:
+    def test_panel_has_lines_by_segments_rivals_and_variants(self) -> None:
         (panel,) = shown(fidelity_against_skipping)["panels"]
         assert panel["lines"] == [
             {"segments": 1, "points": [[10, 0.99], [50, 0.9]]},
@@ -570,18 +570,18 @@ class TestFidelityAgainstSkipping:
             ("skipped = leak", 0.8),
         ]
 
-    def test_one_share_is_no_line(self) -> None:
+    def test_figure_of_one_share_is_none(self) -> None:
         only_50 = [r for r in SKIPPING if r.case["options"].get("p", 50) == 50]
         assert fidelity_against_skipping.data(Paper("ottt", only_50)) is None
 
-    def test_choices_are_not_needed(self) -> None:
+    def test_figure_without_variants_is_drawn(self) -> None:
         data = shown(fidelity_against_skipping, [r for r in SKIPPING if "skipped" not in r.case["options"]])
         assert data["panels"][0]["choices"] == []
         assert ET.fromstring(fidelity_against_skipping.render(data)) is not None
 
 
 class TestSkippedActivity:
-    def test_rows_by_share_columns_by_data_and_gaps_between(self) -> None:
+    def test_rows_are_shares_and_columns_are_data_sets(self) -> None:
         data = shown(skipped_activity)
         assert [column["dataset"] for column in data["columns"]] == ["cifar10", "n-mnist"]
         assert [row["title"] for row in data["rows"]] == ["p = 25", "p = 50"]
@@ -593,7 +593,7 @@ class TestSkippedActivity:
 
 
 class TestQualitySpace:
-    def test_cells_show_mean_spread_and_n_of_one_recipe(self) -> None:
+    def test_cells_have_mean_spread_and_n_of_one_recipe(self) -> None:
         (row,) = shown(quality_space)["rows"]
         accuracy, gap, cosine = row["panels"]
         assert [(c["K"], c["b"], c["mean"], c["n"]) for c in accuracy["cells"]] == [
@@ -603,18 +603,18 @@ class TestQualitySpace:
         assert [c["mean"] for c in gap["cells"]] == pytest.approx([3.2, 3.1, 4.2, 4.0])
         assert [(c["K"], c["b"], c["mean"], c["n"]) for c in cosine["cells"]] == [(1, 1, 0.25, 1), (4, "all", 1.0, 0)]
 
-    def test_it_says_them(self) -> None:
+    def test_drawing_shows_mean_spread_and_n(self) -> None:
         said = quality_space.render(shown(quality_space))
         assert "K = 4, b = 1: 42.0 ± 2.8, n = 2" in said
         assert "K = 1, b = 1: 0.25 n = 1" in said
         assert "4,000 samples to train and 1,000 to test" in shown(quality_space)["subtitle"]
 
-    def test_one_length_or_one_block_size_is_no_space(self) -> None:
+    def test_figure_of_one_length_or_one_block_size_is_none(self) -> None:
         for cells in ((Cell(4), Cell(1)), (Cell(4), Cell(4, 1))):
             records = [r for cell in cells for r in trained(cell, ACCURACIES[cell])]
             assert quality_space.data(Paper("ottt", records)) is None
 
-    def test_every_data_set_has_a_row_and_the_fuller_recipe_is_shown(self) -> None:
+    def test_rows_are_data_sets_with_the_recipe_of_most_cells(self) -> None:
         events = [r for cell in ACCURACIES for r in trained(cell, [50.0], "n-mnist")]
         rows = shown(quality_space, [*CELLS, *events])["rows"]
         assert [row["title"] for row in rows] == ["CIFAR-10", "N-MNIST"]
@@ -623,7 +623,7 @@ class TestQualitySpace:
         (row,) = shown(quality_space, [*CELLS, *fuller])["rows"]
         assert {c["mean"] for c in row["panels"][0]["cells"]} == {70.0}
 
-    def test_a_panel_with_nothing_to_show_stays_empty(self) -> None:
+    def test_panel_without_records_is_empty(self) -> None:
         records = [r for r in CELLS if r.case["probe"] == "training"]
         data = shown(quality_space, records)
         assert data["rows"][0]["panels"][2]["cells"] == []
@@ -631,7 +631,7 @@ class TestQualitySpace:
 
 
 class TestAccuracyFront:
-    def test_memory_is_that_of_the_same_step_over_bptts_and_the_beaten_are_told(self) -> None:
+    def test_points_are_shares_of_bptts_memory_and_dominated_ones_are_marked(self) -> None:
         (panel,) = shown(accuracy_front)["panels"]
         assert [(p["title"], p["algorithm"], p["memory"], p["mean"], p["beaten"]) for p in panel["points"]] == [
             ("K = 1, b = 1", "ttl-bptt", 0.25, 32.0, False),
@@ -640,13 +640,13 @@ class TestAccuracyFront:
             ("K = 4, b = all", "bptt", 1.0, 40.0, True),
         ]
 
-    def test_nothing_without_the_cost_of_bptt(self) -> None:
+    def test_figure_needs_the_cost_of_bptt(self) -> None:
         records = [r for r in CELLS if (r.case["probe"], r.case["algorithm"]) != ("cost", "bptt")]
         assert accuracy_front.data(Paper("ottt", records)) is None
 
 
 class TestUsual:
-    def test_settings_tried_beside_are_left_out_of_the_main_network(self) -> None:
+    def test_settings_of_few_cases_are_omitted(self) -> None:
         records = [
             *(r for T in (6, 7, 8) for r in cost("skipper", 5, T=T, options=(("p", 50),))),
             *cost("skipper", 9, options=(("p", 70),)),
@@ -655,7 +655,7 @@ class TestUsual:
         titles = [row["title"] for group in shown(step_macs, records)["groups"] for row in group["rows"]]
         assert titles == ["BPTT", "Skipper (p = 50)"]
 
-    def test_settings_measured_as_often_stay(self) -> None:
+    def test_settings_of_equally_many_cases_are_kept(self) -> None:
         records = [*cost("checkpointed", 5), *cost("checkpointed", 4, options=FALLING)]
         assert len(shown(step_macs, records)["groups"][0]["rows"]) == 2
 
@@ -702,22 +702,22 @@ class TestReportedAgainstMeasured:
         assert rows["range"]["measured"] == "4.00 to 40.0"
         assert rows["search"]["measured"] == "36 settings"
 
-    def test_nothing_measured_is_nothing_to_show(self) -> None:
+    def test_figure_without_measured_claims_is_none(self) -> None:
         assert reported_against_measured.data(Paper("ottt", EVIDENCE, [JUDGED[1], JUDGED[3]])) is None
 
-    def test_same_bytes_and_valid_xml(self, data: dict[str, Any]) -> None:
+    def test_drawing_is_valid_svg_with_the_same_bytes(self, data: dict[str, Any]) -> None:
         text = reported_against_measured.render(data)
         assert text == reported_against_measured.render(json.loads(json.dumps(data)))
         assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
 
     @pytest.mark.parametrize("sign", [1, -1], ids=["far apart", "negative"])
-    def test_any_number_has_a_place_on_the_axis(self, sign: int) -> None:
+    def test_numbers_of_any_size_and_sign_can_be_drawn(self, sign: int) -> None:
         far = [judged(f"times {n}", "not reproduced", ({}, sign * 10.0**n), value=1.0) for n in (-3, 0, 3)]
         found = reported_against_measured.data(Paper("ottt", EVIDENCE, far))
         assert found is not None
         assert ET.fromstring(reported_against_measured.render(found)) is not None
 
-    def test_every_verdict_has_a_shape_and_no_two_filled_ones_share_it(self) -> None:
+    def test_verdicts_have_shapes_and_filled_ones_are_unique(self) -> None:
         shapes = reported_against_measured._SHAPES
         assert shapes.keys() == set(VERDICTS)
         filled = [shape for verdict, shape in shapes.items() if verdict not in reported_against_measured._OPEN]
@@ -725,18 +725,18 @@ class TestReportedAgainstMeasured:
 
 
 class TestColours:
-    def test_labels_are_readable_on_light_and_dark_pages(self) -> None:
+    def test_labels_have_contrast_on_light_and_dark_pages(self) -> None:
         for look in (*ALGORITHMS.values(), *style.VERDICTS.values()):
             assert contrast(look.colour.light, style.PAPER.light) >= 4.5, look.title
             assert contrast(look.colour.dark, style.PAPER.dark) >= 4.5, look.title
 
-    def test_a_light_colour_has_one_dark_form(self) -> None:
+    def test_light_colour_has_one_dark_colour(self) -> None:
         dark_of: dict[str, str] = {}
         tables = (ALGORITHMS, style.CATEGORIES, style.ROLES, style.VERDICTS)
         for colour in (look.colour for table in tables for look in table.values()):
             assert dark_of.setdefault(colour.light, colour.dark) == colour.dark
 
-    def test_every_algorithm_has_a_look_of_its_own(self) -> None:
+    def test_algorithms_have_different_colours(self) -> None:
         assert len({look.colour for look in ALGORITHMS.values()}) == len(ALGORITHMS)
 
 

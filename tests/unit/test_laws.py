@@ -95,7 +95,7 @@ def difference(a: list[Tensor], b: list[Tensor]) -> float:
 PAIRS = [(a, spec) for a in ALGORITHMS for spec in (mlp, convnet, spiking_readout) if algorithms.load(a).supports(spec())]
 
 
-def test_every_algorithm_trains_one_of_the_small_networks():
+def test_small_networks_include_one_for_every_algorithm():
     assert {algorithm for algorithm, _ in PAIRS} == set(ALGORITHMS)
 
 
@@ -117,7 +117,7 @@ def test_gradient_equals_that_of_bptt_if_declared_exact_and_else_differs(algorit
 
 
 @pytest.mark.parametrize(("algorithm", "spec"), PAIRS)
-def test_one_step_is_bptt_unless_layers_have_losses_of_their_own(algorithm, spec):
+def test_single_step_is_bptt_unless_layers_have_losses_of_their_own(algorithm, spec):
     """Nothing goes through time then. Classifiers that an algorithm adds to the network have losses of their own."""
     options = options_for(algorithm, spec(), 1)
     net, x, target = drawn(spec(), algorithm, **options)

@@ -292,7 +292,7 @@ def test_pooled_classifier_uses_the_smallest_windows_that_leave_2048_values(shap
 
 @pytest.mark.parametrize("backend", [*PLAIN, "native-fast"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_waiting_returns_the_output_of_a_block_to_the_bit(made: Any, name: str, backend: str) -> None:
+def test_stored_output_of_a_block_is_returned_to_the_bit(made: Any, name: str, backend: str) -> None:
     """If it cannot be packed, because of dropout, the output itself is stored."""
     step = made(NETWORKS[name], "local", backend)
     net, (y, _) = step.net, data()
@@ -316,7 +316,7 @@ def test_waiting_returns_the_output_of_a_block_to_the_bit(made: Any, name: str, 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("c", [1.0, 2.74, 0.3, 1 / 3])
-def test_waiting_stores_all_levels_in_half_a_byte(c: float, dtype: torch.dtype) -> None:
+def test_stored_output_of_few_levels_takes_half_a_byte(c: float, dtype: torch.dtype) -> None:
     s = torch.tensor([[int(bit) for bit in f"{n:04b}"] for n in range(16)], dtype=dtype).view(16, 1, 2, 2)
     means = F.avg_pool2d(s, 2)
     innermost = s.expand(16, 3, 2, 2).contiguous(memory_format=torch.channels_last)
@@ -331,7 +331,7 @@ def test_waiting_stores_all_levels_in_half_a_byte(c: float, dtype: torch.dtype) 
 
 
 @pytest.mark.parametrize("pool", [(), (AvgPool(2, 2),)])
-def test_waiting_output_counts_as_spikes_unless_pooled(pool: tuple[Layer, ...]) -> None:
+def test_stored_output_counts_as_spikes_unless_pooled(pool: tuple[Layer, ...]) -> None:
     layers = list(_chain((Spike(NEURON), Scale(2.0), *pool), (3, 8, 8), "analog", native)[0].layers)
     assert PackedOutput(layers).emits_spikes == (not pool)
     assert not PackedOutput([*layers, m.Rectified()]).emits_spikes
@@ -351,7 +351,7 @@ def test_waiting_output_counts_as_spikes_unless_pooled(pool: tuple[Layer, ...]) 
         ((Spike(NEURON), Conv(3)), None),
     ],
 )
-def test_waiting_does_not_pack_outputs_of_more_levels(layers: tuple[Layer, ...], c: float | None) -> None:
+def test_stored_output_of_more_levels_is_not_packed(layers: tuple[Layer, ...], c: float | None) -> None:
     assert factor_of(list(_chain(layers, (3, 8, 8), "analog", native)[0].layers)) == c
 
 

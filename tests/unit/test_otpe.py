@@ -159,7 +159,7 @@ def by_hand(net: Network, x: Tensor, target: Tensor, rule: str, front: bool) -> 
 @pytest.mark.parametrize("form", ["traces", "adjoint"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("rule", "options"), VARIANTS, ids=str)
-def test_gradients_equal_the_equations_sample_by_sample(rule: str, options: dict[str, Any], backend: str, form: str) -> None:
+def test_otpe_gradients_equal_the_equations_sample_by_sample(rule: str, options: dict[str, Any], backend: str, form: str) -> None:
     able = backends.available(backend)
     if not able:
         pytest.skip(able.reason)
@@ -171,7 +171,7 @@ def test_gradients_equal_the_equations_sample_by_sample(rule: str, options: dict
 
 
 @pytest.mark.parametrize("detached", [False, True])
-def test_detached_reset_is_part_of_the_equations(detached: bool) -> None:
+def test_otpe_equations_include_the_detached_reset(detached: bool) -> None:
     spec = dense(replace(FAST, detach_reset=detached))
     net, x, target = drawn(spec, "otpe")
     assert difference(gradient("otpe", spec=spec), by_hand(net, x, target, "otpe", False)) < 1e-10
@@ -205,7 +205,7 @@ def scores_by_autograd(spec: NetworkSpec, front: bool) -> list[Tensor]:
     return list(torch.autograd.grad(total, [p for _, p in aligned(net)]))
 
 
-def test_front_otpe_is_bptt_of_the_leaky_scores_at_the_last_layer() -> None:
+def test_otpe_front_is_bptt_of_the_leaky_scores_at_the_last_layer() -> None:
     exact = scores_by_autograd(dense(), front=True)
     assert difference(gradient("otpe", front=True)[-2:], exact[-2:]) < 1e-12
     assert difference(gradient("otpe", front=True)[:2], exact[:2]) > 1e-3
@@ -213,7 +213,7 @@ def test_front_otpe_is_bptt_of_the_leaky_scores_at_the_last_layer() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_single_step_is_bptt(rule: str) -> None:
+def test_otpe_single_step_is_bptt(rule: str) -> None:
     """With one step there is no past: all traces are the input, and the mean slope is the slope."""
     gradients = []
     for algorithm in (rule, "bptt"):
@@ -259,7 +259,7 @@ def test_otpe_is_closer_to_bptt_than_ostl_in_the_first_layer() -> None:
 
 
 @pytest.mark.parametrize(("rule", "options"), VARIANTS, ids=str)
-def test_updates_at_every_step_sum_to_T_times_the_offline_gradient_at_constant_weights(
+def test_online_updates_sum_to_T_times_the_offline_gradient_at_constant_weights(
     rule: str, options: dict[str, Any]
 ) -> None:
     net, x, target = drawn(dense(), rule, **options)
@@ -373,7 +373,7 @@ def test_traces_need_no_byte_more_for_more_steps_than_their_input(rule: str) -> 
 
 
 @pytest.mark.parametrize(("network", "T"), [("otpe-3x128/randman-k25", 75), ("otpe-3x256/randman-k10", 127)])
-def test_otpe_holds_more_than_bptt_until_a_sequence_is_long(network: str, T: int) -> None:
+def test_otpe_needs_more_memory_than_bptt_for_short_sequences(network: str, T: int) -> None:
     assert peak(network, "otpe", T - 1) > peak(network, "bptt", T - 1)
     assert peak(network, "otpe", T) <= peak(network, "bptt", T)
     assert peak(network, "approximate-otpe", 50) < peak(network, "bptt", 50) / 5
@@ -402,7 +402,7 @@ REFUSED = (
 
 @pytest.mark.parametrize(("spec", "reason"), REFUSED, ids=[reason for _, reason in REFUSED])
 @pytest.mark.parametrize("rule", RULES)
-def test_networks_without_these_equations_are_refused_in_words(
+def test_otpe_rejects_networks_without_its_equations(
     rule: str, spec: NetworkSpec, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo, "spec", lambda _: spec)
@@ -411,7 +411,7 @@ def test_networks_without_these_equations_are_refused_in_words(
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_multi_step_neurons_are_refused(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_otpe_rejects_multi_step_neurons(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo, "spec", lambda _: dense(SMOOTH))
     able = support("dense", rule, "spikingjelly-multistep")
     assert not able

@@ -69,7 +69,7 @@ def record(metric: str = "peak", value: float | int | str | None = 1, T: int = 2
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def test_what_is_appended_is_loaded_in_order(tmp_path: Path) -> None:
+def test_store_loads_records_in_the_order_appended(tmp_path: Path) -> None:
     store = known(tmp_path)
     first, second, third = record(), record("macs", 2**62), record(T=3, value=0.1)
     store.append("p", "m", [first, second])
@@ -80,7 +80,7 @@ def test_what_is_appended_is_loaded_in_order(tmp_path: Path) -> None:
     assert store.done("p", "another machine") == set()
 
 
-def test_lines_are_json_for_anyone_and_a_diverged_value_survives(tmp_path: Path) -> None:
+def test_store_lines_are_strict_json_and_keep_infinite_values(tmp_path: Path) -> None:
     store = known(tmp_path)
     store.append("p", "m", [record(value=math.nan, detail={"loss": [1.0, math.inf]})])
 
@@ -93,7 +93,7 @@ def test_lines_are_json_for_anyone_and_a_diverged_value_survives(tmp_path: Path)
     assert (content["value"], content["detail"]) == ("nan", {"loss": [1.0, "inf"]})
 
 
-def test_machines_stay_apart(tmp_path: Path) -> None:
+def test_store_keeps_machines_in_separate_files(tmp_path: Path) -> None:
     store = known(tmp_path, "one", "two")
     store.append("p", "one", [record(machine="one", value=1)])
     store.append("p", "two", [record(machine="two", value=2)])
@@ -103,7 +103,7 @@ def test_machines_stay_apart(tmp_path: Path) -> None:
     assert store.machines() == {"one": WHAT, "two": WHAT}
 
 
-def test_a_torn_tail_is_kept_and_reported_and_harms_nothing(tmp_path: Path) -> None:
+def test_store_reports_a_truncated_last_line_and_keeps_it(tmp_path: Path) -> None:
     store = known(tmp_path)
     store.append("p", "m", [record()])
     path = store.path("p", "m")
@@ -142,7 +142,7 @@ FORGED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("forgery", FORGED)
-def test_a_record_that_contradicts_itself_or_its_place_is_named_and_left_out(tmp_path: Path, forgery: str) -> None:
+def test_store_leaves_out_records_that_contradict_themselves_or_their_file(tmp_path: Path, forgery: str) -> None:
     changes, told = FORGED[forgery]
     store = known(tmp_path)
     path = written(store, record(), record(**changes), record(T=3))
@@ -156,7 +156,7 @@ def test_a_record_that_contradicts_itself_or_its_place_is_named_and_left_out(tmp
 
 
 @pytest.mark.parametrize("problem", ["no field", "an unknown field"])
-def test_a_record_of_another_version_is_measured_again_not_deleted(tmp_path: Path, problem: str) -> None:
+def test_record_of_another_version_is_measured_again_and_kept(tmp_path: Path, problem: str) -> None:
     store = known(tmp_path)
     path = written(store, record())
     content = json.loads(path.read_text())
@@ -169,7 +169,7 @@ def test_a_record_of_another_version_is_measured_again_not_deleted(tmp_path: Pat
     assert "move the file out of results/" in left_out.reason
 
 
-def test_a_number_that_json_does_not_have_is_no_record(tmp_path: Path) -> None:
+def test_store_rejects_numbers_that_json_lacks(tmp_path: Path) -> None:
     store = known(tmp_path)
     path = written(store, record(value=1))
     path.write_text(path.read_text().replace('"value":1', '"value":NaN'))
@@ -178,7 +178,7 @@ def test_a_number_that_json_does_not_have_is_no_record(tmp_path: Path) -> None:
     assert "NaN is no JSON" in str(torn)
 
 
-def test_conflict_markers_are_told_and_both_sides_count(tmp_path: Path) -> None:
+def test_store_reports_conflict_markers_and_loads_both_sides(tmp_path: Path) -> None:
     store = known(tmp_path)
     path = written(store, record(), record(T=3))
     one, two = path.read_text().splitlines()
@@ -189,7 +189,7 @@ def test_conflict_markers_are_told_and_both_sides_count(tmp_path: Path) -> None:
     assert all("a merge left its marker here: delete this line" in str(t) for t in torn)
 
 
-def test_a_case_of_which_a_line_is_gone_is_named_and_left_out_until_it_is_measured_again(tmp_path: Path) -> None:
+def test_store_leaves_out_cases_that_lack_a_line(tmp_path: Path) -> None:
     store = known(tmp_path)
     store.append("p", "m", [record("a"), record("b")])
     store.append("p", "m", [record("a", T=3), record("b", T=3)])
@@ -215,7 +215,7 @@ def test_a_case_of_which_a_line_is_gone_is_named_and_left_out_until_it_is_measur
     ],
     ids=["conflict", "cut", "a list", "half", "gone"],
 )
-def test_a_machine_that_is_not_described_is_told_and_its_records_left_out(tmp_path: Path, contents: str, told: str) -> None:
+def test_store_leaves_out_records_of_machines_without_a_description(tmp_path: Path, contents: str, told: str) -> None:
     store = known(tmp_path, "m", "other")
     store.append("p", "m", [record()])
     store.append("p", "other", [record(machine="other")])
@@ -229,14 +229,14 @@ def test_a_machine_that_is_not_described_is_told_and_its_records_left_out(tmp_pa
     assert len(store.damaged_machines()) == (contents is not None)
 
 
-def test_what_was_computed_elsewhere_does_not_make_a_case_done(tmp_path: Path) -> None:
+def test_case_is_done_only_by_records_of_this_machine(tmp_path: Path) -> None:
     store = known(tmp_path)
     store.append("p", "m", [record()])
     ways = [("meta", 1, "float32"), ("cpu", 2, "float32"), ("cpu", 1, "float64"), ("NVIDIA H200", 1, "float32"), CPU]
     assert [(CASE.key, "abc", *way) in store.done("p", "m") for way in ways] == [False, False, False, False, True]
 
 
-def test_a_record_of_an_uncommitted_tree_says_so(tmp_path: Path) -> None:
+def test_record_of_an_uncommitted_tree_is_marked(tmp_path: Path) -> None:
     store = known(tmp_path)
     found = [record(commit=commit) for commit in ("0123456789ab", "0123456789ab+", "tree-0123456789ab+")]
     for i, each in enumerate(found):
@@ -247,7 +247,7 @@ def test_a_record_of_an_uncommitted_tree_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[1]", b"\xff\xfe", b'{"of":1}', b"null", b'{"of":1,"key":"k"}'])
-def test_a_line_that_is_no_record_is_reported(tmp_path: Path, line: bytes) -> None:
+def test_store_reports_lines_that_are_no_records(tmp_path: Path, line: bytes) -> None:
     store = known(tmp_path)
     store.append("p", "m", [record()])
     path = store.path("p", "m")
@@ -257,7 +257,7 @@ def test_a_line_that_is_no_record_is_reported(tmp_path: Path, line: bytes) -> No
     assert [t.line for t in torn] == [1]
 
 
-def test_a_case_is_done_only_with_all_its_records_wherever_the_write_was_cut(tmp_path: Path) -> None:
+def test_case_is_done_only_with_all_its_records(tmp_path: Path) -> None:
     store = known(tmp_path)
     store.append("p", "m", [record("a"), record("b"), record("c")])
     path = store.path("p", "m")
@@ -282,7 +282,7 @@ def _fill(root: str, limit: int) -> None:
         Path(root, "told").write_text(f"{i} {error}"[: limit // 2])
 
 
-def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+def test_append_on_a_full_disk_loses_no_record(tmp_path: Path) -> None:
     process = multiprocessing.get_context("spawn").Process(target=_fill, args=(str(tmp_path), 5000))
     process.start()
     process.join(60)
@@ -295,14 +295,14 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert "free some space" in said
 
 
-def test_a_short_write_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_append_continues_a_short_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, data: write(file, bytes(data)[:7]))
     known(tmp_path).append("p", "m", [record()])
     assert known(tmp_path).load("p") == ([record()], [])
 
 
-def test_an_interrupted_write_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_append_reverts_an_interrupted_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = known(tmp_path)
     store.append("p", "m", [record()])
     write = os.write
@@ -324,7 +324,7 @@ def _hold(root: str, ready: multiprocessing.synchronize.Event, leave: multiproce
         leave.wait(60)
 
 
-def test_two_runs_do_not_write_at_once(tmp_path: Path) -> None:
+def test_append_is_exclusive_between_processes(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready, leave = context.Event(), context.Event()
     process = context.Process(target=_hold, args=(str(tmp_path), ready, leave))
@@ -340,14 +340,14 @@ def test_two_runs_do_not_write_at_once(tmp_path: Path) -> None:
     assert store.load("p") == ([record()], [])
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_append_names_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file where a folder should be")
     with pytest.raises(UserError, match=r"cannot write .*p\.jsonl"):
         known(tmp_path).append("p", "m", [record()])
 
 
 @pytest.mark.parametrize("folder", ["runs", "runs/m", "machines"])
-def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
+def test_load_names_a_folder_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     store = known(tmp_path)
@@ -364,7 +364,7 @@ def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
         store.load("p")
 
 
-def test_a_later_record_supersedes_an_earlier_one() -> None:
+def test_latest_record_of_a_case_replaces_earlier_ones() -> None:
     crashed = record("", None, status="crashed", reason="signal 9", when="1")
     half = record("macs", None, status="unsupported", reason="no rule", when="2")
     retried = record("peak", 5, when="2")
@@ -373,7 +373,7 @@ def test_a_later_record_supersedes_an_earlier_one() -> None:
     assert latest([record(value=1), record("macs"), record(value=2)]) == [record("macs"), record(value=2)]
 
 
-def test_frame_for_people() -> None:
+def test_frame_has_readable_columns() -> None:
     frame = to_frame([record(), record("macs", 7)])
     assert list(frame["value"]) == [1, 7]
     assert list(frame["T"]) == [2, 2]
@@ -382,7 +382,7 @@ def test_frame_for_people() -> None:
     assert set(frame["key"]) == {CASE.key}
 
 
-def test_the_machines_name_outlasts_an_update_of_python_and_tells_machines_apart() -> None:
+def test_machine_name_does_not_depend_on_the_python_version() -> None:
     here = machine.identity()
     assert machine.machine_id(here) == machine.machine_id({**here, "python": "9.9"}) == machine.machine_id(here)
     others = [{**here, "cores": 1000}, {**here, "memory_gib": 1}, {**here, "cpu": "abacus"}, {**here, "gpus": ["g"] * 2}]
@@ -390,7 +390,7 @@ def test_the_machines_name_outlasts_an_update_of_python_and_tells_machines_apart
     assert json.loads(json.dumps(here)) == here
 
 
-def test_the_machines_name_reads_well() -> None:
+def test_machine_name_is_readable() -> None:
     known = {
         "cpu": "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz",
         "cores": 16,
@@ -420,7 +420,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
     return lists
 
 
-def test_gpus_are_what_the_driver_lists(driver: Callable[..., None]) -> None:
+def test_machine_gpus_are_those_listed_by_the_driver(driver: Callable[..., None]) -> None:
     driver("NVIDIA H200", "NVIDIA L4")
     assert machine.identity()["gpus"] == ["NVIDIA H200", "NVIDIA L4"]
     driver("NVIDIA H200", code=9)
@@ -428,7 +428,7 @@ def test_gpus_are_what_the_driver_lists(driver: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize("code", [0, 6])
-def test_a_driver_that_finds_no_devices_gives_no_gpu(driver: Callable[..., None], code: int) -> None:
+def test_machine_has_no_gpu_if_the_driver_finds_none(driver: Callable[..., None], code: int) -> None:
     driver(says="No devices were found", code=code)
     found = machine.identity()
     assert found["gpus"] == []
@@ -452,7 +452,7 @@ def test_a_driver_that_finds_no_devices_gives_no_gpu(driver: Callable[..., None]
         ("none", None),
     ],
 )
-def test_the_gpu_is_the_first_that_is_visible(
+def test_machine_gpu_is_the_first_visible_one(
     driver: Callable[..., None], monkeypatch: pytest.MonkeyPatch, visible: str | None, used: str | None
 ) -> None:
     driver("NVIDIA H200", "NVIDIA L4")
@@ -462,7 +462,7 @@ def test_the_gpu_is_the_first_that_is_visible(
     assert machine.identity()["gpus"] == ["NVIDIA H200", "NVIDIA L4"]  # the machine is the same
 
 
-def test_a_pytorch_without_cuda_uses_no_gpu(driver: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_machine_has_no_gpu_if_pytorch_lacks_cuda(driver: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     driver("NVIDIA H200")
     monkeypatch.undo()
     version = tmp_path / "torch" / "version.py"
@@ -476,7 +476,7 @@ def test_a_pytorch_without_cuda_uses_no_gpu(driver: Callable[..., None], monkeyp
         assert machine._torch_has_cuda() == has
 
 
-def test_every_probe_says_where_it_runs_and_a_hidden_gpu_does_not_count() -> None:
+def test_probes_name_their_device_and_ignore_hidden_gpus() -> None:
     assert set(PROBES) == set(PROBES)
     for probe in PROBES:
         case = replace(CASE, probe=probe, network="vgg5/cifar10")
