@@ -133,7 +133,9 @@ SELECT = 'probe = "training", metric = "best", T = 6'
         ),
     ],
 )
-def test_mistake_in_a_claim_is_reported_with_file_claim_and_field(tmp_path: Path, old: str, new: str, field: str, told: str) -> None:
+def test_mistake_in_a_claim_is_reported_with_file_claim_and_field(
+    tmp_path: Path, old: str, new: str, field: str, told: str
+) -> None:
     text = SHARED + ONE
     assert old in text
     paper = write(tmp_path, text.replace(old, new))

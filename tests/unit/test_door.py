@@ -99,9 +99,7 @@ def test_cost_equals_that_of_the_training_step() -> None:
     ],
     ids=str,
 )
-def test_cost_rejects_mistakes_before_counting(
-    name: str, value: object, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cost_rejects_mistakes_before_counting(name: str, value: object, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.probes.cost.cost_of", lambda *_: pytest.fail("something was counted"))
     names: dict[str, Any] = {"network": "vgg5-small/digits", "algorithm": "replay", "backend": "native"}
     values: dict[str, Any] = {"T": 4, "batch": 3, "K": 2}

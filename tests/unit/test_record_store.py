@@ -1,72 +1,23 @@
-"""The store loses nothing, whatever cuts it short; the machine's name lasts."""
+"""The record store: what is appended is loaded, and damage is reported."""
 
 from __future__ import annotations
 
 import json
 import math
-import multiprocessing
-import os
 import re
-import resource
-import shlex
-import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bench import machine
-from bench.case import Case
 from bench.errors import UserError
-from bench.plan import conditions, to_make
 from bench.record import Record
 from bench.record_store import Store, _line, latest, to_frame, uncommitted
-from bench.registry import PROBES
-
-CASE = Case("p", "cost", "net", "bptt", "native", T=2, batch=3, options=(("k", 1),))
-
+from tests.unit.stored import CASE, WHAT, known, record
 
 PAPER_Q = replace(CASE, paper="q")
-WHAT = {"cpu": "x", "cores": 2, "memory_gib": 8, "os": "Linux", "architecture": "x86_64", "gpus": []}
 CPU = ("cpu", 1, "float32")
-
-
-def known(root: Path, *machines: str) -> Store:
-    """A store that knows what these machines are (default: m)."""
-    store = Store(root)
-    for name in machines or ("m",):
-        store.describe(name, WHAT)
-    return store
-
-
-def record(metric: str = "peak", value: float | int | str | None = 1, T: int = 2, **changes: object) -> Record:
-    """Of one case; a case of another T has another key."""
-    case = replace(CASE, T=T)
-    plain = Record(
-        case=case.as_dict(),
-        key=case.key,
-        metric=metric,
-        value=value,
-        unit="B",
-        version=1,
-        detail={"inputs": [1, 2]},
-        status="ok",
-        reason="",
-        kernel="plain",
-        digest="abc",
-        versions={"torch": "2"},
-        commit="0123456789ab",
-        machine="m",
-        device="cpu",
-        threads=1,
-        precision="float32",
-        run="r",
-        when="2026-01-01T00:00:00Z",
-    )
-    return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def test_store_loads_records_in_the_order_appended(tmp_path: Path) -> None:
@@ -270,86 +221,8 @@ def test_case_is_done_only_with_all_its_records(tmp_path: Path) -> None:
     assert store.done("p", "m") == {(CASE.key, "abc", *CPU)}
 
 
-def _fill(root: str, limit: int) -> None:
-    """Append until the disk, as this process sees it, is full."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    store = known(Path(root))
-    try:
-        for i in range(100):
-            store.append("p", "m", [record("a", T=i + 1), record("b", T=i + 1)])
-    except UserError as error:
-        Path(root, "told").write_text(f"{i} {error}"[: limit // 2])
-
-
-def test_append_on_a_full_disk_loses_no_record(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_fill, args=(str(tmp_path), 5000))
-    process.start()
-    process.join(60)
-    stored, said = Path(tmp_path, "told").read_text().split(" ", 1)
-    records, torn = known(tmp_path).load("p")
-    assert int(stored) > 1
-    assert len(records) == 2 * int(stored)
-    assert torn == []
-    assert "p.jsonl" in said
-    assert "free some space" in said
-
-
-def test_append_continues_a_short_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda file, data: write(file, bytes(data)[:7]))
-    known(tmp_path).append("p", "m", [record()])
-    assert known(tmp_path).load("p") == ([record()], [])
-
-
-def test_append_reverts_an_interrupted_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = known(tmp_path)
-    store.append("p", "m", [record()])
-    write = os.write
-
-    def interrupted(file: int, data: bytes) -> int:
-        write(file, bytes(data)[:7])
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        store.append("p", "m", [record("b")])
-    monkeypatch.undo()
-    assert store.load("p") == ([record()], [])
-
-
-def _hold(root: str, ready: multiprocessing.synchronize.Event, leave: multiprocessing.synchronize.Event) -> None:
-    with known(Path(root)).locked("p", "m"):
-        ready.set()
-        leave.wait(60)
-
-
-def test_append_is_exclusive_between_processes(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready, leave = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(str(tmp_path), ready, leave))
-    process.start()
-    assert ready.wait(60)
-    store = known(tmp_path)
-    with pytest.raises(UserError, match=r"p\.jsonl is being written by another run"):
-        store.append("p", "m", [record()])
-    leave.set()
-    process.join(60)
-    with store.locked("p", "m"):
-        store.append("p", "m", [record()])  # the holder itself may write
-    assert store.load("p") == ([record()], [])
-
-
-def test_append_names_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "runs").write_text("a file where a folder should be")
-    with pytest.raises(UserError, match=r"cannot write .*p\.jsonl"):
-        known(tmp_path).append("p", "m", [record()])
-
-
 @pytest.mark.parametrize("folder", ["runs", "runs/m", "machines"])
-def test_load_names_a_folder_that_cannot_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
-) -> None:
+def test_load_names_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     store = known(tmp_path)
     store.append("p", "m", [record()])
     plain = Path.iterdir
@@ -380,114 +253,3 @@ def test_frame_has_readable_columns() -> None:
     assert list(frame["option k"]) == [1, 1]
     assert list(frame["version torch"]) == ["2", "2"]
     assert set(frame["key"]) == {CASE.key}
-
-
-def test_machine_name_does_not_depend_on_the_python_version() -> None:
-    here = machine.identity()
-    assert machine.machine_id(here) == machine.machine_id({**here, "python": "9.9"}) == machine.machine_id(here)
-    others = [{**here, "cores": 1000}, {**here, "memory_gib": 1}, {**here, "cpu": "abacus"}, {**here, "gpus": ["g"] * 2}]
-    assert len({machine.machine_id(m) for m in [here, *others]}) == 5
-    assert json.loads(json.dumps(here)) == here
-
-
-def test_machine_name_is_readable() -> None:
-    known = {
-        "cpu": "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz",
-        "cores": 16,
-        "memory_gib": 128,
-        "os": "Linux",
-        "architecture": "x86_64",
-        "gpus": ["NVIDIA H200"] * 2,
-    }
-    assert machine.machine_id(known).rsplit("-", 1)[0] == "intel-xeon-platinum-8481c-16c-128g-2x-nvidia-h200"
-
-
-@pytest.fixture
-def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """``driver("NVIDIA H200", ...)``: from now on nvidia-smi lists these; ``says`` is what it says in place of a list."""
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(machine, "_torch_has_cuda", lambda: True)
-
-    def lists(*names: str, says: str = "", code: int = 0) -> None:
-        told = {"name": names, "uuid": [f"GPU-{i}a2b" for i in range(len(names))]}
-        answers = "".join(
-            f"*--query-gpu={what}*) printf '%s\\n' {shlex.join(lines or [says])};; " for what, lines in told.items()
-        )
-        (tmp_path / "nvidia-smi").write_text(f'#!/bin/sh\ncase "$*" in {answers}esac\nexit {code}\n')
-        (tmp_path / "nvidia-smi").chmod(0o755)
-
-    return lists
-
-
-def test_machine_gpus_are_those_listed_by_the_driver(driver: Callable[..., None]) -> None:
-    driver("NVIDIA H200", "NVIDIA L4")
-    assert machine.identity()["gpus"] == ["NVIDIA H200", "NVIDIA L4"]
-    driver("NVIDIA H200", code=9)
-    assert machine.identity()["gpus"] == []
-
-
-@pytest.mark.parametrize("code", [0, 6])
-def test_machine_has_no_gpu_if_the_driver_finds_none(driver: Callable[..., None], code: int) -> None:
-    driver(says="No devices were found", code=code)
-    found = machine.identity()
-    assert found["gpus"] == []
-    assert machine.gpu() is None
-    assert "devices" not in machine.machine_id(found)
-
-
-@pytest.mark.parametrize(
-    ("visible", "used"),
-    [
-        (None, "NVIDIA H200"),
-        ("", None),
-        ("-1", None),
-        ("0", "NVIDIA H200"),
-        ("1", "NVIDIA L4"),
-        ("1,0", "NVIDIA L4"),
-        ("2", None),
-        ("-1,0", None),
-        ("GPU-1a", "NVIDIA L4"),
-        ("GPU-9", None),
-        ("none", None),
-    ],
-)
-def test_machine_gpu_is_the_first_visible_one(
-    driver: Callable[..., None], monkeypatch: pytest.MonkeyPatch, visible: str | None, used: str | None
-) -> None:
-    driver("NVIDIA H200", "NVIDIA L4")
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert machine.gpu() == used
-    assert machine.identity()["gpus"] == ["NVIDIA H200", "NVIDIA L4"]  # the machine is the same
-
-
-def test_machine_has_no_gpu_if_pytorch_lacks_cuda(driver: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    driver("NVIDIA H200")
-    monkeypatch.undo()
-    version = tmp_path / "torch" / "version.py"
-    version.parent.mkdir()
-    (version.parent / "__init__.py").touch()
-    monkeypatch.setattr(
-        machine.importlib.util, "find_spec", lambda _: SimpleNamespace(origin=str(version.with_name("__init__.py")))
-    )
-    for text, has in (("cuda: Optional[str] = None", False), ("cuda: Optional[str] = '12.8'", True), ("cuda = None", False)):
-        version.write_text(f"from typing import Optional\n__version__ = '2'\n{text}\nhip: Optional[str] = None\n")
-        assert machine._torch_has_cuda() == has
-
-
-def test_probes_name_their_device_and_ignore_hidden_gpus() -> None:
-    assert set(PROBES) == set(PROBES)
-    for probe in PROBES:
-        case = replace(CASE, probe=probe, network="vgg5/cifar10")
-        here, hidden = conditions(case, "NVIDIA H200").device, conditions(case, None).device
-        expected = {
-            "meta": ("meta", "meta"),
-            "cpu": ("cpu", "cpu"),
-            "best": ("NVIDIA H200", "cpu"),
-            "cuda": ("NVIDIA H200", "none"),
-        }
-        assert (here, hidden) == expected[PROBES[probe].device]
-        assert (to_make(case, "NVIDIA H200") == to_make(case, None)) == (here == hidden)
-    training = replace(CASE, probe="training", network="vgg5/cifar10")
-    assert to_make(training, "NVIDIA H200")[2:] == ("NVIDIA H200", 1, "float32")
