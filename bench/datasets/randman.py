@@ -34,10 +34,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench.datasets.frames import cached
-from bench.errors import YES, Support
+from bench.errors import YES, Support, choose
 from bench.seeds import seed_of
 from bench.spec import NetworkSpec
 
@@ -68,6 +68,9 @@ class Randman:
     train_draws: int = TRAIN_DRAWS
     same_points: bool = True
     last_silent: bool = True
+
+    def __post_init__(self) -> None:
+        choose("code of Randman", self.code, get_args(Code))
 
     @property
     def name(self) -> str:

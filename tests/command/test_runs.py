@@ -22,7 +22,7 @@ import bench.cli as cli
 from bench.case import Case
 from bench.measurement import Measurement
 from bench.record_store import Store
-from bench.runner.store import keeper
+from bench.runner.store import recorder
 from bench.runner.worker import Outcome
 from tests.command.calling import COUNTS, REPOSITORY, Invoke
 
@@ -61,7 +61,7 @@ def test_case_is_measured_again_after_a_missing_package_was_installed(
 def test_record_names_the_missing_package(root: Path) -> None:
     case, store = Case("ottt", "count", "vgg-sws/cifar10", "bptt", "native", 1, 1), Store(root / "results")
     lacking = Outcome("unsupported", "fvcore is not installed", (), "", "cpu", 1, "float32", missing="no-such-package")
-    keeper(store, "here", "run")(case, lacking)
+    recorder(store, "here", "run")(case, lacking)
     [record], _ = store.load("ottt")
     assert record.versions["no-such-package"] == "not installed"
     assert not cli._installed_since(record)

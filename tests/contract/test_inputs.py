@@ -87,7 +87,7 @@ BATCHES: dict[str, tuple[Any, Any, str]] = {
 WAYS: dict[str, Callable[[TrainingStep, Any, Any], object]] = {
     "run": lambda step, x, y: step.run(x, y),
     "gradients": lambda step, x, y: step.gradients(x, y),
-    "gather": lambda step, x, y: step.gather(x, y, 0.5),
+    "gather": lambda step, x, y: step.accumulate(x, y, 0.5),
 }
 
 
@@ -109,7 +109,7 @@ def assert_rejected(step: TrainingStep, way: str, x: Any, y: Any, said: str) -> 
 @pytest.mark.parametrize("wrong", BATCHES)
 def test_wrong_batches_are_rejected_with_value_and_remedy(wrong: str, way: str) -> None:
     step = step_on("native")
-    step.gather(X, Y, 0.5)  # gradients that must not be lost
+    step.accumulate(X, Y, 0.5)  # gradients that must not be lost
     assert_rejected(step, way, *BATCHES[wrong])
 
 
@@ -146,7 +146,7 @@ def test_autocast_accepts_every_float_that_it_converts(dtype: torch.dtype, backe
 def test_gather_rejects_values_that_are_not_finite(weight: Any) -> None:
     step = step_on("native")
     with pytest.raises(UserError, match=rf"weight = {re.escape(repr(weight))} of a batch: use a finite number"):
-        step.gather(X, Y, weight)
+        step.accumulate(X, Y, weight)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -117,7 +117,7 @@ def test_store_names_a_root_that_cannot_be_used(tmp_path):
     (tmp_path / "occupied").write_bytes(b"")
     path = tmp_path / "occupied" / "file"
     with pytest.raises(UserError, match=r"cannot be written|cannot write"):
-        write_whole(path, CONTENTS, store.ELSEWHERE)
+        write_whole(path, CONTENTS, store.OTHER_DATA_ROOT)
     with pytest.raises(UserError, match=r"cannot be written|cannot write"):
         store.fetched(path, "http://127.0.0.1:9/file", MD5, download=True)
     with pytest.raises(UserError, match="cannot be read"):
@@ -126,7 +126,7 @@ def test_store_names_a_root_that_cannot_be_used(tmp_path):
 
 def test_fetched_leaves_no_partial_file_on_a_full_disk(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    write_whole(path, b"former", store.ELSEWHERE)
+    write_whole(path, b"former", store.OTHER_DATA_ROOT)
 
     def full(self, contents):
         with self.open("wb") as file:
@@ -135,7 +135,7 @@ def test_fetched_leaves_no_partial_file_on_a_full_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match="No space left on device"):
-        write_whole(path, CONTENTS, store.ELSEWHERE)
+        write_whole(path, CONTENTS, store.OTHER_DATA_ROOT)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"file": b"former"}
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from bench.case import Case
 from bench.machine import gpu
-from bench.plan import to_make
+from bench.plan import wanted_key
 from bench.record import Record
 from bench.record_store import Store
 from bench.runner import run as runner
-from bench.runner.store import keeper
+from bench.runner.store import recorder
 from bench.runner.worker import Outcome
 
 HERE = Path(__file__).resolve().parent
@@ -44,8 +44,8 @@ def measure(root: Path, cases: Sequence[Case], listener: Notes | None = None, wo
     """Run the missing cases, as the command line does, and return them."""
     store = Store(root / "results")
     done = store.done(PAPER, MACHINE)
-    missing = [case for case in cases if to_make(case, gpu()) not in done]
-    keep = keeper(store, MACHINE, "r")
+    missing = [case for case in cases if wanted_key(case, gpu()) not in done]
+    keep = recorder(store, MACHINE, "r")
     runner.run(missing, keep, listener or Notes(), data_root=None, scratch=root / "scratch", workers=workers)
     return missing
 

@@ -15,7 +15,7 @@ import torch
 
 from bench.errors import no
 from bench.machine import gpu
-from bench.plan import to_make
+from bench.plan import wanted_key
 from bench.record_store import Store
 from bench.registry import PROBES
 from bench.runner import run as runner
@@ -38,11 +38,11 @@ def test_records_of_every_probe_match_the_conditions_of_their_case(tmp_path: Pat
         case = replace(SMALL, probe=probe, dataset="digits" if probe in ("training", "gradient") else "none")
         monkeypatch.setattr(worker, "_supported", lambda case: no("not asked"))
         told = worker._outcome(Job(case, None, tmp_path), None)  # type: ignore[arg-type]
-        crashed = SimpleNamespace(job=Job(case, None, tmp_path), process=SimpleNamespace(exitcode=1), late=False)
-        silent = runner._without_answer(crashed, here)  # type: ignore[arg-type]
+        crashed = SimpleNamespace(job=Job(case, None, tmp_path), process=SimpleNamespace(exitcode=1), timed_out=False)
+        silent = runner._outcome_without_answer(crashed, here)  # type: ignore[arg-type]
         for outcome in (told, silent):
             how = (outcome.device, outcome.threads, outcome.precision)
-            assert how == to_make(case, here)[2:], probe
+            assert how == wanted_key(case, here)[2:], probe
 
 
 def test_training_on_the_cpu_is_not_done_for_the_gpu(tmp_path: Path, faulty: Callable[[str], None]) -> None:
@@ -50,8 +50,8 @@ def test_training_on_the_cpu_is_not_done_for_the_gpu(tmp_path: Path, faulty: Cal
     training = replace(SMALL, probe="training")
     measure(tmp_path, [training])
     done = Store(tmp_path / "results").done(PAPER, MACHINE)
-    assert to_make(training, None) in done
-    assert to_make(training, "NVIDIA H200") not in done
+    assert wanted_key(training, None) in done
+    assert wanted_key(training, "NVIDIA H200") not in done
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench import machine
-from bench.plan import conditions, to_make
+from bench.plan import conditions, wanted_key
 from bench.registry import PROBES
 from tests.unit.stored import CASE
 
@@ -126,6 +126,6 @@ def test_probes_name_their_device_and_ignore_hidden_gpus() -> None:
             "cuda": ("NVIDIA H200", "none"),
         }
         assert (here, hidden) == expected[PROBES[probe].device]
-        assert (to_make(case, "NVIDIA H200") == to_make(case, None)) == (here == hidden)
+        assert (wanted_key(case, "NVIDIA H200") == wanted_key(case, None)) == (here == hidden)
     training = replace(CASE, probe="training", network="vgg5/cifar10")
-    assert to_make(training, "NVIDIA H200")[2:] == ("NVIDIA H200", 1, "float32")
+    assert wanted_key(training, "NVIDIA H200")[2:] == ("NVIDIA H200", 1, "float32")

@@ -10,7 +10,7 @@ from bench.case import Case
 from bench.figures import design_space, inverse_problem
 from bench.figures.paper import Paper
 from bench.record import Record
-from bench.setting_search import CONVENTIONS, Report, Setting, at_once, chance_level, distance, fits, nearest, settings
+from bench.setting_search import CONVENTIONS, Report, Setting, agreeing_with_all, chance_level, distance, fits, nearest, settings
 
 BY_NAME = {convention.name: convention for convention in CONVENTIONS}
 LIVE, TRANSPORT = BY_NAME["peak live bytes"], BY_NAME["errors carried back alone"]
@@ -58,8 +58,8 @@ def test_search_finds_settings_that_meet_one_or_all_reports() -> None:
     found = settings(KNOWN, "ttl-bptt")
     assert [dict(s.options) for s in fits(found, LIVE, REPORTS["memory"])] == [{"K": 1, "b": 1}, {"K": 1, "b": 2}]
     assert [dict(s.options)["K"] for s in fits(found, TRANSPORT, REPORTS["MACs"])] == [1, 10]
-    assert [dict(s.options) for s in at_once(found, REPORTS)] == [{"K": 1, "b": 1}]
-    assert at_once(found[1:], REPORTS) == []
+    assert [dict(s.options) for s in agreeing_with_all(found, REPORTS)] == [{"K": 1, "b": 1}]
+    assert agreeing_with_all(found[1:], REPORTS) == []
 
 
 def test_nearest_setting_has_the_least_worst_difference() -> None:

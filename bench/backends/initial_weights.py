@@ -27,14 +27,14 @@ def draw_weights(net: nn.Module, spec: NetworkSpec, seed: int, init: str) -> Non
     Raises UserError if ``init`` is not one of INITS.
     """
     if choose("initial weights", init, INITS) == "framework":
-        _draw_own(net, seed)
+        _draw_framework_weights(net, seed)
         return
-    twin = build(spec, native)
-    twin.reset_parameters(seed)
-    copy_weights(twin, net)
+    native_net = build(spec, native)
+    native_net.reset_parameters(seed)
+    copy_weights(native_net, net)
 
 
-def _draw_own(net: nn.Module, seed: int) -> None:
+def _draw_framework_weights(net: nn.Module, seed: int) -> None:
     """Draw the framework's own initial weights, with ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
