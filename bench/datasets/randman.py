@@ -23,7 +23,7 @@ samples, so that 5,000 batches of 128 are one pass, each sample seen once; the t
 PyTorch's, so that the manifolds are others than theirs.
 
 The functions f_jd are tabulated at 8,193 points, once (seconds), and read by cubic interpolation. The error of y is at most
-2e-4 of a unit's range, 6e-6 in the mean square (tests/unit/test_randman.py): at T = 50 about one k in 4,000 is a step off.
+2e-4 of a unit's range, 6e-6 in the mean square (tests/datasets/test_randman.py): at T = 50 about one k in 4,000 is a step off.
 """
 
 from __future__ import annotations

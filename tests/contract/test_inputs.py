@@ -143,7 +143,7 @@ def test_autocast_accepts_every_float_that_it_converts(dtype: torch.dtype, backe
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), -float("inf"), None, "1", True, torch.ones(())], ids=repr)
-def test_gather_rejects_what_is_no_finite_number(weight: Any) -> None:
+def test_gather_rejects_values_that_are_not_finite(weight: Any) -> None:
     step = step_on("native")
     with pytest.raises(UserError, match=rf"weight = {re.escape(repr(weight))} of a batch: use a finite number"):
         step.accumulate(X, Y, weight)
@@ -188,7 +188,7 @@ def test_batch_for_rejects_wrong_sizes_devices_and_seeds(named: dict[str, Any], 
         batch_for(step_on("native"), **arguments)
 
 
-def test_the_check_is_not_counted_and_takes_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_check_is_not_counted_and_takes_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
     step = training_step("vgg-sws/cifar10", "ottt-a", "native", device="meta")
     batch = batch_for(step, T=2, batch=4, device="meta")
     with_check = cost_of(step, *batch)

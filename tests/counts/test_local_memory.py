@@ -202,7 +202,7 @@ def test_local_training_peak_exceeds_the_sum_if_a_block_keeps_its_graph(monkeypa
     assert all(u[0].before < h[0].before for u, h in zip(unlocked[1:], held_tensors[1:], strict=True))
 
 
-def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_bytes_over_time_decrease_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Live bytes rise and fall once per block; between blocks only input spikes and gradients remain."""
     runs, total = runs_of(monkeypatch, made(ALEXNET, "local"), 10, 16)
     tops, feet = [max(m.after for m in moments) for moments in runs], [moments[0].before for moments in runs]
@@ -216,7 +216,7 @@ def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("network", "algorithm", "options"), [(SMALL, "ttl-bptt", {"K": 3}), (ALEXNET, "bptt", {})])
-def test_trace_and_cost_probe_have_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
+def test_live_bytes_over_time_and_cost_probe_have_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
     step = made(network, algorithm, **options)
     trace = timeline_of(step, *batch_for(step, 5, 2, "meta"))
     assert trace.peak().total == peak(network, algorithm, 5, 2, **options) == max(m.after for m in trace.moments())

@@ -52,7 +52,7 @@ def test_formula_is_within_two_per_cent_of_counts(network: str, T: int) -> None:
         assert found == pytest.approx(peak(network, algorithm, T, **options), rel=0.02), algorithm
 
 
-def test_through_recovers_a_maximum_of_lines() -> None:
+def test_piecewise_affine_formula_recovers_a_maximum_of_lines() -> None:
     lines = Lines(((5.0, 1.0), (1.0, 2.0)))
     again = lines_through([(K, lines(K)) for K in (1, 2, 8, 16)])
     for K in range(1, 40):
@@ -204,7 +204,7 @@ def test_longest_grows_with_the_budget_and_keeps_the_order_of_algorithms() -> No
 
 
 @pytest.mark.parametrize("network", ["vgg5/cifar10", "custom/n-mnist"])
-def test_the_least_that_is_needed_is_no_more_than_any_exact_schedule_needs(network: str) -> None:
+def test_least_memory_is_at_most_that_of_any_exact_schedule(network: str) -> None:
     """With one sample and few steps a window that is replayed takes more than the whole graph."""
     peaks = peaks_of(network, 1)
     for T in (1, 2, 4, 30):

@@ -40,7 +40,7 @@ def by_loops(theta: Tensor, x: float) -> float:
     return total
 
 
-def test_direct_is_the_definition() -> None:
+def test_direct_evaluation_equals_the_definition() -> None:
     theta = SMALL.parameters()[0, 0]
     assert theta.shape == (3, 3, 1000)
     x = torch.tensor([0.0, 0.123, 0.9], dtype=torch.float64)
@@ -81,7 +81,7 @@ def test_values_fill_the_unit_interval_of_every_unit_class_and_draw(cache: Path)
     assert float((y.amax(2) - 1).abs().max()) < 1e-4
 
 
-def test_same_seed_same_samples_and_another_seed_others(cache: Path) -> None:
+def test_samples_depend_on_the_seed_alone(cache: Path) -> None:
     a, b, other = (loaded(replace(SMALL, seed=seed), cache) for seed in (0, 0, 1))
     chosen = torch.arange(0, 600, 7)
     assert a.checksum == b.checksum != other.checksum
@@ -98,7 +98,7 @@ def test_training_and_test_points_differ(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["randman-rate", "randman-time"])
-def test_a_case_gets_sequences_of_spikes(name: str, cache: Path) -> None:
+def test_sequences_of_a_case_are_spikes(name: str, cache: Path) -> None:
     options = (("test_images", 100), ("train_images", 256))
     case = Case("tests", "training", NETWORK.name, "bptt", "native", 50, 32, name, options=options)
     x, y = RealData(case, cache, cache).sequence(case)
@@ -110,7 +110,7 @@ def test_a_case_gets_sequences_of_spikes(name: str, cache: Path) -> None:
         assert torch.equal(x.sum(0), torch.ones(32, 50))
 
 
-def test_rate_code_moves_every_samples_spikes_by_itself(cache: Path) -> None:
+def test_rate_code_shifts_the_spikes_of_each_sample_independently(cache: Path) -> None:
     source = loaded(replace(SMALL, code="rate"), cache)
     sequences, chosen = source.over_time(NETWORK), torch.arange(40)
     k = (50 * source.test.values(chosen)).floor()
@@ -122,7 +122,7 @@ def test_rate_code_moves_every_samples_spikes_by_itself(cache: Path) -> None:
     assert torch.equal(one.sum(0), other.sum(0))
 
 
-def test_codes_by_hand() -> None:
+def test_spike_codes_by_hand() -> None:
     k = torch.tensor([[0, 2, 4]])
     assert in_time(k, 4)[:, 0].t().tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]  # none for k = T
     rate = in_rate(k, 4, torch.Generator().manual_seed(0))
@@ -139,7 +139,7 @@ def test_rate_code_uses_every_step_equally() -> None:
 # --------------------------------------------------------------------------- smoothness and class structure
 
 
-def test_neighbours_on_a_manifold_have_near_values(cache: Path) -> None:
+def test_neighbours_on_a_manifold_have_similar_values(cache: Path) -> None:
     """The mean step of y over a distance h of x falls with h, to a small part of that of independent points."""
     source = loaded(SMALL, cache)
     generator = torch.Generator().manual_seed(2)
@@ -180,7 +180,7 @@ def quadratic_accuracy(tables: Tensor) -> float:
     return float((torch.stack(likely).argmax(0) == torch.arange(3).repeat_interleave(400)).double().mean())
 
 
-def test_classes_can_be_told_apart_and_only_by_their_manifolds(cache: Path) -> None:
+def test_classes_are_separable_by_their_manifolds_alone(cache: Path) -> None:
     """Chance is 1/3, with a standard error of 0.0136 on 1,200 points; one manifold for all classes gives chance."""
     tables = loaded(SMALL, cache).train.tables
     assert quadratic_accuracy(tables) > 1 / 3 + 5 * 0.0136
@@ -198,7 +198,7 @@ def test_scaling_within_a_draw_moves_the_values_of_a_class(cache: Path) -> None:
 # --------------------------------------------------------------------------- oddities as options
 
 
-def test_same_points_for_all_classes_unless_told_otherwise(cache: Path) -> None:
+def test_classes_share_their_points_by_default(cache: Path) -> None:
     assert torch.equal(SMALL.points("test", 1)[0, 0], SMALL.points("test", 1)[0, 1])
     own = replace(SMALL, same_points=False)
     assert not torch.equal(own.points("test", 1)[0, 0], own.points("test", 1)[0, 1])

@@ -1,72 +1,22 @@
-"""The fused kernels compared with the plain PyTorch reference: C++ on the CPU, Triton interpreted on the CPU, and on a GPU."""
+"""The fused kernels compared with the plain PyTorch reference."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from torch import Tensor
 
-import bench.kernels
-from bench.errors import UserError
-from bench.kernels import bits, compiler, fused
+from bench.kernels import fused
 from bench.kernels import lif as reference
-from bench.kernels.bit_conv import bit_conv
 from bench.probes.equivalence import in_double
 from bench.spec import NeuronSpec, Surrogate, SurrogateKind
-
-KERNELS = ("C++", "Triton, interpreted", "Triton")
-EXAMPLES = {"C++": 150, "Triton, interpreted": 50, "Triton": 150}  # the interpreter is slow
-
-
-def interpreted() -> Any:
-    """A separate copy of the Triton module whose programs run on the CPU; the module used on GPUs is unchanged."""
-    if importlib.util.find_spec("triton") is None:
-        pytest.skip("triton is not installed")
-    name = "interpreted_triton_lif"
-    if name not in sys.modules:
-        found = importlib.util.spec_from_file_location(name, Path(bench.kernels.__file__).with_name("triton_lif.py"))
-        assert found is not None
-        assert found.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(found)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TRITON_INTERPRET", "1")
-            found.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-@dataclass(frozen=True)
-class On:
-    device: str
-    examples: int
-
-
-@pytest.fixture(scope="module", params=KERNELS)
-def on(request: pytest.FixtureRequest) -> Iterator[On]:
-    """The kernels under test, as the operators call them."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "C++":
-            if not compiler.available():
-                pytest.skip(compiler.available().reason)
-        elif request.param == "Triton":
-            if not torch.cuda.is_available():
-                pytest.skip("no GPU")
-        else:
-            module = interpreted()
-            patch.setattr(fused, "kernels", lambda device: module)
-        yield On("cuda" if request.param == "Triton" else "cpu", EXAMPLES[request.param])
-
-
-# --------------------------------------------------------------------------- windows of every kind
+from tests.kernels.implementations import Kernel, On
 
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "contiguous": lambda x: x,
@@ -152,9 +102,6 @@ class Ran:
     gradients: dict[str, Tensor]
 
 
-Kernel = Callable[..., tuple[Tensor, Tensor]]
-
-
 def laid_out(x: Tensor, layout: str) -> Tensor:
     return LAYOUTS[layout](x) if x.numel() else x
 
@@ -202,9 +149,6 @@ def assert_same_spikes(mine: Ran, other: Ran) -> None:
     for name, g in mine.gradients.items():
         assert g.shape == other.gradients[name].shape
         assert g.dtype == other.gradients[name].dtype
-
-
-# --------------------------------------------------------------------------- the equations
 
 
 def equal_in_double(on: On, w: Window, kernel: Kernel, plain: Kernel, in_space: bool) -> None:
@@ -311,124 +255,3 @@ def test_fused_passes_gradcheck_between_spikes(on: On, reset: Any) -> None:
     # gradcheck uses one graph many times, so it gets copies of what a backward pass consumes
     with torch.autograd.graph.saved_tensors_hooks(torch.clone, torch.clone):
         assert torch.autograd.gradcheck(potential, [leaf.requires_grad_() for leaf in (x, v, decay)], nondet_tol=0)
-
-
-# --------------------------------------------------------------------------- effects on the input
-
-CONSUMED = "modified by an inplace operation"
-
-
-def current(on: On, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return a leaf tensor and an input current computed from it."""
-    leaf = (torch.randn(4, 3, 7, generator=torch.Generator().manual_seed(0)) + 0.5).to(on.device, dtype).requires_grad_()
-    return leaf, leaf * 1
-
-
-TYPES = [torch.float64, torch.float32, torch.bfloat16]
-
-
-@pytest.mark.parametrize("dtype", TYPES[:2])
-def test_fused_overwrites_its_input_with_the_potentials(on: On, dtype: torch.dtype) -> None:
-    leaf, x = current(on, dtype)
-    u, _, _ = reference.run(leaf.detach(), None, 0.5, NeuronSpec())
-    s, _ = fused.lif_(x, None, NeuronSpec())
-    assert torch.equal(x, u)
-    (g,) = torch.autograd.grad(s.sum(), x)
-    assert torch.equal(x, g)  # the gradient then overwrites them
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
-def test_fused_raises_an_error_if_another_function_saved_its_input(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
-    _, x = current(on, dtype)
-    needs_x = (x * x).sum()
-    s, _ = kernel(x, None, NeuronSpec())
-    with pytest.raises(RuntimeError, match=CONSUMED):
-        (s.sum() + needs_x).backward()
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
-def test_fused_raises_an_error_in_a_second_backward_pass(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
-    leaf, x = current(on, dtype)
-    loss = kernel(x, None, NeuronSpec())[0].sum()
-    torch.autograd.grad(loss, leaf, retain_graph=True)
-    with pytest.raises(RuntimeError, match=CONSUMED):
-        torch.autograd.grad(loss, leaf)
-
-
-@pytest.mark.parametrize("kernel", [fused.lif_, fused.lif_in_space_])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.int64])
-def test_fused_rejects_other_types_and_names_the_supported_ones(on: On, kernel: Kernel, dtype: torch.dtype) -> None:
-    with pytest.raises(UserError, match=rf"{dtype}: .*torch.float32, torch.float64, torch.bfloat16"):
-        kernel(torch.ones(2, 3, 4, dtype=dtype, device=on.device), None, NeuronSpec())
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-def test_operators_pass_opcheck(on: On, dtype: torch.dtype) -> None:
-    """All written arguments are declared as mutable, and results on device 'meta' have the same shapes, strides and types."""
-    x = torch.randn(4, 3, 2, 5, device=on.device).to(dtype)
-    kept = fused.TYPES[dtype]
-    u = None if kept == dtype else torch.empty_like(x, dtype=kept)
-    decay, back = torch.tensor([0.5], dtype=kept, device=on.device), torch.randn(3, 2, 5, device=on.device).to(kept)
-    rest = (1.0, 4.0, 0, False, True, False)
-    operators = torch.ops.spikecost
-    calls: list[tuple[Any, tuple[Any, ...]]] = [
-        (operators.lif_.default, (x, u, None, decay, *rest)),
-        (operators.lif_.default, (x.transpose(2, 3), u if u is None else u.transpose(2, 3), back.transpose(1, 2), decay, *rest)),
-        (operators.pack.default, (x,)),
-        (operators.unpack.default, (torch.arange(5, dtype=torch.uint8, device=on.device), 33, dtype)),
-    ]
-    if u is None:
-        calls.append((operators.lif_backward_.default, (x, None, x.clone(), back, back.clone(), decay, True, True, *rest)))
-    else:
-        g_s = x.clone()
-        calls.append((operators.lif_backward_.default, (u, x, g_s, back, back.clone(), decay, True, True, *rest)))
-    for operator, arguments in calls:
-        found = torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
-        assert set(found.values()) == {"SUCCESS"}
-
-
-# --------------------------------------------------------------------------- spikes at one bit each
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-def test_pack_equals_the_reference_and_unpack_inverts_it(on: On, dtype: torch.dtype) -> None:
-    generator = torch.Generator().manual_seed(2)
-    for n in (*range(0, 101, 1 if on.examples > 100 else 5), 4097, 8191, 10_001):
-        s = (torch.rand(n, generator=generator) < 0.4).to(on.device, dtype)
-        packed = fused.pack(s)
-        assert torch.equal(packed, bits.pack(s)), n
-        assert torch.equal(fused.unpack(packed, n, dtype), s), n
-
-
-def test_pack_uses_memory_order(on: On) -> None:
-    s = (torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(3)) < 0.4).float().to(on.device)
-    last = s.to(memory_format=torch.channels_last)
-    back = fused.unpack(fused.pack(last), last.numel(), last.dtype)
-    assert torch.equal(back.as_strided(last.shape, last.stride()), s)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.uint8])
-def test_pack_rejects_other_types(on: On, dtype: torch.dtype) -> None:
-    for call in (
-        lambda: fused.pack(torch.ones(9, dtype=dtype)),
-        lambda: fused.unpack(torch.ones(2, dtype=torch.uint8), 9, dtype),
-    ):
-        with pytest.raises(UserError, match=rf"{dtype}: .*torch.float32, torch.float64, torch.bfloat16"):
-            call()
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize(("stride", "padding", "biased"), [(1, 1, True), (2, 0, False)])
-def test_bit_conv_equals_conv2d(on: On, layout: torch.memory_format, stride: int, padding: int, biased: bool) -> None:
-    generator = torch.Generator().manual_seed(4)
-    s = (torch.rand(3, 2, 9, 7, generator=generator) < 0.4).double().to(on.device, memory_format=layout).requires_grad_()
-    weight = torch.randn(4, 2, 3, 3, generator=generator, dtype=torch.float64).to(on.device).requires_grad_()
-    bias = torch.randn(4, generator=generator, dtype=torch.float64).to(on.device).requires_grad_() if biased else None
-    leaves = [leaf for leaf in (s, weight, bias) if leaf is not None]
-    plain, mine = F.conv2d(s, weight, bias, stride, padding), bit_conv(s, weight, bias, stride, padding)
-    assert torch.equal(mine, plain)
-    g = torch.randn(plain.shape, generator=generator, dtype=torch.float64).to(on.device)
-    for one, other in zip(torch.autograd.grad(mine, leaves, g), torch.autograd.grad(plain, leaves, g), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
