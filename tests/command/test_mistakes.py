@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import bench.cli as cli
 from bench import algorithms, backends
 from bench.case import Case
 from bench.errors import UserError
@@ -93,7 +92,7 @@ def test_operating_system_errors_are_one_line(invoke: Invoke, monkeypatch: pytes
     def refuse() -> list[str]:
         raise error
 
-    monkeypatch.setattr(cli, "papers", refuse)
+    monkeypatch.setattr("bench.commands.catalogue.papers", refuse)
     assert complaint(invoke("list")).startswith(said)
 
 
