@@ -33,6 +33,7 @@ class Selector(TypedDict, total=False):
     probe: str
     metric: str
     dataset: str
+    draws: Sequence[str]
     network: str
     algorithm: str
     backend: str
