@@ -185,9 +185,7 @@ PROBES: Mapping[str, Probe] = {
     "cost-half": Probe("bench.probes.cost_half", "meta", 30, precision="half", steps=False),
     "equivalence": Probe("bench.probes.equivalence", "cpu", 16, ("divide",), precision="float64", against=_REFERENCE),
     "gradient": Probe("bench.probes.gradient", "cpu", 8, (*_PART, "batches", "after_batches"), against=_REFERENCE),
-    "alignment": Probe(
-        "bench.probes.alignment", "cpu", 12, (*_PART, "batches", "after_batches", "every"), against=_REFERENCE
-    ),
+    "alignment": Probe("bench.probes.alignment", "cpu", 12, (*_PART, "batches", "after_batches", "every"), against=_REFERENCE),
     "training": Probe("bench.probes.train", "best", 50, (*_PART, "epochs", "accumulate")),
     "clock": Probe("bench.probes.clock", "best", 8, ("repeats",), against=_REFERENCE, alone=True),
     "speed": Probe("bench.probes.speed", "cpu", 180, ("turns",), against=_TIMED, alone=True, every_core=True),

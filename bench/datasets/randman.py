@@ -340,7 +340,7 @@ def in_time(k: Tensor, T: int) -> Tensor:
 
 
 def in_rate(k: Tensor, T: int, keys: Tensor) -> Tensor:
-    """Spikes at k + 1 random steps, at most T: those of the least of the random ``keys`` [B, units, T]; -> float32 [T, B, units]."""
+    """Spikes at k + 1 steps, at most T: where the random ``keys`` [B, units, T] are least; -> float32 [T, B, units]."""
     import numpy
     import torch
 

@@ -141,7 +141,7 @@ def _spec(case: Case) -> NetworkSpec:
     channels, *sides = spec.input
     smaller = replace(spec, input=(channels, *(side // divide for side in sides)))
     if any(side % divide for side in sides) or not sides:
-        raise UserError(f"divide = {divide}: {spec.name} takes samples of shape {spec.input}; use a divisor of its height and width")
+        raise UserError(f"divide = {divide}: {spec.name} takes {spec.input}; use a divisor of height and width")
     try:
         build(smaller, native, "meta")
     except (ValueError, RuntimeError) as error:
@@ -194,7 +194,7 @@ def respond(net: nn.Module, gradients: Callable[[], object], expected: Sequence[
 
 def _respond(case: Case, backend: str, x: Tensor, target: Tensor) -> Response:
     step = training_step(case.network, case.algorithm, backend, seed=case.seed, **case.algorithm_options)
-    step.trainable.spec = _spec(case)  # type: ignore[misc]  # the size of the input that it accepts
+    step.net.spec = _spec(case)  # type: ignore[assignment]  # the size of the input that it accepts
     draw(step.net, case)
     return respond(step.net, lambda: step.gradients(x, target))
 

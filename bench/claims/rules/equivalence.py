@@ -36,8 +36,9 @@ def equivalent(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | 
         holds: Holds = "cannot tell"
         if len(by_draw) >= LEAST_DRAWS:
             holds = against(found, value - margin, value + margin, None)
-        reason = f"{short(found.value)} over {len(by_draw)} draws of the data set, {len(group.records)} runs, against {claim.printed}"
-        reason += f" {claim.unit}: {short(round(abs(found.value - value), 9))} apart, equivalent within {short(margin)}"
+        apart = short(round(abs(found.value - value), 9))
+        reason = f"{short(found.value)} over {len(by_draw)} draws of the data set, {len(group.records)} runs, against "
+        reason += f"{claim.printed} {claim.unit}: {apart} apart, equivalent within {short(margin)}"
         if found.spread is not None:
             reason += f"; a further draw lies in {found.low:.4g} to {found.high:.4g} with 90 %, spread {found.spread:.2g}"
         if holds == "yes" and claim.n and len(group.records) < claim.n:
