@@ -69,6 +69,7 @@ def measure(case: Case, resources: Resources) -> list[Measurement]:
             pairs.append((gradient_of(exact, case, i, x, target), gradient_of(step, case, i, x, target)))
             if not all(math.isfinite(norm(gradient)) for gradient in pairs[-1]):
                 raise FloatingPointError(f"a gradient is not finite after {moment} batches of training; lower lr")
+        exact.optimizer.zero_grad(set_to_none=True)  # the next batch of the training adds to what is left
         value, detail = compared(names, pairs)
         found.append(Measurement(f"gradient_cosine after {moment}", value, "1", VERSION, {**detail, **data.about}))
     return found

@@ -108,7 +108,7 @@ def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:
 
 def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
     dataset = "cifar10" if has("cifar10") else "digits"
-    epochs, train, test = (3, 3000, 2000) if dataset == "cifar10" else (9, 1400, 300)  # of 1,797 digits in all
+    epochs, train, test = (3, 2500, 1000) if dataset == "cifar10" else (9, 1400, 300)  # of 1,797 digits in all
     for algorithm in ALGORITHMS:
         yield _training(dataset, algorithm, "laptop", epochs=epochs, train_images=train, test_images=test)
     few = {"epochs": 2, "train_images": 480} if dataset == "digits" else {"epochs": 1, "train_images": 640}

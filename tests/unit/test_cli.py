@@ -86,7 +86,7 @@ def test_an_unknown_scale_is_told_with_close_ones(invoke: Invoke, command: str) 
 
 
 def test_what_resembles_nothing_is_answered_with_all_that_is_known(invoke: Invoke) -> None:
-    assert complaint(invoke("plan", "ottt", "--scale", "xyz")) == "unknown scale 'xyz': known: full, laptop, smoke"
+    assert complaint(invoke("plan", "ottt", "--scale", "xyz")) == "unknown scale 'xyz': known: full, laptop, night, smoke"
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("reprot", "report"), ("plann", "plan"), ("lst", "list"), ("runn", "run")])
