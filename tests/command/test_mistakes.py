@@ -27,7 +27,7 @@ def test_unknown_scale_error_suggests_close_names(invoke: Invoke, command: str) 
 
 
 def test_unknown_name_error_lists_all_names_if_none_is_close(invoke: Invoke) -> None:
-    assert complaint(invoke("plan", "ottt", "--scale", "xyz")) == "unknown scale 'xyz': known: full, laptop, smoke"
+    assert complaint(invoke("plan", "ottt", "--scale", "xyz")) == "unknown scale 'xyz': known: full, laptop, night, smoke"
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("reprot", "report"), ("plann", "plan"), ("lst", "list"), ("runn", "run")])
