@@ -31,7 +31,7 @@ def beside(spec: Neuron) -> str:
 
 
 # Its surrogates that equal those of kernels/surrogate.py in formula and steepness.
-_SMOOTH = {
+_SURROGATES = {
     "sigmoid": surrogate.Sigmoid,
     "triangle": surrogate.PiecewiseQuadratic,
     "rectangle": surrogate.Rect,
@@ -57,7 +57,7 @@ def has(spec: Neuron) -> Support:
 
 
 def _has_surrogate(spec: NeuronSpec) -> Support:
-    if spec.surrogate.kind not in _SMOOTH:
+    if spec.surrogate.kind not in _SURROGATES:
         return no(
             "SpikingJelly has no surrogate 1 / (1 + alpha |x|)^2 (fast sigmoid): its SoftSign is alpha / 2 times that, its "
             "SuperSpike is alpha / (1 + |x|)^2; use backend native or snntorch"
@@ -78,15 +78,15 @@ def _tau(spec: NeuronSpec) -> float:
     return 1 / (1 - spec.decay)
 
 
-def smooth(spec: Surrogate) -> surrogate.SurrogateFunctionBase:
-    return _SMOOTH[spec.kind](float(spec.alpha))
+def surrogate_function(spec: Surrogate) -> surrogate.SurrogateFunctionBase:
+    return _SURROGATES[spec.kind](float(spec.alpha))
 
 
 def require(spec: Neuron) -> None:
     """Raise UserError if SpikingJelly has no such neurons."""
-    able = has(spec)
-    if not able:
-        raise UserError(f"SpikingJelly's neurons: {able.reason}")
+    supported = has(spec)
+    if not supported:
+        raise UserError(f"SpikingJelly's neurons: {supported.reason}")
 
 
 def settings(spec: NeuronSpec) -> dict[str, Any]:
@@ -96,28 +96,28 @@ def settings(spec: NeuronSpec) -> dict[str, Any]:
     return {
         "v_threshold": float(spec.threshold),
         "v_reset": _RESET[spec.reset],
-        "surrogate_function": smooth(spec.surrogate),
+        "surrogate_function": surrogate_function(spec.surrogate),
         "detach_reset": spec.detach_reset,
         **leak,
     }
 
 
-class Node:
+class CopyableNode:
     """SpikingJelly's neurons, which can be copied and saved although they hold the last membrane potential with its graph."""
 
     def __getstate__(self) -> dict[str, Any]:
         return copies.state_of(self, "_memories")
 
 
-class IFNode(Node, neuron.IFNode):  # type: ignore[misc]  # SpikingJelly is not typed
+class IFNode(CopyableNode, neuron.IFNode):  # type: ignore[misc]  # SpikingJelly is not typed
     """As SpikingJelly's."""
 
 
-class LIFNode(Node, neuron.LIFNode):  # type: ignore[misc]
+class LIFNode(CopyableNode, neuron.LIFNode):  # type: ignore[misc]
     """As SpikingJelly's."""
 
 
-class ParametricLIFNode(Node, neuron.ParametricLIFNode):  # type: ignore[misc]
+class ParametricLIFNode(CopyableNode, neuron.ParametricLIFNode):  # type: ignore[misc]
     """As SpikingJelly's, with an initial decay that can be set again."""
 
     def __init__(self, spec: ParametricLIF, step_mode: Literal["s", "m"]) -> None:
@@ -129,12 +129,14 @@ class ParametricLIFNode(Node, neuron.ParametricLIFNode):  # type: ignore[misc]
         nn.init.constant_(self.w, self.initial_w)
 
 
-class CUBALIFNode(Node, neuron.CUBALIFNode):  # type: ignore[misc]
+class CUBALIFNode(CopyableNode, neuron.CUBALIFNode):  # type: ignore[misc]
     """As SpikingJelly's, whose constructor takes neither a step mode nor ``detach_reset``."""
 
     def __init__(self, spec: SynapticLIF, step_mode: Literal["s", "m"]) -> None:
         lif = spec.lif
-        super().__init__(spec.current_decay, lif.decay, float(lif.threshold), _RESET[lif.reset], smooth(lif.surrogate))
+        super().__init__(
+            spec.current_decay, lif.decay, float(lif.threshold), _RESET[lif.reset], surrogate_function(lif.surrogate)
+        )
         self.detach_reset = lif.detach_reset
         self.step_mode = step_mode
 

@@ -40,7 +40,7 @@ class AvgPool(Weightless):
     def __init__(self, kernel: int, stride: int, padding: int) -> None:
         super().__init__(partial(F.avg_pool2d, kernel_size=kernel, stride=stride, padding=padding))
         self.kernel = kernel
-        self.apart = stride == kernel and not padding  # whether windows do not overlap
+        self.disjoint = stride == kernel and not padding  # whether windows do not overlap
 
 
 class MaxPool(nn.Module):

@@ -7,6 +7,10 @@ All spikes must be equal. Gradients may differ by at most ``SLACK`` times the no
 backend's gradient if the batch is summed in another order. As negative controls, broken neurons must fail the gate: a wrong
 threshold, a wrong surrogate, a wrong decay, a reset one step late, and a membrane potential not reset between batches. The
 detail lists those controls that cannot differ at the case's T or with its neurons; the first two always can.
+
+``divide``: the gate runs on input of a fraction of the network's side, with all its layers, weights and neurons. Convolutions
+and neurons do the same at every position, so that the comparison is the same at a part of the cost. It applies to networks whose
+parameters do not depend on the size of the input.
 """
 
 from __future__ import annotations
@@ -22,16 +26,18 @@ from torch import Tensor, nn
 
 from bench import algorithms, zoo
 from bench.algorithms.context import StepContext
+from bench.backends import native
 from bench.backends.native_beyond_lif import beyond_lif
 from bench.case import Case
 from bench.counting.tape import tensors
+from bench.errors import UserError
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
 from bench.measurement import Measurement
 from bench.nets.build import Network, build
 from bench.nets.layers import Neurons, aligned
-from bench.options import Declared
+from bench.options import Declared, whole
 from bench.probes.resources import Resources
 from bench.seeds import seed_of
 from bench.spec import AdaptiveLIF, NetworkSpec, Neuron, NeuronSpec, ParametricLIF, RefractoryLIF
@@ -45,7 +51,7 @@ VERSION = 3  # 2: no controls with wrong threshold or surrogate; included contro
 
 @dataclass(frozen=True)
 class Options(Declared):
-    """No options."""
+    divide: int = whole(1, least=1, meaning="the input's height and width are those of the network divided by this")
 
 
 SLACK = 10.0
@@ -85,26 +91,29 @@ def in_double() -> Iterator[None]:
 
 @in_double()
 def measure(case: Case, resources: Resources) -> list[Measurement]:
-    x, target = _batch(zoo.spec(case.network), case)
+    spec = _spec(case)
+    x, target = _batch(spec, case)
     reference = _respond(case, "native", x, target)
-    turned = _respond(case, "native", x.flip(1), target.flip(0))
-    noise = compare(reference, replace(turned, spikes=reference.spikes)).gradient_difference
+    reordered = _respond(case, "native", x.flip(1), target.flip(0))
+    noise = compare(reference, replace(reordered, spikes=reference.spikes)).gradient_difference
     result = compare(reference, _respond(case, case.backend, x, target))
-    neurons = zoo.spec(case.network).neurons
-    idle = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, neurons))}
-    closes = {name: control.fails(case, x, target, reference, noise) for name, control in CONTROLS.items() if name not in idle}
+    neurons = spec.neurons
+    not_applicable = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, neurons))}
+    failed_controls = {
+        name: control.fails(case, x, target, reference, noise) for name, control in CONTROLS.items() if name not in not_applicable
+    }
     fired = sum(float(s.sum()) for s in reference.spikes)
-    opens = result.passes(noise) and all(closes.values()) and fired > 0
+    passes_gate = result.passes(noise) and all(failed_controls.values()) and fired > 0
     detail = {
         "spikes compared": result.spikes_total,
         "spikes differing": result.spikes_differing,
         "firing rate": round(fired / result.spikes_total, 4),
         "gradient difference": result.gradient_difference,
         "noise floor": noise,
-        "broken neurons that fail": [name for name, closed in closes.items() if closed],
-        "broken neurons that cannot differ": idle,
+        "broken neurons that fail": [name for name, closed in failed_controls.items() if closed],
+        "broken neurons that cannot differ": not_applicable,
     }
-    return [Measurement("gate", "pass" if opens else "fail", "pass/fail", VERSION, detail)]
+    return [Measurement("gate", "pass" if passes_gate else "fail", "pass/fail", VERSION, detail)]
 
 
 def compare(reference: Response, other: Response) -> Comparison:
@@ -127,6 +136,22 @@ def aligned_parameters(net: nn.Module) -> list[nn.Parameter]:
     return [parameter for _, parameter in aligned(net)]
 
 
+def _spec(case: Case) -> NetworkSpec:
+    """The network of the gate. Raises UserError if it cannot take input of the size that the case asks for."""
+    spec, divide = zoo.spec(case.network), Options.named("probe equivalence", case.probe_options).divide
+    if divide == 1:
+        return spec
+    channels, *sides = spec.input
+    smaller = replace(spec, input=(channels, *(side // divide for side in sides)))
+    if any(side % divide for side in sides) or not sides:
+        raise UserError(f"divide = {divide}: {spec.name} takes {spec.input}; use a divisor of height and width")
+    try:
+        build(smaller, native, "meta")
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"divide = {divide}: {spec.name} cannot take input of shape {smaller.input} ({error})") from error
+    return smaller
+
+
 def _batch(spec: NetworkSpec, case: Case) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed_of("equivalence", case.network, case.seed))
     x = torch.randn(case.T, case.batch, spec.input[0], *(-(-n // 4) for n in spec.input[1:]), generator=generator)
@@ -147,16 +172,16 @@ def respond(net: nn.Module, gradients: Callable[[], object], expected: Sequence[
     """
     neurons = cast("Trainable", net).neurons()
     seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
-    left = {id(module): spikes for module, spikes in zip(neurons, expected or (), strict=expected is not None)}
+    still_expected = {id(module): spikes for module, spikes in zip(neurons, expected or (), strict=expected is not None)}
 
     def note(module: nn.Module, inputs: object, out: object) -> None:
         if torch._C._current_autograd_node() is not None:  # checkpointing recomputes layers in the backward pass
             return
         spikes = next(tensors(out)).detach()
         seen[id(module)].append(spikes)
-        if id(module) in left:
-            here, left[id(module)] = left[id(module)].tensor_split([spikes.numel()])
-            if not torch.equal(here, spikes.flatten()):
+        if id(module) in still_expected:
+            expected_now, still_expected[id(module)] = still_expected[id(module)].tensor_split([spikes.numel()])
+            if not torch.equal(expected_now, spikes.flatten()):
                 raise SpikesDiffer
 
     hooks = [module.register_forward_hook(note) for module in neurons]
@@ -171,7 +196,8 @@ def respond(net: nn.Module, gradients: Callable[[], object], expected: Sequence[
 
 
 def _respond(case: Case, backend: str, x: Tensor, target: Tensor) -> Response:
-    step = training_step(case.network, case.algorithm, backend, seed=case.seed, **case.settings)
+    step = training_step(case.network, case.algorithm, backend, seed=case.seed, **case.algorithm_options)
+    step.net.spec = _spec(case)  # type: ignore[assignment]  # the size of the input that it accepts
     draw(step.net, case)
     return respond(step.net, lambda: step.gradients(x, target))
 
@@ -224,13 +250,13 @@ class _Neurons(nn.Module):
 
     def in_space(self) -> None:
         """Stop the gradient between time steps."""
-        self.dynamics = partial(_apart, self.dynamics)
+        self.dynamics = partial(_without_gradient_through_time, self.dynamics)
 
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
         return self.dynamics(x, v, self.spec)
 
 
-def _apart(
+def _without_gradient_through_time(
     dynamics: Callable[..., tuple[Tensor, Tensor]], x: Tensor, v: Tensor | None, spec: NeuronSpec
 ) -> tuple[Tensor, Tensor]:
     spikes = []
@@ -269,17 +295,17 @@ def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec, decay: Tensor | N
 
 
 def _run_broken(
-    case: Case, x: Tensor, target: Tensor, expected: Sequence[Tensor] | None, backend: _Broken, stale: bool = False
+    case: Case, x: Tensor, target: Tensor, expected: Sequence[Tensor] | None, backend: _Broken, state_not_reset: bool = False
 ) -> Response:
     rule = algorithms.load(case.algorithm)
-    options = recipe(case.algorithm, "native", case.settings).options
-    net = cast(Network, rule.prepare(build(zoo.spec(case.network), backend), options))
+    options = recipe(case.algorithm, "native", case.algorithm_options).options
+    net = cast(Network, rule.prepare(build(_spec(case), backend), options))
     net.reset_parameters(seed_of("weights", case.network, case.seed))
     draw(net, case)
-    if stale:
+    if state_not_reset:
         with torch.no_grad():
-            _, left = net.window(x, None)
-        net.initial_state = lambda batch: left  # type: ignore[method-assign]
+            _, still_expected = net.window(x, None)
+        net.initial_state = lambda batch: still_expected  # type: ignore[method-assign]
     context = StepContext(InstantaneousLoss(target, x.shape[0]), lambda: None)
     return respond(net, lambda: rule.train_step(net, x, context, options), expected)
 
@@ -288,13 +314,13 @@ def _run_broken(
 class Control:
     """A broken neuron that must fail the gate.
 
-    ``steps``: the least T at which it differs; ``remembers``: it differs only if potentials carry over between steps (decay > 0).
-    ``but``: neurons that it does not change, with the reason.
+    ``steps``: the least T at which it differs; ``needs_carried_potential``: it differs only if potentials carry over between
+    steps (decay > 0). ``but``: neurons that it does not change, with the reason.
     """
 
     respond: Callable[[Case, Tensor, Tensor, Sequence[Tensor] | None], Response]
     steps: int = 1
-    remembers: bool = False
+    needs_carried_potential: bool = False
     but: tuple[tuple[type, ...], str] = ((), "")
 
     def fails(self, case: Case, x: Tensor, target: Tensor, reference: Response, noise: float) -> bool:
@@ -313,24 +339,25 @@ class Control:
         if neurons and all(isinstance(neuron, unchanged) for neuron in neurons):
             return reason
         forgets = neurons and all(isinstance(neuron, NeuronSpec) and neuron.decay == 0 for neuron in neurons)
-        return "cannot differ where every decay is 0" if self.remembers and forgets else ""
+        return "cannot differ where every decay is 0" if self.needs_carried_potential and forgets else ""
 
 
-def _with(
+def _control_run(
     changed: Callable[[NeuronSpec], NeuronSpec] = _unchanged, kernel: Callable[..., tuple[Tensor, Tensor]] = lif, **how: bool
 ) -> Callable[..., Response]:
     return lambda case, x, target, expected: _run_broken(case, x, target, expected, _Broken(changed, kernel), **how)
 
 
 CONTROLS: dict[str, Control] = {
-    "wrong threshold": Control(_with(_wrong_threshold)),
-    "wrong surrogate": Control(_with(_wrong_surrogate)),
+    "wrong threshold": Control(_control_run(_wrong_threshold)),
+    "wrong surrogate": Control(_control_run(_wrong_surrogate)),
     "wrong decay": Control(
-        _with(_wrong_decay), steps=2, remembers=True, but=((ParametricLIF,), "cannot differ where every decay is a parameter")
+        _control_run(_wrong_decay), steps=2, needs_carried_potential=True,
+        but=((ParametricLIF,), "cannot differ where every decay is a parameter"),
     ),
     "late reset": Control(
-        _with(kernel=_late_reset), steps=2, remembers=True,
+        _control_run(kernel=_late_reset), steps=2, needs_carried_potential=True,
         but=((AdaptiveLIF, RefractoryLIF), "is stated for the reset of LIF neurons"),
     ),
-    "state not reset": Control(_with(stale=True), remembers=True),
+    "state not reset": Control(_control_run(state_not_reset=True), needs_carried_potential=True),
 }  # fmt: skip

@@ -41,8 +41,8 @@ def sides(claim: Claim) -> list[tuple[Mapping[str, Any], str, Mapping[str, Any]]
     return [(part, side, part[side]) for part in parts for side in ("select", "over") if side in part]
 
 
-def backend_behind(selector: Mapping[str, Any]) -> str:
-    """The backend whose number it selects."""
+def backend_behind(selector: Mapping[str, Any]) -> str | None:
+    """The backend whose number it selects; None if the metric names no row."""
     return backend_of(selector["metric"]) if selector["probe"] in TIMING else str(selector["backend"])
 
 
@@ -71,6 +71,9 @@ def best_value(claim: Claim, part: Mapping[str, Any], side: str, case: Case) -> 
     """A value with which the claim holds."""
     jitter = _JITTER * case.seed
     match part["rule"]:
+        case "equivalent":
+            assert claim.value is not None
+            return claim.value + jitter
         case "within":
             assert claim.value is not None
             base = 50.0 if "over" in part else 0.0

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.networks.naive import CLASSES, Layer, Parameters, batch_norm, conv, dense, over_time
+from tests.networks.naive import CLASSES
+from tests.networks.pieces import Layer, Parameters, batch_norm, conv, dense, over_time
 
 
 class Step(torch.autograd.Function):

@@ -17,11 +17,12 @@ def words_of(selector: Selector) -> str:
     asked: Mapping[str, object] = selector
     names = ("metric", "dataset", "network", "algorithm", "backend")
     words = [str(asked[name]) for name in names if asked.get(name, "none") != "none"]
+    words += [" and ".join(selector["draws"])] if "draws" in selector else []
     words += [f"{name} {asked[name]}" for name in ("T", "batch", "detail") if name in asked]
     return ", ".join([*words, *(f"{name} {value}" for name, value in selector.get("options", {}).items())])
 
 
-def who(measure: Measure) -> str:
+def algorithm_on_backend(measure: Measure) -> str:
     select: Mapping[str, object] = measure["select"]
     return " on ".join(str(select[name]) for name in ("algorithm", "backend") if name in select)
 
