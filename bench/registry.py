@@ -124,6 +124,7 @@ NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.lenet",
     "bench.zoo.alexnet",
     "bench.zoo.randman",
+    "bench.zoo.beyond_lif",
 )
 
 # Each is a module, or an object in one ("module:name"), that satisfies bench.datasets.samples.Source.
