@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench import algorithms, backends, probes, zoo
 from bench.algorithms.context import StepContext
 from bench.case import Case
+from bench.errors import UserError
 from bench.kernels import compiler
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
