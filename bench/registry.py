@@ -171,7 +171,7 @@ class Probe:
     steps: bool = True
 
 
-_PART = ("train_images", "test_images", "preparation")  # of a data set
+_PART = ("train_images", "test_images", "validation_images", "preparation")  # of a data set
 _REFERENCE = (("bptt", "native"),)
 _MODES = ("native", "native-fast", "native-balanced", "native-small")
 _TIMED = (
