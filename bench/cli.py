@@ -21,10 +21,10 @@ from bench.errors import UserError, choose
 from bench.lift.command import compare, measure
 from bench.overhead import HEADROOM, usable
 from bench.places import CODE, Project, project_of
-from bench.plan import backends_of, digest_of, papers, plan, to_make
+from bench.plan import backends_of, digest_of, papers, plan, wanted_key
 from bench.quantity import count_of
 from bench.record import Record
-from bench.record_store import LeftOut, Store, latest, made
+from bench.record_store import LeftOut, Store, done_key, latest
 from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ def _measure(
     from bench.runner.run import BROKEN
     from bench.runner.run import run as run_cases
     from bench.runner.screen import Screen
-    from bench.runner.store import keeper, new_run
+    from bench.runner.store import new_run, recorder
 
     store, here, run_id = Store(place.results), _Here(), new_run()
     missing = {name: _missing(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
@@ -371,7 +371,7 @@ def _measure(
             with store.locked(name, here.machine), Screen(cases, side_by_side) as screen:
                 run_cases(
                     cases,
-                    tally.counting(keeper(store, here.machine, run_id)),
+                    tally.counting(recorder(store, here.machine, run_id)),
                     screen,
                     data_root=folders.data_root,
                     scratch=place.results / "scratch",
@@ -462,9 +462,9 @@ def _missing(cases: list[Case], store: Store, paper: str, here: _Here, *, retry:
     _warn_of(left_out)
     on_this_machine = [record for record in records if record.machine == here.machine]
     failed = [record for record in latest(on_this_machine) if record.status != "ok"]
-    done = {made(record) for record in on_this_machine}
-    done -= {made(record) for record in failed if retry or _installed_since(record)}
-    return [case for case in cases if to_make(case, here.gpu) not in done]
+    done = {done_key(record) for record in on_this_machine}
+    done -= {done_key(record) for record in failed if retry or _installed_since(record)}
+    return [case for case in cases if wanted_key(case, here.gpu) not in done]
 
 
 def _installed_since(record: Record) -> bool:

@@ -95,7 +95,7 @@ class Algorithm(Protocol):
     #   runs_on(backend, spec, options) -> Support      whether it runs on this backend with these options
 
 
-class Neuronal(Protocol):
+class NeuronSource(Protocol):
     """What building a network needs of a backend."""
 
     @property
@@ -110,7 +110,7 @@ class Neuronal(Protocol):
         """Return a module (x [K, B, ...], v or None) -> (s [K, B, ...], v)."""
 
 
-class Backend(Neuronal, Protocol):
+class Backend(NeuronSource, Protocol):
     """Whose neurons and kernels. It never substitutes other neurons for those that it lacks."""
 
     def kernel(self) -> str:

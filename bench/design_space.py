@@ -1,7 +1,7 @@
 """The design space of two cuts, time into windows and layers into blocks, as cells (K, b). Nothing here imports torch.
 
 K time steps a window, b layers of neurons a block. Updated at the end of a sequence, four algorithms are one that differs in its
-cell alone (laws tested in tests/unit/test_local.py):
+cell alone (laws tested in tests/local/test_local_gradients.py):
 
 | | blocks of b layers | one block of all layers |
 |---|---|---|

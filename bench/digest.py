@@ -23,7 +23,7 @@ from bench.errors import UserError
 PACKAGES = ("bench", "reproductions")
 LANGUAGES = (".cpp", ".cu")
 # They say what there is and whether it can be used here. A new algorithm, probe or data set makes no other's results stale.
-CHOOSERS = frozenset({"bench.registry", "bench.algorithms", "bench.backends", "bench.datasets", "bench.zoo", "bench.probes"})
+LOOKUPS = frozenset({"bench.registry", "bench.algorithms", "bench.backends", "bench.datasets", "bench.zoo", "bench.probes"})
 
 
 def code_digest(modules: Iterable[str], root: Path) -> str:
@@ -37,15 +37,15 @@ def code_digest(modules: Iterable[str], root: Path) -> str:
 def closure(modules: Iterable[str], root: Path) -> list[str]:
     """Return the dotted names of ``modules``, of their packages, and of everything that these import, sorted."""
     found: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
-        if name in found or name in CHOOSERS:
+    pending = list(modules)
+    while pending:
+        name = pending.pop()
+        if name in found or name in LOOKUPS:
             continue
         found.add(name)
         parent = name.rpartition(".")[0]
-        waiting += [parent] if parent and _file(parent, root) else []
-        waiting += _module(name, root).imports
+        pending += [parent] if parent and _file(parent, root) else []
+        pending += _module(name, root).imports
     return sorted(found)
 
 
@@ -68,14 +68,14 @@ def _module(name: str, root: Path) -> _Module:
     path = _file(name, root)
     if path is None:
         raise UserError(f"no module {name!r} below {root}: use a dotted name in package {' or '.join(PACKAGES)}")
-    tree = _Running().visit(ast.parse(path.read_bytes(), filename=str(path)))
+    tree = _TypeCheckingRemoved().visit(ast.parse(path.read_bytes(), filename=str(path)))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    text = "".join(_canonical(tree)) + "".join(_beside(tree, path.parent))
+    text = "".join(_canonical(tree)) + "".join(_other_languages(tree, path.parent))
     imports = frozenset(target for target in _targets(tree, package) if _file(target, root))
     return _Module(hashlib.sha256(text.encode()).hexdigest(), imports)
 
 
-class _Running(ast.NodeTransformer):
+class _TypeCheckingRemoved(ast.NodeTransformer):
     """Removes what only a type checker reads."""
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
@@ -99,13 +99,13 @@ def _targets(tree: ast.AST, package: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")
-            above = parents[: len(parents) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
+            parent_package = parents[: len(parents) - node.level + 1] if node.level else []
+            base = ".".join([*parent_package, *([node.module] if node.module else [])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _beside(tree: ast.AST, folder: Path) -> Iterator[str]:
+def _other_languages(tree: ast.AST, folder: Path) -> Iterator[str]:
     """Yield the texts of the files of other languages in ``folder`` that a string in the module names."""
     names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     for name in sorted(names):
@@ -115,7 +115,7 @@ def _beside(tree: ast.AST, folder: Path) -> Iterator[str]:
 
 def _canonical(node: object) -> Iterator[str]:
     """Yield a syntax tree as text without positions, empty fields and bare strings: the same in every version of Python."""
-    if isinstance(node, ast.Call) and _words(node.func):
+    if isinstance(node, ast.Call) and _makes_a_message(node.func):
         yield f"({ast.unparse(node.func)})"
     elif isinstance(node, ast.AST):
         yield f"({type(node).__name__}"
@@ -134,7 +134,7 @@ def _canonical(node: object) -> Iterator[str]:
         yield repr(node)
 
 
-def _words(function: ast.expr) -> bool:
+def _makes_a_message(function: ast.expr) -> bool:
     """Whether ``function`` makes an error or a ``no(...)``, so that its arguments are a message."""
     return isinstance(function, ast.Name) and (function.id in ("no", "Unavailable") or function.id.endswith("Error"))
 

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.errors import choose
 from bench.options import Declared, number, one_of
 
 SquaredTarget = Literal["one-hot", "ones"]
@@ -40,6 +41,9 @@ class InstantaneousLoss:
     alpha: float = 0.05
     weight: float = 1.0
     squared_target: str = "one-hot"
+
+    def __post_init__(self) -> None:
+        choose("squared_target", self.squared_target, get_args(SquaredTarget))
 
     def __call__(self, outs: Tensor) -> Tensor:
         steps, batch, classes = outs.shape

@@ -13,7 +13,7 @@ from bench.digest import code_digest
 from bench.errors import choose
 from bench.machine import usable_cores
 from bench.places import CODE
-from bench.record_store import Made
+from bench.record_store import DoneKey
 from bench.registry import PROBES
 
 THREADS = 1  # of most cases: sums then have the same order on every machine; cases run in parallel instead
@@ -79,7 +79,7 @@ def digest_of(case: Case) -> str:
     )
 
 
-def to_make(case: Case, gpu: str | None) -> Made:
+def wanted_key(case: Case, gpu: str | None) -> DoneKey:
     """Return what a record must match for ``case`` to be done on a machine whose GPU is ``gpu`` (``bench.record_store.made``)."""
     how = conditions(case, gpu)
     return (case.key, digest_of(case), how.device, how.threads, how.precision)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas
 
 Place = tuple[str, str, int, str]  # machine, device, threads, precision
-Made = tuple[str, str, str, int, str]
+DoneKey = tuple[str, str, str, int, str]
 """What makes a case done: its key, the code's digest, and the device, threads and precision that computed it."""
 
 _FIELDS = frozenset(field.name for field in fields(Record))
@@ -94,13 +94,13 @@ class Store:
 
     def machines(self) -> dict[str, Identity]:
         """What each machine is, by its id; without those whose description is damaged."""
-        return {name: found for name, found in self._described().items() if not isinstance(found, LeftOut)}
+        return {name: found for name, found in self._descriptions().items() if not isinstance(found, LeftOut)}
 
     def damaged_machines(self) -> list[LeftOut]:
         """Descriptions of machines that cannot be read."""
-        return [found for found in self._described().values() if isinstance(found, LeftOut)]
+        return [found for found in self._descriptions().values() if isinstance(found, LeftOut)]
 
-    def _described(self) -> dict[str, Identity | LeftOut]:
+    def _descriptions(self) -> dict[str, Identity | LeftOut]:
         return {path.stem: _description(path) for path in _listed(self.root / "machines", "*.json")}
 
     def _runs(self, paper: str) -> list[Path]:
@@ -151,17 +151,17 @@ class Store:
         """Every line of every machine that can be believed, oldest first within a machine; and those left out, with reasons."""
         records: list[Record] = []
         left_out: list[LeftOut] = []
-        machines = self._described()
+        machines = self._descriptions()
         for path in self._runs(paper):
-            known = machines.get(path.parent.name, _undescribed(path, self.root))
+            known = machines.get(path.parent.name, _no_description(path, self.root))
             if isinstance(known, LeftOut):
                 left_out.append(known)
                 continue
             lines: list[_Line] = []
             for found in _read(path):
-                wrong = found if isinstance(found, LeftOut) else _wrong(path, found, known["gpus"])
-                if wrong:
-                    left_out.append(wrong)
+                rejected = found if isinstance(found, LeftOut) else _why_rejected(path, found, known["gpus"])
+                if rejected:
+                    left_out.append(rejected)
                 elif isinstance(found, _Line):
                     lines.append(found)
             complete, incomplete = _complete(path, lines)
@@ -169,12 +169,12 @@ class Store:
             left_out += incomplete
         return records, left_out
 
-    def done(self, paper: str, machine: str) -> set[Made]:
+    def done(self, paper: str, machine: str) -> set[DoneKey]:
         """The cases on this machine whose records are all there, whatever their status."""
-        return {made(record) for record in self.load(paper)[0] if record.machine == machine}
+        return {done_key(record) for record in self.load(paper)[0] if record.machine == machine}
 
 
-def made(record: Record) -> Made:
+def done_key(record: Record) -> DoneKey:
     """What of a record makes its case done."""
     return (record.key, record.digest, record.device, record.threads, record.precision)
 
@@ -263,7 +263,7 @@ def _read(path: Path) -> Iterator[_Line | LeftOut]:
         try:
             yield _parsed(number, line)
         except _OtherSchema as error:
-            yield LeftOut(path, number, f"left out: {error}; {_again(path)}")
+            yield LeftOut(path, number, f"left out: {error}; {_measure_again(path)}")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             start = line[:40].decode(errors="replace")
             yield LeftOut(
@@ -276,7 +276,7 @@ class _OtherSchema(ValueError):
     """A record with fields that records no longer have, or without some that they have now."""
 
 
-def _again(path: Path) -> str:
+def _measure_again(path: Path) -> str:
     """What to do about a record of another version of the suite. Its line need not be touched."""
     return (
         f"another version of spikecost wrote it: `spikecost run {path.stem}` measures it again; "
@@ -309,29 +309,29 @@ def _no_constant(name: str) -> None:
 
 def _whole_number(text: str) -> int:
     value = int(text)
-    _moderate(value, text)
+    _require_measurable(value, text)
     return value
 
 
 def _decimal_number(text: str) -> float:
     value = float(text)
-    _moderate(value, text)
+    _require_measurable(value, text)
     return value
 
 
-def _moderate(value: float, text: str) -> None:
+def _require_measurable(value: float, text: str) -> None:
     if not -_LARGEST <= value <= _LARGEST:
         raise ValueError(f"{text[:20]} is no number that could be measured")
 
 
-def _wrong(path: Path, line: _Line, gpus: Sequence[str]) -> LeftOut | None:
+def _why_rejected(path: Path, line: _Line, gpus: Sequence[str]) -> LeftOut | None:
     """Why a record is not believed, if it is not."""
     record = line.record
     try:
         case = Case.of(record.case)
         key = case.key
     except (UserError, TypeError) as error:
-        return LeftOut(path, line.number, f"left out: its case is none ({error}); {_again(path)}")
+        return LeftOut(path, line.number, f"left out: its case is none ({error}); {_measure_again(path)}")
     problem = ""
     if record.key != key:
         problem = f"its key {record.key} is not that of its case, {key}"
@@ -349,14 +349,14 @@ def _wrong(path: Path, line: _Line, gpus: Sequence[str]) -> LeftOut | None:
         )
     elif record.unit != _UNITS.get(record.metric, record.unit):
         problem = f"its unit {record.unit!r} is not that of {record.metric}"
-    elif isinstance(record.value, int | float) and not _possible(record.value, record.unit):
+    elif isinstance(record.value, int | float) and not _in_range(record.value, record.unit):
         problem = f"its value {record.value} {record.unit} cannot be"
     else:
         problem = _contradiction(record.detail, case.settings)
     return LeftOut(path, line.number, f"left out: {problem}; delete the line and run again") if problem else None
 
 
-def _possible(value: float, unit: str) -> bool:
+def _in_range(value: float, unit: str) -> bool:
     low, high = _RANGE.get(unit, (-math.inf, math.inf))
     return low <= value <= high
 
@@ -366,17 +366,17 @@ def _contradiction(detail: Mapping[str, object], options: Mapping[str, object]) 
     recipe = detail.get("recipe", {})
     used = {**(recipe if isinstance(recipe, Mapping) else {})}
     used |= {f"{part}_images": detail[f"{part} images"] for part in ("train", "test") if f"{part} images" in detail}
-    wrong = [name for name, asked in options.items() if name in used and used[name] != asked]
-    return f"its detail says {wrong[0]} = {used[wrong[0]]!r}, its case {options[wrong[0]]!r}" if wrong else ""
+    rejected = [name for name, asked in options.items() if name in used and used[name] != asked]
+    return f"its detail says {rejected[0]} = {used[rejected[0]]!r}, its case {options[rejected[0]]!r}" if rejected else ""
 
 
 def _complete(path: Path, lines: Sequence[_Line]) -> tuple[list[Record], list[LeftOut]]:
     """The records of cases whose lines are all there; the others, but for those that a later run has measured whole."""
-    groups: dict[tuple[Made, str], list[_Line]] = {}
+    groups: dict[tuple[DoneKey, str], list[_Line]] = {}
     for line in lines:
-        groups.setdefault((made(line.record), line.record.run), []).append(line)
+        groups.setdefault((done_key(line.record), line.record.run), []).append(line)
     complete = {group for group, found in groups.items() if len({line.record.metric for line in found}) >= found[-1].of}
-    repaired = {made for made, _ in complete}
+    repaired = {done_key for done_key, _ in complete}
     left_out = [
         LeftOut(
             path, found[-1].number,
@@ -385,7 +385,7 @@ def _complete(path: Path, lines: Sequence[_Line]) -> tuple[list[Record], list[Le
         for group, found in groups.items()
         if group not in complete and group[0] not in repaired
     ]  # fmt: skip
-    return [line.record for line in lines if (made(line.record), line.record.run) in complete], left_out
+    return [line.record for line in lines if (done_key(line.record), line.record.run) in complete], left_out
 
 
 def _description(path: Path) -> Identity | LeftOut:
@@ -415,7 +415,7 @@ def _missing(content: object) -> list[str]:
     return [name for name, kind in LASTING.items() if type(known.get(name)) is not kind]
 
 
-def _undescribed(path: Path, root: Path) -> LeftOut:
+def _no_description(path: Path, root: Path) -> LeftOut:
     place = root / "machines" / f"{path.parent.name}.json"
     return LeftOut(path, 1, f"left out as a whole: {place} is not there to say what machine this is; take it back from git")
 

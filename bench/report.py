@@ -133,9 +133,9 @@ def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
     known = {*papers(), *(folder.name for folder in folders)}
     left_out = dict.fromkeys([*store.damaged_machines(), *store.strays(known)])
     for folder in folders:
-        believed, lines = store.load(folder.name)
+        accepted, lines = store.load(folder.name)
         left_out |= dict.fromkeys(lines)
-        records = latest(believed)
+        records = latest(accepted)
         verdicts = judge(load_claims(folder), records, fresh)
         context = _toml(folder / "context.toml") if (folder / "context.toml").exists() else {}
         paper = Paper(folder.name, records, verdicts, context, fresh, planned_by(folder.name))

@@ -106,7 +106,7 @@ def fits(found: Sequence[Setting], convention: Convention, report: Report) -> li
     return [s for s in found if convention in s.changes and _near(s.changes[convention], report)]
 
 
-def at_once(found: Sequence[Setting], reports: Mapping[str, Report]) -> list[Setting]:
+def agreeing_with_all(found: Sequence[Setting], reports: Mapping[str, Report]) -> list[Setting]:
     """The settings that agree with every report, each in some convention of its quantity."""
     return [s for s in found if all(s.agrees(quantity, report) for quantity, report in reports.items())]
 
@@ -131,12 +131,12 @@ def chance_level(found: Sequence[Setting], reports: Mapping[str, Report]) -> flo
     conventions. Of several at once it is a bound from above: the least of the quantities' own, and no more than the settings'
     shares added up.
     """
-    alone = [_met(found, quantity, report) for quantity, report in reports.items()]
-    together = sum(math.prod(_met([setting], quantity, report) for quantity, report in reports.items()) for setting in found)
-    return min(*alone, together) if len(alone) > 1 else alone[0]
+    single = [_share_met(found, quantity, report) for quantity, report in reports.items()]
+    joint = sum(math.prod(_share_met([setting], quantity, report) for quantity, report in reports.items()) for setting in found)
+    return min(*single, joint) if len(single) > 1 else single[0]
 
 
-def _met(found: Sequence[Setting], quantity: str, report: Report) -> float:
+def _share_met(found: Sequence[Setting], quantity: str, report: Report) -> float:
     """The share of the reports of one quantity near ``report`` that some of the settings would meet."""
     low, high = max(report.change - NEAR, -100.0), report.change + NEAR
     ends = sorted(

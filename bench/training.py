@@ -88,46 +88,54 @@ def train(
     about = _about(case, step, epochs, accumulate)
     device = next(step.net.parameters()).device
     peak_rates = [group["lr"] for group in step.optimizer.param_groups]
-    at = _resume(checkpoint, step, about)
+    position = _resume(checkpoint, step, about)
     batches = data.batches(case.batch)
     images = len(data.samples.train_y)
     require_variance(step.trainable.spec, images % case.batch or case.batch)  # the last batch of an epoch may be small
     saved = time.monotonic()
-    while at.epoch < epochs:
+    while position.epoch < epochs:
         for group, rate in zip(step.optimizer.param_groups, peak_rates, strict=True):
-            group["lr"] = rate * (1 + math.cos(math.pi * at.epoch / epochs)) / 2
-        for x, y in data.training_batches(at.epoch, case.T, case.batch, at.batch):
+            group["lr"] = rate * (1 + math.cos(math.pi * position.epoch / epochs)) / 2
+        for x, y in data.training_batches(position.epoch, case.T, case.batch, position.batch):
             began = time.monotonic()
-            torch.manual_seed(seed_of("masks", case.key, at.epoch, at.batch))
-            together = accumulate * case.batch
-            gathered = min(together, images - at.images // together * together)  # samples of this update
-            whole = len(y) == gathered
-            train_on = step.run if whole else partial(step.gather, weight=len(y) / gathered)
+            torch.manual_seed(seed_of("masks", case.key, position.epoch, position.batch))
+            samples_per_update = accumulate * case.batch
+            first_of_update = position.images // samples_per_update * samples_per_update
+            update_size = min(samples_per_update, images - first_of_update)  # the last update of an epoch may be smaller
+            is_whole_update = len(y) == update_size
+            train_on = step.run if is_whole_update else partial(step.accumulate, weight=len(y) / update_size)
             out = train_on(x.to(device), y.to(device)) / case.T
-            seen = at.images + len(y)
-            moved = seen % together == 0 or seen == images
-            if moved and not whole:
+            seen = position.images + len(y)
+            updated = seen % samples_per_update == 0 or seen == images
+            if updated and not is_whole_update:
                 step.update()
             loss = float(nn.functional.cross_entropy(out, y.to(device)))
             if not math.isfinite(loss):
-                raise FloatingPointError(f"loss is {loss} in epoch {at.epoch + 1}: training diverged; lower lr")
-            at = replace(
-                at,
-                batch=at.batch + 1,
+                raise FloatingPointError(f"loss is {loss} in epoch {position.epoch + 1}: training diverged; lower lr")
+            position = replace(
+                position,
+                batch=position.batch + 1,
                 images=seen,
-                loss=at.loss + loss * len(y),
-                correct=at.correct + int((out.argmax(1).cpu() == y).sum()),
-                seconds=at.seconds + time.monotonic() - began,
+                loss=position.loss + loss * len(y),
+                correct=position.correct + int((out.argmax(1).cpu() == y).sum()),
+                seconds=position.seconds + time.monotonic() - began,
             )
-            report(_progress(at, epochs, images))
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S and at.batch < batches and moved:  # gradients are not saved
-                _save(checkpoint, step, at, about)
+            report(_progress(position, epochs, images))
+            if time.monotonic() - saved > CHECKPOINT_EVERY_S and position.batch < batches and updated:  # gradients are not saved
+                _save(checkpoint, step, position, about)
                 saved = time.monotonic()
         accuracy = evaluate(step.trainable, data, case.T, case.batch)
-        done = Epoch(at.epoch + 1, at.images, at.loss / at.images, 100 * at.correct / at.images, accuracy, round(at.seconds, 2))
-        at = Position(epoch=at.epoch + 1, history=(*at.history, done))
-        _save(checkpoint, step, at, about)
-    return at.history
+        done = Epoch(
+            position.epoch + 1,
+            position.images,
+            position.loss / position.images,
+            100 * position.correct / position.images,
+            accuracy,
+            round(position.seconds, 2),
+        )
+        position = Position(epoch=position.epoch + 1, history=(*position.history, done))
+        _save(checkpoint, step, position, about)
+    return position.history
 
 
 @torch.no_grad()
@@ -152,12 +160,16 @@ def outputs(net: Trainable, data: RealData, T: int, batch: int) -> list[tuple[Te
     return results
 
 
-def _progress(at: Position, epochs: int, images: int) -> Progress:
-    trained = at.epoch * images + at.images
+def _progress(now: Position, epochs: int, images: int) -> Progress:
     return Progress(
-        trained, epochs * images, at.epoch + 1, epochs, at.loss / at.images, 100 * at.correct / at.images,
-        at.images / max(at.seconds, 1e-9),
-    )  # fmt: skip
+        done=now.epoch * images + now.images,
+        total=epochs * images,
+        epoch=now.epoch + 1,
+        epochs=epochs,
+        loss=now.loss / now.images,
+        accuracy=100 * now.correct / now.images,
+        images_per_second=now.images / max(now.seconds, 1e-9),
+    )
 
 
 def require_finite(step: TrainingStep, epoch: int) -> None:
@@ -173,25 +185,25 @@ def require_finite(step: TrainingStep, epoch: int) -> None:
             )
 
 
-def _save(path: Path, step: TrainingStep, at: Position, about: Mapping[str, object]) -> None:
+def _save(path: Path, step: TrainingStep, position: Position, about: Mapping[str, object]) -> None:
     """Write to a temporary file, then rename it: if the process is killed, the former checkpoint stays intact.
 
     Raises FloatingPointError for weights that are not finite.
     """
-    require_finite(step, at.epoch + (at.batch > 0))
+    require_finite(step, position.epoch + (position.batch > 0))
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".new")
+    draft = path.with_suffix(".new")
     try:
-        with beside.open("wb") as file:
-            position = {**asdict(at), "history": [asdict(epoch) for epoch in at.history]}
-            kept = {"weights": step.net.state_dict(), "optimizer": step.optimizer.state_dict(), "position": position}
+        with draft.open("wb") as file:
+            content = {**asdict(position), "history": [asdict(epoch) for epoch in position.history]}
+            kept = {"weights": step.net.state_dict(), "optimizer": step.optimizer.state_dict(), "position": content}
             torch.save({**kept, "about": dict(about)}, file)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise UserError(f"checkpoint {path} cannot be written: {error}; free some space and repeat the command") from error
-    beside.replace(path)
+    draft.replace(path)
 
 
 def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict[str, object]:
@@ -205,10 +217,10 @@ def _about(case: Case, step: TrainingStep, epochs: int, accumulate: int) -> dict
     )
     names = ("network", "algorithm", "backend", "dataset", "T", "batch", "seed")
     part = {name: case.settings.get(name) for name in Part.names()}
-    told = {name: list(value) if isinstance(value, tuple) else value for name, value in step.recipe.as_dict().items()}
+    recipe = {name: list(value) if isinstance(value, tuple) else value for name, value in step.recipe.as_dict().items()}
     layers = hashlib.sha256(repr(step.net.spec).encode()).hexdigest()[:12]  # a network need not be registered
     own = {"layers": layers, "epochs": epochs, "accumulate": accumulate, "code": code_digest(modules, ROOT)}
-    return {**{name: getattr(case, name) for name in names}, **part, **told, **own}
+    return {**{name: getattr(case, name) for name in names}, **part, **recipe, **own}
 
 
 def _resume(path: Path, step: TrainingStep, about: Mapping[str, object]) -> Position:
@@ -218,12 +230,12 @@ def _resume(path: Path, step: TrainingStep, about: Mapping[str, object]) -> Posi
         saved = torch.load(path, weights_only=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise UserError(f"checkpoint {path} cannot be read ({error}); remove it to begin anew") from error
-    left = saved.get("about", {})
-    differing = [name for name in {**left, **about} if left.get(name) != about.get(name)]
+    saved_about = saved.get("about", {})
+    differing = [name for name in {**saved_about, **about} if saved_about.get(name) != about.get(name)]
     if differing:
-        said = ", ".join(f"{name} was {left.get(name)!r} and is {about.get(name)!r}" for name in differing)
+        differences = ", ".join(f"{name} was {saved_about.get(name)!r} and is {about.get(name)!r}" for name in differing)
         raise UserError(
-            f"checkpoint {path} belongs to another training: {said}; use its settings, or remove {path} to begin anew"
+            f"checkpoint {path} belongs to another training: {differences}; use its settings, or remove {path} to begin anew"
         )
     step.net.load_state_dict(saved["weights"])
     step.optimizer.load_state_dict(saved["optimizer"])

@@ -25,6 +25,7 @@ from bench.spec import NetworkSpec
 if TYPE_CHECKING:
     from bench.contracts import Algorithm, Backend, Shipped, Trainable, TrainStep
 
+DEVICES = "'cpu', 'cuda', or 'meta' for shapes alone"
 WITHIN_A_BATCH = "gradients of several batches: this algorithm changes the weights within a batch; use accumulate = 1"
 
 
@@ -51,11 +52,13 @@ def recipe(algorithm: str, backend: str, named: Mapping[str, object]) -> Recipe:
     kinds: tuple[type[Declared], ...] = (own, Loss, optimizer)
     for name in named:
         choose_option(f"{algorithm} on {backend}", name, ["optimizer", *(name for kind in kinds for name in kind.names())])
-    mine, loss, by = (kind(**{name: named[name] for name in kind.names() if name in named}) for kind in kinds)
-    once = mine.updates_once and (shipped is None or rule.Options().updates_once)
+    own_options, loss, optimizer_options = (
+        kind(**{name: named[name] for name in kind.names() if name in named}) for kind in kinds
+    )
+    updates_once = own_options.updates_once and (shipped is None or rule.Options().updates_once)
     assert isinstance(loss, Loss)
-    assert isinstance(by, optimizers.Optimizer)
-    return Recipe(mine, loss, by, once)
+    assert isinstance(optimizer_options, optimizers.Optimizer)
+    return Recipe(own_options, loss, optimizer_options, updates_once)
 
 
 def _shipped(backend: str) -> Shipped | None:
@@ -95,7 +98,7 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
         return self._forward_backward(x, target, lambda: None)
 
-    def gather(self, x: Tensor, target: Tensor, weight: float) -> Tensor:
+    def accumulate(self, x: Tensor, target: Tensor, weight: float) -> Tensor:
         """Add ``weight`` times the batch's gradients to ``.grad``; ``update`` then changes the weights.
 
         Raises UserError if the algorithm updates the weights more than once per batch.
@@ -230,9 +233,9 @@ def training_step(
         raise UserError(f"seed = {seed!r}: use a whole number")
     check_device(device)
     spec = zoo.spec(network)
-    able = support(network, algorithm, backend, options=options)
-    if not able:
-        raise UserError(f"{algorithm} on backend {backend}, network {network}: {able.reason}")
+    supported = support(network, algorithm, backend, options=options)
+    if not supported:
+        raise UserError(f"{algorithm} on backend {backend}, network {network}: {supported.reason}")
     chosen = recipe(algorithm, backend, options)
     shipped = _shipped(backend)
     net: nn.Module
@@ -251,10 +254,12 @@ def training_step(
 
 
 def check_device(device: str) -> None:
-    """Raise UserError unless tensors can be made on ``device`` here."""
+    """Raise UserError unless this suite can train on ``device`` here."""
     try:
         kind = torch.device(device).type
     except (RuntimeError, TypeError) as error:
-        raise UserError(f"device = {device!r}: use 'cpu', 'cuda', or 'meta' for shapes alone") from error
+        raise UserError(f"device = {device!r}: use {DEVICES}") from error
+    if kind not in ("cpu", "cuda", "meta"):
+        raise UserError(f"device = {device!r}: use {DEVICES}")
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device = {device!r}: PyTorch finds no GPU here; use 'cpu', or 'meta' for shapes alone")

@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("benchmarks are timed alone on the machine: leave out -n (pytest-xdist)")
 
 
-LONG = ("docs", "runner", "test_wheel.py", "test_cli.py")  # folders and files of few but long tests
+LONG = ("docs", "runner", "report", "command", "test_wheel.py")  # folders and files of few but long tests
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -37,7 +37,7 @@ from bench.algorithms.packed_output import PackedOutput
 from bench.errors import YES, Support, UserError, choose, no
 from bench.nets import layers as m
 from bench.nets.build import Network
-from bench.nets.folding import restored
+from bench.nets.folding import unfold_scale
 from bench.nets.shapes import Shape, chain_shape
 from bench.options import one_of, whole
 from bench.spec import Conv, Dense, Flatten, Layer, Loop, NetworkSpec, Residual, Spike, every_layer
@@ -133,7 +133,7 @@ def prepare(net: Network, b: int, classifier: str) -> BlockNetwork:
     layers = net.spec.layers
     cut = parts(layers, b)
     for begin, _ in cut[1:]:
-        restored(net.body, begin)  # a classifier reads this input too
+        unfold_scale(net.body, begin)  # a classifier reads this input too
     with torch.device(next(net.parameters()).device):
         shapes = [chain_shape(layers[:end], net.spec.input) for _, end in cut[:-1]]
         return BlockNetwork(net, cut, [make(shape, net.spec.classes) for shape in shapes])

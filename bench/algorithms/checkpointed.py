@@ -100,7 +100,7 @@ def train_step(net: Network, x: Tensor, context: StepContext, options: Options) 
         if i == len(parts) - 1:  # the last segment has had no first pass
             out, gradient = backward_through(run, starts.pop(), context.loss, gradient)
         else:
-            with random[i].again(), second_pass(net, context.watcher):
+            with random[i].repeated(), second_pass(net, context.watcher):
                 out, gradient = backward_through(run, starts.pop(), context.loss, gradient)
         total = out.sum(0) if total is None else total + out.sum(0)
     context.update()

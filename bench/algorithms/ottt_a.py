@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.algorithms.context import StepContext
-from bench.algorithms.sltt import in_space, in_windows_of, runs_on
+from bench.algorithms.sltt import in_space, runs_on, train_in_windows
 from bench.algorithms.traces import with_traces
 from bench.errors import YES, Support
 from bench.nets.build import Network
@@ -47,6 +47,6 @@ def prepare(net: Network, options: Options) -> Network:
 def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     within(options.K, x.shape[0], "ottt-a")
     with holding_weights(net):
-        total = in_windows_of(net, x, context.loss, options.K)
+        total = train_in_windows(net, x, context.loss, options.K)
     context.update()
     return total

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.algorithms.context import StepContext
-from bench.algorithms.sltt import in_windows_of
+from bench.algorithms.sltt import train_in_windows
 from bench.algorithms.traces import with_traces
 from bench.errors import YES, Support
 from bench.nets.build import Network
@@ -42,4 +42,4 @@ def prepare(net: Network, options: Options) -> Network:
 
 
 def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
-    return in_windows_of(net, x, context.loss, after_window=context.update)
+    return train_in_windows(net, x, context.loss, after_window=context.update)

@@ -44,7 +44,9 @@ class PackedOutput(nn.Module):
         super().__init__()
         self.factor = factor_of(layers)
         # Whether what it returns is spikes, for the MAC counter.
-        self.emits_spikes = self.factor is not None and not any(isinstance(layer, m.AvgPool) for layer in layers[_last(layers) :])
+        self.emits_spikes = self.factor is not None and not any(
+            isinstance(layer, m.AvgPool) for layer in layers[_last_neurons(layers) :]
+        )
 
     def pack(self, y: Tensor) -> Packed | Tensor:
         """Pack ``y``. Returns ``y`` itself, detached, if it may have more levels, or a type in which c is rounded."""
@@ -78,17 +80,21 @@ def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
 
 def factor_of(layers: Sequence[nn.Module]) -> float | None:
     """Return the factor c of their output; None if it has more levels (dropout, a sum, other pooling)."""
-    last = _last(layers)
+    last = _last_neurons(layers)
     if last < 0:
         return None
-    behind = layers[last + 1 :]
-    pools = [layer for layer in behind if isinstance(layer, m.AvgPool)]
-    scales = [layer.factor for layer in behind if isinstance(layer, m.Scaled)]
-    if len(pools) + len(scales) < len(behind) or len(pools) > 1 or not all(pool.kernel == 2 and pool.apart for pool in pools):
+    following = layers[last + 1 :]
+    pools = [layer for layer in following if isinstance(layer, m.AvgPool)]
+    scales = [layer.factor for layer in following if isinstance(layer, m.Scaled)]
+    if (
+        len(pools) + len(scales) < len(following)
+        or len(pools) > 1
+        or not all(pool.kernel == 2 and pool.disjoint for pool in pools)
+    ):
         return None
     return prod(scales)
 
 
-def _last(layers: Sequence[nn.Module]) -> int:
+def _last_neurons(layers: Sequence[nn.Module]) -> int:
     """Return the index of the last layer of neurons without dropout; -1 if there is none."""
     return max((i for i, layer in enumerate(layers) if isinstance(layer, m.Neurons) and layer.dropout == 0), default=-1)

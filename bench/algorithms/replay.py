@@ -30,7 +30,7 @@ from bench.algorithms.context import StepContext
 from bench.algorithms.segments import second_pass
 from bench.errors import YES, Support, no
 from bench.kernels.bits import pack
-from bench.kernels.reversed_lif import Backwards, reversed_lif
+from bench.kernels.reversed_lif import CarriedGradient, reversed_lif
 from bench.nets.build import Network
 from bench.nets.layers import State, leaves, shallow
 from bench.options import Declared, whole, within
@@ -65,7 +65,7 @@ def prepare(net: Network, options: Options) -> Network:
     return net
 
 
-def steps_back(net: Network) -> float:
+def invertible_steps(net: Network) -> float:
     """Return the steps over which a rounding error grows ``GROWTH`` times in the layer where it grows fastest; at least 1."""
     decay = min(layer.spec.decay for layer in net.neurons())
     return math.inf if decay >= 1 else max(1, math.floor(math.log(GROWTH) / -math.log(decay)))
@@ -74,9 +74,9 @@ def steps_back(net: Network) -> float:
 def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     K = options.K
     within(K, x.shape[0], "replay")
-    reach = steps_back(net)
-    parts = windows(x.shape[0], K, reach)
-    saved = set(anchored(parts, reach))
+    invertible = invertible_steps(net)
+    parts = windows(x.shape[0], K, invertible)
+    saved = set(windows_to_save(parts, invertible))
     state = net.initial_state(x.shape[1])
     anchors: dict[int, State] = {}  # saved states by the window before them; the one before the last window is known
     total = x.new_zeros(())
@@ -107,13 +107,13 @@ def windows(steps: int, K: int, within: float) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def anchored(parts: list[tuple[int, int]], within: float) -> list[int]:
+def windows_to_save(parts: list[tuple[int, int]], within: float) -> list[int]:
     """Return the windows (never the last) whose start state is saved, so that at most ``within`` steps in a row are inverted."""
-    saved, undone_from = [], parts[-1][0]
+    saved, inverted_from = [], parts[-1][0]
     for i in reversed(range(1, len(parts) - 1)):
-        if undone_from - parts[i - 1][0] > within:
+        if inverted_from - parts[i - 1][0] > within:
             saved.append(i)
-            undone_from = parts[i][0]
+            inverted_from = parts[i][0]
     return saved
 
 
@@ -138,12 +138,12 @@ def recording(net: Network) -> Iterator[Spikes]:
             hook.remove()
 
 
-class _Backwards(nn.Module):
+class _ReversedNeurons(nn.Module):
     """Neurons that run backwards in time: ``forward`` takes the membrane potential after the window, returns that before it."""
 
     def __init__(self, spec: NeuronSpec, spikes: list[Tensor]) -> None:
         super().__init__()
-        self.spec, self.spikes, self.carry = spec, spikes, Backwards()
+        self.spec, self.spikes, self.carry = spec, spikes, CarriedGradient()
 
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if self.carry.g_v is None:
@@ -157,7 +157,7 @@ def running_backwards(net: Network, spikes: Spikes) -> Iterator[None]:
     layers = net.neurons()
     forwards = [layer.neurons for layer in layers]
     for layer, bits in zip(layers, spikes, strict=True):
-        layer.neurons = _Backwards(layer.spec, bits)
+        layer.neurons = _ReversedNeurons(layer.spec, bits)
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ from bench.algorithms.context import Loss, Watcher
 from bench.errors import UserError
 from bench.nets.build import Network
 from bench.nets.layers import State, leaves, shallow, state_tensors
-from bench.nets.rerun import averages_still
+from bench.nets.rerun import frozen_averages
 
 
 def edges(steps: int, segments: int) -> list[tuple[int, int]]:
@@ -46,8 +46,8 @@ def best_segments(steps: int, graph_to_state: float, kept: float = 1.0) -> int:
         last = segments - 1 + math.ceil(kept * short) * graph_to_state
         return max(last, longer - 1 + math.ceil(kept * (short + 1)) * graph_to_state) if longer else last
 
-    far = math.ceil(4 * math.sqrt(steps * kept * graph_to_state)) + 8  # the minimum is near a quarter of it
-    return min(range(1, min(steps, far) + 1), key=lambda segments: (need(segments), segments))
+    most = math.ceil(4 * math.sqrt(steps * kept * graph_to_state)) + 8  # the minimum is near a quarter of it
+    return min(range(1, min(steps, most) + 1), key=lambda segments: (need(segments), segments))
 
 
 def falling_edges(steps: int, graph_to_state: float) -> list[tuple[int, int]]:
@@ -74,7 +74,7 @@ def falling_edges(steps: int, graph_to_state: float) -> list[tuple[int, int]]:
 @contextmanager
 def second_pass(net: Network, watcher: Watcher) -> Iterator[None]:
     """In this context, time steps are recomputed."""
-    with watcher.recomputing(), averages_still(net):
+    with watcher.recomputing(), frozen_averages(net):
         yield
 
 

@@ -86,7 +86,7 @@ def train_step(net: Network, x: Tensor, context: StepContext, options: Options) 
     gradient: list[Tensor | None] = []
     for i in reversed(range(len(parts))):
         run = partial(_run_kept, net, x, parts[i], kept[i], options.skipped)
-        with random[i].again(), second_pass(net, context.watcher):
+        with random[i].repeated(), second_pass(net, context.watcher):
             _, gradient = backward_through(run, starts.pop(), lambda out: weight * context.loss(out), gradient)
     context.update()
     return torch.stack(outs).sum(0)
@@ -95,7 +95,7 @@ def train_step(net: Network, x: Tensor, context: StepContext, options: Options) 
 def segments_of(net: Network, steps: int, options: Options) -> list[tuple[int, int]]:
     """Return the half-open ranges of time steps of all segments. Raises UserError if p exceeds their bound."""
     layers = len(net.neurons())
-    parts = edges(steps, options.segments or affordable(steps, layers, options.p, net.graph_to_state))
+    parts = edges(steps, options.segments or best_allowed_segments(steps, layers, options.p, net.graph_to_state))
     _check_bound(parts, layers, options.p)
     return parts
 
@@ -108,12 +108,12 @@ def _run_kept(
         return net.window(x[begin:end], state)
     if skipped == "frozen":
         return net.window(x[kept], state)
-    outs, at = [], begin
+    outs, reached = [], begin
     for t in kept:
-        out, state = net.window(x[t : t + 1], leak(net.body, state, t - at))
+        out, state = net.window(x[t : t + 1], leak(net.body, state, t - reached))
         outs.append(out)
-        at = t + 1
-    return torch.cat(outs), leak(net.body, state, end - at)
+        reached = t + 1
+    return torch.cat(outs), leak(net.body, state, end - reached)
 
 
 @contextmanager
@@ -139,8 +139,8 @@ def kept_steps(spikes: Tensor, parts: list[tuple[int, int]], layers: int, option
     counts = [math.ceil((1 - p / 100) * (end - begin)) for begin, end in parts]
     if spikes.device.type == "meta":
         return [list(range(begin, begin + count)) for (begin, _), count in zip(parts, counts, strict=True)]
-    always = {end - 1 for _, end in parts} if options.last == "kept" else set()
-    ranked = sorted(range(len(spikes)), key=lambda t: (t not in always, -float(spikes[t]), t))
+    always_kept = {end - 1 for _, end in parts} if options.last == "kept" else set()
+    ranked = sorted(range(len(spikes)), key=lambda t: (t not in always_kept, -float(spikes[t]), t))
     if options.per == "sequence":
         most = set(ranked[: math.ceil((1 - p / 100) * len(ranked))])
         counts = [max(layers, sum(t in most for t in range(*part))) for part in parts]
@@ -158,7 +158,7 @@ def _check_bound(parts: list[tuple[int, int]], layers: int, p: float) -> None:
         )
 
 
-def affordable(steps: int, layers: int, p: float, graph_to_state: float) -> int:
+def best_allowed_segments(steps: int, layers: int, p: float, graph_to_state: float) -> int:
     """Return the number of segments that needs least memory among those that satisfy the bound on p."""
     kept = 1 - p / 100
     shortest = math.ceil(layers / kept) if p > 0 else 1

@@ -57,7 +57,7 @@ def prepare(net: Network, options: Options) -> Network:
 def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:
     within(options.K, x.shape[0], "sltt")
     with holding_weights(net):
-        total = in_windows_of(net, x, context.loss, options.K)
+        total = train_in_windows(net, x, context.loss, options.K)
     context.update()
     return total
 
@@ -71,7 +71,7 @@ def in_space(net: Network, K: int) -> Network:
     return net
 
 
-def in_windows_of(
+def train_in_windows(
     net: Network, x: Tensor, loss: Callable[[Tensor], Tensor], K: int = 1, after_window: Callable[[], None] | None = None
 ) -> Tensor:
     """Back-propagate the loss of each window separately, with a detached state between windows; gradients add up in ``.grad``.

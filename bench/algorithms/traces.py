@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from bench.nets.build import Network
-from bench.nets.layers import ConvSynapse, State, Synapse, fold
+from bench.nets.layers import ConvSynapse, DenseSynapse, State, Synapse, fold
 
 
 class _TracedConv(torch.autograd.Function):
@@ -70,11 +70,13 @@ class TracedSynapse(nn.Module):
             return self.synapse(x, state)  # type: ignore[no-any-return]
         traces = traced(x.detach(), state, self.decay)
         weight, folded = self.synapse.weight_now(), traces.flatten(0, 1)
-        if isinstance(self.synapse, ConvSynapse):
-            spec, bias = self.synapse.spec, self.synapse.bias
-            y = fold(x, lambda flat: _TracedConv.apply(flat, weight, bias, folded, spec.stride, spec.padding))
-        else:
-            y = fold(x, lambda flat: _TracedDense.apply(flat, weight, self.synapse.bias, folded))
+        match self.synapse:
+            case ConvSynapse(spec=spec, bias=bias):
+                y = fold(x, lambda flat: _TracedConv.apply(flat, weight, bias, folded, spec.stride, spec.padding))
+            case DenseSynapse(bias=bias):
+                y = fold(x, lambda flat: _TracedDense.apply(flat, weight, bias, folded))
+            case _:
+                raise TypeError(f"no presynaptic trace is defined for {type(self.synapse).__name__}")
         return y, traces[-1] if len(traces) == 1 else traces[-1].clone()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bench.backends import native_fast
 from bench.backends.native_fast import has, kernel, neurons
 from bench.nets.build import Network
-from bench.nets.grouping import cheap_start, sizes
+from bench.nets.grouping import cheap_first_groups, sizes
 from bench.nets.recomputing import recomputing
 
 __all__ = ["has", "kernel", "layerwise", "name", "neurons", "rewritten"]
@@ -21,4 +21,4 @@ SHARE = 1 / 7  # of a BPTT step's multiply-accumulates
 
 def rewritten(net: Network) -> Network:
     net = native_fast.rewritten(net)
-    return recomputing(net, cheap_start(list(net.body.layers), sizes(net), SHARE))
+    return recomputing(net, cheap_first_groups(list(net.body.layers), sizes(net), SHARE))

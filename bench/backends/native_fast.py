@@ -15,8 +15,8 @@ from bench.errors import UserError
 from bench.kernels import compiled, fused, meta_layout
 from bench.nets import layers as m
 from bench.nets.build import Network
-from bench.nets.folding import scales_folded
-from bench.nets.rewriting import channels_innermost, pools_lightened, weights_standardised_at_once
+from bench.nets.folding import with_folded_scales
+from bench.nets.rewriting import with_channels_last, with_pooling_kernel, with_standardisation_kernel
 from bench.spec import NeuronSpec
 
 __all__ = ["FusedLIF", "has", "kernel", "layerwise", "meta_layout", "name", "neurons", "rewritten"]
@@ -34,14 +34,14 @@ class FusedLIF(nn.Module):
         super().__init__()
         self.spec = spec
         self.run: Callable[..., tuple[Tensor, Tensor]] = fused.lif_
-        self.alone = False  # whether only this layer reads the input, so that it may be overwritten
+        self.overwrites_input = False  # whether only this layer reads the input, so that it may be overwritten
 
     def in_space(self) -> None:
         """Stop the gradient through time from now on."""
         self.run = fused.lif_in_space_
 
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
-        return self.run(x if self.alone else x.clone(memory_format=torch.preserve_format), v, self.spec)
+        return self.run(x if self.overwrites_input else x.clone(memory_format=torch.preserve_format), v, self.spec)
 
 
 def rewritten(net: Network) -> Network:
@@ -60,8 +60,8 @@ def rewritten(net: Network) -> Network:
             for before, layer in pairwise(chain.layers):
                 if isinstance(layer, m.Neurons):
                     own: Any = layer.neurons
-                    own.alone = isinstance(before, m.Synapse | m.StepwiseBatchNorm)
-    return channels_innermost(weights_standardised_at_once(pools_lightened(scales_folded(net))))
+                    own.overwrites_input = isinstance(before, m.Synapse | m.StepwiseBatchNorm)
+    return with_channels_last(with_standardisation_kernel(with_pooling_kernel(with_folded_scales(net))))
 
 
 def neurons(spec: NeuronSpec) -> nn.Module:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bench.backends import native_fast
 from bench.backends.native_fast import has, kernel, neurons
 from bench.nets.build import Network
-from bench.nets.grouping import narrowing, sizes
+from bench.nets.grouping import groups_ending_at_small_layers, sizes
 from bench.nets.recomputing import recomputing
 
 __all__ = ["has", "kernel", "layerwise", "name", "neurons", "rewritten"]
@@ -19,4 +19,4 @@ layerwise = True
 
 def rewritten(net: Network) -> Network:
     net = native_fast.rewritten(net)
-    return recomputing(net, narrowing(list(net.body.layers), sizes(net)))
+    return recomputing(net, groups_ending_at_small_layers(list(net.body.layers), sizes(net)))

@@ -34,8 +34,9 @@ from snntorch import surrogate
 from torch import Tensor, nn
 
 from bench.algorithms.context import StepContext
+from bench.backends.initial_weights import INITS, draw_weights, fan_in
+from bench.backends.shipped_parts import ScaledBy, UpdateAsOptimizer
 from bench.backends.snntorch import Leaky
-from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.contracts import TrainStep
 from bench.errors import YES, Support, no
 from bench.kernels.surrogate import derivative_
@@ -75,8 +76,8 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
             return no(f"snnTorch's TBPTT supports plain chains of layers only: it has no {type(part).__name__}")
         if isinstance(part, Conv) and part.standardised:
             return no("snnTorch has no convolution with standardised weights")
-        if isinstance(part, Spike) and not (able := has(part.neuron)):
-            return able
+        if isinstance(part, Spike) and not (supported := has(part.neuron)):
+            return supported
     return YES
 
 
@@ -98,15 +99,6 @@ class Frames(nn.Module):
         return x[self.t - 1]
 
 
-class Times(nn.Module):
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.factor
-
-
 class Shipped(nn.Sequential):
     """snnTorch's network for a NetworkSpec. A call runs one time step and returns (spikes, potentials) of the readout."""
 
@@ -125,7 +117,7 @@ class Shipped(nn.Sequential):
                 case Spike(neuron, dropout):
                     layers += [_leaky(neuron), *([nn.Dropout(dropout)] if dropout else [])]
                 case Scale(factor):
-                    layers.append(Times(factor))
+                    layers.append(ScaledBy(factor))
                 case AvgPool(kernel, stride, padding):
                     layers.append(nn.AvgPool2d(kernel, stride, padding))
                 case AdaptiveAvgPool(size):
@@ -217,16 +209,6 @@ class _Criterion:
         return self.loss(potentials)
 
 
-class _Update:
-    """The optimizer that TBPTT requires: ``step`` calls ``update``."""
-
-    def __init__(self, update: Callable[[], None]) -> None:
-        self.step = update
-
-    def zero_grad(self) -> None:
-        """Do nothing: the update clears the gradients."""
-
-
 def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, TrainStep]:
     """Return the network and its training step, with the signature of every algorithm. The weights change every K steps."""
     with torch.device(device):
@@ -240,6 +222,8 @@ def _train_step(net: Shipped, x: Tensor, context: StepContext, options: Options)
     net.rewind()
     criterion = _Criterion(context.loss)
     batches = [(x, x.new_zeros(x.shape[1]))]  # the target is in the loss
-    TBPTT(net, batches, _Update(context.update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K)
+    TBPTT(
+        net, batches, UpdateAsOptimizer(context.update), criterion, num_steps=len(x), time_var=False, device=x.device, K=options.K
+    )
     assert criterion.total is not None, "a batch of no time steps"
     return criterion.total

@@ -25,7 +25,7 @@ def kernel() -> str:
 
 
 # Its surrogates that equal those of kernels/surrogate.py in formula and steepness.
-_SMOOTH = {
+_SURROGATES = {
     "sigmoid": surrogate.Sigmoid,
     "triangle": surrogate.PiecewiseQuadratic,
     "rectangle": surrogate.Rect,
@@ -35,7 +35,7 @@ _RESET = {"soft": None, "hard": 0.0}
 
 
 def has(spec: NeuronSpec) -> Support:
-    if spec.surrogate.kind not in _SMOOTH:
+    if spec.surrogate.kind not in _SURROGATES:
         return no(
             "SpikingJelly has no surrogate 1 / (1 + alpha |x|)^2 (fast sigmoid): its SoftSign is alpha / 2 times that, its "
             "SuperSpike is alpha / (1 + |x|)^2; use backend native or snntorch"
@@ -49,37 +49,37 @@ def _tau(spec: NeuronSpec) -> float:
     return 1 / (1 - spec.decay)
 
 
-def smooth(spec: Surrogate) -> surrogate.SurrogateFunctionBase:
-    return _SMOOTH[spec.kind](float(spec.alpha))
+def surrogate_function(spec: Surrogate) -> surrogate.SurrogateFunctionBase:
+    return _SURROGATES[spec.kind](float(spec.alpha))
 
 
 def settings(spec: NeuronSpec) -> dict[str, Any]:
     """Return the arguments of SpikingJelly's neurons. Raises UserError if it has no such neurons."""
-    able = has(spec)
-    if not able:
-        raise UserError(f"SpikingJelly's neurons: {able.reason}")
+    supported = has(spec)
+    if not supported:
+        raise UserError(f"SpikingJelly's neurons: {supported.reason}")
     leak = {} if spec.decay == 1 else {"tau": _tau(spec), "decay_input": False}
     return {
         "v_threshold": float(spec.threshold),
         "v_reset": _RESET[spec.reset],
-        "surrogate_function": smooth(spec.surrogate),
+        "surrogate_function": surrogate_function(spec.surrogate),
         "detach_reset": spec.detach_reset,
         **leak,
     }
 
 
-class Node:
+class CopyableNode:
     """SpikingJelly's neurons, which can be copied and saved although they hold the last membrane potential with its graph."""
 
     def __getstate__(self) -> dict[str, Any]:
         return copies.state_of(self, "_memories")
 
 
-class IFNode(Node, neuron.IFNode):  # type: ignore[misc]  # SpikingJelly is not typed
+class IFNode(CopyableNode, neuron.IFNode):  # type: ignore[misc]  # SpikingJelly is not typed
     """As SpikingJelly's."""
 
 
-class LIFNode(Node, neuron.LIFNode):  # type: ignore[misc]
+class LIFNode(CopyableNode, neuron.LIFNode):  # type: ignore[misc]
     """As SpikingJelly's."""
 
 

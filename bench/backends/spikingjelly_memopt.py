@@ -32,8 +32,9 @@ from spikingjelly.activation_based.memopt import BitSpikeCompressor, checkpoint_
 from torch import Tensor, nn
 
 from bench.algorithms.context import StepContext
+from bench.backends.initial_weights import INITS, draw_weights, fan_in
+from bench.backends.shipped_parts import ScaledBy
 from bench.backends.spikingjelly import has, node
-from bench.backends.twin import INITS, draw_weights, fan_in
 from bench.contracts import TrainStep
 from bench.errors import YES, Support, UserError, no
 from bench.options import Declared, checked, one_of
@@ -82,12 +83,12 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
     for part in every_layer(spec.layers):
         if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten, Residual)):
             return no(f"SpikingJelly has no layer in multi-step mode for {type(part).__name__}")
-        if isinstance(part, Spike) and not (able := has(part.neuron)):
-            return able
+        if isinstance(part, Spike) and not (supported := has(part.neuron)):
+            return supported
     return YES
 
 
-class Arriving(nn.Identity):
+class SpikeInput(nn.Identity):
     """Marks the input spikes of a unit, so that observers know them as spikes also after they were unpacked from bits."""
 
 
@@ -118,15 +119,6 @@ class ResidualBlock(nn.Module):
         return y
 
 
-class Times(nn.Module):
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.factor
-
-
 class Shipped(nn.Module):
     """SpikingJelly's network for a NetworkSpec: ``forward(x[T, B, ...]) -> [T, B, C]``. Its nodes hold the state."""
 
@@ -138,7 +130,7 @@ class Shipped(nn.Module):
         channels, spikes = spec.input[0], False
         for parts in _units(spec.layers):
             built, channels = _chain(parts, channels, inputs)
-            units.append(Unit([Arriving(), *built] if spikes else built))
+            units.append(Unit([SpikeInput(), *built] if spikes else built))
             spikes = isinstance(parts[-1], Spike)
         self.units = _checkpointed(units, level)
 
@@ -165,7 +157,7 @@ class Shipped(nn.Module):
         return [module for module in self.modules() if isinstance(module, neuron.BaseNode)]
 
     def spiking(self) -> list[nn.Module]:
-        return [module for module in self.modules() if isinstance(module, (neuron.BaseNode, layer.Dropout, Arriving))]
+        return [module for module in self.modules() if isinstance(module, (neuron.BaseNode, layer.Dropout, SpikeInput))]
 
     def carried(self, output: Tensor) -> Iterator[Tensor]:
         return (value for value in base.memories(self) if isinstance(value, Tensor))
@@ -178,7 +170,7 @@ def _checkpointed(units: Sequence[nn.Module], level: int) -> nn.Sequential:
     """Return the units in order, each in a checkpoint if the level is 1."""
     if level == 0:
         return nn.Sequential(*units)
-    packing = (BitSpikeCompressor() if any(isinstance(part, Arriving) for part in unit.modules()) else None for unit in units)
+    packing = (BitSpikeCompressor() if any(isinstance(part, SpikeInput) for part in unit.modules()) else None for unit in units)
     return nn.Sequential(*(checkpoint_module(unit, compressor=how) for unit, how in zip(units, packing, strict=True)))
 
 
@@ -240,7 +232,7 @@ def _layer(part: Part, channels: int, inputs: Iterator[int]) -> tuple[nn.Module,
         case Mask(p):
             module = layer.Dropout(p, step_mode="m")
         case Scale(factor):
-            module = Times(factor)
+            module = ScaledBy(factor)
         case AvgPool(kernel, stride, padding):
             module = layer.AvgPool2d(kernel, stride, padding, step_mode="m")
         case AdaptiveAvgPool(size):

@@ -7,7 +7,7 @@ can be expressed in this way, not residual or feedback networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from bench.algorithms.context import StepContext
 from bench.backends import spikingjelly
-from bench.backends.twin import INITS, draw_weights, fan_in
+from bench.backends.initial_weights import INITS, draw_weights, fan_in
+from bench.backends.shipped_parts import ScaledBy, UpdateAsOptimizer
 from bench.contracts import TrainStep
 from bench.errors import YES, Support, no
 from bench.options import Declared, one_of
@@ -29,11 +30,11 @@ name = "spikingjelly-shipped"
 layerwise = False
 
 
-class OTTTLIFNode(spikingjelly.Node, neuron.OTTTLIFNode):  # type: ignore[misc]  # SpikingJelly is not typed
+class OTTTLIFNode(spikingjelly.CopyableNode, neuron.OTTTLIFNode):  # type: ignore[misc]  # SpikingJelly is not typed
     """As SpikingJelly's."""
 
 
-class SLTTLIFNode(spikingjelly.Node, neuron.SLTTLIFNode):  # type: ignore[misc]
+class SLTTLIFNode(spikingjelly.CopyableNode, neuron.SLTTLIFNode):  # type: ignore[misc]
     """As SpikingJelly's."""
 
 
@@ -55,8 +56,8 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
     for part in spec.layers:
         if not isinstance(part, (Conv, Dense, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten)):
             return no(f"SpikingJelly's OTTTSequential supports plain chains of layers only: it has no {type(part).__name__}")
-        if isinstance(part, Spike) and not (able := has(part.neuron)):
-            return able
+        if isinstance(part, Spike) and not (supported := has(part.neuron)):
+            return supported
     return YES
 
 
@@ -101,15 +102,6 @@ class Shipped(nn.Module):
         draw_weights(self, self.spec, seed, self.init)
 
 
-class _Times(nn.Module):
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.factor
-
-
 def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module]:
     match part:
         case Conv(out, kernel, stride, padding, bias, standardised):
@@ -120,7 +112,7 @@ def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module
         case Spike(spec, dropout):
             return [_NODES[algorithm](**spikingjelly.settings(spec)), *([layer.Dropout(dropout)] if dropout else [])]
         case Scale(factor):
-            return [_Times(factor)]
+            return [ScaledBy(factor)]
         case AvgPool(kernel, stride, padding):
             return [layer.AvgPool2d(kernel, stride, padding)]
         case AdaptiveAvgPool(size):
@@ -128,16 +120,6 @@ def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module
         case Flatten():
             return [layer.Flatten(1)]
     raise TypeError(f"no SpikingJelly layer for {part}")
-
-
-class _Update:
-    """The optimizer that ``ottt_online_training`` requires: ``step`` calls ``update``."""
-
-    def __init__(self, update: Callable[[], None]) -> None:
-        self.step = update
-
-    def zero_grad(self) -> None:
-        """Do nothing: the update clears the gradients."""
 
 
 def shipped(spec: NetworkSpec, algorithm: str, device: str, options: Options) -> tuple[Shipped, TrainStep]:
@@ -153,7 +135,7 @@ def _train_step(net: Shipped, x: Tensor, context: StepContext, options: Options,
     targets = torch.zeros(batch_first.shape[:2], dtype=torch.long, device=x.device)
     _, outs = ottt_online_training(
         net,
-        _Update(context.update),
+        UpdateAsOptimizer(context.update),
         batch_first,
         targets,
         lambda out, _: context.loss(out.unsqueeze(0)),

@@ -32,4 +32,6 @@ def comparable(record: Record, gates: Gates) -> bool:
     """Whether a number may be compared with other backends: it is native, or a gate itself, or its backend's gate is open."""
     case = record.case
     backend = backend_of(record.metric) if case["probe"] in TIMING else case["backend"]
+    if backend is None:  # a timed row that nobody knows
+        return False
     return backend == "native" or case["probe"] == "equivalence" or gates.get((case["network"], backend), False)

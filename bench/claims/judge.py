@@ -95,14 +95,14 @@ def _judge(claim: Claim, evidence: Mapping[Place, tuple[Evidence, Evidence]], cu
     if not candidates:
         return Verdict(claim, "not attempted", None, _why_not(claim, current))
     best = max(candidates, key=lambda candidate: candidate.rank)
-    others = [
+    disagreeing = [
         f"{c.verdict.machine}{_device(c.verdict, best.verdict)}: {c.verdict.verdict}"
         for c in sorted(candidates, key=lambda c: (c.verdict.machine, c.verdict.device))
         if c.verdict.verdict != best.verdict.verdict and c.verdict.verdict != "stale"
     ]
-    if not others:
+    if not disagreeing:
         return best.verdict
-    return replace(best.verdict, reason=f"{best.verdict.reason}. Elsewhere: {', '.join(others)}")
+    return replace(best.verdict, reason=f"{best.verdict.reason}. Elsewhere: {', '.join(disagreeing)}")
 
 
 def _device(other: Verdict, best: Verdict) -> str:
@@ -121,24 +121,24 @@ def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence
     used = [record for finding in findings for record in finding.records]
     limits = _limits(claim, used)
     if limits:
-        beaten = "exceeded, but " if verdict == "exceeded" else ""
+        exceeded_note = "exceeded, but " if verdict == "exceeded" else ""
         verdict = "partly" if ORDER.get(verdict, 0) > ORDER["partly"] else verdict
-        reason = f"{beaten}{', '.join(limits)}: {reason}"
+        reason = f"{exceeded_note}{', '.join(limits)}: {reason}"
     if any(uncommitted(record) for record in used):
         reason += "; measured from an uncommitted tree"
     if not is_fresh:
         verdict, reason = "stale", f"the code has changed since it was measured; then: {verdict}, {reason}"
     scale, when = rank(used)
-    one = findings[0] if len(claim.parts) == 1 else None
+    only = findings[0] if len(claim.parts) == 1 else None
     return _Candidate(
         (is_fresh, not missing and all(f.complete for f in findings), scale, when, str(place)),
         Verdict(
             claim,
             verdict,
-            one.measured if one else "; ".join(text(f.measured) or "–" for f in findings),
+            only.measured if only else "; ".join(text(f.measured) or "–" for f in findings),
             reason,
-            one.spread if one else None,
-            one.n if one else sum(f.n for f in findings),
+            only.spread if only else None,
+            only.n if only else sum(f.n for f in findings),
             evidence_scale=SCALES[scale],
             machine=place[0],
             device=place[1],
@@ -177,7 +177,7 @@ def _limits(claim: Claim, used: Sequence[Record]) -> list[str]:
 
 def _why_not(claim: Claim, current: Sequence[Record]) -> str:
     """Why the claim was not decided: failures of the cases tried, and what is needed to decide it."""
-    asked = selectors([one for part in claim.parts for one in alternatives(part)])
+    asked = selectors([only for part in claim.parts for only in alternatives(part)])
     failed = [r for r in current if r.status != "ok" and any(matches(s, r.case) for s in asked)]
     reasons = list(dict.fromkeys(f"{r.status}: {r.reason}" for r in failed))
     measured = [

@@ -51,7 +51,7 @@ def count(
     """
     parameters = list(net.parameters())
     live, macs, traffic = LiveBytes(), Macs(parameters), Traffic(parameters)
-    _mark_held(live, net, state)
+    _mark_existing(live, net, state)
     live.mark(inputs, "inputs")
     if optimizer is not None:
         live.mark(tensors([list(kept.values()) for kept in optimizer.state.values()]), "optimizer state")
@@ -64,15 +64,15 @@ def count(
     with ExitStack() as hooks:
         for parameter in parameters:
             if parameter.requires_grad:
-                _until(hooks, parameter.register_post_accumulate_grad_hook(lambda p: live.mark(_grad(p), "gradients")))
+                _remove_at_end(hooks, parameter.register_post_accumulate_grad_hook(lambda p: live.mark(_grad(p), "gradients")))
         for module, of in carried:
-            _until(hooks, module.register_forward_hook(lambda _, __, out, of=of: live.mark(of(out), "state")))
+            _remove_at_end(hooks, module.register_forward_hook(lambda _, __, out, of=of: live.mark(of(out), "state")))
         for module in spiking:
-            _until(hooks, module.register_forward_hook(lambda _, __, out: macs.mark_spikes(list(tensors(out))[:1])))
+            _remove_at_end(hooks, module.register_forward_hook(lambda _, __, out: macs.mark_spikes(list(tensors(out))[:1])))
         for module in passes_spikes:
-            _until(hooks, module.register_forward_hook(pass_on))
+            _remove_at_end(hooks, module.register_forward_hook(pass_on))
         with watching(live, macs, traffic):
-            run(_Watching(live, macs))
+            run(_StepWatcher(live, macs))
     return Cost(live.peak(), macs, traffic)
 
 
@@ -90,14 +90,14 @@ def make_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
         group["lr"] = rate
 
 
-def _mark_held(live: LiveBytes, net: nn.Module, state: Callable[[], Iterable[Tensor]]) -> None:
-    hidden = {id(tensor) for tensor in state()}
-    live.mark([*net.parameters(), *(buffer for buffer in net.buffers() if id(buffer) not in hidden)], "parameters")
+def _mark_existing(live: LiveBytes, net: nn.Module, state: Callable[[], Iterable[Tensor]]) -> None:
+    state_ids = {id(tensor) for tensor in state()}
+    live.mark([*net.parameters(), *(buffer for buffer in net.buffers() if id(buffer) not in state_ids)], "parameters")
     live.mark(state(), "state")
 
 
 @dataclass(frozen=True)
-class _Watching:
+class _StepWatcher:
     """Passes on what the step tells to the observers."""
 
     live: LiveBytes
@@ -112,7 +112,7 @@ class _Watching:
         self.live.mark(kept, "saved for backward")
 
 
-def _until(hooks: ExitStack, handle: Any) -> None:
+def _remove_at_end(hooks: ExitStack, handle: Any) -> None:
     hooks.callback(handle.remove)
 
 

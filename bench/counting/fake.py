@@ -13,15 +13,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.counting.tape import tensors
 
-_DRAWN = (torch.ops.aten.randperm.default,)
+_PERMUTATIONS = (torch.ops.aten.randperm.default,)
 
 
-class _Indices(TorchDispatchMode):
+class _RealPermutations(TorchDispatchMode):
     """Time steps that an algorithm draws have values, because it goes on with these."""
 
     def __torch_dispatch__(self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = list(tensors(args))
-        if func in _DRAWN or (given and not any(isinstance(tensor, FakeTensor) for tensor in given)):
+        if func in _PERMUTATIONS or (given and not any(isinstance(tensor, FakeTensor) for tensor in given)):
             with unset_fake_temporarily():
                 return func(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
@@ -30,5 +30,5 @@ class _Indices(TorchDispatchMode):
 @contextmanager
 def fake_tensors() -> Iterator[None]:
     """In this context, tensors on the CPU have a shape and a type, but no storage; only drawn permutations are real."""
-    with FakeTensorMode(), _Indices():
+    with FakeTensorMode(), _RealPermutations():
         yield

@@ -87,8 +87,8 @@ def _convolution(x: str, transposed: bool | None = None) -> Rule:
 
     def rule(a: Arguments, outputs: list[Tensor]) -> list[Product]:
         backwards = a["transposed"] if transposed is None else transposed
-        meets = a[x] if backwards else outputs[0]
-        return [Product(None, meets.numel() * prod(a["weight"].shape[1:]), (a[x], a["weight"]))]
+        positions = a[x] if backwards else outputs[0]
+        return [Product(None, positions.numel() * prod(a["weight"].shape[1:]), (a[x], a["weight"]))]
 
     return rule
 
@@ -96,15 +96,15 @@ def _convolution(x: str, transposed: bool | None = None) -> Rule:
 def _convolution_backward(a: Arguments, outputs: list[Tensor]) -> list[Product]:
     g, x, weight = a["grad_output"], a["input"], a["weight"]
     macs = (x if a["transposed"] else g).numel() * prod(weight.shape[1:])
-    return _wanted(a["output_mask"], g, x, weight, macs)
+    return _requested(a["output_mask"], g, x, weight, macs)
 
 
 def _linear_backward(a: Arguments, outputs: list[Tensor]) -> list[Product]:
     g, x, weight = a["grad_output"], a["self"], a["weight"]
-    return _wanted(a["output_mask"], g, x, weight, g.numel() * weight.shape[1])
+    return _requested(a["output_mask"], g, x, weight, g.numel() * weight.shape[1])
 
 
-def _wanted(mask: Sequence[bool], g: Tensor, x: Tensor, weight: Tensor, macs: int) -> list[Product]:
+def _requested(mask: Sequence[bool], g: Tensor, x: Tensor, weight: Tensor, macs: int) -> list[Product]:
     to_input, to_weight = Product("error to input", macs, (g, weight)), Product("error to weight", macs, (g, x))
     return [product for product, wanted in zip((to_input, to_weight), mask, strict=False) if wanted]
 
@@ -170,14 +170,14 @@ def _mkldnn_recurrent_backward(a: Arguments, outputs: list[Tensor]) -> list[Prod
 def _cudnn_recurrent(a: Arguments, outputs: list[Tensor]) -> list[Product]:
     """Every weight matrix of all layers and directions at every time step; the first of each direction of layer 1 reads x."""
     hidden = outputs[0]
-    return [Product(None, _steps(a) * weight.numel(), (read, weight)) for read, weight in _read_by(a, hidden)]
+    return [Product(None, _steps(a) * weight.numel(), (read, weight)) for read, weight in _inputs_and_weights(a, hidden)]
 
 
 def _cudnn_recurrent_backward(a: Arguments, outputs: list[Tensor]) -> list[Product]:
     """The gradients of the inputs are always computed, because the weight gradients need them."""
     hidden = a["output"]
     products = []
-    for read, weight in _read_by(a, hidden):
+    for read, weight in _inputs_and_weights(a, hidden):
         products.append(Product("error to input", _steps(a) * weight.numel(), (hidden, weight)))
         if a["output_mask"][3]:
             products.append(Product("error to weight", _steps(a) * weight.numel(), (hidden, read)))
@@ -189,7 +189,7 @@ def _steps(a: Arguments) -> int:
     return int(a["input"].shape[:-1].numel())
 
 
-def _read_by(a: Arguments, hidden: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _inputs_and_weights(a: Arguments, hidden: Tensor) -> list[tuple[Tensor, Tensor]]:
     first = {0, a["weight_stride0"]} if a["bidirectional"] else {0}
     return [(a["input"] if i in first else hidden, w) for i, w in enumerate(a["weight"]) if w.dim() > 1]
 

@@ -87,16 +87,16 @@ class LiveBytes:
         self._events.append((serial, -self._sizes[serial]))
 
     def peak(self) -> Peak:
-        live, best, at = 0, 0, 0
+        live, highest, end = 0, 0, 0
         for i, (_, change) in enumerate(self._events):
             live += change
-            if live > best:
-                best, at = live, i + 1
-        held: dict[int, int] = {}
-        for serial, change in self._events[:at]:
-            held[serial] = held.get(serial, 0) + change
+            if live > highest:
+                highest, end = live, i + 1
+        at_peak: dict[int, int] = {}
+        for serial, change in self._events[:end]:
+            at_peak[serial] = at_peak.get(serial, 0) + change
         split: dict[str, int] = dict.fromkeys(CATEGORIES, 0)
-        for serial, size in held.items():
+        for serial, size in at_peak.items():
             split[next(c for c in CATEGORIES if c in self._roles[serial])] += size
-        name = next((str(op) for end, op in self._operators if end >= at), "before the first operator")
-        return Peak(best, split, name)
+        name = next((str(op) for events, op in self._operators if events >= end), "before the first operator")
+        return Peak(highest, split, name)

@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from torch._ops import OpOverload
 
-MAKES = """
+CREATES = """
 arange bartlett_window blackman_window complex empty empty_like empty_permuted empty_strided eye from_file full full_like
 hamming_window hann_window kaiser_window linspace logspace new_empty new_empty_strided new_full new_ones new_zeros ones ones_like
 polar range scalar_tensor tril_indices triu_indices zeros zeros_like _efficientzerotensor _new_zeros_with_same_feature_meta
@@ -23,7 +23,7 @@ randint_like randn randn_like random randperm uniform _standard_gamma _sample_di
 _cudnn_init_dropout_state rrelu_with_noise rrelu_with_noise_functional
 """
 
-MOVES = """
+MOVES_DATA = """
 _chunk_cat _copy_from _copy_from_and_resize _index_put_impl _lazy_clone _local_scalar_dense _pack_padded_sequence _pin_memory
 _reshape_copy _resize_output _stack _to_copy _unsafe_index _unsafe_index_put _unsafe_masked_index
 _unsafe_masked_index_put_accumulate _unsafe_view as_strided as_strided_scatter block_diag cat channel_shuffle col2im
@@ -38,7 +38,7 @@ unsafe_split_with_sizes unsqueeze where zero record_stream _mkldnn_reshape _mkld
 mkldnn_reorder_conv3d_weight to_mkldnn _to_dense _cudnn_rnn_flatten_weight
 """
 
-LOOKS = """
+INSPECTS = """
 _assert_async _assert_scalar _assert_tensor_metadata _functional_assert_async _functional_assert_scalar _has_same_storage_numel
 _is_all_true _is_any_true _print allclose bucketize bincount histc histogram is_pinned is_same_size is_set_to isin nonzero
 nonzero_static searchsorted sym_constrain_range sym_constrain_range_for_size unique_consecutive unique_dim unique_dim_consecutive
@@ -93,17 +93,17 @@ nll_loss2d_backward nll_loss2d_forward nll_loss_backward nll_loss_forward smooth
 soft_margin_loss_backward
 """
 
-LISTS = (MAKES, MOVES, LOOKS, ELEMENTWISE, REDUCES_ONE_TENSOR, POOLS_AND_INTERPOLATES, NORMALISES, LOSSES)
+LISTS = (CREATES, MOVES_DATA, INSPECTS, ELEMENTWISE, REDUCES_ONE_TENSOR, POOLS_AND_INTERPOLATES, NORMALISES, LOSSES)
 REVIEWED = frozenset(f"aten.{name}" for names in LISTS for name in names.split())
 
 # Operators of other libraries, by full name: this project's neurons, one-bit packing, pooling and standardisation, and the
 # profiler's marks. For SpikingJelly, whole namespaces, each of one kind of neurons or of one-bit packing; with spikecost_ before
 # its name, a kind's fused operator for CPU tensors (bench/lift/spikingjelly_ops.py).
-OF_OTHERS = """
+OTHER_LIBRARIES = """
 spikecost.lif_ spikecost.lif_backward_ spikecost.pack spikecost.unpack spikecost.avg_pool_backward spikecost.standardise
 spikecost.standardise_backward profiler._record_function_enter profiler._record_function_enter_new profiler._record_function_exit
 """
-OTHERS = frozenset(OF_OTHERS.split())
+OTHER_OPERATORS = frozenset(OTHER_LIBRARIES.split())
 _NEURONS = ("sj_if", "sj_lif", "sj_plif", "sj_qif", "sj_eif", "sj_izhikevich", "sj_clif", "sj_ilif", "sj_activation_aware_if")
 LIBRARIES = frozenset((*_NEURONS, *(f"spikecost_{name}" for name in _NEURONS), "sj_stbif", "sj_spike_compress"))
 
@@ -122,7 +122,7 @@ def multiplies_no_matrices(op: OpOverload) -> bool:
     """Return whether the operator (an OpOverload) is a view, tagged element-wise by PyTorch, or on the reviewed lists."""
     name = str(op.overloadpacket)
     library = name.partition(".")[0]
-    if name in OTHERS or library in LIBRARIES or op.is_view or torch.Tag.pointwise in op.tags:
+    if name in OTHER_OPERATORS or library in LIBRARIES or op.is_view or torch.Tag.pointwise in op.tags:
         return True
     if library != "aten":
         return False

@@ -17,7 +17,7 @@ from torch._ops import OpOverload
 _PLAIN = frozenset({int, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format})
 
 
-class _NotRemembered(Exception):
+class _NotCacheable(Exception):
     """The call or its result cannot be cached."""
 
 
@@ -25,36 +25,36 @@ class Shapes:
     """Calls operators on meta tensors through a cache, all others directly."""
 
     def __init__(self) -> None:
-        self._answers: dict[Hashable, Callable[[list[Tensor]], Any] | None] = {}
+        self._makers: dict[Hashable, Callable[[list[Tensor]], Any] | None] = {}
 
     def __call__(self, op: OpOverload, args: Sequence[object], kwargs: Mapping[str, object]) -> Any:
         try:
-            question, given = _question(op, args, kwargs)
-        except _NotRemembered:
+            call, meta_tensors = _call_key(op, args, kwargs)
+        except _NotCacheable:
             return op(*args, **kwargs)
-        answer = self._answers.get(question)
-        if answer is not None:
-            return answer(given)
+        make = self._makers.get(call)
+        if make is not None:
+            return make(meta_tensors)
         result = op(*args, **kwargs)
-        if question not in self._answers:
+        if call not in self._makers:
             try:
-                resized = _question(op, args, kwargs)[0] != question
-                self._answers[question] = None if resized else _recipe(result, given)
-            except _NotRemembered:
-                self._answers[question] = None
+                resized = _call_key(op, args, kwargs)[0] != call
+                self._makers[call] = None if resized else _maker(result, meta_tensors)
+            except _NotCacheable:
+                self._makers[call] = None
         return result
 
 
-def _question(op: OpOverload, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[Hashable, list[Tensor]]:
+def _call_key(op: OpOverload, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[Hashable, list[Tensor]]:
     """Return the key of a call, and the meta tensors among its arguments, at least one."""
-    given: list[Tensor] = []
-    question = (op, _key(args, given), _key(kwargs, given) if kwargs else ())
-    if not given:
-        raise _NotRemembered
-    return question, given
+    meta_tensors: list[Tensor] = []
+    call = (op, _key(args, meta_tensors), _key(kwargs, meta_tensors) if kwargs else ())
+    if not meta_tensors:
+        raise _NotCacheable
+    return call, meta_tensors
 
 
-def _key(value: object, given: list[Tensor]) -> Hashable:
+def _key(value: object, meta_tensors: list[Tensor]) -> Hashable:
     kind = type(value)
     if kind in _PLAIN:
         plain: Hashable = value
@@ -64,35 +64,35 @@ def _key(value: object, given: list[Tensor]) -> Hashable:
     if kind is bool:
         return (kind, value)  # with its type, because 1 == True
     if isinstance(value, (list, tuple)):
-        return tuple([_key(item, given) for item in value])
+        return tuple([_key(item, meta_tensors) for item in value])
     if isinstance(value, Tensor):
         if value.is_meta:
-            given.append(value)
+            meta_tensors.append(value)
             return (value.shape, value.stride(), value.dtype)
         if value.dim():
-            raise _NotRemembered
+            raise _NotCacheable
         return value.dtype  # a scalar tensor, which may be mixed with any device
     if isinstance(value, Mapping):
-        return tuple([(name, _key(item, given)) for name, item in value.items()])
-    raise _NotRemembered
+        return tuple([(name, _key(item, meta_tensors)) for name, item in value.items()])
+    raise _NotCacheable
 
 
-def _recipe(result: object, given: list[Tensor]) -> Callable[[list[Tensor]], Any]:
+def _maker(result: object, meta_tensors: list[Tensor]) -> Callable[[list[Tensor]], Any]:
     """Return a function that creates a result like ``result`` from other arguments of the same shapes."""
     if result is None:
         return lambda _: None
     if isinstance(result, (list, tuple)):
-        parts, kind = [_recipe(part, given) for part in result], type(result)
-        return lambda given: kind([part(given) for part in parts])
+        parts, kind = [_maker(part, meta_tensors) for part in result], type(result)
+        return lambda meta_tensors: kind([part(meta_tensors) for part in parts])
     if not isinstance(result, Tensor):
-        raise _NotRemembered
-    for i, argument in enumerate(given):
+        raise _NotCacheable
+    for i, argument in enumerate(meta_tensors):
         if result is argument:
-            return lambda given: given[i]
+            return lambda meta_tensors: meta_tensors[i]
     storage = result.untyped_storage()
     size, stride, dtype = result.shape, result.stride(), result.dtype
-    shared = any(storage._cdata == argument.untyped_storage()._cdata for argument in given)
-    made = torch.empty_strided(size, stride, dtype=dtype, device="meta")
-    if shared or result.storage_offset() or made.untyped_storage().nbytes() != storage.nbytes():
-        raise _NotRemembered
+    shared = any(storage._cdata == argument.untyped_storage()._cdata for argument in meta_tensors)
+    fresh = torch.empty_strided(size, stride, dtype=dtype, device="meta")
+    if shared or result.storage_offset() or fresh.untyped_storage().nbytes() != storage.nbytes():
+        raise _NotCacheable
     return lambda _: torch.empty_strided(size, stride, dtype=dtype, device="meta")

@@ -45,7 +45,7 @@ class Tape(TorchDispatchMode):
         kwargs = kwargs or {}
         if func.namespace == "prim":  # asks a fake tensor for its device, and computes nothing
             return func(*args, **kwargs)
-        if _made_of_others(func):  # composite: without autograd they arrive here undecomposed
+        if _is_composite(func):  # composite: without autograd they arrive here undecomposed
             with self:
                 return func.decompose(*args, **kwargs)
         if func.is_view:  # views cost nothing, and observers identify tensors by storage
@@ -58,7 +58,7 @@ class Tape(TorchDispatchMode):
 
 
 @cache
-def _made_of_others(op: OpOverload) -> bool:
+def _is_composite(op: OpOverload) -> bool:
     """Whether an operator is a composition of others on every device."""
     implicit: bool = torch._C._dispatch_has_kernel_for_dispatch_key(op.name(), "CompositeImplicitAutograd")
     return implicit

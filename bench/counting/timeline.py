@@ -47,7 +47,7 @@ def timeline_of(step: TrainingStep, x: Tensor, target: Tensor, where: Callable[[
     step.run(x, target)
     trace = Timeline(where)
     trace.mark(step.net.parameters(), "parameters")
-    trace.mark(held(step.net), "parameters")
+    trace.mark(held_tensors(step.net), "parameters")
     trace.mark([x, target], "inputs")
     trace.mark(tensors([list(state.values()) for state in step.optimizer.state.values()]), "optimizer state")
     with watching(trace):
@@ -55,7 +55,7 @@ def timeline_of(step: TrainingStep, x: Tensor, target: Tensor, where: Callable[[
     return trace
 
 
-def held(net: nn.Module) -> Iterator[Tensor]:
+def held_tensors(net: nn.Module) -> Iterator[Tensor]:
     """Yield buffers, and tensors that modules hold as plain attributes, e.g. snnTorch's neurons from their last time step."""
     yield from net.buffers()
     for module in net.modules():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from bench import readers
 from bench.datasets import store
 from bench.datasets.images import Images
-from bench.errors import YES, Support, no
+from bench.errors import YES, Support
 from bench.files import write_whole
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ class Cifar:
     def available(self, root: Path) -> Support:
         if not self._missing(root) or (root / self.archive).exists():
             return YES
-        return no(
-            f"{self.title} is not under the data root: set {store.VARIABLE} to the folder that holds {self.folder}/, "
-            f"or let {self.archive} be downloaded"
-        )
+        return store.not_found(self.title, self.folder, f"let {self.archive} be downloaded")
 
     def load(self, root: Path, download: bool, cache: Path) -> Images:
         folders = self._unpacked(root, download, cache)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from bench.datasets import store
 from bench.datasets.event_array import table
 from bench.datasets.events import Events, Recordings, addresses, readable, reader
-from bench.errors import Support, no
+from bench.errors import Support
 
 if TYPE_CHECKING:
     from bench.datasets.event_array import EventArray
@@ -48,10 +48,7 @@ class Cifar10Dvs:
 
     def available(self, root: Path) -> Support:
         if not all(_archive(root, name).exists() for name in self.md5):
-            return no(
-                f"CIFAR10-DVS is not under the data root: set {store.VARIABLE} to the folder that holds {FOLDER}/, "
-                "or let it be downloaded"
-            )
+            return store.not_found("CIFAR10-DVS", FOLDER, "let it be downloaded")
         return readable()
 
     def load(self, root: Path, download: bool, cache: Path) -> Events:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.datasets import store
 from bench.datasets.images import Images
-from bench.errors import YES, Support, no
+from bench.errors import YES, Support
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,10 +37,8 @@ _MD5_DEBIAN = {
 def available(root: Path) -> Support:
     if all((_folder(root) / file).exists() for file in _MD5):
         return YES
-    return no(
-        f"Fashion-MNIST is not under the data root: set {store.VARIABLE} to the folder that holds {_FOLDERS[0]}/, "
-        "install Debian's dataset-fashion-mnist and set it to /usr/share/datasets, or let it be downloaded"
-    )
+    debian = "install Debian's dataset-fashion-mnist and set it to /usr/share/datasets"
+    return store.not_found("Fashion-MNIST", _FOLDERS[0], f"{debian}, or let it be downloaded")
 
 
 def load(root: Path, download: bool, cache: Path) -> Images:

@@ -51,6 +51,6 @@ class Images:
         )
 
     def over_time(self, network: NetworkSpec) -> Sequences:
-        from bench.datasets.sequences import PoissonTrains, Still
+        from bench.datasets.sequences import PoissonTrains, StaticImages
 
-        return Still(self) if network.encoding == "static" else PoissonTrains(self)
+        return StaticImages(self) if network.encoding == "static" else PoissonTrains(self)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench.datasets import store
 from bench.datasets.events import Events, Recordings, readable, reader
-from bench.errors import Support, no
+from bench.errors import Support
 
 if TYPE_CHECKING:
     from bench.datasets.event_array import EventArray
@@ -35,10 +35,7 @@ _FIELDS = [("x", "i4"), ("y", "i4"), ("t", "i8"), ("p", "i4")]  # the parser fil
 
 def available(root: Path) -> Support:
     if not all((root / FOLDER / file).exists() for file in _MD5):
-        return no(
-            f"N-MNIST is not under the data root: set {store.VARIABLE} to the folder that holds {FOLDER}/, "
-            "or let it be downloaded"
-        )
+        return store.not_found("N-MNIST", FOLDER, "let it be downloaded")
     return readable()
 
 

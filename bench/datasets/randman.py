@@ -23,7 +23,7 @@ samples, so that 5,000 batches of 128 are one pass, each sample seen once; the t
 PyTorch's, so that the manifolds are others than theirs.
 
 The functions f_jd are tabulated at 8,193 points, once (seconds), and read by cubic interpolation. The error of y is at most
-2e-4 of a unit's range, 6e-6 in the mean square (tests/unit/test_randman.py): at T = 50 about one k in 4,000 is a step off.
+2e-4 of a unit's range, 6e-6 in the mean square (tests/datasets/test_randman.py): at T = 50 about one k in 4,000 is a step off.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench.datasets.frames import cached
-from bench.errors import YES, Support
+from bench.errors import YES, Support, choose
 from bench.seeds import seed_of
 from bench.spec import NetworkSpec
 
@@ -68,6 +68,9 @@ class Randman:
     train_draws: int = TRAIN_DRAWS
     same_points: bool = True
     last_silent: bool = True
+
+    def __post_init__(self) -> None:
+        choose("code of Randman", self.code, get_args(Code))
 
     @property
     def name(self) -> str:

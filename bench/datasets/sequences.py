@@ -2,7 +2,7 @@
 
 | samples | network's encoding | sequence |
 |---|---|---|
-| images | static | ``Still``: the prepared image at every step |
+| images | static | ``StaticImages``: the prepared image at every step |
 | images | frames | ``PoissonTrains``: signed spikes with a rate given by the prepared pixel |
 | events | any | ``events.Frames``: one frame of event counts per step |
 """
@@ -38,7 +38,7 @@ class Sequences(Protocol):
         """float32 [T, B, ...]."""
 
 
-class Pictures(Protocol):
+class ImageSource(Protocol):
     """What a sequence of images is made of (``images.Images``)."""
 
     @property
@@ -58,10 +58,10 @@ class Pictures(Protocol):
 
 
 @dataclass(frozen=True)
-class Still:
+class StaticImages:
     """The same image at every step."""
 
-    images: Pictures
+    images: ImageSource
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,7 +82,7 @@ class PoissonTrains:
     the name of the data set alone: they are the same in every epoch, for every seed and for every batch size.
     """
 
-    images: Pictures
+    images: ImageSource
     scale: float = 1.0
 
     @property
@@ -113,5 +113,5 @@ def generator(*names: object) -> Generator:
     return torch.Generator().manual_seed(seed_of(*names))
 
 
-def _augmented(images: Pictures, chosen: Tensor, names: tuple[object, ...]) -> Tensor:
+def _augmented(images: ImageSource, chosen: Tensor, names: tuple[object, ...]) -> Tensor:
     return images.preparation.train(images.train_x[chosen], generator("augmentation", *names))

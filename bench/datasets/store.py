@@ -9,11 +9,11 @@ from pathlib import Path
 
 import platformdirs
 
-from bench.errors import Unavailable, UserError
+from bench.errors import Support, Unavailable, UserError, no
 from bench.files import existing
 
 VARIABLE, CACHE = "SPIKECOST_DATA_ROOT", "SPIKECOST_CACHE"
-ELSEWHERE = f"choose another data root (--data-root, {VARIABLE})"
+OTHER_DATA_ROOT = f"choose another data root (--data-root, {VARIABLE})"
 OTHER_CACHE = f"choose another cache (--cache, {CACHE})"
 CONNECT_S, READ_S, RETRIES = 5, 30, 2
 
@@ -34,6 +34,11 @@ def data_root(root: Path | str | None = None) -> Path:
 def cache_root(cache: Path | str | None = None) -> Path:
     """Return the folder for prepared data (the data root may be read-only); it is created when first needed."""
     return Path(cache or os.environ.get(CACHE) or _user() / "prepared").expanduser()
+
+
+def not_found(title: str, folder: str, otherwise: str) -> Support:
+    """Answer that the data set ``title`` is not there: its files belong in ``folder`` below the data root; or ``otherwise``."""
+    return no(f"{title} is not under the data root: set {VARIABLE} to the folder that holds {folder}/, or {otherwise}")
 
 
 def _user() -> Path:
@@ -91,7 +96,7 @@ def fetched(path: Path, url: str, md5: str, download: bool) -> Path:
     except ValueError as error:
         raise UserError(f"the file at {url} is not the official one (expected md5 {md5}); {by_hand}") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; {ELSEWHERE}") from error
+        raise UserError(f"{path} cannot be written: {error.strerror}; {OTHER_DATA_ROOT}") from error
     return path
 
 

@@ -9,7 +9,7 @@ from bench import readers
 from bench.figures import style
 from bench.figures.paper import Paper, Plotted, origin
 from bench.record import Record
-from bench.setting_search import CONVENTIONS, Report, Setting, at_once, distance, fits, nearest, settings
+from bench.setting_search import CONVENTIONS, Report, Setting, agreeing_with_all, distance, fits, nearest, settings
 
 name = "inverse_problem"
 _LEFT, _RIGHT = -103.0, 40.0  # per cent; what lies beyond is counted at the edge
@@ -43,7 +43,7 @@ def data(paper: Paper) -> Data | None:
     found = settings(records, algorithm)
     if not found:
         return None
-    near, together = nearest(found, reports), at_once(found, reports)
+    near, together = nearest(found, reports), agreeing_with_all(found, reports)
     rows: list[Row] = []
     for convention in CONVENTIONS:
         changes = sorted(round(s.changes[convention], 3) for s in found if convention in s.changes)

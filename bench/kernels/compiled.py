@@ -35,9 +35,9 @@ def library() -> ctypes.CDLL:
     if command is None:
         raise UserError(available().reason)
     version = subprocess.run([command, "--version"], capture_output=True, text=True).stdout
-    named = "\n".join([SOURCE.read_text(encoding="utf-8"), *FLAGS, version, identity()["cpu"]])
+    identity_text = "\n".join([SOURCE.read_text(encoding="utf-8"), *FLAGS, version, identity()["cpu"]])
     folder = Path(platformdirs.user_cache_dir("spikecost")) / "kernels"
-    built = folder / f"cpu-{hashlib.sha256(named.encode()).hexdigest()[:16]}.so"
+    built = folder / f"cpu-{hashlib.sha256(identity_text.encode()).hexdigest()[:16]}.so"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(built.with_suffix(".lock")):
         if not built.exists():
@@ -47,11 +47,13 @@ def library() -> ctypes.CDLL:
 
 def _build(command: str, built: Path) -> None:
     with tempfile.TemporaryDirectory(dir=built.parent) as scratch:
-        made = Path(scratch) / built.name
-        ran = subprocess.run([command, *FLAGS, "-o", str(made), str(SOURCE)], capture_output=True, text=True)
-        if ran.returncode:
-            raise UserError(f"{command} cannot compile {SOURCE.name}; use backend native, or set another in CXX:\n{ran.stderr}")
-        made.replace(built)
+        output = Path(scratch) / built.name
+        result = subprocess.run([command, *FLAGS, "-o", str(output), str(SOURCE)], capture_output=True, text=True)
+        if result.returncode:
+            raise UserError(
+                f"{command} cannot compile {SOURCE.name}; use backend native, or set another in CXX:\n{result.stderr}"
+            )
+        output.replace(built)
 
 
 def keep_freed_memory() -> None:

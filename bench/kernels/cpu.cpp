@@ -65,7 +65,7 @@ template <> inline double exp_of_negative(double z) {
     return e * power;
 }
 
-enum Surrogate { SIGMOID, TRIANGLE, RECTANGLE, ARCTANGENT, FAST_SIGMOID };  // in the order of kernels/surrogate.py
+enum Surrogate { SIGMOID, TRIANGLE, RECTANGLE, ARCTANGENT, FAST_SIGMOID };  // as in fused.NUMBERS
 
 template <Surrogate KIND, class V> inline V derivative(V x, V a) {
     if constexpr (KIND == SIGMOID) {

@@ -7,7 +7,7 @@ Spikes equal those of the plain-PyTorch reference exactly; gradients are equal u
 from __future__ import annotations
 
 from math import prod
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +17,8 @@ from torch.autograd.graph import increment_version
 from bench.errors import UserError
 from bench.spec import NeuronSpec, SurrogateKind
 
-KINDS = get_args(SurrogateKind)  # numbered as in cpu.cpp
+# Numbers of the surrogates in cpu.cpp and triton_lif.py.
+NUMBERS: dict[SurrogateKind, int] = {"sigmoid": 0, "triangle": 1, "rectangle": 2, "arctangent": 3, "fast sigmoid": 4}
 TYPES = {
     torch.float32: torch.float32,
     torch.float64: torch.float64,
@@ -92,7 +93,7 @@ for _name, _operator in (("lif_", _lif), ("lif_backward_", _lif_backward), ("pac
 
 def _settings(neuron: NeuronSpec, in_space: bool) -> tuple[float, float, int, bool, bool, bool]:
     surrogate = neuron.surrogate
-    kind = KINDS.index(surrogate.kind)
+    kind = NUMBERS[surrogate.kind]
     return neuron.threshold, surrogate.alpha, kind, neuron.reset == "hard", not neuron.detach_reset, in_space
 
 
@@ -136,12 +137,12 @@ class _FusedLIF(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, v: Tensor | None, decay: Tensor | float, neuron: NeuronSpec, in_space: bool
     ) -> tuple[Tensor, Tensor]:
-        kept = TYPES[x.dtype]
+        potential_type = TYPES[x.dtype]
         learnt = isinstance(decay, Tensor)
-        leak = _per_neuron(decay, x) if isinstance(decay, Tensor) else x.new_full((1,), decay, dtype=kept)
-        v = _as(x.shape[1:], x.stride()[1:], v, kept)
+        leak = _per_neuron(decay, x) if isinstance(decay, Tensor) else x.new_full((1,), decay, dtype=potential_type)
+        v = _as(x.shape[1:], x.stride()[1:], v, potential_type)
         settings = _settings(neuron, in_space)
-        u = None if kept == x.dtype else torch.empty_like(x, dtype=kept)
+        u = None if potential_type == x.dtype else torch.empty_like(x, dtype=potential_type)
         s, after = torch.ops.spikecost.lif_(x, u, v, leak, *settings)
         increment_version(x)  # so that autograd detects the in-place change; custom operators do not do this
         ctx.save_for_backward(x if u is None else u, leak, v if learnt else None, decay if learnt else None)

@@ -61,8 +61,12 @@ class _LIFInSpace(torch.autograd.Function):
 
 def run(x: Tensor, v: Tensor | None, decay: Tensor | float, neuron: NeuronSpec) -> tuple[Tensor, Tensor, Tensor]:
     """Return u [K, B, ...], s [K, B, ...], and v [B, ...] after the last step. Potentials of bfloat16 currents are float32."""
-    kept = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
-    u, s, after = torch.empty_like(x, dtype=kept), torch.empty_like(x), torch.empty(x.shape[1:], dtype=kept, device=x.device)
+    potential_type = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
+    u, s, after = (
+        torch.empty_like(x, dtype=potential_type),
+        torch.empty_like(x),
+        torch.empty(x.shape[1:], dtype=potential_type, device=x.device),
+    )
     if not x.shape[0]:
         after.zero_() if v is None else after.copy_(v)
     for t in range(x.shape[0]):

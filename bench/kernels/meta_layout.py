@@ -20,12 +20,12 @@ def convolution(
     shape = calc_conv_nd_return_shape(
         x, weight, stride, padding, dilation, transposed, groups, output_padding if transposed else None
     )
-    innermost = any(map(_channels_innermost, (x, weight)))
-    layout = torch.channels_last if innermost else torch.contiguous_format
+    channels_last = any(map(_is_channels_last, (x, weight)))
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
 
 
-def _channels_innermost(x: Tensor) -> bool:
+def _is_channels_last(x: Tensor) -> bool:
     return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 

@@ -20,7 +20,7 @@ from bench.kernels.lif import through_time
 from bench.spec import NeuronSpec
 
 
-class Backwards:
+class CarriedGradient:
     """Holds dL/dv [B, ...], passed from a window to the one before it."""
 
     def __init__(self) -> None:
@@ -29,7 +29,9 @@ class Backwards:
 
 class _ReversedLIF(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, v: Tensor, bits: Tensor, neuron: NeuronSpec, carry: Backwards) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, x: Tensor, v: Tensor, bits: Tensor, neuron: NeuronSpec, carry: CarriedGradient
+    ) -> tuple[Tensor, Tensor]:
         s, u = unpack(bits, x.shape, x.dtype), torch.empty_like(x)
         for t in reversed(range(x.shape[0])):
             torch.add(v, s[t], alpha=neuron.threshold, out=u[t])
@@ -48,7 +50,7 @@ class _ReversedLIF(torch.autograd.Function):
         return g_x, None, None, None, None
 
 
-def reversed_lif(x: Tensor, v: Tensor, bits: Tensor, neuron: NeuronSpec, carry: Backwards) -> tuple[Tensor, Tensor]:
+def reversed_lif(x: Tensor, v: Tensor, bits: Tensor, neuron: NeuronSpec, carry: CarriedGradient) -> tuple[Tensor, Tensor]:
     """Run the neurons backwards over a window.
 
     ``x`` [K, B, ...] input current; ``v`` [B, ...] membrane potential after the window; ``bits`` its packed spikes.

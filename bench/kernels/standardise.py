@@ -47,8 +47,8 @@ def _standardise_backward(g: Tensor, weight: Tensor, factor: Tensor, mean: Tenso
         n, d = weight.shape[1], weight - mean[:, None]
         product = (g * d).sum(1)
         g_factor.copy_(scale * product)
-        bend = (scale**2 * product * n / (n - 1))[:, None]
-        g_weight.copy_((factor * scale)[:, None] * (g - g.double().mean(1, keepdim=True) - bend * d))
+        correction = (scale**2 * product * n / (n - 1))[:, None]
+        g_weight.copy_((factor * scale)[:, None] * (g - g.double().mean(1, keepdim=True) - correction * d))
     return g_weight, g_factor
 
 

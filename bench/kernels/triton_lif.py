@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 BLOCK = 1024
-SIGMOID, TRIANGLE, RECTANGLE, ARCTANGENT = (tl.constexpr(i) for i in range(4))  # in the order of kernels/surrogate.py
+SIGMOID, TRIANGLE, RECTANGLE, ARCTANGENT = (tl.constexpr(i) for i in range(4))  # as in fused.NUMBERS
 
 
 @triton.jit

@@ -39,7 +39,7 @@ from bench.spec import (
 )
 
 if TYPE_CHECKING:
-    from bench.contracts import Neuronal
+    from bench.contracts import NeuronSource
 
 
 class Network(nn.Module):
@@ -115,7 +115,7 @@ class Network(nn.Module):
             reset() if isinstance(module, nn.BatchNorm2d) else reset(generator)
 
 
-def build(spec: NetworkSpec, backend: Neuronal, device: str = "cpu") -> Network:
+def build(spec: NetworkSpec, backend: NeuronSource, device: str = "cpu") -> Network:
     """Build ``spec`` on ``backend``. Weights are unset until ``reset_parameters``; on device 'meta' there are none to set.
 
     Raises ValueError if shapes do not fit, or if the number of parameters differs from the one that the spec states.
@@ -134,7 +134,9 @@ def build(spec: NetworkSpec, backend: Neuronal, device: str = "cpu") -> Network:
     return net
 
 
-def _chain(layers: Sequence[Layer], shape: Shape, presynaptic: m.Presynaptic, backend: Neuronal) -> tuple[m.Chain, m.Presynaptic]:
+def _chain(
+    layers: Sequence[Layer], shape: Shape, presynaptic: m.Presynaptic, backend: NeuronSource
+) -> tuple[m.Chain, m.Presynaptic]:
     built = []
     for layer in layers:
         module, presynaptic = _layer(layer, shape, presynaptic, backend)
@@ -143,7 +145,7 @@ def _chain(layers: Sequence[Layer], shape: Shape, presynaptic: m.Presynaptic, ba
     return m.Chain(built), presynaptic
 
 
-def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neuronal) -> tuple[nn.Module, m.Presynaptic]:
+def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: NeuronSource) -> tuple[nn.Module, m.Presynaptic]:
     """Return a layer's module, and whether its output is a linear function of spikes."""
     match layer:
         case Conv():

@@ -8,7 +8,7 @@ from bench.nets import layers as m
 from bench.nets.build import Network
 
 
-def scales_folded(net: Network) -> Network:
+def with_folded_scales(net: Network) -> Network:
     """Move constant factors of activations into the effective weights of the convolutions that read them.
 
         conv(pool(c * s), W) = conv(pool(s), c * W)    up to rounding
@@ -28,7 +28,7 @@ def scales_folded(net: Network) -> Network:
     return net
 
 
-def restored(chain: m.Chain, reader: int) -> None:
+def unfold_scale(chain: m.Chain, reader: int) -> None:
     """Undo the folding for the convolution at index ``reader``, because another module will read its input too."""
     conv = chain.layers[reader]
     if isinstance(conv, m.ConvSynapse) and conv.factor != 1:

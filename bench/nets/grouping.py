@@ -28,7 +28,7 @@ def sizes(net: Network) -> list[Size]:
     """Return the sizes of the top-level layers, in order, counted on a copy on device 'meta'."""
     body = copy.deepcopy(net.body, {id(tensor): tensor.to("meta") for tensor in (*net.parameters(), *net.buffers())})
     body.eval()  # batch norm has no statistics for one sample
-    found = []
+    layer_sizes = []
     x = torch.empty(1, 1, *net.spec.input, device="meta")
     for layer in body.layers:
         neurons: list[int] = []
@@ -40,40 +40,42 @@ def sizes(net: Network) -> list[Size]:
                 part.register_forward_hook(lambda own, _, out, to=macs: to.append(out[0].numel() * _fan_in(own)))
         with torch.no_grad():
             x, _ = layer(x, None)
-        found.append(Size(sum(neurons), sum(macs)))
-    return found
+        layer_sizes.append(Size(sum(neurons), sum(macs)))
+    return layer_sizes
 
 
 def _fan_in(synapse: m.Synapse) -> int:
     return synapse.effective_weight()[0].numel()
 
 
-def narrowing(layers: Sequence[nn.Module], found: Sequence[Size]) -> list[Cut]:
+def groups_ending_at_small_layers(layers: Sequence[nn.Module], layer_sizes: Sequence[Size]) -> list[Cut]:
     """Return groups that end at residual blocks and at layers with at most half the neurons of the group's largest layer.
 
     The tensors between groups exist for the whole batch, those inside a group only for a piece of it; so groups should end at
     small layers. The last group includes the pool after it, but not the readout.
     """
     cuts: list[Cut] = []
-    begin, largest, last = 0, 0, max((i for i, layer in enumerate(layers) if _ends(layer)), default=-1)
+    begin, largest, last = 0, 0, max((i for i, layer in enumerate(layers) if _may_end_group(layer)), default=-1)
     for i in range(last + 1):
-        largest = max(largest, found[i].neurons)
-        if _ends(layers[i]) and (i == last or isinstance(layers[i], m.ResidualBlock) or 2 * found[i].neurons <= largest):
+        largest = max(largest, layer_sizes[i].neurons)
+        if _may_end_group(layers[i]) and (
+            i == last or isinstance(layers[i], m.ResidualBlock) or 2 * layer_sizes[i].neurons <= largest
+        ):
             cuts.append((begin, i + 1))
             begin, largest = i + 1, 0
     end = next((i for i in range(last + 1, len(layers)) if not isinstance(layers[i], m.Weightless)), len(layers))
     return [*cuts[:-1], (cuts[-1][0], end)] if cuts else []
 
 
-def cheap_start(layers: Sequence[nn.Module], found: Sequence[Size], share: float) -> list[Cut]:
+def cheap_first_groups(layers: Sequence[nn.Module], layer_sizes: Sequence[Size], share: float) -> list[Cut]:
     """Return the longest sequence of first layers with at most ``share`` of the multiply-accumulates of a BPTT step.
 
     The first layers have most neurons and fewest inputs, so recomputing them saves most memory per operation. They form one
     group, of whose graph one piece exists at a time. With batch norm, which cannot be split into pieces, they form as many
     groups as possible.
     """
-    macs = [size.macs for size in found]
-    ends = [i + 1 for i, layer in enumerate(layers) if _ends(layer) and sum(macs[: i + 1]) <= share * 3 * sum(macs)]
+    macs = [size.macs for size in layer_sizes]
+    ends = [i + 1 for i, layer in enumerate(layers) if _may_end_group(layer) and sum(macs[: i + 1]) <= share * 3 * sum(macs)]
     if not any(normalises(layer) for layer in layers[: max(ends, default=0)]):
         ends = ends[-1:]
     return list(pairwise([0, *ends]))
@@ -84,5 +86,5 @@ def normalises(layer: nn.Module) -> bool:
     return any(isinstance(part, m.StepwiseBatchNorm) for part in layer.modules())
 
 
-def _ends(layer: nn.Module) -> bool:
+def _may_end_group(layer: nn.Module) -> bool:
     return isinstance(layer, m.Neurons | m.ResidualBlock)

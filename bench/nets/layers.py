@@ -132,7 +132,7 @@ class ConvSynapse(Synapse):
         self.spec = spec
         self.convolve: Callable[..., Tensor] = F.conv2d
         self.standardise: Callable[[Tensor, Tensor], Tensor] = standardised
-        self.factor = 1.0  # of the effective weight: the constant factor of its input (networks/folded.py)
+        self.factor = 1.0  # of the effective weight: the constant factor of its input (nets/folding.py)
         self.weight = nn.Parameter(torch.empty(spec.channels, channels_in, spec.kernel, spec.kernel))
         self.gain = nn.Parameter(torch.empty(spec.channels, 1, 1, 1)) if spec.standardised else None
         self.bias = nn.Parameter(torch.empty(spec.channels)) if spec.bias else None
@@ -245,7 +245,7 @@ class AvgPool(Weightless):
     def __init__(self, kernel: int, stride: int, padding: int) -> None:
         super().__init__(partial(F.avg_pool2d, kernel_size=kernel, stride=stride, padding=padding))
         self.kernel = kernel
-        self.apart = stride == kernel and not padding  # whether windows do not overlap
+        self.disjoint = stride == kernel and not padding  # whether windows do not overlap
 
 
 class Rectified(nn.Module):

@@ -17,7 +17,7 @@ class Randomness:
         self._state = torch.cuda.get_rng_state(device) if self._cuda else torch.get_rng_state()
 
     @contextmanager
-    def again(self) -> Iterator[None]:
+    def repeated(self) -> Iterator[None]:
         """In this context, repeat the random numbers drawn after construction; the generators' state is restored at the end."""
         with torch.random.fork_rng(devices=[self._cuda] if self._cuda else []):
             if self._cuda:
@@ -28,7 +28,7 @@ class Randomness:
 
 
 @contextmanager
-def averages_still(layers: nn.Module) -> Iterator[None]:
+def frozen_averages(layers: nn.Module) -> Iterator[None]:
     """In this context, running averages of batch norm stay unchanged: the first pass has updated them."""
     norms = [module for module in layers.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     tracked = [module.track_running_stats for module in norms]

@@ -12,15 +12,15 @@ from bench.nets import layers as m
 from bench.nets.build import Network
 
 
-def pools_lightened(net: Network) -> Network:
+def with_pooling_kernel(net: Network) -> Network:
     """Use kernels/pool.py for pools whose windows do not overlap: it saves nothing for backward."""
     for module in net.modules():
-        if isinstance(module, m.AvgPool) and module.apart:
+        if isinstance(module, m.AvgPool) and module.disjoint:
             module.f = partial(avg_pool, k=module.kernel)
     return net
 
 
-def weights_standardised_at_once(net: Network) -> Network:
+def with_standardisation_kernel(net: Network) -> Network:
     """Use kernels/standardise.py for weight standardisation: one pass over the weights forward and one backward."""
     for module in net.modules():
         if isinstance(module, m.ConvSynapse):
@@ -28,7 +28,7 @@ def weights_standardised_at_once(net: Network) -> Network:
     return net
 
 
-def channels_innermost(net: Network) -> Network:
+def with_channels_last(net: Network) -> Network:
     """Put weights, and thereby activations, in channels-last layout, unless most weights are of kernels larger than 3 x 3.
 
     In this layout convolutions with 7 x 7 kernels took 15 % longer, with 3 x 3 as long or up to 8 % less (2 cores, oneDNN of

@@ -28,9 +28,9 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             return (prod(shape),)
         case Residual(pre, body, shortcut, shortcut_of):
             activated = chain_shape(pre, shape)
-            out, beside = chain_shape(body, activated), chain_shape(shortcut, activated if shortcut_of == "activated" else shape)
-            if beside != out:
-                raise ValueError(f"shortcut ends in shape {beside}, body in {out}")
+            out, side = chain_shape(body, activated), chain_shape(shortcut, activated if shortcut_of == "activated" else shape)
+            if side != out:
+                raise ValueError(f"shortcut ends in shape {side}, body in {out}")
             return out
         case Loop(entry, body, feedback, upsample):
             inner = chain_shape(entry, shape)

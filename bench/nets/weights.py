@@ -21,26 +21,30 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
             raise UserError(f"{role} is of type {type(net).__name__}; use the network of a training step: step.net")
         if any(parameter.is_meta for parameter in net.parameters()):
             raise UserError(f"{role} is on device 'meta' and has no weights; build it on 'cpu' or 'cuda'")
-    of, to = _values(source), _values(target)
-    shapes = [[(kind, tuple(value.shape)) for kind, value in values] for values in (of, to)]
+    source_values, target_values = _values(source), _values(target)
+    shapes = [[(kind, tuple(value.shape)) for kind, value in values] for values in (source_values, target_values)]
     if shapes[0] != shapes[1]:
         first = next((pair for pair in zip(*shapes, strict=False) if pair[0] != pair[1]), None)
-        differ = f"{len(of)} and {len(to)} tensors" if first is None else f"first {_told(first[0])} and {_told(first[1])}"
+        differ = (
+            f"{len(source_values)} and {len(target_values)} tensors"
+            if first is None
+            else f"first {_described(first[0])} and {_described(first[1])}"
+        )
         raise UserError(f"the networks differ in their weights ({differ}); use networks of the same NetworkSpec")
     with torch.no_grad():
-        for (_, value), (_, mine) in zip(of, to, strict=True):
-            mine.copy_(value)
+        for (_, value), (_, target_value) in zip(source_values, target_values, strict=True):
+            target_value.copy_(value)
 
 
-def _told(kind_and_shape: tuple[str, tuple[int, ...]]) -> str:
+def _described(kind_and_shape: tuple[str, tuple[int, ...]]) -> str:
     kind, shape = kind_and_shape
     return f"{kind} {list(shape)}"
 
 
 def _values(net: nn.Module) -> list[tuple[str, torch.Tensor]]:
     """Return (kind, tensor) of all parameters and running averages but those of auxiliary classifiers, in order."""
-    beside = {id(parameter) for parameter in getattr(net, "classifiers", nn.ModuleList()).parameters()}
-    parameters = [(kind, parameter) for kind, parameter in aligned(net) if id(parameter) not in beside]
+    auxiliary = {id(parameter) for parameter in getattr(net, "classifiers", nn.ModuleList()).parameters()}
+    parameters = [(kind, parameter) for kind, parameter in aligned(net) if id(parameter) not in auxiliary]
     norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     averages = [(name, value) for norm in norms for name, value in norm.named_buffers(recurse=False)]
     return [*parameters, *averages]

@@ -17,10 +17,10 @@ from typing import Any
 
 from bench.algorithms.checkpointed import segments_of
 from bench.algorithms.segments import edges
-from bench.algorithms.skipper import affordable
+from bench.algorithms.skipper import best_allowed_segments
 from bench.counting.any_step import Cost
 from bench.counting.step import batch_for, cost_of
-from bench.planning.peaks import Peaks, peaks_of, through
+from bench.planning.peaks import Peaks, lines_through, peaks_of
 from bench.training_step import recipe, training_step
 
 COUNTED = 128
@@ -62,7 +62,7 @@ def largest(need: Callable[[int], float], limit: float, most: int = MOST) -> int
 
 def longest(network: str, algorithm: str, batch: int, live: float, options: Mapping[str, Any]) -> tuple[int, bool]:
     """Return the largest T whose training step has at most ``live`` live bytes (0 if T = 1 does not fit), and whether counted."""
-    T = largest(_remembered(network, algorithm, batch, tuple(sorted(options.items()))), live)
+    T = largest(_cached_formula(network, algorithm, batch, tuple(sorted(options.items()))), live)
     if T > COUNTED or algorithm not in EXACT:
         return T, False
     need = cache(lambda T: counted(network, algorithm, T, batch, options).memory.total)
@@ -74,7 +74,7 @@ def longest(network: str, algorithm: str, batch: int, live: float, options: Mapp
 
 
 @cache
-def _remembered(network: str, algorithm: str, batch: int, options: tuple[tuple[str, object], ...]) -> Callable[[int], float]:
+def _cached_formula(network: str, algorithm: str, batch: int, options: tuple[tuple[str, object], ...]) -> Callable[[int], float]:
     """Return the formula with a cache of its values, shared by searches with different limits."""
     return cache(formula(network, algorithm, batch, dict(options)))
 
@@ -86,34 +86,34 @@ def formula(network: str, algorithm: str, batch: int, options: Mapping[str, Any]
         case "bptt":
             return peaks.bptt
         case "checkpointed":
-            lengths = _rule("checkpointed", options)
+            lengths = _options_of("checkpointed", options)
             return lambda T: peaks.checkpointed([end - begin for begin, end in segments_of(T, peaks.graph_to_state, lengths)])
         case "replay":
-            K = _rule("replay", options).K
+            K = _options_of("replay", options).K
             return lambda T: peaks.replay(T, min(K, T))
         case "skipper":
             return _skipper(network, batch, peaks, options)
-    K = getattr(_rule(algorithm, options), "K", 1)
+    K = getattr(_options_of(algorithm, options), "K", 1)
     few = max(20, 3 * K)  # three windows: the first reads no state and the last leaves none
     points = [(T, counted(network, algorithm, T, batch, options).memory.total) for T in (few, 2 * few)]
-    return through(points)
+    return lines_through(points)
 
 
-def _rule(algorithm: str, options: Mapping[str, Any]) -> Any:
+def _options_of(algorithm: str, options: Mapping[str, Any]) -> Any:
     """Return the algorithm's own options."""
     return recipe(algorithm, "native", options).options
 
 
 def _skipper(network: str, batch: int, peaks: Peaks, options: Mapping[str, Any]) -> Callable[[int], float]:
-    share, layers = 1 - _rule("skipper", options).p / 100, peaks.layers
+    share, layers = 1 - _options_of("skipper", options).p / 100, peaks.layers
     points = []
     for kept in (layers, 2 * layers) if layers >= 8 else (8, 16, 32):
         T = 3 * ceil(kept / share)
         points.append((kept, counted(network, "skipper", T, batch, {**options, "segments": 3}).memory.total - T * peaks.input))
-    need = through(points)
+    need = lines_through(points)
 
     def peak(T: int) -> float:
-        C = affordable(T, layers, 100 * (1 - share), peaks.graph_to_state)
+        C = best_allowed_segments(T, layers, 100 * (1 - share), peaks.graph_to_state)
         kept = ((i, ceil(share * (end - begin))) for i, (begin, end) in enumerate(edges(T, C)))
         return T * peaks.input + max((i - 2) * peaks.state + need(K) for i, K in kept)
 

@@ -21,7 +21,7 @@ from math import ceil, isinf, prod
 from typing import Any, cast
 
 from bench.algorithms import replay
-from bench.algorithms.replay import steps_back
+from bench.algorithms.replay import invertible_steps
 from bench.counting.step import batch_for, cost_of
 from bench.nets.build import Network
 from bench.nets.graph_size import graph_and_state
@@ -44,10 +44,10 @@ class Lines:
         return max(0, min(int((need - constant) // slope) for constant, slope in self.lines if slope > 0))
 
 
-NOTHING = Lines(((0.0, 0.0),))
+ZERO = Lines(((0.0, 0.0),))
 
 
-def through(points: Sequence[tuple[int, float]]) -> Lines:
+def lines_through(points: Sequence[tuple[int, float]]) -> Lines:
     """Return the lines through neighbouring points."""
     slopes = [((y1 - y0) / (k1 - k0), k0, y0) for (k0, y0), (k1, y1) in pairwise(points)]
     return Lines(tuple((y - slope * k, slope) for slope, k, y in slopes))
@@ -63,8 +63,8 @@ class Peaks:
     graph: Lines  # B
     middle: Lines  # M
     replayed: Lines  # R
-    steps_back: float
-    replays: bool  # whether one-bit replay can train this network
+    invertible_steps: float
+    can_replay: bool  # whether one-bit replay can train this network
     layers: int  # of neurons
     graph_to_state: float  # A / S, from which algorithms choose their segments
 
@@ -78,9 +78,9 @@ class Peaks:
 
     def anchors(self, T: int, K: int) -> int:
         """Return the number of states that replay saves against rounding: one per run of windows invertible in a row."""
-        if isinf(self.steps_back) or T == K:
+        if isinf(self.invertible_steps) or T == K:
             return 0
-        within = int(self.steps_back)
+        within = int(self.invertible_steps)
         short = min(K, within)
         first = (T - K) % short or short  # the remaining steps form the first window
         runs = ceil(((T - K - first) // short) / (within // short))
@@ -104,9 +104,13 @@ def peaks_of(network: str, batch: int) -> Peaks:
     graph_bytes, state_bytes = graph_and_state(net)
     state = batch * state_bytes
     known: dict[str, Any] = {"input": frame, "state": state, "spikes": state / 32, "graph_to_state": graph_bytes / state_bytes}
-    known |= {"layers": len(net.neurons()), "steps_back": steps_back(net), "replays": bool(replay.supports(net.spec))}
-    empty = Peaks(graph=NOTHING, middle=NOTHING, replayed=NOTHING, **known)
+    known |= {
+        "layers": len(net.neurons()),
+        "invertible_steps": invertible_steps(net),
+        "can_replay": bool(replay.supports(net.spec)),
+    }
+    empty = Peaks(graph=ZERO, middle=ZERO, replayed=ZERO, **known)
     graph = [(K, peak(K, "bptt") - K * frame) for K in SHORT]
     middle = [(K, peak(2 * K + 1, "checkpointed", lengths=[K, K, 1]) - (2 * K + 1) * frame - state) for K in SHORT]
-    replayed = [(K, peak(4 * K, "replay", K=K) - empty.replay(4 * K, K)) for K in SHORT if empty.replays]
-    return replace(empty, graph=through(graph), middle=through(middle), replayed=through(replayed))
+    replayed = [(K, peak(4 * K, "replay", K=K) - empty.replay(4 * K, K)) for K in SHORT if empty.can_replay]
+    return replace(empty, graph=lines_through(graph), middle=lines_through(middle), replayed=lines_through(replayed))

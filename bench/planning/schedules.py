@@ -47,7 +47,7 @@ def schedules(peaks: Peaks, T: int, live: float) -> Iterator[Schedule]:
     lengths = segments_within(peaks, T, live)
     if len(lengths) > 1:
         yield Schedule("checkpointed", {"lengths": lengths}, T - lengths[-1])
-    if peaks.replays:
+    if peaks.can_replay:
         K = largest(lambda K: peaks.replay(T, K), live, T)
         if K > 0:
             yield Schedule("replay", {"K": K}, T - K)
@@ -83,9 +83,9 @@ def cheapest(network: str, T: int, batch: int, budget: float, headroom: float = 
     """
     live = usable(budget, headroom)
     peaks = peaks_of(network, batch)
-    asked = live
+    allowed = live
     while True:
-        schedule = min(schedules(peaks, T, asked), key=lambda schedule: schedule.recomputed, default=None)
+        schedule = min(schedules(peaks, T, allowed), key=lambda schedule: schedule.recomputed, default=None)
         if schedule is None:
             raise UserError(
                 f"{network} with T = {T}, batch {batch} does not fit with exact gradients: about {_mib(least(peaks, T))} of live "
@@ -94,17 +94,17 @@ def cheapest(network: str, T: int, batch: int, budget: float, headroom: float = 
             )
         cost = counted(network, schedule.algorithm, T, batch, schedule.options)
         if cost.memory.total <= live:
-            first, second = (_products(counted(network, "bptt", steps, batch, {})) for steps in (1, 2))
+            first, second = (_dense_macs(counted(network, "bptt", steps, batch, {})) for steps in (1, 2))
             bptt = first + (T - 1) * (second - first)  # all steps but the first have equal cost
-            return Plan(schedule, cost.memory.total, _products(cost) / bptt)
-        asked *= min(live / cost.memory.total, 0.999)  # the formula was slightly too low
+            return Plan(schedule, cost.memory.total, _dense_macs(cost) / bptt)
+        allowed *= min(live / cost.memory.total, 0.999)  # the formula was slightly too low
 
 
 def _mib(size: float) -> str:
     return f"{size / 2**20:,.0f} MiB"
 
 
-def _products(cost: Cost) -> int:
+def _dense_macs(cost: Cost) -> int:
     return sum(cost.macs.dense.values())
 
 
@@ -114,4 +114,4 @@ def least(peaks: Peaks, T: int) -> float:
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (low, middle) if segments_within(peaks, T, middle) else (middle, high)
-    return min(high, peaks.replay(T, 1)) if peaks.replays else high
+    return min(high, peaks.replay(T, 1)) if peaks.can_replay else high

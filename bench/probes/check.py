@@ -13,9 +13,9 @@ def check(case: Case) -> Support:
     """Return whether a case can be measured, with the reason if not. Raises UserError if one of its options is invalid."""
     own = probes.options_of(case)
     T = case.T if PROBES[case.probe].depends_on_T else None
-    able = support(case.network, case.algorithm, case.backend, T=T, options=case.algorithm_options)
-    if not able:
-        return able
+    supported = support(case.network, case.algorithm, case.backend, T=T, options=case.algorithm_options)
+    if not supported:
+        return supported
     if case.probe == "count" and BACKENDS[case.backend].ships:
         return no("probe count applies to networks built by this suite; a framework's shipped implementation has other layers")
     if case.probe == "gradient" and not (exact := support(case.network, "bptt", case.backend)):

@@ -87,24 +87,26 @@ def in_double() -> Iterator[None]:
 def measure(case: Case, resources: Resources) -> list[Measurement]:
     x, target = _batch(zoo.spec(case.network), case)
     reference = _respond(case, "native", x, target)
-    turned = _respond(case, "native", x.flip(1), target.flip(0))
-    noise = compare(reference, replace(turned, spikes=reference.spikes)).gradient_difference
+    reordered = _respond(case, "native", x.flip(1), target.flip(0))
+    noise = compare(reference, replace(reordered, spikes=reference.spikes)).gradient_difference
     result = compare(reference, _respond(case, case.backend, x, target))
     decays = _decays(zoo.spec(case.network))
-    idle = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, decays))}
-    closes = {name: control.fails(case, x, target, reference, noise) for name, control in CONTROLS.items() if name not in idle}
+    not_applicable = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, decays))}
+    failed_controls = {
+        name: control.fails(case, x, target, reference, noise) for name, control in CONTROLS.items() if name not in not_applicable
+    }
     fired = sum(float(s.sum()) for s in reference.spikes)
-    opens = result.passes(noise) and all(closes.values()) and fired > 0
+    passes_gate = result.passes(noise) and all(failed_controls.values()) and fired > 0
     detail = {
         "spikes compared": result.spikes_total,
         "spikes differing": result.spikes_differing,
         "firing rate": round(fired / result.spikes_total, 4),
         "gradient difference": result.gradient_difference,
         "noise floor": noise,
-        "broken neurons that fail": [name for name, closed in closes.items() if closed],
-        "broken neurons that cannot differ": idle,
+        "broken neurons that fail": [name for name, closed in failed_controls.items() if closed],
+        "broken neurons that cannot differ": not_applicable,
     }
-    return [Measurement("gate", "pass" if opens else "fail", "pass/fail", VERSION, detail)]
+    return [Measurement("gate", "pass" if passes_gate else "fail", "pass/fail", VERSION, detail)]
 
 
 def compare(reference: Response, other: Response) -> Comparison:
@@ -147,16 +149,16 @@ def respond(net: nn.Module, gradients: Callable[[], object], expected: Sequence[
     """
     neurons = cast("Trainable", net).neurons()
     seen: dict[int, list[Tensor]] = {id(module): [] for module in neurons}
-    left = {id(module): spikes for module, spikes in zip(neurons, expected or (), strict=expected is not None)}
+    still_expected = {id(module): spikes for module, spikes in zip(neurons, expected or (), strict=expected is not None)}
 
     def note(module: nn.Module, inputs: object, out: object) -> None:
         if torch._C._current_autograd_node() is not None:  # checkpointing recomputes layers in the backward pass
             return
         spikes = next(tensors(out)).detach()
         seen[id(module)].append(spikes)
-        if id(module) in left:
-            here, left[id(module)] = left[id(module)].tensor_split([spikes.numel()])
-            if not torch.equal(here, spikes.flatten()):
+        if id(module) in still_expected:
+            expected_now, still_expected[id(module)] = still_expected[id(module)].tensor_split([spikes.numel()])
+            if not torch.equal(expected_now, spikes.flatten()):
                 raise SpikesDiffer
 
     hooks = [module.register_forward_hook(note) for module in neurons]
@@ -221,13 +223,13 @@ class _Neurons(nn.Module):
 
     def in_space(self) -> None:
         """Stop the gradient between time steps."""
-        self.dynamics = partial(_apart, self.dynamics)
+        self.dynamics = partial(_without_gradient_through_time, self.dynamics)
 
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
         return self.dynamics(x, v, self.spec)
 
 
-def _apart(
+def _without_gradient_through_time(
     dynamics: Callable[..., tuple[Tensor, Tensor]], x: Tensor, v: Tensor | None, spec: NeuronSpec
 ) -> tuple[Tensor, Tensor]:
     spikes = []
@@ -262,17 +264,17 @@ def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, 
 
 
 def _run_broken(
-    case: Case, x: Tensor, target: Tensor, expected: Sequence[Tensor] | None, backend: _Broken, stale: bool = False
+    case: Case, x: Tensor, target: Tensor, expected: Sequence[Tensor] | None, backend: _Broken, state_not_reset: bool = False
 ) -> Response:
     rule = algorithms.load(case.algorithm)
     options = recipe(case.algorithm, "native", case.settings).options
     net = cast(Network, rule.prepare(build(zoo.spec(case.network), backend), options))
     net.reset_parameters(seed_of("weights", case.network, case.seed))
     draw(net, case)
-    if stale:
+    if state_not_reset:
         with torch.no_grad():
-            _, left = net.window(x, None)
-        net.initial_state = lambda batch: left  # type: ignore[method-assign]
+            _, still_expected = net.window(x, None)
+        net.initial_state = lambda batch: still_expected  # type: ignore[method-assign]
     context = StepContext(InstantaneousLoss(target, x.shape[0]), lambda: None)
     return respond(net, lambda: rule.train_step(net, x, context, options), expected)
 
@@ -281,12 +283,13 @@ def _run_broken(
 class Control:
     """A broken neuron that must fail the gate.
 
-    ``steps``: the least T at which it differs; ``remembers``: it differs only if potentials carry over between steps (decay > 0).
+    ``steps``: the least T at which it differs; ``needs_carried_potential``: it differs only if potentials carry over between
+    steps (decay > 0).
     """
 
     respond: Callable[[Case, Tensor, Tensor, Sequence[Tensor] | None], Response]
     steps: int = 1
-    remembers: bool = False
+    needs_carried_potential: bool = False
 
     def fails(self, case: Case, x: Tensor, target: Tensor, reference: Response, noise: float) -> bool:
         """Return whether it fails the gate, as it must: by its spikes, or by its gradients if all spikes are equal."""
@@ -300,21 +303,23 @@ class Control:
         """Return why it cannot differ, or ""."""
         if self.steps > T:
             return f"cannot differ at T = {T}"
-        return "cannot differ where every decay is 0" if self.remembers and decays == {0} else ""
+        return "cannot differ where every decay is 0" if self.needs_carried_potential and decays == {0} else ""
 
 
 def _decays(spec: NetworkSpec) -> set[float]:
     return {module.spec.decay for module in build(spec, native, "meta").modules() if isinstance(module, Neurons)}
 
 
-def _with(dynamics: Callable[[Tensor, Tensor | None, NeuronSpec], tuple[Tensor, Tensor]], **how: bool) -> Callable[..., Response]:
+def _control_run(
+    dynamics: Callable[[Tensor, Tensor | None, NeuronSpec], tuple[Tensor, Tensor]], **how: bool
+) -> Callable[..., Response]:
     return lambda case, x, target, expected: _run_broken(case, x, target, expected, _Broken(dynamics), **how)
 
 
 CONTROLS: dict[str, Control] = {
-    "wrong threshold": Control(_with(_wrong_threshold)),
-    "wrong surrogate": Control(_with(_wrong_surrogate)),
-    "wrong decay": Control(_with(_wrong_decay), steps=2, remembers=True),
-    "late reset": Control(_with(_late_reset), steps=2, remembers=True),
-    "state not reset": Control(_with(lif, stale=True), remembers=True),
+    "wrong threshold": Control(_control_run(_wrong_threshold)),
+    "wrong surrogate": Control(_control_run(_wrong_surrogate)),
+    "wrong decay": Control(_control_run(_wrong_decay), steps=2, needs_carried_potential=True),
+    "late reset": Control(_control_run(_late_reset), steps=2, needs_carried_potential=True),
+    "state not reset": Control(_control_run(lif, state_not_reset=True), needs_carried_potential=True),
 }

@@ -38,10 +38,10 @@ def in_words(found: EventStatistics) -> dict[str, float]:
     """Return the statistics by the names used in tables; records sort them by name."""
     return {
         "recordings": found.recordings,
-        "events a recording": found.events,
-        "events a recording, standard deviation": found.events_spread,
-        "seconds a recording": found.duration_s,
-        "rate: events a pixel and second": found.rate,
+        "events per recording": found.events,
+        "events per recording, standard deviation": found.events_spread,
+        "seconds per recording": found.duration_s,
+        "rate: events per pixel and second": found.rate,
         "rate: standard deviation over recordings": found.rate_spread,
         "polarity: share of ON events": found.on_fraction,
         "polarity: standard deviation over recordings": found.on_fraction_spread,

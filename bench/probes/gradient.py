@@ -41,22 +41,22 @@ class Options(Part):
 
 def measure(case: Case, resources: Resources) -> list[Measurement]:
     data, own = resources.data, Options.named("probe gradient", case.probe_options)
-    asked, before = own.batches, own.after_batches
+    compared, trained = own.batches, own.after_batches
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, **case.algorithm_options)
     loss = {name: value for name, value in case.algorithm_options.items() if name in Loss.names()}  # of both gradients
     exact_step = training_step(case.network, "bptt", case.backend, seed=case.seed, **loss)
     batches = enumerate(_batches(data, case))
-    for i, (x, target) in islice(batches, before):
+    for i, (x, target) in islice(batches, trained):
         _draw_masks(case, i)  # the same for all algorithms
         step.run(x, target)
-    names = _take_over(step, exact_step)
-    cosines, lengths, by_parameter = [], [], []
-    for i, (x, target) in islice(batches, asked):
+    names = _copy_own_weights(step, exact_step)
+    cosines, norm_ratios, by_parameter = [], [], []
+    for i, (x, target) in islice(batches, compared):
         exact, mine = _gradient(exact_step, case, i, x, target), _gradient(step, case, i, x, target)
         if not (math.isfinite(norm(exact)) and math.isfinite(norm(mine))):
-            raise FloatingPointError(f"a gradient is not finite after {before} batches of training; lower lr")
+            raise FloatingPointError(f"a gradient is not finite after {trained} batches of training; lower lr")
         cosines.append(cosine(mine, exact))
-        lengths.append(norm(mine) / norm(exact) if norm(exact) else 0.0)
+        norm_ratios.append(norm(mine) / norm(exact) if norm(exact) else 0.0)
         by_parameter.append([cosine([g], [e]) for g, e in zip(mine, exact, strict=True)])
     weights = {
         name: round(statistics.fmean(values), 6)
@@ -65,7 +65,7 @@ def measure(case: Case, resources: Resources) -> list[Measurement]:
     }
     return [
         Measurement("gradient_cosine", statistics.fmean(cosines), "1", VERSION, {**weights, **_spread(cosines), **data.about}),
-        Measurement("gradient_norm", statistics.fmean(lengths), "x BPTT's", VERSION, {**_spread(lengths), **data.about}),
+        Measurement("gradient_norm", statistics.fmean(norm_ratios), "x BPTT's", VERSION, {**_spread(norm_ratios), **data.about}),
     ]
 
 
@@ -93,7 +93,7 @@ def cosine(a: list[Tensor], b: list[Tensor]) -> float:
     return dot / (norms[0] * norms[1]) if all(norms) else 0.0
 
 
-def _take_over(step: TrainingStep, other: TrainingStep) -> list[str]:
+def _copy_own_weights(step: TrainingStep, other: TrainingStep) -> list[str]:
     """Copy the network's weights of ``step`` to ``other``; return the parameters' names in the order of their gradients."""
     mine, theirs = _own_parameters(step.net), _own_parameters(other.net)
     with torch.no_grad():

@@ -62,12 +62,12 @@ def firing_rates(step: TrainingStep, data: RealData, case: Case) -> dict[str, fl
     """Return the mean spikes per neuron and time step on the test set: by layer, and "all", weighted by neurons."""
     net = step.trainable
     spikes: dict[int, float] = {}
-    sites: dict[int, int] = {}
+    entries: dict[int, int] = {}
 
     def note(module: nn.Module, inputs: object, out: object) -> None:
         s = next(tensors(out))
         spikes[id(module)] = spikes.get(id(module), 0.0) + float(s.sum(dtype=torch.float64))
-        sites[id(module)] = sites.get(id(module), 0) + s.numel()
+        entries[id(module)] = entries.get(id(module), 0) + s.numel()
 
     layers = net.neurons()
     hooks = [module.register_forward_hook(note) for module in layers]
@@ -76,5 +76,5 @@ def firing_rates(step: TrainingStep, data: RealData, case: Case) -> dict[str, fl
     finally:
         for hook in hooks:
             hook.remove()
-    by_layer = {f"layer {i}": spikes[id(m)] / sites[id(m)] for i, m in enumerate(layers, 1)}
-    return {"all": sum(spikes.values()) / max(sum(sites.values()), 1), **by_layer}
+    by_layer = {f"layer {i}": spikes[id(m)] / entries[id(m)] for i, m in enumerate(layers, 1)}
+    return {"all": sum(spikes.values()) / max(sum(entries.values()), 1), **by_layer}

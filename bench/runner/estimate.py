@@ -20,33 +20,33 @@ class Estimate:
     """
 
     def __init__(self, cases: Iterable[Case], workers: int) -> None:
-        self._waiting = {case.key: case for case in cases}
+        self._pending = {case.key: case for case in cases}
         self._workers = workers
         self._running: dict[str, tuple[Case, float]] = {}  # case and start time
         self._share: dict[str, float] = {}  # completed fraction of running cases that report it
-        self._took: dict[Hashable, list[float]] = defaultdict(list)
+        self._durations: dict[Hashable, list[float]] = defaultdict(list)
         self._seconds = self._expected = 0.0  # of all finished cases: measured and estimated
 
     def started(self, case: Case, now: float) -> None:
-        self._waiting.pop(case.key, None)
+        self._pending.pop(case.key, None)
         self._running[case.key] = (case, now)
 
     def progress(self, case: Case, share: float) -> None:
         self._share[case.key] = share
 
     def finished(self, case: Case, now: float) -> None:
-        self._waiting.pop(case.key, None)
+        self._pending.pop(case.key, None)
         _, began = self._running.pop(case.key, (case, now))
         self._seconds += now - began
         self._expected += PROBES[case.probe].typical_s
         for kind in _kinds(case):
-            self._took[kind].append(now - began)
+            self._durations[kind].append(now - began)
 
     def left(self, now: float) -> float:
         """Return the remaining seconds, assuming that all workers stay busy, except for cases that run alone."""
         running = [self._left_of(case, now - began) for case, began in self._running.values()]
-        alone = sum(self._typical(case) for case in self._waiting.values() if PROBES[case.probe].alone)
-        parallel = sum(self._typical(case) for case in self._waiting.values() if not PROBES[case.probe].alone)
+        alone = sum(self._typical(case) for case in self._pending.values() if PROBES[case.probe].alone)
+        parallel = sum(self._typical(case) for case in self._pending.values() if not PROBES[case.probe].alone)
         return alone + max([(sum(running) + parallel) / self._workers, *running])
 
     def _left_of(self, case: Case, elapsed: float) -> float:
@@ -58,7 +58,7 @@ class Estimate:
         slow = (TRUST_S + self._seconds) / (TRUST_S + self._expected)
         expected = PROBES[case.probe].typical_s * slow
         for kind in _kinds(case):
-            seen = self._took.get(kind, ())
+            seen = self._durations.get(kind, ())
             expected = (TRUST * expected + sum(seen)) / (TRUST + len(seen))
         return expected
 

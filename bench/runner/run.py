@@ -31,7 +31,7 @@ from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
 
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
-ENDING_S = 10  # time for a process to end after it has answered
+EXIT_WAIT_S = 10  # time for a process to end after it has answered
 
 
 class Listener(Protocol):
@@ -43,13 +43,13 @@ class Listener(Protocol):
 
 
 @dataclass
-class _Running:
+class _Worker:
     job: Job
     process: BaseProcess
     channel: Connection
     deadline: float
     outcome: Outcome | None = None
-    late: bool = False
+    timed_out: bool = False
 
 
 def run(
@@ -73,23 +73,23 @@ def run(
     context.set_forkserver_preload(PRELOAD)
     with _signal(signal.SIGINT, signal.SIG_IGN):  # Ctrl-C reaches every process; the fork server would print a traceback
         forkserver.ensure_running()
-    waiting = sorted(cases, key=_alone)
-    running: list[_Running] = []
+    pending = sorted(cases, key=_alone)
+    running: list[_Worker] = []
 
     def fill(leaving: int = 0) -> None:
-        while waiting and _may_start(waiting[0], len(running), leaving, workers):
-            running.append(_start(context, Job(waiting.pop(0), data_root, scratch, cache), listener))
+        while pending and _may_start(pending[0], len(running), leaving, workers):
+            running.append(_start(context, Job(pending.pop(0), data_root, scratch, cache), listener))
 
     with _signal(signal.SIGTERM, _interrupt):
         try:
-            while waiting or running:
+            while pending or running:
                 fill()
                 ended = _advance(running, listener)
                 running = [r for r in running if r not in ended]
                 fill(leaving=len(ended))  # start the next ones before these end and are stored
                 for done in ended:
-                    _reap(done)
-                    outcome = done.outcome or _without_answer(done, here)
+                    _end(done)
+                    outcome = done.outcome or _outcome_without_answer(done, here)
                     keep(done.job.case, outcome)
                     if outcome.status == "ok":  # otherwise the next run resumes from it
                         checkpoint_of(done.job).unlink(missing_ok=True)
@@ -109,16 +109,16 @@ def _alone(case: Case) -> bool:
     return PROBES[case.probe].alone
 
 
-def _start(context: ForkServerContext, job: Job, listener: Listener) -> _Running:
+def _start(context: ForkServerContext, job: Job, listener: Listener) -> _Worker:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=work, args=(job, sender), daemon=True)
     process.start()
     sender.close()
     listener.started(job.case)
-    return _Running(job, process, receiver, time.monotonic() + TIME_LIMIT_S[job.case.scale])
+    return _Worker(job, process, receiver, time.monotonic() + TIME_LIMIT_S[job.case.scale])
 
 
-def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
+def _advance(running: Sequence[_Worker], listener: Listener) -> list[_Worker]:
     """Wait briefly for messages; return the processes that have ended."""
     ready = wait([r.channel for r in running], timeout=1.0)
     ended = []
@@ -137,28 +137,28 @@ def _advance(running: Sequence[_Running], listener: Listener) -> list[_Running]:
                 continue
         if time.monotonic() > r.deadline:
             r.process.kill()
-            r.late = True
+            r.timed_out = True
             ended.append(r)
     return ended
 
 
-def _reap(ended: _Running) -> None:
-    ended.process.join(timeout=ENDING_S)
+def _end(ended: _Worker) -> None:
+    ended.process.join(timeout=EXIT_WAIT_S)
     ended.process.kill()
     ended.process.join()
     ended.channel.close()
 
 
-def _without_answer(ended: _Running, gpu: str | None) -> Outcome:
+def _outcome_without_answer(ended: _Worker, gpu: str | None) -> Outcome:
     """Return the outcome of a process that timed out or ended without an answer (mostly killed for lack of memory)."""
-    how = conditions(ended.job.case, gpu)
+    used = conditions(ended.job.case, gpu)
     status, reason = _cause(ended)
-    return Outcome(status, reason, (), "", how.device, how.threads, how.precision)
+    return Outcome(status, reason, (), "", used.device, used.threads, used.precision)
 
 
-def _cause(ended: _Running) -> tuple[Status, str]:
+def _cause(ended: _Worker) -> tuple[Status, str]:
     code = ended.process.exitcode or 0
-    if ended.late:
+    if ended.timed_out:
         return "timeout", f"not done after {TIME_LIMIT_S[ended.job.case.scale]:.0f} s"
     if code == -signal.SIGKILL:
         return "out of memory", "killed by signal 9, as the kernel does when memory runs out"

@@ -29,7 +29,7 @@ def new_run() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
-def keeper(store: Store, machine: str, run: str, code: Path = CODE) -> Callable[[Case, Outcome], None]:
+def recorder(store: Store, machine: str, run: str, code: Path = CODE) -> Callable[[Case, Outcome], None]:
     """Return a function that appends all records of a case's outcome to the store in one write, or raises UserError.
 
     ``run`` identifies the call of the run command; ``code`` is the folder of the packages that run.

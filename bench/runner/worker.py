@@ -18,7 +18,7 @@ from bench.errors import YES, Support, Unavailable, UserError, no
 from bench.measurement import Measurement
 from bench.plan import conditions, digest_of
 from bench.record import Status
-from bench.registry import PROBES
+from bench.registry import PROBES, Device
 from bench.seeds import seed_of
 
 FORECAST = 1.3  # factor over live bytes, for workspaces of operators and rounding of the allocator
@@ -96,9 +96,9 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
         return Outcome(status, reason, measurements, kernel, name, torch.get_num_threads(), probe.precision)
 
     try:
-        able = _supported(case)
-        if not able:
-            return outcome("unsupported", able.reason)
+        supported = _supported(case)
+        if not supported:
+            return outcome("unsupported", supported.reason)
         from bench import backends
 
         kernel = backends.load(case.backend).kernel()
@@ -163,12 +163,15 @@ def _measure(job: Job, channel: Connection, device: str) -> list[Measurement]:
     return probes.load(job.case.probe).measure(job.case, resources)
 
 
-def _device(wanted: str) -> str:
+def _device(wanted: Device) -> str:
     """Return the torch device here for a probe's ``device`` (see ``bench.registry.Probe``)."""
     import torch
 
-    if wanted in ("meta", "cpu"):
-        return wanted
-    if torch.cuda.is_available():
-        return "cuda"
-    return "cpu" if wanted == "best" else "none"
+    gpu = torch.cuda.is_available()
+    match wanted:
+        case "meta" | "cpu":
+            return wanted
+        case "best":
+            return "cuda" if gpu else "cpu"
+        case "cuda":
+            return "cuda" if gpu else "none"

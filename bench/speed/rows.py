@@ -50,7 +50,9 @@ def rows(T: int) -> Iterator[Row]:
             yield Row(algorithm, backend, (("K", T),))
 
 
-def backend_of(metric: str) -> str:
-    """Return the backend of the row whose seconds a metric names; "native" for the convolutions alone."""
+def backend_of(metric: str) -> str | None:
+    """Return the backend of the row that a metric names ("native" for the convolutions alone); None if it names no row."""
+    if metric in {str(Row(FLOOR, layout)) for layout in LAYOUTS}:
+        return "native"
     named = _NAMED.fullmatch(metric)
-    return named[1] if named else "native"
+    return named[1] if named else None

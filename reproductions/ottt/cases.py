@@ -115,8 +115,8 @@ def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
 
 
 def _training(dataset: str, algorithm: str, scale: str, **options: Any) -> Case:
-    network, told = f"vgg-sws-small/{dataset}", tuple(sorted(options.items()))
-    return Case(PAPER, "training", network, algorithm, "native", 6, 64, dataset, scale, options=told)
+    network, sorted_options = f"vgg-sws-small/{dataset}", tuple(sorted(options.items()))
+    return Case(PAPER, "training", network, algorithm, "native", 6, 64, dataset, scale, options=sorted_options)
 
 
 def _clocks() -> Iterator[Case]:

@@ -54,8 +54,10 @@ class Space:
     def case(self, probe: str, cell: Cell, seed: int = 0, **options: Any) -> Case:
         algorithm, own = setting(cell, self.T)
         dataset = "none" if probe == "cost" else self.dataset
-        told = tuple(sorted({**own, **options}.items()))
-        return Case(PAPER, probe, self.network, algorithm, "native", self.T, self.batch, dataset, self.scale, seed, told)
+        sorted_options = tuple(sorted({**own, **options}.items()))
+        return Case(
+            PAPER, probe, self.network, algorithm, "native", self.T, self.batch, dataset, self.scale, seed, sorted_options
+        )
 
 
 # Of 4 layers of neurons, and of a size to be trained in ten minutes on 2 cores, all seeds together.

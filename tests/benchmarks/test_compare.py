@@ -37,7 +37,7 @@ def nothing_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return pytest_in(folder, "-p", "tests.benchmarks.conftest", "--rootdir", str(folder), *arguments, str(test))
 
 
-def test_a_saved_row_is_timed_by_pytest_benchmark_and_names_its_cost_and_its_machine(tmp_path: Path) -> None:
+def test_saved_benchmark_has_rounds_cost_and_machine(tmp_path: Path) -> None:
     saved = tmp_path / "saved.json"
     ran = pytest_in(tmp_path, STEPS, "--benchmark-only", f"--benchmark-json={saved}", "-k", "r400 and ottt-o")
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -57,7 +57,7 @@ def test_a_saved_row_is_timed_by_pytest_benchmark_and_names_its_cost_and_its_mac
     assert info["step_macs"] == counted["step_macs"]
 
 
-def test_a_run_is_compared_with_a_saved_one_and_told_if_that_is_of_another_machine(tmp_path: Path) -> None:
+def test_comparison_with_a_saved_benchmark_warns_of_another_machine(tmp_path: Path) -> None:
     ran = nothing_in(tmp_path, "--benchmark-only", "--benchmark-save=first", "--benchmark-compare=9999")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Can't compare. No benchmark files" in ran.stdout + ran.stderr
@@ -75,14 +75,14 @@ def test_a_run_is_compared_with_a_saved_one_and_told_if_that_is_of_another_machi
     assert "test_nothing (NOW)" in ran.stdout
 
 
-def test_plain_pytest_times_nothing(tmp_path: Path) -> None:
+def test_benchmarks_are_skipped_by_plain_pytest(tmp_path: Path) -> None:
     ran = nothing_in(tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "1 skipped" in ran.stdout
 
 
 @pytest.mark.skipif(importlib.util.find_spec("xdist") is None, reason="pytest-xdist is not installed")
-def test_workers_side_by_side_are_refused(tmp_path: Path) -> None:
+def test_benchmarks_in_parallel_workers_are_rejected(tmp_path: Path) -> None:
     ran = pytest_in(tmp_path, STEPS, "--benchmark-only", "-n", "2")
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR
     assert "benchmarks are timed alone on the machine: leave out -n" in ran.stdout + ran.stderr

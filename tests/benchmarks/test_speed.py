@@ -47,7 +47,7 @@ def no_process_outside_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 # --------------------------------------------------------------------------- the probe
 
 
-def test_rows_are_timed_in_processes_of_their_own_and_a_refused_one_says_why() -> None:
+def test_speed_times_each_row_in_its_own_process_and_records_why_one_is_rejected() -> None:
     wanted = [Row(FLOOR, "contiguous"), Row("bptt", "native"), Row("bptt", "native", (("no", 1),))]
     floor, step, refused = speed.measured(TINY, wanted, "cpu", 1, 3)
     assert [m.metric for m in (floor, step, refused)] == [str(row) for row in wanted]
@@ -71,13 +71,13 @@ def test_rows_are_timed_in_processes_of_their_own_and_a_refused_one_says_why() -
     ],
     ids=["row", "turns", "option", "gpu"],
 )
-def test_what_cannot_be_timed_is_refused_before_a_process_starts(case: Case, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_rejects_unsupported_rows_before_a_process_starts(case: Case, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "run", lambda *_: pytest.fail("started"))
     with pytest.raises(UserError, match=told):
         probes.measure(case)
 
 
-def test_without_one_of_the_rivals_nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_times_nothing_without_all_rivals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the best of those that are left would be beaten."""
     monkeypatch.setattr(speed, "run", lambda *_: pytest.fail("started"))
     there = backends.available
@@ -86,7 +86,7 @@ def test_without_one_of_the_rivals_nothing_is_timed(monkeypatch: pytest.MonkeyPa
         probes.measure(CASE)
 
 
-def test_the_probe_times_every_row_with_the_threads_of_its_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_probe_times_every_row_with_the_threads_of_its_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def run(workload: Workload, wanted: list[Row], device: str, threads: int, turns: int | None) -> list[Timed]:
@@ -103,7 +103,7 @@ def test_the_probe_times_every_row_with_the_threads_of_its_conditions(monkeypatc
     assert conditions(replace(CASE, probe="clock"), None).threads == 1
 
 
-def test_the_digest_covers_the_code_of_every_row_and_of_what_times_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_digest_includes_the_code_of_every_row_and_of_the_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"bench.speed.floor", "bench.speed.worker", "bench.speed.turns", "bench.speed.timing"}
     assert names <= set(closure([PROBES["speed"].module], CODE))
     before = digest_of(CASE)
@@ -115,14 +115,14 @@ def test_the_digest_covers_the_code_of_every_row_and_of_what_times_them(monkeypa
 # --------------------------------------------------------------------------- turns
 
 
-def test_a_row_whose_process_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_error_names_the_row_whose_process_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match="the process that times bptt on native ended with exit status 1"):
         turns.run(TINY, [Row("bptt", "native")], "cpu", 1)
 
 
 @pytest.mark.parametrize(("one", "count"), [(0.001, turns.MOST), (6.0, 10), (9.9, turns.LEAST), (100.0, turns.LEAST)], ids=str)
-def test_as_many_turns_are_timed_as_fit_into_a_minute(monkeypatch: pytest.MonkeyPatch, one: float, count: int) -> None:
+def test_number_of_turns_is_what_fits_into_a_minute(monkeypatch: pytest.MonkeyPatch, one: float, count: int) -> None:
     def in_turns(steps: Mapping[str, object], repeats: int) -> dict[str, list[float]]:
         timing.require_turns(repeats)
         return {name: [one / len(steps)] * repeats for name in steps}
@@ -132,7 +132,7 @@ def test_as_many_turns_are_timed_as_fit_into_a_minute(monkeypatch: pytest.Monkey
     assert [len(seconds) for seconds in found.values()] == [count, count]
 
 
-def test_workloads_of_two_processes_are_timed_one_after_the_other(capfd: pytest.CaptureFixture[str]) -> None:
+def test_speed_of_two_processes_is_timed_one_after_the_other(capfd: pytest.CaptureFixture[str]) -> None:
     order = []
 
     def other() -> None:
@@ -152,7 +152,7 @@ def test_workloads_of_two_processes_are_timed_one_after_the_other(capfd: pytest.
 @given(
     turns=st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(1, 50)), min_size=5, max_size=25),
 )
-def test_a_slow_spell_that_falls_on_whole_turns_moves_no_ratio(turns: list[tuple[float, float, float]]) -> None:
+def test_ratios_do_not_change_if_whole_turns_are_slow(turns: list[tuple[float, float, float]]) -> None:
     quiet = timing.ratio_in_turns([mine for mine, _, _ in turns], [other for _, other, _ in turns])
     slow = timing.ratio_in_turns([mine * spell for mine, _, spell in turns], [other * spell for _, other, spell in turns])
     assert slow == pytest.approx(quiet, rel=1e-12)
@@ -162,14 +162,14 @@ def test_a_slow_spell_that_falls_on_whole_turns_moves_no_ratio(turns: list[tuple
 # --------------------------------------------------------------------------- rows
 
 
-def test_rows_name_every_backend_and_each_row_once() -> None:
+def test_rows_include_every_backend_and_are_unique() -> None:
     found = list(rows(10))
     assert len(set(map(str, found))) == len(found)
     assert {row.backend for row in found if row.algorithm != FLOOR} == set(backends.names())
     assert PROBES["cuda-speed"].against == PROBES["speed"].against
 
 
-def test_the_backend_of_a_row_is_read_from_its_metric() -> None:
+def test_backend_of_a_row_is_read_from_its_metric() -> None:
     assert {str(row): backend_of(str(row)) for row in rows(4)} == {
         str(row): "native" if row.algorithm == FLOOR else row.backend for row in rows(4)
     }
@@ -236,7 +236,7 @@ def verdicts(project: Path) -> dict[str, str]:
     return {v.claim.id: v.verdict for v in judge(claims, records, lambda _: True, planned_by)}
 
 
-def test_goals_of_a_workload_are_judged_from_its_records_and_the_others_stay_open(
+def test_goals_are_judged_from_the_records_of_their_workload_alone(
     command: Callable[..., Result], quick: list[Case], project: Path
 ) -> None:
     ran = command("--workload", "lenet/dvs-gesture/T4")
@@ -257,7 +257,7 @@ def test_goals_of_a_workload_are_judged_from_its_records_and_the_others_stay_ope
     assert "    1.20    1.20 to   1.20  bptt on native-fast\n" in ran.output
 
 
-def test_a_lost_row_or_gate_never_improves_a_goal(command: Callable[..., Result], quick: list[Case], project: Path) -> None:
+def test_goals_do_not_improve_if_a_row_or_gate_is_lost(command: Callable[..., Result], quick: list[Case], project: Path) -> None:
     assert command("--workload", "lenet/dvs-gesture/T4").exit_code == 0
     claims = [claim for claim in load_claims(project / "reproductions" / "native") if claim.id == "cpu-bptt-framework-lenet-T4"]
     records = Store(project / "results").load("native")[0]
@@ -269,7 +269,7 @@ def test_a_lost_row_or_gate_never_improves_a_goal(command: Callable[..., Result]
         assert verdict.verdict in ("cannot tell", "not attempted")
 
 
-def test_what_was_timed_is_not_timed_again(command: Callable[..., Result], quick: list[Case]) -> None:
+def test_speed_does_not_time_finished_workloads_again(command: Callable[..., Result], quick: list[Case]) -> None:
     assert command("--workload", "resnet18/cifar10/T10").exit_code == 0
     first = list(quick)
     again = command("--workload", "resnet18/cifar10")
@@ -278,7 +278,7 @@ def test_what_was_timed_is_not_timed_again(command: Callable[..., Result], quick
     assert {case.T for case in quick[len(first) :] if case.probe == "speed"} == {4, 50}
 
 
-def test_a_trial_judges_no_goal(command: Callable[..., Result], quick: list[Case], project: Path) -> None:
+def test_goals_are_not_judged_from_a_trial(command: Callable[..., Result], quick: list[Case], project: Path) -> None:
     ran = command("--workload", "lenet/dvs-gesture/T4", "--turns", "2")
     assert ran.exit_code == 0, ran.output
     assert [case.settings for case in quick] == [{"turns": 2}]
@@ -294,7 +294,7 @@ def test_a_trial_judges_no_goal(command: Callable[..., Result], quick: list[Case
     ],
     ids=["workload", "turns"],
 )
-def test_an_unknown_workload_or_too_few_turns_are_refused_first(
+def test_speed_rejects_unknown_workloads_and_too_few_turns_first(
     command: Callable[..., Result], quick: list[Case], arguments: tuple[str, ...], said: str
 ) -> None:
     ran = command(*arguments)
@@ -303,7 +303,7 @@ def test_an_unknown_workload_or_too_few_turns_are_refused_first(
     assert not quick
 
 
-def test_a_machine_with_a_gpu_times_on_it(
+def test_speed_uses_the_gpu_if_there_is_one(
     command: Callable[..., Result], quick: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "_gpu", lambda: "NVIDIA H100")
@@ -312,6 +312,6 @@ def test_a_machine_with_a_gpu_times_on_it(
     assert [(case.probe, case.batch) for case in quick] == [("cuda-speed", 160)]
 
 
-def test_timing_is_planned_at_the_full_scale_alone() -> None:
+def test_speed_is_planned_at_scale_full_alone() -> None:
     assert all(not plan("native", scale, lambda _: True) for scale in SCALES[:-1])
     assert {case.probe for case in NATIVE} == {"equivalence", "cost", *TIMING}

@@ -87,7 +87,7 @@ BATCHES: dict[str, tuple[Any, Any, str]] = {
 WAYS: dict[str, Callable[[TrainingStep, Any, Any], object]] = {
     "run": lambda step, x, y: step.run(x, y),
     "gradients": lambda step, x, y: step.gradients(x, y),
-    "gather": lambda step, x, y: step.gather(x, y, 0.5),
+    "gather": lambda step, x, y: step.accumulate(x, y, 0.5),
 }
 
 
@@ -109,7 +109,7 @@ def assert_rejected(step: TrainingStep, way: str, x: Any, y: Any, said: str) -> 
 @pytest.mark.parametrize("wrong", BATCHES)
 def test_wrong_batches_are_rejected_with_value_and_remedy(wrong: str, way: str) -> None:
     step = step_on("native")
-    step.gather(X, Y, 0.5)  # gradients that must not be lost
+    step.accumulate(X, Y, 0.5)  # gradients that must not be lost
     assert_rejected(step, way, *BATCHES[wrong])
 
 
@@ -143,10 +143,10 @@ def test_autocast_accepts_every_float_that_it_converts(dtype: torch.dtype, backe
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), -float("inf"), None, "1", True, torch.ones(())], ids=repr)
-def test_gather_rejects_what_is_no_finite_number(weight: Any) -> None:
+def test_gather_rejects_values_that_are_not_finite(weight: Any) -> None:
     step = step_on("native")
     with pytest.raises(UserError, match=rf"weight = {re.escape(repr(weight))} of a batch: use a finite number"):
-        step.gather(X, Y, weight)
+        step.accumulate(X, Y, weight)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -188,7 +188,7 @@ def test_batch_for_rejects_wrong_sizes_devices_and_seeds(named: dict[str, Any], 
         batch_for(step_on("native"), **arguments)
 
 
-def test_the_check_is_not_counted_and_takes_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_check_is_not_counted_and_takes_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
     step = training_step("vgg-sws/cifar10", "ottt-a", "native", device="meta")
     batch = batch_for(step, T=2, batch=4, device="meta")
     with_check = cost_of(step, *batch)

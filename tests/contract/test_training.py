@@ -198,7 +198,7 @@ class FiveImages(Noise):
 
 
 @pytest.mark.parametrize("data", [Noise(), FiveImages()], ids=["6 samples", "5 samples"])
-def test_accumulating_over_batches_equals_training_on_larger_ones(data: Any, tmp_path: Path) -> None:
+def test_accumulated_gradients_equal_those_of_a_larger_batch(data: Any, tmp_path: Path) -> None:
     """Two batches of 2 equal one of 4; remaining batches at the end of an epoch are a separate update. Also after a kill."""
 
     def weights(batch: int, accumulate: int, kill_after: int = 0) -> list[Tensor]:
@@ -249,7 +249,7 @@ class Doubles:
         yield from ((x.double(), y) for x, y in self.of.test_batches(*about))
 
 
-def test_accumulating_is_rejected_if_weights_change_within_a_batch() -> None:
+def test_accumulation_is_rejected_if_weights_change_within_a_batch() -> None:
     for algorithm, backend in (("ottt-o", "native"), ("ottt-o", "spikingjelly-shipped"), ("tbptt", "snntorch-shipped")):
         case = Case("tests", "training", "chain", algorithm, backend, T, BATCH, options=(("accumulate", 2),))
         if backends.available(backend):

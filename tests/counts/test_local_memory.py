@@ -24,7 +24,7 @@ from bench import backends, zoo
 from bench.algorithms import blocks
 from bench.counting.step import batch_for, cost_of
 from bench.counting.tape import watching
-from bench.counting.timeline import Moment, Timeline, held, timeline_of
+from bench.counting.timeline import Moment, Timeline, held_tensors, timeline_of
 from bench.losses import InstantaneousLoss
 from bench.nets.layers import state_tensors
 from bench.nets.shapes import chain_shape
@@ -109,7 +109,7 @@ def alone(step: TrainingStep, block: int, setting: Setting) -> Alone:
         x = torch.empty(steps, setting.batch, *setting.shapes[block], device="meta")
         trace = Timeline()
         own = learning(net, block)
-        trace.mark([*own, *held(net), x, target, *state_tensors(state)], "temporary")
+        trace.mark([*own, *held_tensors(net), x, target, *state_tensors(state)], "temporary")
         trace.mark([p.grad for p in own if p.grad is not None], "temporary")
         with watching(trace):
             last = len(left) == len(setting.windows) - 1
@@ -131,7 +131,7 @@ def outside(step: TrainingStep, found: list[Alone], setting: Setting, w: int, i:
     older = sum(block.state[w - 1] for block in found[i:]) if w > 0 else 0
     return (
         2 * 4 * sum(p.numel() for p in net.parameters())  # and SGD's momentum
-        + size(held(net))
+        + size(held_tensors(net))
         + size(batch_for(step, setting.T, batch, "meta"))
         + (4 * batch * net.spec.classes if w > 0 else 0)
         + gradients
@@ -196,13 +196,13 @@ def test_local_training_peak_exceeds_the_sum_if_a_block_keeps_its_graph(monkeypa
     step = made(SMALL, "local")
     unlocked, least = runs_of(monkeypatch, step, T, batch)
     monkeypatch.undo()
-    held, most = runs_of(monkeypatch, made(SMALL, "local"), T, batch, locked)
+    held_tensors, most = runs_of(monkeypatch, made(SMALL, "local"), T, batch, locked)
     assert most > 1.1 * least
-    assert unlocked[0][0].before == held[0][0].before
-    assert all(u[0].before < h[0].before for u, h in zip(unlocked[1:], held[1:], strict=True))
+    assert unlocked[0][0].before == held_tensors[0][0].before
+    assert all(u[0].before < h[0].before for u, h in zip(unlocked[1:], held_tensors[1:], strict=True))
 
 
-def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_bytes_over_time_decrease_after_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Live bytes rise and fall once per block; between blocks only input spikes and gradients remain."""
     runs, total = runs_of(monkeypatch, made(ALEXNET, "local"), 10, 16)
     tops, feet = [max(m.after for m in moments) for moments in runs], [moments[0].before for moments in runs]
@@ -216,7 +216,7 @@ def test_trace_decreases_after_every_block(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("network", "algorithm", "options"), [(SMALL, "ttl-bptt", {"K": 3}), (ALEXNET, "bptt", {})])
-def test_trace_and_cost_probe_have_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
+def test_live_bytes_over_time_and_cost_probe_have_the_same_peak(network: str, algorithm: str, options: dict[str, Any]) -> None:
     step = made(network, algorithm, **options)
     trace = timeline_of(step, *batch_for(step, 5, 2, "meta"))
     assert trace.peak().total == peak(network, algorithm, 5, 2, **options) == max(m.after for m in trace.moments())

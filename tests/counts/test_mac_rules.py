@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from bench.counting.macs import RULES, Macs
 from bench.counting.operators import REVIEWED, functional, multiplies_no_matrices
-from bench.counting.tape import _made_of_others, watching
+from bench.counting.tape import _is_composite, watching
 
 aten = torch.ops.aten
 
@@ -70,7 +70,7 @@ def test_operators_named_like_products_are_counted_or_rejected() -> None:
     passed = {
         functional(str(op.overloadpacket)).removeprefix("aten.")
         for op in OPERATORS
-        if not _made_of_others(op) and multiplies_no_matrices(op)
+        if not _is_composite(op) and multiplies_no_matrices(op)
     }
     doubtful = {name for name in passed if MULTIPLY.search(name)}
     assert {name for name in doubtful if not any(name.startswith(known) for known in MULTIPLY_NOTHING)} == set()

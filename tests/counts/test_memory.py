@@ -356,7 +356,7 @@ def test_live_bytes_distinguish_storages_at_the_same_address():
     assert live.peak().total == 1000
 
 
-def test_watching_ends_with_its_block():
+def test_live_bytes_are_not_counted_after_the_block():
     live = LiveBytes()
     with watching(live):
         a = torch.empty(10)

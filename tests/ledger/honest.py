@@ -41,8 +41,8 @@ def sides(claim: Claim) -> list[tuple[Mapping[str, Any], str, Mapping[str, Any]]
     return [(part, side, part[side]) for part in parts for side in ("select", "over") if side in part]
 
 
-def backend_behind(selector: Mapping[str, Any]) -> str:
-    """The backend whose number it selects."""
+def backend_behind(selector: Mapping[str, Any]) -> str | None:
+    """The backend whose number it selects; None if the metric names no row."""
     return backend_of(selector["metric"]) if selector["probe"] in TIMING else str(selector["backend"])
 
 

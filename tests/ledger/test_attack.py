@@ -145,7 +145,7 @@ ATTACKS: dict[str, Attack] = {
 
 
 @each_claim()
-def test_without_an_attack_the_evidence_speaks_for_the_claim(claim: Claim) -> None:
+def test_undamaged_records_reproduce_every_claim(claim: Claim) -> None:
     """Else the attacks below would prove nothing."""
     verdict = said(claim, honest(claim))
     limited = claim.assumed or any("train_images" in selector.get("options", {}) for _, _, selector in sides(claim))
@@ -153,7 +153,7 @@ def test_without_an_attack_the_evidence_speaks_for_the_claim(claim: Claim) -> No
 
 
 @each_claim()
-def test_no_attack_speaks_for_a_claim(claim: Claim) -> None:
+def test_damaged_records_reproduce_no_claim(claim: Claim) -> None:
     records = honest(claim)
     in_one_place = (*EXACT, "clock", *TIMING)
     exact = all(selector["probe"] in in_one_place for _, _, selector in sides(claim))
@@ -166,13 +166,13 @@ def test_no_attack_speaks_for_a_claim(claim: Claim) -> None:
 
 
 @each_claim()
-def test_a_part_of_the_data_limits_every_claim(claim: Claim) -> None:
+def test_verdicts_on_a_part_of_the_data_are_partly_at_best(claim: Claim) -> None:
     records = [replace(r, detail={**r.detail, "part": "a part of it"}) for r in honest(claim)]
     assert worth(said(claim, records)) <= ORDER["partly"]
 
 
 @each_claim()
-def test_lines_that_stand_twice_count_once(claim: Claim) -> None:
+def test_duplicate_lines_count_once(claim: Claim) -> None:
     records = honest(claim)
     once, twice = said(claim, records), said(claim, [*records, *records])
     assert (once.verdict, once.n, once.reason) == (twice.verdict, twice.n, twice.reason)
@@ -180,7 +180,7 @@ def test_lines_that_stand_twice_count_once(claim: Claim) -> None:
 
 @each_claim([claim for claim in CLAIMS if any(backend_behind(s) != "native" for _, _, s in sides(claim))])
 @pytest.mark.parametrize("gate", [{"value": "fail"}, {"digest": "old"}, {"status": "crashed", "value": None}, None], ids=str)
-def test_behind_a_gate_that_is_not_open_now_nothing_counts(claim: Claim, gate: dict[str, Any] | None) -> None:
+def test_records_of_a_backend_without_a_current_gate_do_not_count(claim: Claim, gate: dict[str, Any] | None) -> None:
     records = honest(claim)
     shut = [] if gate is None else [replace(r, **gate) for r in records if r.case["probe"] == "equivalence"]
     verdict = said(claim, [*numbers(records), *shut])
@@ -189,7 +189,7 @@ def test_behind_a_gate_that_is_not_open_now_nothing_counts(claim: Claim, gate: d
 
 
 @each_claim()
-def test_no_subset_of_the_records_says_more_than_all(claim: Claim) -> None:
+def test_verdict_of_a_subset_is_never_better_than_of_all_records(claim: Claim) -> None:
     """Good and bad values mixed; some are deleted, some have failed."""
     draw = random.Random(f"{claim.paper}/{claim.id}")
     for _ in range(3):
@@ -226,7 +226,7 @@ OF_FILES = [next(c for c in CLAIMS if c.id == name) for name in ("parameters-vgg
 
 @each_claim(OF_FILES)
 @pytest.mark.parametrize("damage", SPOIL)
-def test_a_damaged_store_is_read_without_a_traceback_and_says_no_more(tmp_path: Path, claim: Claim, damage: str) -> None:
+def test_damaged_store_is_read_without_a_traceback_and_improves_no_verdict(tmp_path: Path, claim: Claim, damage: str) -> None:
     store = Store(tmp_path)
     store.describe("m", WHAT)
     whole = honest(claim)

@@ -221,7 +221,7 @@ def line(row: str, rates: tuple[dict[str, float], dict[str, float]]) -> str:
     return f"| {row} | {told(rates[0])} | {told(rates[1])} |"
 
 
-def test_no_rule_says_yes_of_what_is_false_in_more_than_one_of_twenty(
+def test_rules_accept_a_false_claim_in_at_most_5_per_cent(
     table: dict[str, tuple[dict[str, float], dict[str, float]]],
 ) -> None:
     """But for a number printed with two digits, which one of four wrong counts rounds to; the table says so."""
@@ -230,14 +230,14 @@ def test_no_rule_says_yes_of_what_is_false_in_more_than_one_of_twenty(
         assert wrong <= (25 if "`equal`: 22M" in row else 8 if "`equal`" in row else 5 + 2), row
 
 
-def test_no_rule_says_no_of_what_is_true_in_more_than_one_of_twenty(
+def test_rules_reject_a_true_claim_in_at_most_5_per_cent(
     table: dict[str, tuple[dict[str, float], dict[str, float]]],
 ) -> None:
     for row, (_, true) in table.items():
         assert true["no"] <= 5 + 2, row
 
 
-def test_the_rates_stand_in_the_method(table: dict[str, tuple[dict[str, float], dict[str, float]]]) -> None:
+def test_error_rates_are_those_in_the_documentation(table: dict[str, tuple[dict[str, float], dict[str, float]]]) -> None:
     text = METHOD.read_text(encoding="utf-8")
     for row, rates in table.items():
         wanted = line(row, rates)
@@ -249,5 +249,5 @@ def test_the_rates_stand_in_the_method(table: dict[str, tuple[dict[str, float], 
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_has_its_rates(rule: str, table: dict[str, tuple[dict[str, float], dict[str, float]]]) -> None:
+def test_error_rates_include_every_rule(rule: str, table: dict[str, tuple[dict[str, float], dict[str, float]]]) -> None:
     assert any(f"`{rule}`" in row for row in table)

@@ -40,7 +40,7 @@ def verdicts(claim: MakeClaim) -> list[Verdict]:
     ]
 
 
-def test_counts_hold_every_verdict(verdicts: list[Verdict]) -> None:
+def test_counts_include_every_verdict(verdicts: list[Verdict]) -> None:
     assert list(counts([])) == list(VERDICTS)
     assert counts(verdicts + verdicts[:1]) == {
         "reproduced": 2, "exceeded": 0, "partly": 0, "cannot tell": 0, "not reproduced": 1, "not attempted": 0,
@@ -48,7 +48,7 @@ def test_counts_hold_every_verdict(verdicts: list[Verdict]) -> None:
     }  # fmt: skip
 
 
-def test_a_row_a_claim_all_of_text(verdicts: list[Verdict]) -> None:
+def test_ledger_has_one_row_of_text_per_claim(verdicts: list[Verdict]) -> None:
     rows = ledger_rows(verdicts)
     assert [row["claim"] for row in rows] == ["one", "two", "three"]
     assert all(isinstance(cell, str) for row in rows for cell in row.values())
@@ -62,7 +62,7 @@ def test_a_row_a_claim_all_of_text(verdicts: list[Verdict]) -> None:
     assert (three["measured"], three["verdict"], three["reason"]) == ("", "undecidable", "not told")
 
 
-def test_what_is_written_reads_back(tmp_path: Path, verdicts: list[Verdict]) -> None:
+def test_ledger_is_read_as_written(tmp_path: Path, verdicts: list[Verdict]) -> None:
     path = tmp_path / "deep" / "ledger.csv"
     rows = ledger_rows(verdicts)
     write_whole(path, as_csv(rows).encode())
@@ -70,7 +70,7 @@ def test_what_is_written_reads_back(tmp_path: Path, verdicts: list[Verdict]) -> 
     assert list(pd.read_csv(path)["claim"]) == ["one", "two", "three"]
 
 
-def test_the_same_rows_give_the_same_bytes(tmp_path: Path, verdicts: list[Verdict]) -> None:
+def test_ledger_has_the_same_bytes_for_the_same_rows(tmp_path: Path, verdicts: list[Verdict]) -> None:
     path = tmp_path / "ledger.csv"
     rows = ledger_rows(verdicts)
     write_whole(path, as_csv(rows).encode())
@@ -81,7 +81,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path, verdicts: list[Verdic
     assert list(tmp_path.iterdir()) == [path]  # no draft is left
 
 
-def test_a_ledger_that_cannot_be_written_is_named_and_the_old_one_stays(
+def test_ledger_that_cannot_be_written_is_named_and_left_unchanged(
     tmp_path: Path, verdicts: list[Verdict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "ledger.csv"

@@ -39,7 +39,7 @@ def write(folder: Path, text: str) -> Path:
     return paper
 
 
-def test_a_claim_inherits_from_its_table_key_by_key(tmp_path: Path) -> None:
+def test_claim_inherits_from_its_table_key_by_key(tmp_path: Path) -> None:
     (claim,) = load_claims(write(tmp_path, SHARED + ONE))
     assert (claim.paper, claim.id, claim.place, claim.value, claim.tolerance) == (
         "made-up",
@@ -53,12 +53,12 @@ def test_a_claim_inherits_from_its_table_key_by_key(tmp_path: Path) -> None:
     assert claim.parts == ({"rule": "within", "select": {"probe": "training", "metric": "best", "T": 6, "algorithm": "bptt"}},)
 
 
-def test_claims_keep_their_order(tmp_path: Path) -> None:
+def test_claims_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = SHARED + ONE + ONE.replace('"one"', '"a"') + SHARED + ONE.replace('"one"', '"0"')
     assert [claim.id for claim in load_claims(write(tmp_path, text))] == ["one", "a", "0"]
 
 
-def test_over_names_only_what_differs_and_parts_inherit_the_measure_around_them(tmp_path: Path) -> None:
+def test_over_and_parts_inherit_from_the_measure(tmp_path: Path) -> None:
     measure = """measure = { rule = "ratio", low = 2, high = 3, select = { options = { k = 1 } }, parts = [
       { select = { T = 4 }, over = { algorithm = "sltt" } }, { high = 9, over = { options = { k = 2 } } } ] }"""
     text = SHARED + ONE.replace("measure = { select", measure + "\n#")
@@ -71,7 +71,7 @@ def test_over_names_only_what_differs_and_parts_inherit_the_measure_around_them(
                       "over": {**shared, "T": 6, "options": {"k": 2}}}  # fmt: skip
 
 
-def test_an_undecidable_claim_needs_no_rule_and_keeps_none(tmp_path: Path) -> None:
+def test_undecidable_claim_needs_no_rule_and_has_none(tmp_path: Path) -> None:
     (claim,) = load_claims(write(tmp_path, SHARED + ONE + 'undecidable = "no learning rate is given"'))
     assert (claim.undecidable, claim.parts) == ("no learning rate is given", ())
 
@@ -133,7 +133,9 @@ SELECT = 'probe = "training", metric = "best", T = 6'
         ),
     ],
 )
-def test_a_mistake_is_told_by_file_claim_and_field(tmp_path: Path, old: str, new: str, field: str, told: str) -> None:
+def test_mistake_in_a_claim_is_reported_with_file_claim_and_field(
+    tmp_path: Path, old: str, new: str, field: str, told: str
+) -> None:
     text = SHARED + ONE
     assert old in text
     paper = write(tmp_path, text.replace(old, new))
@@ -144,23 +146,23 @@ def test_a_mistake_is_told_by_file_claim_and_field(tmp_path: Path, old: str, new
     assert told in said
 
 
-def test_what_rule_equal_compares_with_must_be_a_number(tmp_path: Path) -> None:
+def test_rule_equal_requires_a_printed_number(tmp_path: Path) -> None:
     text = (SHARED + ONE).replace(RULE, '"equal"').replace('printed = "90.1"', 'printed = "many"')
     with pytest.raises(UserError, match=r"claim one, field printed: 'many' does not begin with a number"):
         load_claims(write(tmp_path, text))
 
 
-def test_a_claim_without_an_id_is_told_so(tmp_path: Path) -> None:
+def test_claim_without_an_id_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"claim \(no id\), field id: .* a text is required"):
         load_claims(write(tmp_path, SHARED + ONE.replace('id = "one"', "")))
 
 
-def test_two_claims_of_one_id_are_refused_wherever_they_stand(tmp_path: Path) -> None:
+def test_two_claims_of_the_same_id_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"claims\.toml: id one occurs twice"):
         load_claims(write(tmp_path, SHARED + ONE + SHARED + ONE))
 
 
-def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
+def test_load_names_a_file_that_is_missing_or_not_toml(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"made-up/claims\.toml: No such file"):
         load_claims(tmp_path / "made-up")
     paper = write(tmp_path, "[[table")

@@ -56,7 +56,7 @@ def reached(paper: str, selector: Mapping[str, Any], scale: str) -> list[Case]:
     ]
 
 
-def test_every_kind_of_claim_is_there() -> None:
+def test_claims_are_unique_and_of_every_scale() -> None:
     assert len({(claim.paper, claim.id) for claim in CLAIMS}) == len(CLAIMS) > 40
     assert {claim.scale for claim in CLAIMS} == set(SCALES)
     assert DECIDABLE
@@ -65,7 +65,7 @@ def test_every_kind_of_claim_is_there() -> None:
 
 
 @named(DECIDABLE)
-def test_a_claim_names_what_there_is(claim: Claim) -> None:
+def test_claim_names_known_entries_alone(claim: Claim) -> None:
     for selector in selectors(claim):
         assert selector["network"] in zoo.names()
         assert selector.get("algorithm", "bptt") in algorithms.names()  # a cut is asked of all that differ in it
@@ -74,7 +74,7 @@ def test_a_claim_names_what_there_is(claim: Claim) -> None:
 
 
 @named(OUT_OF_REACH)
-def test_a_claim_on_data_out_of_reach_says_which_and_waits_for_them(claim: Claim) -> None:
+def test_claim_on_unavailable_data_names_them(claim: Claim) -> None:
     for selector in selectors(claim):
         spelled = selector["dataset"].replace("-", "").lower()
         assert spelled in claim.needs.replace("-", "").lower()
@@ -83,28 +83,28 @@ def test_a_claim_on_data_out_of_reach_says_which_and_waits_for_them(claim: Claim
 
 
 @named(REACHABLE)
-def test_a_planned_case_decides_a_claim(claim: Claim) -> None:
+def test_claim_is_decided_by_planned_cases(claim: Claim) -> None:
     for selector in selectors(claim):
         scales = {case.scale for case in reached(claim.paper, selector, claim.scale)}
         assert claim.scale in scales, f"no case of scale {claim.scale} itself for {dict(selector)}"
 
 
 @named([claim for claim in REACHABLE if claim.n])
-def test_as_many_seeds_are_planned_as_the_paper_ran(claim: Claim) -> None:
+def test_plan_has_as_many_seeds_as_the_paper(claim: Claim) -> None:
     for selector in selectors(claim):
         seeds = {case.seed for case in reached(claim.paper, selector, claim.scale)}
         assert len(seeds) >= (claim.n or 0)
 
 
 @named([claim for claim in REACHABLE if any(s["probe"] not in (*EXACT, "clock", *TIMING) for s in selectors(claim))])
-def test_what_varies_with_the_seed_is_planned_at_several(claim: Claim) -> None:
+def test_plan_has_several_seeds_where_values_vary_with_the_seed(claim: Claim) -> None:
     """One run tells no spread: what cannot give a verdict is not worth the planning."""
     for selector in selectors(claim):
         assert len({case.seed for case in reached(claim.paper, selector, claim.scale)}) >= 3
 
 
 @named([claim for claim in REACHABLE if any(s["probe"] in TIMING for s in selectors(claim))])
-def test_a_claim_on_times_names_rows_that_its_network_can_have(claim: Claim) -> None:
+def test_claim_on_times_names_rows_supported_by_its_network(claim: Claim) -> None:
     """A row that is never timed would leave the claim undecided for ever."""
     for selector in selectors(claim):
         row = {str(row): row for row in rows(selector["T"])}[selector["metric"]]
@@ -112,20 +112,20 @@ def test_a_claim_on_times_names_rows_that_its_network_can_have(claim: Claim) -> 
 
 
 @named([claim for claim in REACHABLE if any(s["probe"] in TIMING or s["backend"] != "native" for s in selectors(claim))])
-def test_every_backend_of_a_claim_has_a_gate_on_its_network(claim: Claim) -> None:
+def test_plan_has_a_gate_for_every_backend_and_network_of_a_claim(claim: Claim) -> None:
     gates = {(case.network, case.backend) for case in PLANNED[claim.paper] if case.probe == "equivalence"}
     pairs = {(selector["network"], backend_behind(selector)) for selector in selectors(claim)}
     assert {pair for pair in pairs if pair[1] != "native"} <= gates
 
 
 @named([claim for claim in REACHABLE if any(part["rule"] == "memory_ratio" for part in claim.parts)])
-def test_of_a_gpus_memory_cudas_own_peaks_are_planned(claim: Claim) -> None:
+def test_plan_has_cudas_peaks_for_claims_on_gpu_memory(claim: Claim) -> None:
     for selector in selectors(claim):
         assert reached(claim.paper, {**selector, "probe": OF_CUDA[selector["probe"]]}, "full")
 
 
 @named([claim for claim in REACHABLE if any("cut" in part for part in claim.parts)])
-def test_a_cut_is_planned_with_and_without_it_at_several_seeds(claim: Claim) -> None:
+def test_plan_has_several_seeds_on_both_sides_of_a_cut(claim: Claim) -> None:
     for part in claim.parts:
         planned = [(cell_of(case.as_dict()), case.seed) for case in reached(claim.paper, part["select"], claim.scale)]
         pairs = [(cell, cell.without(part["cut"], part["select"]["T"]), seed) for cell, seed in planned if cell]
@@ -135,7 +135,7 @@ def test_a_cut_is_planned_with_and_without_it_at_several_seeds(claim: Claim) -> 
 
 
 @named([claim for claim in REACHABLE if any("to_T" in part for part in claim.parts)])
-def test_a_curve_over_T_is_planned_from_end_to_end(claim: Claim) -> None:
+def test_plan_has_both_ends_of_a_curve_over_T(claim: Claim) -> None:
     for part in claim.parts:
         steps = {case.T for case in reached(claim.paper, part["select"], claim.scale)}
         assert {part["from_T"], part["to_T"]} <= steps
@@ -143,7 +143,7 @@ def test_a_curve_over_T_is_planned_from_end_to_end(claim: Claim) -> None:
 
 
 @named([claim for claim in CLAIMS if claim.parts and any(part["rule"] == "within" for part in claim.parts)])
-def test_a_value_begins_what_is_printed(claim: Claim) -> None:
+def test_value_of_a_claim_is_the_printed_number(claim: Claim) -> None:
     """The number that is judged is the one that the paper prints, with its spread and its best run."""
     mean, *spread = claim.printed.removeprefix("≈").replace("±", " ").replace("(", "").replace(")", "").split()
     assert float(mean) == claim.value
@@ -151,12 +151,12 @@ def test_a_value_begins_what_is_printed(claim: Claim) -> None:
 
 
 @named([claim for claim in CLAIMS if claim.undecidable])
-def test_an_undecidable_claim_has_no_rule(claim: Claim) -> None:
+def test_undecidable_claims_have_no_rule(claim: Claim) -> None:
     assert not claim.measure
 
 
 @pytest.mark.parametrize("paper", papers())
-def test_sources_are_explained(paper: str) -> None:
+def test_sources_of_claims_are_explained(paper: str) -> None:
     """Every tag under ``source`` stands in paper.toml."""
     known = tomllib.loads((ROOT / "reproductions" / paper / "paper.toml").read_text())["sources"]
     used = {tag for claim in CLAIMS if claim.paper == paper for tag in re.findall(r"[A-Z][A-Z-]{2,}", claim.source)}

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 from math import prod
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,21 +16,10 @@ from bench.nets.build import Network, build
 from bench.nets.layers import aligned
 from bench.probes.equivalence import in_double
 from bench.spec import NetworkSpec, Spike, every_layer
+from tests.networks import naive
+from tests.networks.pieces import Parameters, Wanted
 
 OWN = "this suite"  # prefix of ``source`` for networks that are in no paper or public code
-
-
-def _statements() -> ModuleType:
-    found = importlib.util.spec_from_file_location("naive", Path(__file__).with_name("naive.py"))
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[found.name] = module
-    found.loader.exec_module(module)
-    return module
-
-
-naive = _statements()
 
 
 def statement(name: str) -> Any:
@@ -50,7 +35,7 @@ def statement(name: str) -> Any:
 
 def wanted(name: str, shape: tuple[int, ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
     """Return the shapes of parameters and output (two time steps, three samples) according to naive.py."""
-    w = naive.Wanted()
+    w = Wanted()
     out = statement(name)(w, torch.empty(2, 3, *shape, device="meta"))
     return w.shapes, tuple(out.shape)
 
@@ -115,7 +100,7 @@ def assert_is_its_statement(name: str, backend: str, T: int = 3, batch: int = 2)
         outs, _ = net.window(x, net.initial_state(batch))
         mine = gradients(outs, parameters, weights)
         torch.manual_seed(5)
-        w = naive.Parameters(parameters)
+        w = Parameters(parameters)
         stated = statement(name)(w, x)
         assert not w.left
         expected = gradients(stated, parameters, weights)

@@ -16,7 +16,7 @@ from bench.case import Case
 from bench.errors import UserError
 from bench.kernels import compiled, compiler
 from bench.record_store import Store
-from bench.runner.store import keeper
+from bench.runner.store import recorder
 from bench.runner.worker import Job, work
 from bench.training_step import training_step
 
@@ -121,7 +121,7 @@ def records_of(case: Case, root: Path) -> list[Any]:
         torch.set_num_threads(threads)
     store = Store(root / "results")
     ((_, outcome),) = [message for message in channel.messages if message[0] == "outcome"]
-    keeper(store, "m", "r")(case, outcome)
+    recorder(store, "m", "r")(case, outcome)
     records, torn = store.load(case.paper)
     assert torn == []
     return list(records)

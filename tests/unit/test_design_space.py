@@ -25,7 +25,7 @@ def case(algorithm: str, options: dict[str, Any], **more: Any) -> dict[str, Any]
 
 
 @pytest.mark.parametrize("cell", ALGORITHMS, ids=str)
-def test_a_cell_is_an_algorithm_and_is_found_again_in_its_case(cell: Cell) -> None:
+def test_cell_maps_to_a_case_and_back(cell: Cell) -> None:
     assert setting(cell, T) == ALGORITHMS[cell]
     algorithm, own = ALGORITHMS[cell]
     assert cell_of(case(algorithm, {**own, "lr": 0.1, "epochs": 3})) == cell
@@ -42,11 +42,11 @@ def test_a_cell_is_an_algorithm_and_is_found_again_in_its_case(cell: Cell) -> No
         ("ttl-bptt", {"K": 10, "b": 1, "update": "end"}),  # local, by another name
     ],
 )
-def test_other_algorithms_and_updates_stand_in_no_cell(algorithm: str, options: dict[str, Any]) -> None:
+def test_other_algorithms_and_updates_have_no_cell(algorithm: str, options: dict[str, Any]) -> None:
     assert cell_of(case(algorithm, options)) is None
 
 
-def test_a_cell_without_a_cut_keeps_the_other() -> None:
+def test_cell_without_one_cut_keeps_the_other() -> None:
     assert Cell(2, 1).without("time", T) == Cell(10, 1)
     assert Cell(2, 1).without("layers", T) == Cell(2)
     assert Cell(2).without("time", T) == Cell(10)
@@ -56,7 +56,7 @@ def test_a_cell_without_a_cut_keeps_the_other() -> None:
         Cell(2, 1).without("lines", T)  # type: ignore[arg-type]
 
 
-def test_cells_of_one_space_differ_in_nothing_else() -> None:
+def test_cells_of_one_space_differ_in_their_cuts_alone() -> None:
     cells = [case(algorithm, {**own, "lr": 0.1}, seed=3) for algorithm, own in ALGORITHMS.values()]
     assert all(without_cell(c) == without_cell(cells[0]) for c in cells)
     assert without_cell(case("bptt", {"lr": 0.2})) != without_cell(cells[0])
@@ -69,7 +69,7 @@ def test_cells_sort_with_one_block_last() -> None:
 
 
 @pytest.mark.parametrize("space", [ON_IMAGES, ON_EVENTS, *AT_SIZE], ids=lambda space: space.dataset)
-def test_every_cell_is_trained_once_a_seed(space: Space) -> None:
+def test_plan_trains_every_cell_once_per_seed(space: Space) -> None:
     planned = [
         c for c in cases(lambda _: True)
         if (c.probe, c.dataset, c.network) == ("training", space.dataset, space.network)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.digest import CHOOSERS, closure, code_digest
+from bench.digest import LOOKUPS, closure, code_digest
 from bench.errors import UserError
 
 FILES = {
@@ -125,7 +125,7 @@ def test_digest_of_this_project_is_fast() -> None:
     assert time.perf_counter() - start < 2
 
 
-@pytest.mark.parametrize("chooser", sorted(CHOOSERS))
+@pytest.mark.parametrize("chooser", sorted(LOOKUPS))
 def test_digest_ignores_what_only_chooses_by_name(tmp_path: Path, chooser: str) -> None:
     path = chooser.replace(".", "/") + ".py"
     using = {**FILES, "bench/step.py": FILES["bench/step.py"] + f"import {chooser}\n"}
@@ -135,7 +135,7 @@ def test_digest_ignores_what_only_chooses_by_name(tmp_path: Path, chooser: str) 
 
 def test_choosers_are_modules_of_this_project() -> None:
     root = Path(__file__).parents[2]
-    for name in CHOOSERS:
+    for name in LOOKUPS:
         path = root / name.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file(), name
 

@@ -26,13 +26,13 @@ def in_a_process(code: str) -> str:
 
 
 @pytest.mark.parametrize("name", spikecost.__all__)
-def test_every_public_name_is_there_and_documented(name: str) -> None:
+def test_public_names_exist_and_are_documented(name: str) -> None:
     value = getattr(spikecost, name)
     assert name == "__version__" or value.__doc__ or name in NAMES
     assert name in dir(spikecost)
 
 
-def test_types_and_values_of_public_names_come_from_the_same_modules() -> None:
+def test_public_names_have_the_same_module_in_types_and_at_run_time() -> None:
     """What a type checker reads, and what is imported when a name is used."""
     tree = ast.parse(Path(spikecost.__file__).read_text(encoding="utf-8"))
     (typed,) = [node for node in tree.body if isinstance(node, ast.If)]
@@ -46,13 +46,13 @@ def test_types_and_values_of_public_names_come_from_the_same_modules() -> None:
     assert {*read, "__version__", "cost", "training_step"} == set(spikecost.__all__)
 
 
-def test_the_docstrings_example_gives_what_it_shows() -> None:
+def test_docstring_example_gives_its_output() -> None:
     found = doctest.testmod(spikecost)
     assert found.attempted > 5
     assert found.failed == 0
 
 
-def test_looking_at_what_there_is_imports_no_torch() -> None:
+def test_listing_public_names_imports_no_torch() -> None:
     code = (
         "import sys, spikecost\n"
         "assert not any(name.startswith('bench') for name in sys.modules), 'import is not lazy'\n"
@@ -63,16 +63,16 @@ def test_looking_at_what_there_is_imports_no_torch() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_those_of_the_registries(name: str) -> None:
+def test_algorithms_backends_and_networks_are_those_of_the_registry(name: str) -> None:
     assert getattr(spikecost, name)() == NAMES[name].names()
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_public_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'spikecost' has no attribute 'algorithm'"):
         _ = spikecost.algorithm
 
 
-def test_cost_is_that_of_the_training_step() -> None:
+def test_cost_equals_that_of_the_training_step() -> None:
     step = training_step("vgg5-small/digits", "tbptt", "native", device="meta", K=2)
     expected = cost_of(step, *batch_for(step, 4, 3, "meta"))
     found = spikecost.cost("vgg5-small/digits", "tbptt", "native", T=4, batch=3, K=2)
@@ -99,9 +99,7 @@ def test_cost_is_that_of_the_training_step() -> None:
     ],
     ids=str,
 )
-def test_a_mistake_is_told_before_anything_is_counted(
-    name: str, value: object, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cost_rejects_mistakes_before_counting(name: str, value: object, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.probes.cost.cost_of", lambda *_: pytest.fail("something was counted"))
     names: dict[str, Any] = {"network": "vgg5-small/digits", "algorithm": "replay", "backend": "native"}
     values: dict[str, Any] = {"T": 4, "batch": 3, "K": 2}
@@ -109,7 +107,7 @@ def test_a_mistake_is_told_before_anything_is_counted(
         spikecost.cost(**{**names, **values, name: value})
 
 
-def test_python_m_spikecost_is_the_command() -> None:
+def test_python_m_spikecost_runs_the_command() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "spikecost", "lst"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )

@@ -59,7 +59,7 @@ def test_events_probe_uses_only_the_chosen_training_recordings() -> None:
     assert found.value == expected.rate
     assert found.detail == {**events.in_words(expected), "part": "part of it"}
     assert found.detail["recordings"] == 2
-    assert found.detail["events a recording"] == 150
+    assert found.detail["events per recording"] == 150
     assert measured(replace(SAMPLES, train_i=torch.arange(4)), {}).value != expected.rate
 
 
@@ -89,12 +89,12 @@ def test_events_table_has_one_column_per_data_set_with_simulated_ones_last_and_m
     assert [column["title"] for column in columns] == [
         "DVS128 Gesture", "N-MNIST (part of it)", "CIFAR10-DVS, simulated",
     ]  # fmt: skip
-    assert columns[0]["numbers"]["events a recording"] == "150"
+    assert columns[0]["numbers"]["events per recording"] == "150"
     text = report._template("events.md.j2", chapter=chapter, chapters=[])
     head, rule, first, *rest = text.strip().splitlines()
     assert head.count("|") == rule.count("|") == first.count("|") == 5
     rows = {row.split(" | ")[0]: row for row in [first, *rest]}
-    assert rows["| events a recording"] == "| events a recording | 150 | 150 | 150 |"
+    assert rows["| events per recording"] == "| events per recording | 150 | 150 | 150 |"
     assert len(rows) == len(columns[0]["numbers"])
     assert "part of it" not in "".join(rest)
 

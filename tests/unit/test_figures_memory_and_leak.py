@@ -66,7 +66,7 @@ LEAKS = Paper(
 DRAWN = [(published_against_counted, MEMORY), (cosine_against_leak, LEAKS)]
 
 
-def test_counted_and_published_memory_stand_in_one_row() -> None:
+def test_rows_have_counted_and_published_memory() -> None:
     data = published_against_counted.data(MEMORY)
     assert data is not None
     rows = {group["heading"]: group["rows"] for group in data["groups"]}
@@ -78,25 +78,25 @@ def test_counted_and_published_memory_stand_in_one_row() -> None:
     assert both[0]["most"] == pytest.approx(2.2 * GIB + GIB)
 
 
-def test_published_memory_without_a_count_is_nothing_to_show() -> None:
+def test_memory_figure_without_counts_is_none() -> None:
     assert published_against_counted.data(Paper("sltt", [counted("bptt", None, status="failed")], MEMORY.verdicts)) is None
     assert published_against_counted.data(Paper("sltt", MEMORY.records)) is None
 
 
-def test_lines_over_the_leak_are_of_initial_weights_and_of_networks_alike() -> None:
+def test_lines_over_the_leak_use_initial_weights_of_equal_networks() -> None:
     data = cosine_against_leak.data(LEAKS)
     assert data is not None
     assert (data["network"], data["dataset"], data["T"], data["batch"]) == ("small", "cifar10", 6, 64)
     assert data["lines"] == [{"algorithm": "sltt", "title": "SLTT", "points": [(0.25, [0.9, 0.9]), (0.5, [0.8, 0.8])]}]
 
 
-def test_one_leak_is_no_line() -> None:
+def test_leak_figure_of_one_leak_is_none() -> None:
     assert cosine_against_leak.data(Paper("sltt", [gradient("sltt", "0.5", 0.8)])) is None
     assert cosine_against_leak.data(Paper("sltt", [])) is None
 
 
 @pytest.mark.parametrize(("figure", "paper"), DRAWN, ids=["memory", "leak"])
-def test_data_are_json_and_drawings_the_same_bytes(figure: ModuleType, paper: Paper) -> None:
+def test_data_are_json_and_drawings_have_the_same_bytes(figure: ModuleType, paper: Paper) -> None:
     data = figure.data(paper)
     turned = Paper(paper.name, paper.records[::-1], paper.verdicts[::-1])
     assert json.dumps(data) == json.dumps(figure.data(turned))

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from bench import probes
-from bench.algorithms.replay import anchored, windows
+from bench.algorithms.replay import windows, windows_to_save
 from bench.algorithms.segments import edges, falling_edges
 from bench.case import Case
 from bench.cli import main
@@ -19,7 +19,7 @@ from bench.counting.step import batch_for, cost_of
 from bench.errors import UserError
 from bench.overhead import HEADROOM
 from bench.planning.longest import counted, formula, largest, longest
-from bench.planning.peaks import Lines, peaks_of, through
+from bench.planning.peaks import Lines, lines_through, peaks_of
 from bench.planning.schedules import cheapest, least, segments_within
 from bench.probes.longest import CARDS_GIB
 from bench.training_step import training_step
@@ -52,9 +52,9 @@ def test_formula_is_within_two_per_cent_of_counts(network: str, T: int) -> None:
         assert found == pytest.approx(peak(network, algorithm, T, **options), rel=0.02), algorithm
 
 
-def test_through_recovers_a_maximum_of_lines() -> None:
+def test_piecewise_affine_formula_recovers_a_maximum_of_lines() -> None:
     lines = Lines(((5.0, 1.0), (1.0, 2.0)))
-    again = through([(K, lines(K)) for K in (1, 2, 8, 16)])
+    again = lines_through([(K, lines(K)) for K in (1, 2, 8, 16)])
     for K in range(1, 40):
         assert again(K) >= lines(K) - 1e-9
         assert lines.longest(lines(K)) == K
@@ -84,7 +84,7 @@ def test_formula_counts_the_states_saved_by_replay(decay: str) -> None:
     peaks = peaks_of(decay, 2)
     for T in (*range(1, 60), 180, 183, 184, 275, 400):
         for K in {1, 2, 3, 5, 12, 90, 91, 92, T} & set(range(1, T + 1)):
-            kept = anchored(windows(T, K, peaks.steps_back), peaks.steps_back)
+            kept = windows_to_save(windows(T, K, peaks.invertible_steps), peaks.invertible_steps)
             assert peaks.anchors(T, K) == len(kept), f"T = {T}, K = {K}"
 
 
@@ -204,7 +204,7 @@ def test_longest_grows_with_the_budget_and_keeps_the_order_of_algorithms() -> No
 
 
 @pytest.mark.parametrize("network", ["vgg5/cifar10", "custom/n-mnist"])
-def test_the_least_that_is_needed_is_no_more_than_any_exact_schedule_needs(network: str) -> None:
+def test_least_memory_is_at_most_that_of_any_exact_schedule(network: str) -> None:
     """With one sample and few steps a window that is replayed takes more than the whole graph."""
     peaks = peaks_of(network, 1)
     for T in (1, 2, 4, 30):

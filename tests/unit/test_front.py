@@ -21,17 +21,17 @@ def about(costs: Iterable[dict[str, str]]) -> tuple[str, int]:
     return found["network"], found["T"]
 
 
-def test_the_network_with_most_of_the_algorithms_is_shown() -> None:
+def test_front_table_shows_the_network_with_most_algorithms() -> None:
     few = [row(choice, "few", backend=backend) for choice in CHOICES[:2] for backend in ("native", "snntorch", "spikingjelly")]
     assert about([*few, *(row(choice, "all") for choice in CHOICES)]) == ("all", 10)
 
 
-def test_between_equals_the_setting_with_most_rows_is_shown() -> None:
+def test_front_table_prefers_the_setting_with_most_rows() -> None:
     both = [row(choice, T=T) for choice in CHOICES for T in (10, 100, 1000)]
     assert about([*both, row(CHOICES[0], T=100, backend="snntorch")]) == ("a", 100)
 
 
-def test_a_row_an_algorithm_with_three_digits_and_none_where_nothing_was_counted() -> None:
+def test_front_table_rows_have_three_digits_and_omit_algorithms_without_counts() -> None:
     found = front.table([row(CHOICES[0], peak=3 * 2**29), row(CHOICES[1], backend="snntorch")])
     assert found is not None
     assert [line["GiB"] for line in found["rows"]] == ["1.50", *["–"] * (len(CHOICES) - 1)]
@@ -39,7 +39,7 @@ def test_a_row_an_algorithm_with_three_digits_and_none_where_nothing_was_counted
     assert front.table([]) is None
 
 
-def test_every_choice_is_an_algorithm_with_options_that_it_has() -> None:
+def test_front_table_choices_are_valid_options() -> None:
     assert {choice.algorithm for choice in CHOICES} <= set(algorithms.names())
     for choice in CHOICES:
         known = algorithms.load(choice.algorithm).Options.__dataclass_fields__

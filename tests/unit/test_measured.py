@@ -40,16 +40,16 @@ ONLINE = [{"algorithm": "ottt-a"}, {"algorithm": "ottt-o"}]
     ],
     ids=["two backends", "many networks", "many sizes", "many of one unit", "all equal", "two data sets", "nothing differs"],
 )
-def test_parts_are_told_as_a_sentence(unit: str, asked: list[dict[str, Any]], values: list[Any], shown: str) -> None:
+def test_measured_parts_are_shown_as_a_sentence(unit: str, asked: list[dict[str, Any]], values: list[Any], shown: str) -> None:
     assert measured(verdict(unit, asked, values)) == shown
 
 
-def test_a_part_that_was_not_measured_is_left_out_and_the_others_keep_their_names() -> None:
+def test_parts_without_measurement_are_omitted_and_others_keep_their_names() -> None:
     found = verdict("1", [NATIVE, SPIKINGJELLY], [3.88754], taken=[1])
     assert measured(found) == "3.89 (SpikingJelly)"
     assert labels(found) == ["SpikingJelly"]
 
 
-def test_nothing_measured_is_a_dash() -> None:
+def test_measured_nothing_is_shown_as_a_dash() -> None:
     assert measured(verdict("1", [NATIVE, SPIKINGJELLY], [], taken=[])) == "–"
     assert measured(verdict("1", [NATIVE], [], taken=[])) == "–"

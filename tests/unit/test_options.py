@@ -239,7 +239,7 @@ def test_gathered_gradients_equal_those_of_the_joint_batch(algorithm: str, monke
         step.net.double()
         for part_x, part_y in zip(x.split(parts, 1), y.split(parts), strict=True):
             torch.manual_seed(0)
-            step.gather(part_x, part_y, len(part_y) / len(y))
+            step.accumulate(part_x, part_y, len(part_y) / len(y))
         return torch.cat([p.grad.flatten() for p in step.net.parameters() if p.grad is not None])
 
     if algorithm == "ottt-o":

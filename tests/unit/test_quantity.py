@@ -27,13 +27,13 @@ from bench.quantity import decimal, quantity, seconds, size
         ("pass", "", "pass"),
     ],
 )
-def test_a_quantity_is_shown_in_the_unit_that_suits_it(value: float | int | str, unit: str, shown: str) -> None:
+def test_quantity_is_shown_in_a_suitable_unit(value: float | int | str, unit: str, shown: str) -> None:
     assert quantity(value, unit) == shown
 
 
 @pytest.mark.parametrize("digits", [0, 1, 3])
 @pytest.mark.parametrize("exponent", range(-12, 4))
-def test_nothing_but_zero_is_shown_as_zero(digits: int, exponent: int) -> None:
+def test_quantity_other_than_zero_is_never_shown_as_zero(digits: int, exponent: int) -> None:
     value = 1.234 * 10.0**exponent
     for shown in (decimal(value, digits), decimal(-value, digits), seconds(value).split()[0], size(value).split()[0]):
         assert float(shown.replace(",", "")) != 0

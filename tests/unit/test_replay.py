@@ -18,7 +18,7 @@ from bench.counting.step import batch_for, cost_of
 from bench.errors import UserError
 from bench.kernels.bits import pack, unpack
 from bench.kernels.lif import lif
-from bench.kernels.reversed_lif import Backwards, reversed_lif
+from bench.kernels.reversed_lif import CarriedGradient, reversed_lif
 from bench.spec import (  # fmt: skip
     AdaptiveAvgPool,
     AvgPool,
@@ -113,7 +113,7 @@ def test_replay_without_saved_states_loses_precision(monkeypatch: pytest.MonkeyP
     spec, T = NETWORKS["plain"], 100  # decay 0.7: an error grows by 0.7^-100 = 10^15
     exact = gradients(monkeypatch, spec, "bptt", T)[0]
     kept = furthest(exact, gradients(monkeypatch, spec, "replay", T, torch.float32)[0])
-    monkeypatch.setattr(replay, "steps_back", lambda _: T)
+    monkeypatch.setattr(replay, "invertible_steps", lambda _: T)
     lost = furthest(exact, gradients(monkeypatch, spec, "replay", T, torch.float32)[0])
     assert not lost < 100 * kept  # also true for nan
 
@@ -122,7 +122,7 @@ def test_replay_without_saved_states_loses_precision(monkeypatch: pytest.MonkeyP
 def test_steps_back_equal_those_of_the_documentation(monkeypatch: pytest.MonkeyPatch, decay: float, steps: float) -> None:
     spec = network("one", (Conv(6), Spike(NeuronSpec(decay=decay))), 203)
     monkeypatch.setattr("bench.zoo.spec", lambda _: spec)
-    assert replay.steps_back(training_step("one", "replay", "native").net) == steps  # type: ignore[arg-type]
+    assert replay.invertible_steps(training_step("one", "replay", "native").net) == steps  # type: ignore[arg-type]
 
 
 def test_windows_cover_every_step_with_limited_inversions_in_a_row() -> None:
@@ -133,7 +133,7 @@ def test_windows_cover_every_step_with_limited_inversions_in_a_row() -> None:
                 assert [t for begin, end in parts for t in range(begin, end)] == list(range(T))
                 assert parts[-1] == (T - K, T)
                 assert all(end - begin <= min(K, within) for begin, end in parts[:-1])
-                starts = sorted({0, T - K, *(parts[i][0] for i in replay.anchored(parts, within))})
+                starts = sorted({0, T - K, *(parts[i][0] for i in replay.windows_to_save(parts, within))})
                 undone = [later - earlier for earlier, later in pairwise(starts)]
                 assert all(steps <= within for steps in undone)
                 assert sum(undone) == T - K
@@ -154,7 +154,7 @@ def test_reversed_lif_recovers_the_initial_state_and_the_gradient(neuron: Neuron
     s, after = lif(x, v, neuron)
     g_s, g_v = torch.randn(s.shape, generator=generator).double(), torch.randn(v.shape, generator=generator).double()
     expected = torch.autograd.grad([s, after], [x, v], [g_s, g_v])
-    carry = Backwards()
+    carry = CarriedGradient()
     carry.g_v = g_v
     back, before = reversed_lif(x, after.detach(), pack(s.detach()), neuron, carry)
     torch.testing.assert_close(back, s)

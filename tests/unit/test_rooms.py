@@ -85,7 +85,7 @@ def upward(module: str, code: str, known: frozenset[str]) -> list[str]:
     ]
 
 
-def test_every_module_belongs_to_a_room_and_every_room_exists() -> None:
+def test_modules_belong_to_layers_that_exist() -> None:
     rooms = {room(module) for module in MODULES if MODULES[module].stat().st_size or "." in module}
     assert rooms - {"bench"} == set(LAYER)
     assert len(LAYER) == sum(map(len, LAYERS))
@@ -93,13 +93,13 @@ def test_every_module_belongs_to_a_room_and_every_room_exists() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_imports_lead_downwards(package: str) -> None:
+def test_imports_point_downwards(package: str) -> None:
     known = frozenset(MODULES)
     mine = [module for module in MODULES if module.split(".")[0] == package and module != "bench"]
     assert [wrong for module in mine for wrong in upward(module, MODULES[module].read_text(encoding="utf-8"), known)] == []
 
 
-def test_no_imports_go_round_in_a_circle() -> None:
+def test_imports_have_no_cycle() -> None:
     known = frozenset(MODULES)
     graph = {
         module: {name for name, _ in imported(ast.parse(path.read_text(encoding="utf-8")), known)} - {module}
@@ -111,12 +111,12 @@ def test_no_imports_go_round_in_a_circle() -> None:
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
-def test_names_and_contracts_import_nothing_of_the_suite() -> None:
+def test_lowest_layers_import_nothing_of_the_suite() -> None:
     for module in ("bench.registry", "bench.contracts", "bench.errors", "bench.measurement"):
         assert list(imported(ast.parse(MODULES[module].read_text(encoding="utf-8")), frozenset(MODULES))) == []
 
 
-def test_only_the_plan_loads_reproductions_and_by_name() -> None:
+def test_reproductions_are_loaded_by_name_and_by_the_plan_alone() -> None:
     loading = 'import_module(f"reproductions.'
     assert [module for module, path in MODULES.items() if loading in path.read_text(encoding="utf-8")] == ["bench.plan"]
 
@@ -134,7 +134,7 @@ def test_only_the_plan_loads_reproductions_and_by_name() -> None:
         "from bench.backends import native",  # a higher layer by one
     ],
 )
-def test_an_upward_import_is_found_wherever_it_is(code: str) -> None:
+def test_upward_imports_are_detected_anywhere_in_a_module(code: str) -> None:
     assert len(upward("bench.algorithms.bptt", code, frozenset(MODULES))) == 1
 
 
@@ -147,5 +147,5 @@ def test_an_upward_import_is_found_wherever_it_is(code: str) -> None:
         "import torch",
     ],
 )
-def test_downward_imports_and_those_for_types_alone_are_allowed(code: str) -> None:
+def test_downward_and_typing_imports_are_allowed(code: str) -> None:
     assert upward("bench.algorithms.bptt", code, frozenset(MODULES)) == []

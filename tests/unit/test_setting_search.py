@@ -10,7 +10,7 @@ from bench.case import Case
 from bench.figures import design_space, inverse_problem
 from bench.figures.paper import Paper
 from bench.record import Record
-from bench.setting_search import CONVENTIONS, Report, Setting, at_once, chance_level, distance, fits, nearest, settings
+from bench.setting_search import CONVENTIONS, Report, Setting, agreeing_with_all, chance_level, distance, fits, nearest, settings
 
 BY_NAME = {convention.name: convention for convention in CONVENTIONS}
 LIVE, TRANSPORT = BY_NAME["peak live bytes"], BY_NAME["errors carried back alone"]
@@ -45,7 +45,7 @@ KNOWN = [
 REPORTS = {"memory": Report(-90.0, 0.5), "MACs": Report(-99.0, 0.005)}
 
 
-def test_a_setting_is_held_against_bptt_of_its_own_network_and_T() -> None:
+def test_setting_is_compared_with_bptt_of_its_network_and_T() -> None:
     found = settings(KNOWN, "ttl-bptt")
     assert [dict(s.options) for s in found] == [{"K": 1, "b": 1}, {"K": 1, "b": 2}, {"K": 10, "b": 1}, {"K": 10, "b": 2}]
     assert found[0].changes[LIVE] == pytest.approx(-90)
@@ -54,15 +54,15 @@ def test_a_setting_is_held_against_bptt_of_its_own_network_and_T() -> None:
     assert str(found[0]) == "net, T = 10, K = 1, b = 1"
 
 
-def test_settings_that_agree_in_one_convention_and_with_all_reports_at_once() -> None:
+def test_search_finds_settings_that_meet_one_or_all_reports() -> None:
     found = settings(KNOWN, "ttl-bptt")
     assert [dict(s.options) for s in fits(found, LIVE, REPORTS["memory"])] == [{"K": 1, "b": 1}, {"K": 1, "b": 2}]
     assert [dict(s.options)["K"] for s in fits(found, TRANSPORT, REPORTS["MACs"])] == [1, 10]
-    assert [dict(s.options) for s in at_once(found, REPORTS)] == [{"K": 1, "b": 1}]
-    assert at_once(found[1:], REPORTS) == []
+    assert [dict(s.options) for s in agreeing_with_all(found, REPORTS)] == [{"K": 1, "b": 1}]
+    assert agreeing_with_all(found[1:], REPORTS) == []
 
 
-def test_the_nearest_setting_misses_its_worst_report_least() -> None:
+def test_nearest_setting_has_the_least_worst_difference() -> None:
     found = settings(KNOWN, "ttl-bptt")
     best = nearest(found, REPORTS)
     assert dict(best.options) == {"K": 1, "b": 1}
@@ -79,7 +79,7 @@ ASKED = {
 }
 
 
-def test_the_figure_counts_what_agrees_in_every_convention() -> None:
+def test_figure_counts_settings_that_agree_per_convention() -> None:
     data = inverse_problem.data(paper(ASKED))
     assert data is not None
     assert data["settings"] == 4
@@ -93,7 +93,7 @@ def test_the_figure_counts_what_agrees_in_every_convention() -> None:
     assert inverse_problem.data(paper({})) is None
 
 
-def test_the_heat_map_has_a_cell_for_every_K_and_b() -> None:
+def test_heat_map_has_a_cell_for_every_K_and_b() -> None:
     data = design_space.data(paper({}))
     assert data is not None
     memory = data["panels"][0]
@@ -105,7 +105,7 @@ def test_the_heat_map_has_a_cell_for_every_K_and_b() -> None:
     assert design_space.data(Paper("p", KNOWN[:4])) is None
 
 
-def test_the_heat_map_outlines_the_cells_nearest_to_a_report() -> None:
+def test_heat_map_outlines_the_cells_nearest_to_a_report() -> None:
     data = design_space.data(paper(ASKED))
     assert data is not None
     by_title = {panel["title"]: (panel["reported"], panel["nearest"]) for panel in data["panels"]}
@@ -117,13 +117,13 @@ def test_the_heat_map_outlines_the_cells_nearest_to_a_report() -> None:
     assert svg != design_space.render(design_space.data(paper({})))  # type: ignore[arg-type]
 
 
-def test_steps_with_another_optimizer_are_no_settings_of_the_paper() -> None:
+def test_search_ignores_steps_with_another_optimizer() -> None:
     """Their costs are counted for the figure of accuracy; BPTT's default stands beside none of them."""
     trained = [*records("bptt", 9, 8, optimizer="adam"), *records("ttl-bptt", 1, 1, K=1, b=1, optimizer="adam")]
     assert settings(trained, "ttl-bptt") == []
 
 
-def test_the_chance_level_is_the_share_of_near_reports_that_some_setting_meets() -> None:
+def test_chance_level_is_the_share_of_similar_reports_met_by_some_setting() -> None:
     """Live bytes change by -90, -89.6, -10 and -1 %, half of them kept for backward alike: two intervals near -90 overlap."""
     found = settings(KNOWN, "ttl-bptt")
     assert chance_level(found, {"memory": Report(-90.0, 0.5)}) == pytest.approx(1.4 / 20)
@@ -131,14 +131,14 @@ def test_the_chance_level_is_the_share_of_near_reports_that_some_setting_meets()
     assert chance_level(found, {"memory": Report(-90.0, 20.0)}) == pytest.approx(1)
 
 
-def test_no_report_is_drawn_below_what_can_be() -> None:
+def test_chance_level_uses_possible_reports_alone() -> None:
     """Between -100 and -89 %, not between -109 and -89 %: of 11 points, 0.2 are met."""
     found = [s for s in settings(KNOWN, "ttl-bptt") if dict(s.options) == {"K": 1, "b": 1}]
     alone = Setting("net", 10, 8, (), {TRANSPORT: found[0].changes[TRANSPORT]})
     assert chance_level([alone], {"MACs": Report(-99.0, 0.1)}) == pytest.approx(0.2 / 11)
 
 
-def test_of_several_reports_at_once_the_chance_is_bounded() -> None:
+def test_chance_level_of_several_reports_is_bounded() -> None:
     """One setting meets both of two quantities by the product of its shares; it is never above either alone."""
     alone = Setting("net", 10, 8, (), {LIVE: -50.0, TRANSPORT: -50.0})
     reports = {"memory": Report(-50.0, 1.0), "MACs": Report(-50.0, 2.0)}
@@ -146,7 +146,7 @@ def test_of_several_reports_at_once_the_chance_is_bounded() -> None:
     assert chance_level([alone] * 100, reports) == pytest.approx(0.1)
 
 
-def test_a_setting_with_an_optimizer_of_its_own_is_held_against_nothing() -> None:
+def test_setting_with_another_optimizer_is_compared_with_nothing() -> None:
     """The optimizer's state would stand on one side alone."""
     found = settings([*KNOWN, *records("ttl-bptt", 100, 8, K=2, b=1, optimizer="adam")], "ttl-bptt")
     assert {2} & {dict(s.options)["K"] for s in found} == set()

@@ -60,7 +60,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(packages, elsewhere)
 
 
-def test_a_wheel_holds_every_file_of_the_packages_but_the_papers_pages(installed: Installed) -> None:
+def test_wheel_has_every_file_of_the_packages_except_papers_pages(installed: Installed) -> None:
     wanted = {
         str(path.relative_to(REPOSITORY))
         for package in PACKAGES
@@ -70,12 +70,12 @@ def test_a_wheel_holds_every_file_of_the_packages_but_the_papers_pages(installed
     assert wanted - installed.files() == set()
 
 
-def test_a_wheel_holds_nothing_else(installed: Installed) -> None:
+def test_wheel_has_no_other_files(installed: Installed) -> None:
     tops = {path.name for path in installed.packages.iterdir()} - {*PACKAGES, "bin"}
     assert [top for top in tops if not re.fullmatch(r"spikecost-.*\.dist-info", top)] == []
 
 
-def test_an_installed_command_lists_and_fits_in_an_empty_folder(installed: Installed) -> None:
+def test_installed_command_lists_and_fits_in_an_empty_folder(installed: Installed) -> None:
     version = installed.run("spikecost", "--version")
     assert re.fullmatch(r"spikecost \d+\.\d+\.\d+, code of tree-[0-9a-f]{12}\+\n", version.stdout), version  # not the checkout's
     listed = installed.run("spikecost", "list")
@@ -87,7 +87,7 @@ def test_an_installed_command_lists_and_fits_in_an_empty_folder(installed: Insta
     assert list(installed.elsewhere.iterdir()) == []
 
 
-def test_the_readmes_example_runs_in_an_empty_folder(installed: Installed) -> None:
+def test_readme_example_runs_in_an_empty_folder(installed: Installed) -> None:
     blocks = re.findall(
         r"^```python\n(.*?)^```", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
@@ -98,7 +98,7 @@ def test_the_readmes_example_runs_in_an_empty_folder(installed: Installed) -> No
     assert list(installed.elsewhere.iterdir()) == []
 
 
-def test_a_run_writes_into_the_named_project_alone(installed: Installed, tmp_path: Path) -> None:
+def test_run_of_an_installed_package_writes_into_the_named_project_alone(installed: Installed, tmp_path: Path) -> None:
     project, data = tmp_path / "project", tmp_path / "data"
     shutil.copytree(REPOSITORY / "reproductions", project / "reproductions", ignore=COMPILED)
     shutil.copy(REPOSITORY / "README.md", project)

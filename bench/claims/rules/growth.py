@@ -9,7 +9,7 @@ from bench.claims.claim import Claim, Measure
 from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.finding import Finding, Missing, capped, worst_of
 from bench.claims.rules.numbers import exact, plain
-from bench.claims.rules.words import short, who, words_of
+from bench.claims.rules.words import algorithm_on_backend, short, words_of
 
 
 def flat_in_T(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | Missing:
@@ -18,7 +18,8 @@ def flat_in_T(claim: Claim, measure: Measure, evidence: Evidence) -> Finding | M
     def one(curve: Group, points: str) -> Finding:
         values = [exact(r) for r in curve.records]
         growth = max(values) - min(values)
-        reason = f"{points}: {'the same in all' if growth == 0 else f'differs by {short(float(growth))}'} ({who(measure)})"
+        compared = "the same in all" if growth == 0 else f"differs by {short(float(growth))}"
+        reason = f"{points}: {compared} ({algorithm_on_backend(measure)})"
         return Finding("yes" if growth == 0 else "no", plain(growth), reason, curve.records, n=len(values))
 
     return _over_T(claim, measure, evidence, one)
@@ -32,8 +33,10 @@ def affine_in_T(claim: Claim, measure: Measure, evidence: Evidence) -> Finding |
         slopes = [(exact(b) - exact(a)) / (b.case["T"] - a.case["T"]) for a, b in pairwise(records)]
         if len(set(slopes)) > 1:
             span = f"{short(float(min(slopes)))} to {short(float(max(slopes)))}"
-            return Finding("no", span, f"{points}: the slope varies from {span} ({who(measure)})", records, n=len(records))
-        reason = f"{points}: exactly {plain(slopes[0])} a step ({who(measure)})"
+            return Finding(
+                "no", span, f"{points}: the slope varies from {span} ({algorithm_on_backend(measure)})", records, n=len(records)
+            )
+        reason = f"{points}: exactly {plain(slopes[0])} a step ({algorithm_on_backend(measure)})"
         return Finding("yes" if slopes[0] > 0 else "no", plain(slopes[0]), reason, records, n=len(records))
 
     return _over_T(claim, measure, evidence, one)

@@ -9,7 +9,7 @@ from bench.claims.evidence import Evidence, Group, finite
 from bench.claims.rules.finding import Finding, Holds, Missing, capped
 from bench.claims.rules.words import short
 from bench.record import Record
-from bench.setting_search import CONVENTIONS, Report, Setting, at_once, chance_level, distance, nearest, settings
+from bench.setting_search import CONVENTIONS, Report, Setting, agreeing_with_all, chance_level, distance, nearest, settings
 
 LARGEST_CHANCE = 0.05  # above this share of nearby targets that also pass, a search decides nothing
 
@@ -35,7 +35,7 @@ def some_setting(claim: Claim, measure: Measure, evidence: Evidence) -> Finding 
     found = [setting for setting in found if all(setting.has(quantity) for quantity in reports)]
     if not found:
         return Missing(f"cost of {measure['algorithm']} and of BPTT beside it")
-    agreeing, near, chance = at_once(found, reports), nearest(found, reports), chance_level(found, reports)
+    agreeing, near, chance = agreeing_with_all(found, reports), nearest(found, reports), chance_level(found, reports)
     reason = f"{len(agreeing)} of {len(found)} settings agree in some convention of counting; nearest {near}, "
     reason += f"{short(round(distance(near, reports), 3))} points off at most; of reports drawn within 10 points of this one "
     reason += f"{'at most ' if len(reports) > 1 else ''}{100 * chance:.2g} % would be met"

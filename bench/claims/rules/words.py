@@ -21,7 +21,7 @@ def words_of(selector: Selector) -> str:
     return ", ".join([*words, *(f"{name} {value}" for name, value in selector.get("options", {}).items())])
 
 
-def who(measure: Measure) -> str:
+def algorithm_on_backend(measure: Measure) -> str:
     select: Mapping[str, object] = measure["select"]
     return " on ".join(str(select[name]) for name in ("algorithm", "backend") if name in select)
 
