@@ -13,16 +13,18 @@ from typing import Any, cast
 
 import numpy as np
 
-from bench.algorithms.replay import steps_back
+from bench.algorithms.replay import invertible_steps
 from bench.counting.any_step import Cost
 from bench.counting.step import batch_for, cost_of
 from bench.counting.timeline import timeline_of
 from bench.nets.build import Network
 from bench.nets.graph_size import graph_and_state
 from bench.planning.formulas import Amount, Formula, Peak, Pieces, Sizes, envelope
+from bench.registry import ALGORITHMS
 from bench.training_step import TrainingStep, training_step
 
 STEPS = (1, 2, 4, 8, 16, 32)  # numbers of time steps that are counted
+FEW = (1, 2, 4, 8)  # of algorithms whose memory does not grow with T, but for the input
 BATCHES = (2, 3)
 Options = Mapping[str, Any]
 
@@ -76,7 +78,8 @@ def formula(network: str, algorithm: str, backend: str, options: Options) -> For
         case "replay":
             return _replay(counter)
     K = getattr(counter.step().recipe.options, "K", 1)
-    pieces = tuple((T, counter.peak(T)) for T in sorted({*(T for T in STEPS if T >= K), K, 2 * K, 4 * K}))
+    steps = FEW if ALGORITHMS[algorithm].memory == "constant in T" else STEPS
+    pieces = tuple((T, counter.peak(T)) for T in sorted({*(T for T in steps if T >= K), K, 2 * K, 4 * K}))
     return Formula("plain", {"P": pieces}, *_amounts(counter, [Place(2 * K, 0, 1, {}), Place(4 * K, 0, 1, {})]))
 
 
@@ -115,7 +118,7 @@ def _skipper(counter: Counter) -> Formula:
 
 def _replay(counter: Counter) -> Formula:
     step = counter.step()
-    K, back = cast(int, step.recipe.options.as_dict()["K"]), steps_back(cast(Network, step.net))
+    K, back = cast(int, step.recipe.options.as_dict()["K"]), invertible_steps(cast(Network, step.net))
     sizes = replace(_sizes(counter), window=K, within=0 if isinf(back) else int(back))
     sizes = replace(sizes, spikes=sizes.state / 32)
     empty = Formula("replay", {"P": ((K, Peak(((0.0, 0.0),))),)}, *[Amount((0, 0, 0, 0), (0, 0, 0, 0))] * 3, sizes)

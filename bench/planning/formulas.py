@@ -32,7 +32,7 @@ from math import ceil
 from typing import Literal
 
 from bench.algorithms.segments import edges
-from bench.algorithms.skipper import affordable
+from bench.algorithms.skipper import best_allowed_segments
 
 Kind = Literal["plain", "checkpointed", "skipper", "replay"]
 Line = tuple[float, float]  # (constant, slope)
@@ -104,7 +104,7 @@ class Formula:
             case "replay":
                 return [T - self.sizes.window, self.sizes.window] if T > self.sizes.window else [T]
         sizes = self.sizes
-        segments = affordable(T, sizes.layers, 100 * (1 - sizes.kept), sizes.graph_to_state)
+        segments = best_allowed_segments(T, sizes.layers, 100 * (1 - sizes.kept), sizes.graph_to_state)
         return [end - begin for begin, end in edges(T, segments)]
 
     def again(self, lengths: Sequence[int]) -> int:
