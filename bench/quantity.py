@@ -39,6 +39,18 @@ def size(n: float) -> str:
     return f"{n:,.0f} {unit}" if in_full else f"{significant(n)} {unit}"
 
 
+def byte_unit(largest: float) -> tuple[str, int]:
+    """The unit of an axis of bytes that ends at ``largest``, and its size.
+
+    >>> byte_unit(5 * 2**30), byte_unit(3 * 2**20)
+    (('GiB', 1073741824), ('MiB', 1048576))
+    """
+    for name, size_of_unit in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if largest >= size_of_unit:
+            return name, size_of_unit
+    return "B", 1
+
+
 def seconds(n: float) -> str:
     """Seconds to three digits, in the unit that needs no leading zeros: 1.5 s, 12 ms."""
     unit, scale = next(((unit, scale) for unit, scale in _SECONDS if abs(n) >= scale), _SECONDS[0])

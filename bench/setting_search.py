@@ -33,13 +33,13 @@ class Convention:
 NEAR = 10.0  # points around a report within which its chance level is taken
 CONVENTIONS = (
     Convention("memory", "peak live bytes", "peak_live_bytes"),
-    Convention("memory", "of these kept for the backward pass", "peak_live_bytes", "saved for backward"),
+    Convention("memory", "of these saved for backward", "peak_live_bytes", "saved for backward"),
     Convention("memory access", "every operator's reads and writes", "traffic_bytes"),
     Convention("memory access", "weights alone", "traffic_bytes", "weights"),
-    Convention("memory access", "weights and what is kept for backward", "traffic_bytes", "weights and saved"),
+    Convention("memory access", "weights and what is saved for backward", "traffic_bytes", "weights and saved"),
     Convention("MACs", "all products", "step_macs"),
     Convention("MACs", "products without a spike", "step_multiplications"),
-    Convention("MACs", "errors carried back alone", "step_macs", "error to input"),
+    Convention("MACs", "back-propagated errors alone", "step_macs", "error to input"),
 )
 
 

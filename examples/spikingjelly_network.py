@@ -7,15 +7,9 @@ from __future__ import annotations
 
 import sys
 
-import torch
-from sklearn.datasets import load_digits
+from digits import ALGORITHMS, train
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
-from torch import Tensor, nn
-
-import spikecost
-
-T, BATCH, EPOCHS = 16, 64, 2
-OPTIONS = {"checkpointed": {"segments": 4}, "skipper": {"segments": 2, "p": 50}, "tbptt": {"K": 4}, "sltt-k": {"k": 8}}
+from torch import nn
 
 
 def make_net() -> nn.Module:
@@ -40,33 +34,6 @@ def make_net() -> nn.Module:
     return net
 
 
-def digits() -> tuple[Tensor, Tensor]:
-    images, labels = load_digits(return_X_y=True)
-    return torch.tensor(images, dtype=torch.float32).view(-1, 1, 8, 8) / 16, torch.tensor(labels)
-
-
-def train(algorithm: str) -> list[float]:
-    """Return the accuracy on the last 297 images after each epoch."""
-    torch.manual_seed(0)
-    images, labels = digits()
-    net = make_net()
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
-    step = spikecost.training_step(net, algorithm, optimizer=optimizer, **OPTIONS.get(algorithm, {}))
-    accuracies = []
-    for epoch in range(EPOCHS):
-        net.train()
-        for rows in torch.randperm(1500).split(BATCH):
-            x = images[rows].expand(T, -1, -1, -1, -1)
-            loss = step(x, labels[rows])
-        net.eval()
-        with torch.no_grad():
-            outputs = sum(net(images[1500:]) for _ in range(T))
-            functional.reset_net(net)
-        accuracies.append(100 * (outputs.argmax(1) == labels[1500:]).double().mean().item())
-        print(f"{algorithm}, epoch {epoch + 1}: loss {loss:.3f}, accuracy {accuracies[-1]:.1f} %")
-    return accuracies
-
-
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["bptt", "checkpointed", "skipper", "tbptt", "sltt"]:
-        train(name)
+    for name in sys.argv[1:] or ALGORITHMS:
+        train(make_net, functional.reset_net, name)

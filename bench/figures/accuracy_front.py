@@ -40,7 +40,7 @@ class Data(Plotted):
 
 
 def data(paper: Paper) -> Data | None:
-    """Cells whose training and cost are both known, against BPTT's cost there: one panel a data set."""
+    """Cells whose training and cost are both known, against BPTT's cost there: one panel per data set."""
     peaks = paper.counted("peak_live_bytes")
     used: list[Record] = []
     panels = [panel for space in spaces(paper) if (panel := _panel(space, peaks, used))]
@@ -54,7 +54,7 @@ def data(paper: Paper) -> Data | None:
             + "; ".join(panel["what"] for panel in panels)
             + "."
         ),
-        "origin": origin(paper, used, "points: means over seeds"),
+        "origin": origin(paper, used, "each point is a mean over seeds"),
         "panels": panels,
     }
 

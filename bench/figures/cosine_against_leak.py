@@ -29,7 +29,7 @@ class Data(Plotted):
 
 
 def data(paper: Paper) -> Data | None:
-    """The networks of one kind that were measured at most leaks, at initial weights; a line an algorithm, a point a seed."""
+    """The networks of one kind that were measured at most leaks, at initial weights: lines are algorithms, points are seeds."""
     everywhere = [r for r in paper.counted("gradient_cosine") if _leak(r) and "after_batches" not in r.case["options"]]
     setting = most(everywhere, _setting, lambda r: (r.case["network"], r.case["algorithm"]))
     here = [r for r in everywhere if _setting(r) == setting and r.case["algorithm"] != "bptt"]
@@ -48,7 +48,7 @@ def data(paper: Paper) -> Data | None:
             "networks differ in the leak λ alone, by which a membrane potential is multiplied at every step. "
             f"Points: {seeds} seeds; lines: their mean."
         ),
-        "origin": origin(paper, here, "one seed a point"),
+        "origin": origin(paper, here, "each point is one seed"),
         "network": kind,
         "dataset": dataset,
         "T": T,

@@ -46,7 +46,7 @@ def data(paper: Paper) -> Data | None:
             f"same {batch} images of {images(dataset)}. In brackets: all parameters as one vector, for which "
             "it also matters how the gradient's length is shared among layers."
         ),
-        "origin": origin(paper, here, "one batch a line"),
+        "origin": origin(paper, here, "each line is one batch"),
         "dataset": dataset,
         "network": network,
         "T": T,

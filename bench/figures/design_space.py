@@ -13,7 +13,7 @@ from bench.setting_search import CONVENTIONS, Convention, Report, Setting, setti
 
 name = "design_space"
 _COLUMNS = 2
-_SHOWN = ("peak live bytes", "every operator's reads and writes", "all products", "errors carried back alone")
+_SHOWN = ("peak live bytes", "every operator's reads and writes", "all products", "back-propagated errors alone")
 
 
 class Panel(TypedDict):
@@ -31,7 +31,7 @@ class Data(Plotted):
 
 
 def data(paper: Paper) -> Data | None:
-    """The network and T with most cells (K, b), default options beside; a panel a quantity.
+    """The network and T with most cells (K, b), other options at their defaults; one panel per quantity.
 
     Where the paper reports a change of the quantity, the cells nearest to it are named (``nearest``), all that are as near.
     """
@@ -54,10 +54,10 @@ def data(paper: Paper) -> Data | None:
     return {
         "title": "The design space of truncation and blocks: cost",
         "subtitle": (
-            f"Change against BPTT in per cent over truncation length K (K = T: none) and layers of neurons a block b; {network}, "
-            f"T = {T}, batch {batch}, counted in every cell{outlined}."
+            f"Change against BPTT in per cent over truncation length K (K = T: none) and layers of neurons per block b; "
+            f"{network}, T = {T}, batch {batch}, counted in every cell{outlined}."
         ),
-        "origin": origin(paper, [r for r in records if _at(r) == place], "one counted step a cell"),
+        "origin": origin(paper, [r for r in records if _at(r) == place], "each cell is one counted step"),
         "network": network,
         "T": T,
         "panels": panels,

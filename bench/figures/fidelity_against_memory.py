@@ -57,7 +57,7 @@ def data(paper: Paper) -> Data | None:
             f"Cosine to exact BPTT's gradient: {network} at initialisation, same {batch} images of {images(dataset)}. "
             f"Memory: peak live bytes of a training step at batch {here[0][1].case['batch']}; both at T = {T}."
         ),
-        "origin": origin(paper, list(used.values()), "one batch and one counted step a point"),
+        "origin": origin(paper, list(used.values()), "each point is one batch and one counted step"),
         "dataset": dataset,
         "network": network,
         "T": T,

@@ -56,7 +56,7 @@ class Data(Plotted):
 
 
 def data(paper: Paper) -> Data | None:
-    """A panel a network and data set with at least two shares; below it the choices, tried where most of them were."""
+    """One panel per network and data set with at least two shares; below it the choices, at the setting where most were tried."""
     by_setting: dict[Batch, list[Record]] = {}
     for record in sorted(paper.gradients(), key=by_algorithm):
         by_setting.setdefault(on_batch(record), []).append(record)
@@ -73,7 +73,7 @@ def data(paper: Paper) -> Data | None:
             "Above: by the share p of steps skipped and the number C of segments; thin lines: rivals that skip none. "
             "Below: the same with one choice made otherwise."
         ),
-        "origin": origin(paper, used, "one batch a point"),
+        "origin": origin(paper, used, "each point is one batch"),
         "panels": panels,
     }
 
@@ -179,8 +179,8 @@ def _choices(axes: Axes, panel: Panel, span: tuple[float, float], *, names: bool
     room = 0.08 * (span[1] - span[0] or 0.1)
     axes.set_xlim(span[0] - room, span[1] + 3 * room)
     axes.set_ylim(len(choices) - 0.4, -0.6)
-    axes.set_yticks(range(len(choices)), [choice["title"] if names else "" for choice in choices])
-    axes.tick_params(axis="y", length=0)
+    axes.set_yticks(range(len(choices)), [choice["title"] for choice in choices])
+    axes.tick_params(axis="y", length=0, labelleft=names)
     axes.set_xlabel("cosine to BPTT's gradient")
     if choices:
         axes.axvline(choices[0]["cosine"], color=style.MUTED.light, lw=0.8, ls=(0, (2, 2)))

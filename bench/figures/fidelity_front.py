@@ -63,7 +63,7 @@ class _Step:
 def data(paper: Paper) -> Data | None:
     """Algorithms whose gradient and cost are known at the same network, T and batch, against native BPTT there.
 
-    One panel a setting that has at least three, the two with most.
+    One panel per setting that has at least three; the two settings with most.
     """
     peaks, macs = ({_key(r): r for r in paper.counted(metric)} for metric in ("peak_live_bytes", "step_macs"))
     found: dict[Batch, list[_Step]] = {}
@@ -83,7 +83,7 @@ def data(paper: Paper) -> Data | None:
             "on a real batch at initialisation. Filled: exact. Hollow: an approximation, its cosine beside the name. "
             "Small: another needs no more of either and is no less exact. Grey line: the exact ones that none of these beats."
         ),
-        "origin": origin(paper, list(used.values()), "one batch and one counted step a point"),
+        "origin": origin(paper, list(used.values()), "each point is one batch and one counted step"),
         "panels": [_panel(setting, found[setting]) for setting in rich],
     }
 

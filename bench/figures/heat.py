@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Blocks = int | str  # layers of neurons a block; "all" comes last
+Blocks = int | str  # layers of neurons per block; "all" comes last
 _INK = "#111418"  # upon shades that a dark page leaves as they are
 _LIGHTEST = "#fdfbfb"  # not quite white, which a dark page would exchange
 
@@ -31,7 +31,7 @@ class Square:
 
 
 def sheet(data: Plotted, deep: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:
-    """A page with ``deep`` x ``columns`` axes of a fixed place; ``height`` inches a row."""
+    """A page with ``deep`` x ``columns`` axes of a fixed place; ``height``: inches per row."""
     figure = style.sheet(data, height * deep)
     engine = figure.get_layout_engine()
     assert engine is not None, "style.sheet sets one"
@@ -49,7 +49,7 @@ def sheet(data: Plotted, deep: int, columns: int, height: float) -> tuple[Figure
     for line in grid:
         line[0].set_ylabel("K")
     for axes in grid[-1]:
-        axes.set_xlabel("b, layers of neurons a block")
+        axes.set_xlabel("b, layers of neurons per block")
     return figure, grid
 
 

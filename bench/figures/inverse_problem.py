@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -13,6 +15,8 @@ from bench.setting_search import CONVENTIONS, Report, Setting, agreeing_with_all
 
 name = "inverse_problem"
 _LEFT, _RIGHT = -103.0, 40.0  # per cent; what lies beyond is counted at the edge
+_BIN = 0.5  # per cent: the width of a mark
+_SHADES = ((1, 0.3), (4, 0.5), (16, 0.75), (math.inf, 1.0))  # most settings in a mark, and its opacity
 
 
 class Row(TypedDict):
@@ -33,7 +37,7 @@ class Data(Plotted):
 
 
 def data(paper: Paper) -> Data | None:
-    """One row a convention; None without reports in context.toml or without settings counted beside BPTT."""
+    """One row per convention; None without reports in context.toml or without settings counted beside BPTT."""
     reports = reported(paper)
     if not reports:
         return None
@@ -64,11 +68,11 @@ def data(paper: Paper) -> Data | None:
     return {
         "title": "Which settings give what the paper reports?",
         "subtitle": (
-            f"Change against BPTT of {len(found)} settings (networks, T, K, blocks, classifiers), a mark each, in every way of "
-            f"counting; bars: {label}. {one} with all {len(reports)} reports at once; nearest (rings): {near}, "
-            f"{distance(near, reports):.3g} points off in its worst."
+            f"Change against BPTT of {len(found)} settings (networks, T, K, blocks, classifiers) in every way of counting. "
+            f"A mark is {_BIN:g} % wide, and darker the more settings lie in it; bars: {label}. {one} with all {len(reports)} "
+            f"reports at once; nearest (rings): {near}, {distance(near, reports):.3g} points off in its worst."
         ),
-        "origin": origin(paper, [r for r in records if _counts(r, algorithm, found)], "one counted step a mark"),
+        "origin": origin(paper, [r for r in records if _counts(r, algorithm, found)], "each setting is one counted step"),
         "settings": len(found),
         "together": [str(s) for s in together],
         "nearest": str(near),
@@ -86,6 +90,23 @@ def reported(paper: Paper) -> dict[str, Report]:
 def _counts(record: Record, algorithm: str, found: Sequence[Setting]) -> bool:
     counted = record.case["algorithm"] in ("bptt", algorithm) and record.case["backend"] == "native"
     return counted and record.case["network"] in {setting.network for setting in found}
+
+
+def _by_shade(changes: Sequence[float]) -> dict[float, list[float]]:
+    """The places (left edges, %) of marks by their shade: the more of the changes lie in a mark, the darker it is."""
+    counts = Counter(math.floor(change / _BIN) for change in changes)
+    places: dict[float, list[float]] = {}
+    for nth, count in sorted(counts.items()):
+        shade = next(shade for most, shade in _SHADES if count <= most)
+        places.setdefault(shade, []).append(nth * _BIN)
+    return places
+
+
+def _rectangles(places: Sequence[float], y: float) -> tuple[list[float], list[float]]:
+    """Outlines of one mark per place, separated by NaN: they are one path of the SVG."""
+    gap = float("nan")
+    xs = [x for left in places for x in (left, left + _BIN, left + _BIN, left, gap)]
+    return xs, [y - 0.3, y - 0.3, y + 0.3, y + 0.3, gap] * len(places)
 
 
 def render(data: Data) -> str:
@@ -107,7 +128,8 @@ def render(data: Data) -> str:
                 )  # fmt: skip
                 y += 0.75
             inside = [x for x in row["changes"] if x <= _RIGHT]
-            axes.plot(inside, [y] * len(inside), "|", ms=9, mew=0.7, color=colour, alpha=0.55)
+            for shade, places in _by_shade(inside).items():
+                axes.fill(*_rectangles(places, y), color=colour, alpha=shade, lw=0)
             axes.plot([row["reported"]] * 2, [y - 0.42, y + 0.42], color=style.INK.light, lw=1.6)
             if row["nearest"] <= _RIGHT:
                 axes.plot([row["nearest"]], [y], "o", ms=6.5, mfc="none", mew=1.1, color=style.INK.light)
@@ -124,4 +146,4 @@ def render(data: Data) -> str:
         axes.set_yticks([at for at, _ in ticks], [convention for _, convention in ticks])
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("change against BPTT, %")
-        return style.svg(figure, data["title"], "A row of marks for every convention. " + "; ".join(described) + ".")
+        return style.svg(figure, data["title"], "One row of marks per convention. " + "; ".join(described) + ".")

@@ -1,4 +1,4 @@
-"""The longest sequence that trains on a card of a given memory, one panel a network."""
+"""The longest sequence that trains on a card of a given memory, one panel per network."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def data(paper: Paper) -> Data | None:
             "Hollow: by a formula fitted to counts at small T. A line begins where one step fits. "
             f"Batch {' and '.join(map(str, batches))}."
         ),
-        "origin": origin(paper, found, "one search a point"),
+        "origin": origin(paper, found, "each point is the result of one search"),
         "reported": reported.label if reported and any(panel["reported"] for panel in panels) else None,
         "panels": panels,
     }
@@ -104,10 +104,8 @@ def render(data: Data) -> str:
         for axes, panel in zip(grid.flat, panels, strict=False):
             style.plain(axes)
             style.heading(axes, panel["network"] + (f", batch {panel['batch']}" if several else ""))
-            style.logarithmic(axes, "x", budgets)
-            style.logarithmic(axes, "y", [10**e for e in range(7)])
-            axes.set_xlim(budgets[0] / 1.15, budgets[-1] * 1.15)
-            axes.set_ylim(min(steps) / 1.4, max(steps) * 3)
+            style.logarithmic(axes, "x", budgets[0] / 1.15, budgets[-1] * 1.15, budgets)
+            style.logarithmic(axes, "y", min(steps) / 1.4, max(steps) * 3, [10**e for e in range(7)])
             axes.tick_params(labelbottom=True)
             axes.set_xlabel("card's memory, GiB")
             axes.plot(*_columns(panel["reported"]), color=style.MUTED.light, lw=1.4, ls=(0, (1, 1.4)))
@@ -214,4 +212,4 @@ def _description(panels: list[Panel]) -> str:
     for panel in panels:
         ends = "; ".join(f"{line['title']} T = {line['points'][-1][1]:,}" for line in panel["lines"])
         described.append(f"{panel['network']} on a {panel['lines'][0]['points'][-1][0]} GiB card: {ends}")
-    return "Lines on logarithmic axes, one panel a network. " + ". ".join(described) + "."
+    return "Lines on logarithmic axes, one panel per network. " + ". ".join(described) + "."

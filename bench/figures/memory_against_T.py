@@ -1,4 +1,4 @@
-"""Peak memory of a training step against the number of time steps, one panel a framework."""
+"""Peak memory of a training step against the number of time steps, one panel per framework."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from bench import readers
 from bench.figures import style
 from bench.figures.paper import Paper, Plotted, most, origin
 from bench.figures.words import title
-from bench.quantity import size
+from bench.quantity import byte_unit, size
 from bench.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 name = "memory_against_T"
-_GIB = 2**30
+_STEPS = (1, 2, 3, 6, 10, 20, 30, 50, 100, 200, 400, 1000)
+_SIZES = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100)
 _MOST = 24  # lines: a design space of many settings has figures of its own
 # Backends that belong to one framework share its panel; their lines differ in dash.
 _PANELS = {"spikingjelly-multistep": "spikingjelly"}
@@ -80,7 +81,7 @@ def data(paper: Paper) -> Data | None:
             + (f" Hollow: {context['label']}." if "points" in context else "")
             + (f" Grey: {band['label']}." if band else "")
         ),
-        "origin": origin(paper, used, "one counted step a point"),
+        "origin": origin(paper, used, "each point is one counted step"),
         "network": network,
         "batch": batch,
         "lines": lines,
@@ -96,46 +97,46 @@ def render(data: Data) -> str:
         deep = -(-len(panels) // columns)
         figure = style.sheet(data, 2.45 * deep if len(panels) > 1 else 3.2)
         grid = figure.subplots(deep, columns, squeeze=False, sharex=True, sharey=True)
-        heights = [y / _GIB for line in data["lines"] for _, y in line["points"]]
-        heights += [y / _GIB for _, y in data["reported"]]
-        heights += [y / _GIB for _, *edges in data["band"]["edges"] for y in edges] if data["band"] else []
+        heights = [y for line in data["lines"] for _, y in line["points"]]
+        heights += [y for _, y in data["reported"]]
+        heights += [y for _, *edges in data["band"]["edges"] for y in edges] if data["band"] else []
+        name_of_unit, unit = byte_unit(max(heights))
         steps = [T for line in data["lines"] for T, _ in line["points"]]
         for spare in grid.flat[len(panels) :]:
             spare.set_visible(False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             style.plain(axes)
             style.heading(axes, style.backend(panel).title)
-            style.logarithmic(axes, "x", [1, 2, 3, 6, 10, 20, 30, 50, 100, 200, 400, 1000])
-            style.logarithmic(axes, "y", [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100])
-            axes.set_xlim(min(steps) * 0.95, max(steps) * 1.05)
-            axes.set_ylim(min(heights) * 0.8, max(heights) * 1.25)
+            style.logarithmic(axes, "x", min(steps) * 0.95, max(steps) * 1.05, _STEPS)
+            style.logarithmic(axes, "y", min(heights) / unit * 0.8, max(heights) / unit * 1.25, _SIZES)
             if panel == "native":
                 axes.plot(
-                    [T for T, _ in data["reported"]], [y / _GIB for _, y in data["reported"]], "o", ms=4.5, mfc="none",
+                    [T for T, _ in data["reported"]], [y / unit for _, y in data["reported"]], "o", ms=4.5, mfc="none",
                     mew=0.9, color=style.MUTED.light,
                 )  # fmt: skip
                 if data["band"]:
                     xs, low, high = zip(*data["band"]["edges"], strict=True)
-                    gib = ([y / _GIB for y in low], [y / _GIB for y in high])
-                    axes.fill_between(xs, *gib, color=style.MUTED.light, alpha=0.16, lw=0)
-            _lines(axes, [line for line in data["lines"] if line["panel"] == panel], data["band"] if panel == "native" else None)
+                    edges = ([y / unit for y in low], [y / unit for y in high])
+                    axes.fill_between(xs, *edges, color=style.MUTED.light, alpha=0.16, lw=0)
+            shown = [line for line in data["lines"] if line["panel"] == panel]
+            _lines(axes, shown, data["band"] if panel == "native" else None, unit)
         for axes in grid[-1]:
             axes.set_xlabel("time steps T")
         for axes in grid[:, 0]:
-            axes.set_ylabel("peak, GiB")
+            axes.set_ylabel(f"peak, {name_of_unit}")
         return style.svg(figure, data["title"], _description(data))
 
 
-def _lines(axes: Axes, lines: list[Line], band: Band | None) -> None:
+def _lines(axes: Axes, lines: list[Line], band: Band | None, unit: float) -> None:
     ends = []
     longest = max(line["points"][-1][0] for line in lines)
     if band:
         _, low, high = band["edges"][-1]
-        ends.append(((low * high) ** 0.5 / _GIB, "reported range", style.MUTED))
+        ends.append(((low * high) ** 0.5 / unit, "reported range", style.MUTED))
     seen: Counter[tuple[str, str]] = Counter()
     for line in lines:
         look = style.algorithm(line["algorithm"])
-        xs, ys = zip(*[(T, y / _GIB) for T, y in line["points"]], strict=True)
+        xs, ys = zip(*[(T, y / unit) for T, y in line["points"]], strict=True)
         alone = line["backend"] == line["panel"]
         nth = seen[line["backend"], line["algorithm"]]
         seen[line["backend"], line["algorithm"]] += 1

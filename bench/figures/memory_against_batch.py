@@ -8,11 +8,11 @@ from typing import TypedDict
 from bench.figures import style
 from bench.figures.paper import Paper, Plotted, most, origin
 from bench.figures.words import by_algorithm, title
-from bench.quantity import size
+from bench.quantity import byte_unit, size
 from bench.record import Record
 
 name = "memory_against_batch"
-_GIB = 2**30
+_SIZES = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 
 
 class Line(TypedDict):
@@ -45,7 +45,7 @@ def data(paper: Paper) -> Data | None:
             f"Peak bytes of live tensors in one training step: {network}, T = {T}, {style.backend(backend).title}, counted at "
             "every point. Where a line is flat, weights and what belongs to them fill the memory, which no algorithm here saves."
         ),
-        "origin": origin(paper, [r for records in series.values() for r in records], "one counted step a point"),
+        "origin": origin(paper, [r for records in series.values() for r in records], "each point is one counted step"),
         "network": network,
         "T": T,
         "backend": backend,
@@ -66,21 +66,20 @@ def render(data: Data) -> str:
         axes = figure.subplots()
         style.plain(axes)
         sizes = sorted({batch for line in data["lines"] for batch, _ in line["points"]})
-        heights = [y / _GIB for line in data["lines"] for _, y in line["points"]]
-        style.logarithmic(axes, "x", sizes)
-        style.logarithmic(axes, "y", [0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200])
-        axes.set_xlim(sizes[0] * 0.9, sizes[-1] * 1.05)
-        axes.set_ylim(min(heights) * 0.8, max(heights) * 1.25)
+        heights = [y for line in data["lines"] for _, y in line["points"]]
+        name_of_unit, unit = byte_unit(max(heights))
+        style.logarithmic(axes, "x", sizes[0] * 0.9, sizes[-1] * 1.05, sizes)
+        style.logarithmic(axes, "y", min(heights) / unit * 0.8, max(heights) / unit * 1.25, _SIZES)
         axes.set_xlabel("batch size")
-        axes.set_ylabel("peak, GiB")
+        axes.set_ylabel(f"peak, {name_of_unit}")
         ends, described = [], []
         seen: Counter[str] = Counter()
         for line in data["lines"]:
             look, dash = style.algorithm(line["algorithm"]), style.variant(seen[line["algorithm"]])
             seen[line["algorithm"]] += 1
             xs, ys = zip(*line["points"], strict=True)
-            axes.plot(xs, [y / _GIB for y in ys], color=look.colour.light, lw=look.width, ls=dash)
-            ends.append((ys[-1] / _GIB, line["title"], look.colour))
+            axes.plot(xs, [y / unit for y in ys], color=look.colour.light, lw=look.width, ls=dash)
+            ends.append((ys[-1] / unit, line["title"], look.colour))
             described.append(f"{line['title']}: {size(ys[0])} at batch {xs[0]}, {size(ys[-1])} at batch {xs[-1]}")
         style.end_labels(axes, ends, 0.075)
         return style.svg(figure, data["title"], "Lines on logarithmic axes. " + "; ".join(described) + ".")

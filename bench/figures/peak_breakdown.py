@@ -6,11 +6,10 @@ from bench import readers
 from bench.figures import rows, style
 from bench.figures.paper import Paper, Plotted, origin
 from bench.figures.words import by_backend, title
-from bench.quantity import size
+from bench.quantity import byte_unit, size
 from bench.record import Record
 
 name = "peak_breakdown"
-_GIB = 2**30
 
 
 class Row(rows.Row):
@@ -41,7 +40,7 @@ def data(paper: Paper) -> Data | None:
             f"Live tensors at the moment of most bytes in one training step: {network}, T = {T}, batch {batch}. "
             "State is what a time step hands to the next; a tensor that is several things counts as the first."
         ),
-        "origin": origin(paper, peaks, "counted, one training step a row"),
+        "origin": origin(paper, peaks, "each row is one counted training step"),
         "network": network,
         "T": T,
         "batch": batch,
@@ -58,14 +57,16 @@ def render(data: Data) -> str:
         axes.spines["left"].set_visible(False)
         placed = rows.lay(axes, groups)
         categories = [c for c in style.CATEGORIES if any(row["bytes"].get(c) for _, row in placed)]
+        largest = max(row["total"] for _, row in placed)
+        name_of_unit, unit = byte_unit(largest)
         for y, row in placed:
             left = 0.0
             for category in categories:
-                width = row["bytes"].get(category, 0) / _GIB
+                width = row["bytes"].get(category, 0) / unit
                 axes.barh(y, width, 0.66, left=left, color=style.CATEGORIES[category].colour.light)
                 left += width
-        axes.set_xlim(0, 1.02 * max(row["total"] for _, row in placed) / _GIB)
-        axes.set_xlabel("GiB")
+        axes.set_xlim(0, 1.02 * largest / unit)
+        axes.set_xlabel(name_of_unit)
         rows.column(axes, 0.6, "peak", placed, [size(row["total"]) for _, row in placed])
         style.key(figure, [style.CATEGORIES[category] for category in categories])
         described = [f"{row['title']} on {group['heading']}: {size(row['total'])}" for group in groups for row in group["rows"]]

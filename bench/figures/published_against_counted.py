@@ -53,7 +53,7 @@ def data(paper: Paper) -> Data | None:
             "for them, with workspaces, the allocator's rounding and CUDA's context. Diamonds: what the paper reports, CUDA's "
             "peak of reserved memory. GB are read as GiB."
         ),
-        "origin": origin(paper, counted, "one counted step a row"),
+        "origin": origin(paper, counted, "each row is one counted step"),
         "groups": [{"heading": heading, "rows": of_network} for heading, of_network in groups.items()],
     }
 
@@ -103,8 +103,7 @@ def render(data: Data) -> str:
         shown = [row for _, row in placed]
         ends = [x / _GIB for row in shown for x in (row["counted"], row["most"])]
         ends += [row["published"] for row in shown if "published" in row]
-        style.logarithmic(axes, "x", [tick for tick in _TICKS if min(ends) / 1.5 <= tick <= max(ends) * 1.5])
-        axes.set_xlim(min(ends) / 1.25, max(ends) * 1.25)
+        style.logarithmic(axes, "x", min(ends) / 1.25, max(ends) * 1.25, _TICKS)
         for y, row in placed:
             colour = style.algorithm(row.get("algorithm", "")).colour.light
             counted = row["counted"] / _GIB

@@ -1,4 +1,4 @@
-"""Truncation length K against block size b: what every cell gives, as heat maps, one row a data set."""
+"""Truncation length K against block size b: what every cell gives, as heat maps, one row per data set."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def data(paper: Paper) -> Data | None:
     return {
         "title": "The design space of truncation and blocks: quality",
         "subtitle": (
-            "Over truncation length K (K = T: none) and layers of neurons a block b: mean and standard deviation over n seeds; "
+            "Over truncation length K (K = T: none) and layers of neurons per block b: mean and standard deviation over n seeds; "
             "a panel's highest is darkest. Gap: the last epoch's accuracy on training batches, as it learns, less that on the "
             "test set. Gradient: one batch at the initial weights. " + "; ".join(space.what for space in found) + "."
         ),
-        "origin": origin(paper, used, "cells: means over seeds"),
+        "origin": origin(paper, used, "each cell is a mean over seeds"),
         "rows": rows,
     }
 

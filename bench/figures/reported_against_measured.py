@@ -1,4 +1,4 @@
-"""Every reported number against ours, as measured / reported: one row a claim, one axis for all of them."""
+"""Every reported number against ours, as measured / reported: one row per claim, one axis for all of them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def data(paper: Paper) -> Data | None:
             + (" (a range: its geometric middle)" if ranges else "")
             + ". Filled: measured; open: not measured here. Grey bars: what the claim allows. Lines: standard deviation."
         ),
-        "origin": origin(paper, used, "one claim a row"),
+        "origin": origin(paper, used, "each row is one claim"),
         "groups": [{"heading": place[:1].upper() + place[1:], "rows": of_place} for place, of_place in groups.items()],
     }
 
@@ -157,9 +157,8 @@ def _axis(axes: Axes, shown: Sequence[Row]) -> None:
             ends += [point["ratio"] - spread, point["ratio"] + spread]
     low, high = min(ends), max(ends)
     if low > 0 and high > _LINEAR_UP_TO * low:
-        style.logarithmic(axes, "x", [tick for tick in _TICKS if low / 1.1 <= tick <= high * 1.1])
         room = (high / low) ** 0.05
-        axes.set_xlim(low / room, high * room)
+        style.logarithmic(axes, "x", low / room, high * room, _TICKS)
     else:
         room = max(0.05 * (high - low), 0.01)
         axes.set_xlim(low - room, high + room)

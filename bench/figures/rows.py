@@ -27,7 +27,7 @@ class Group(TypedDict, Generic[R]):
     rows: list[R]
 
 
-_PITCH = 0.2  # inches a row
+_PITCH = 0.2  # inches per row
 _HEAD = 1.2  # rows a heading takes
 
 

@@ -40,7 +40,7 @@ class Data(Plotted):
 
 
 def data(paper: Paper) -> Data | None:
-    """A column a network, data set, T and batch; a row a setting of the algorithm."""
+    """One column per network, data set, T and batch; one row per setting of the algorithm."""
     found = paper.counted("skipped_activity")
     if not found:
         return None
@@ -56,7 +56,7 @@ def data(paper: Paper) -> Data | None:
             f"{''.join(f', {name} = {value}' for name, value in alike.items())}. Full colour: steps that the second pass "
             "runs again and differentiates; pale: skipped."
         ),
-        "origin": origin(paper, found, "one batch a panel"),
+        "origin": origin(paper, found, "each panel is one batch"),
         "algorithm": found[0].case["algorithm"],
         "columns": [
             {"what": f"{images(dataset)}, T = {T}, batch {batch}", "dataset": dataset, "network": network, "T": T, "batch": batch}

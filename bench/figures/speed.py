@@ -95,20 +95,13 @@ def data(paper: Paper) -> Data | None:
 
 def render(data: Data) -> str:
     with style.canvas():
-        from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
         figure = style.sheet(data, rows.height(data["groups"]))
         axes = figure.subplots()
         style.plain(axes, grid="x")
         axes.spines["left"].set_visible(False)
         placed = rows.lay(axes, data["groups"])
         ends = [end for _, row in placed for end in (row["ratio"], *row["quartiles"])]
-        axes.set_xscale("log", base=2)
-        axes.set_xlim(min(0.9, min(ends) / 1.1), max(ends) * 1.1)
-        ticks = [tick for tick in (0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16) if tick <= max(ends) * 1.1]
-        axes.xaxis.set_major_locator(FixedLocator(ticks))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axes.xaxis.set_minor_locator(NullLocator())
+        style.logarithmic(axes, "x", min(0.9, min(ends) / 1.1), max(ends) * 1.1, (0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16), base=2)
         axes.axvline(1, color=style.INK.light, lw=1)
         for y, row in placed:
             colour = style.algorithm(row.get("algorithm", "")).colour.light

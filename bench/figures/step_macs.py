@@ -57,7 +57,7 @@ def data(paper: Paper) -> Data | None:
             f"{network}, T = {T}, batch {batch}. Bars: all products of convolutions and matrix products. "
             "Diamonds: those that are multiplications, for a product with a binary spike is an addition."
         ),
-        "origin": origin(paper, used, "counted from shapes, one training step a row"),
+        "origin": origin(paper, used, "each row is one training step, counted from shapes"),
         "network": network,
         "T": T,
         "batch": batch,

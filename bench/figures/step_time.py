@@ -73,8 +73,6 @@ def data(paper: Paper) -> Data | None:
 
 def render(data: Data) -> str:
     with style.canvas():
-        from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
         groups = data["groups"]
         figure = style.sheet(data, rows.height(groups))
         axes = figure.subplots()
@@ -84,11 +82,7 @@ def render(data: Data) -> str:
         shown = [x for _, row in placed if "ratio" in row for x in (row["ratio"], *row["quartiles"])]
         shown += [row["predicted"] for _, row in placed if "predicted" in row]
         low, high = min(shown) / 1.12, max(shown) * 1.12
-        axes.set_xscale("log", base=2)
-        axes.set_xlim(min(low, 0.85), max(high, 1.2))
-        axes.xaxis.set_major_locator(FixedLocator(_ticks(*axes.get_xlim())))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axes.xaxis.set_minor_locator(NullLocator())
+        style.logarithmic(axes, "x", min(low, 0.85), max(high, 1.2), base=2)
         axes.axvline(1, color=style.INK.light, lw=1)
         mark_of = {id(row): style.backend(group["backend"]).marker for group in groups for row in group["rows"]}
         for y, row in placed:
@@ -138,14 +132,6 @@ def _predicted(record: Record, counted: list[Record]) -> float | None:
     mine = macs(record.case["algorithm"], record.case["backend"], options(record, PROBE_OPTIONS))
     reference = macs("bptt", "native", "")
     return mine / reference if mine and reference else None
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Round ratios between ``low`` and ``high``, at most eight."""
-    fine = [m * 10**e for e in range(-3, 4) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
-    coarse = [m * 10**e for e in range(-3, 4) for m in (1, 2, 5)]
-    inside = [tick for tick in fine if low <= tick <= high]
-    return inside if len(inside) <= 8 else [tick for tick in coarse if low <= tick <= high]
 
 
 def _two(ratio: float | None) -> str:

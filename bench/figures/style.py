@@ -7,6 +7,7 @@ reader's page is dark, so that one file serves paper, light and dark pages. matp
 from __future__ import annotations
 
 import io
+import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -106,7 +107,9 @@ _MARGIN = 0.12
 _FONT: Mapping[RcKeyType, str | float] = {
     "font.family": "DejaVu Sans", "font.size": 8.5, "svg.fonttype": "path", "svg.hashsalt": "spikecost",
 }  # fmt: skip
-_LINE = 0.165  # inches a line of small text
+_ROUND = ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 2, 5), (1,))  # first digits of round numbers, from fine to coarse
+_MOST_TICKS = 8
+_LINE = 0.165  # inches per line of small text
 
 
 def sheet(data: Plotted, height: float) -> Figure:
@@ -145,15 +148,37 @@ def plain(axes: Axes, *, grid: Literal["both", "x", "y"] = "both") -> None:
     axes.yaxis.label.set_color(INK.light)
 
 
-def logarithmic(axes: Axes, side: Literal["x", "y"], ticks: Sequence[float]) -> None:
-    """A logarithmic axis with numbers at ``ticks`` alone, written in full."""
+def logarithmic(
+    axes: Axes, side: Literal["x", "y"], low: float, high: float, ticks: Sequence[float] = (), *, base: float = 10
+) -> None:
+    """A logarithmic axis from ``low`` to ``high``, with numbers at those of ``ticks`` that lie inside, written in full.
+
+    Where fewer than two do, the numbers are round ones (``round_ticks``): an axis without two numbers says nothing.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+    inside = [tick for tick in ticks if low <= tick <= high]
     axis = axes.xaxis if side == "x" else axes.yaxis
-    (axes.set_xscale if side == "x" else axes.set_yscale)("log")
-    axis.set_major_locator(FixedLocator(ticks))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value:.0e}"))
+    (axes.set_xscale if side == "x" else axes.set_yscale)("log", base=base)
+    (axes.set_xlim if side == "x" else axes.set_ylim)(low, high)
+    axis.set_major_locator(FixedLocator(inside if len(inside) > 1 else round_ticks(low, high)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Round numbers from ``low`` to ``high`` (0 < low < high), from two to eight of them."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in _ROUND:  # from fine to coarse
+        found = [digit * 10.0**decade for decade in decades for digit in digits]
+        inside = [float(f"{tick:.6g}") for tick in found if low <= tick <= high]
+        if len(inside) <= _MOST_TICKS:
+            break
+    if len(inside) > 1:
+        return inside[:: -(-len(inside) // _MOST_TICKS)]
+    step = 10.0 ** math.floor(math.log10((high - low) / 2))  # a narrow range: multiples of 1, 2 or 5 times a power of ten
+    step = next(step * m for m in (5, 2, 1) if (high - low) / (step * m) >= 2)
+    return [float(f"{i * step:.6g}") for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def heading(axes: Axes, text: str, above: float = 6) -> None:

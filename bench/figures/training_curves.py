@@ -103,7 +103,7 @@ def render(data: Data) -> str:
                 axes.axhline(panel["chance"], color=style.MUTED.light, lw=1, ls=":")
                 ends.append((panel["chance"], f"chance {panel['chance']:g} %", style.MUTED))
             last = max(epoch for line in panel["lines"] for epoch in line["epochs"])
-            axes.set_xlim(1 - 0.04 * last, last * 1.02)
+            axes.set_xlim(1 - 0.04 * last if last > 1 else 0, last * 1.02)  # a single epoch: an axis from 0 to 1
             axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
             axes.set_xlabel("epoch")
             axes.set_ylabel("test accuracy (%)" if deep > 1 or panel is panels[0] else "")
@@ -211,5 +211,5 @@ def _lost(record: Record, chosen: Iterable[list[Record]]) -> bool:
 def _seeds(panels: list[Panel]) -> str:
     seeds = sorted({line["seeds"] for panel in panels for line in panel["lines"]})
     if seeds == [1]:
-        return "one seed a line"
-    return f"lines: mean of {' or '.join(map(str, seeds))} seeds, bands: their range"
+        return "each line is one seed"
+    return f"each line is the mean of {' or '.join(map(str, seeds))} seeds, each band their range"

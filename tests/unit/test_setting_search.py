@@ -13,7 +13,7 @@ from bench.record import Record
 from bench.setting_search import CONVENTIONS, Report, Setting, agreeing_with_all, chance_level, distance, fits, nearest, settings
 
 BY_NAME = {convention.name: convention for convention in CONVENTIONS}
-LIVE, TRANSPORT = BY_NAME["peak live bytes"], BY_NAME["errors carried back alone"]
+LIVE, TRANSPORT = BY_NAME["peak live bytes"], BY_NAME["back-propagated errors alone"]
 
 
 def records(algorithm: str, peak: int, transport: int, T: int = 10, **options: Any) -> list[Record]:
@@ -110,7 +110,7 @@ def test_heat_map_outlines_the_cells_nearest_to_a_report() -> None:
     assert data is not None
     by_title = {panel["title"]: (panel["reported"], panel["nearest"]) for panel in data["panels"]}
     assert by_title["memory: peak live bytes"] == (-90, [[1, 1]])
-    assert by_title["MACs: errors carried back alone"] == (-99, [[1, 1], [10, 1]])  # all that are as near
+    assert by_title["MACs: back-propagated errors alone"] == (-99, [[1, 1], [10, 1]])  # all that are as near
     assert by_title["memory access: every operator's reads and writes"] == (None, [])
     svg = design_space.render(data)
     assert "reported -99 %, nearest -99 %: K = 1, b = 1 and K = 10, b = 1" in svg
@@ -124,7 +124,7 @@ def test_search_ignores_steps_with_another_optimizer() -> None:
 
 
 def test_chance_level_is_the_share_of_similar_reports_met_by_some_setting() -> None:
-    """Live bytes change by -90, -89.6, -10 and -1 %, half of them kept for backward alike: two intervals near -90 overlap."""
+    """Live bytes change by -90, -89.6, -10 and -1 %, half of them saved for backward alike: two intervals near -90 overlap."""
     found = settings(KNOWN, "ttl-bptt")
     assert chance_level(found, {"memory": Report(-90.0, 0.5)}) == pytest.approx(1.4 / 20)
     assert chance_level(found, {"memory": Report(-50.0, 0.5)}) == 0
