@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from bench import front, readers
+from bench import front, readers, webpage
 from bench.claims import Verdict, as_csv, counts, judge, ledger_rows, load_claims
 from bench.claims.judge import planned_by
 from bench.errors import UserError, choose
@@ -169,7 +169,9 @@ def texts(report: Report) -> dict[Path, str]:
                 with _readable(f"figure {figure.name} of {chapter.name}"):
                     files[place.with_suffix(".svg")] = figure.render(data)
     with _readable("plots/index.html"):
-        files[project.plots / "index.html"] = _template("index.html.j2", report=report)
+        files[project.plots / "index.html"] = _template(
+            "index.html.j2", report=report, page_data=webpage.data([chapter.paper for chapter in found]), page_scripts=webpage.scripts()
+        )
     for page, parts in pages.items():
         of_paper = next((chapter for chapter in found if chapter.name == page.parent.name), None)
         with _readable(project.name(page)):
@@ -401,9 +403,10 @@ def _template(name: str, **values: object) -> str:
     environment.filters |= {
         "measured": measured, "day": day, "counted": counted, "present": present, "by_place": by_place,
         "cell": _cell, "sentence": lambda text: text[:1].upper() + text[1:], "css": lambda name: name.replace(" ", "-"),
+        "kind": webpage.kind_of, "conditions": lambda of: ", ".join(f"{name} {value}" for name, value in of.items()),
     }  # fmt: skip
     environment.globals |= {
-        "backend": style.backend, "looks": style.VERDICTS, "main_costs": main_costs, "event_columns": event_columns,
+        "backend": style.backend, "looks": style.VERDICTS, "kinds": webpage.KINDS, "main_costs": main_costs, "event_columns": event_columns,
         "front_table": lambda chapters: front.table(row for chapter in chapters for row in chapter.cost),
     }  # fmt: skip
     return environment.get_template(name).render(**values)

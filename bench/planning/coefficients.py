@@ -67,10 +67,9 @@ class Place:
     options: Options
 
 
-def formula(network: str, algorithm: str, backend: str, options: Options) -> Formula:
+def formula(counter: Counter) -> Formula:
     """Count the formula of one algorithm; takes seconds. Raises UserError if the combination does not exist."""
-    counter = Counter(network, algorithm, backend, options)
-    match algorithm:
+    match counter.algorithm:
         case "checkpointed":
             return _checkpointed(counter)
         case "skipper":
@@ -78,8 +77,8 @@ def formula(network: str, algorithm: str, backend: str, options: Options) -> For
         case "replay":
             return _replay(counter)
     K = getattr(counter.step().recipe.options, "K", 1)
-    steps = FEW if ALGORITHMS[algorithm].memory == "constant in T" else STEPS
-    pieces = tuple((T, counter.peak(T)) for T in sorted({*(T for T in steps if T >= K), K, 2 * K, 4 * K}))
+    steps = FEW if ALGORITHMS[counter.algorithm].memory == "constant in T" else STEPS
+    pieces = tuple((T, counter.peak(T)) for T in sorted({*(T for T in steps if T >= K), K, K + K // 2, 2 * K, 4 * K}))
     return Formula("plain", {"P": pieces}, *_amounts(counter, [Place(2 * K, 0, 1, {}), Place(4 * K, 0, 1, {})]))
 
 

@@ -6,6 +6,7 @@ The value is the largest error of the peak, relative to counts at settings that 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.case import Case
@@ -30,19 +31,18 @@ class Options(Declared):
 
 def measure(case: Case, resources: Resources) -> list[Measurement]:
     """Return one Measurement, whose detail holds the formula and what was checked; T and batch of the case are not used."""
-    options = case.algorithm_options
-    found = formula(case.network, case.algorithm, case.backend, options)
-    counter = Counter(case.network, case.algorithm, case.backend, options)
-    checked = _checked(found, counter, case)
-    worst = max(abs(check["by formula"] / check["counted"] - 1) for check in checked)
-    return [Measurement("formula_error", worst, "1", VERSION, {**found.as_dict(), "checked": checked})]
-
-
-def _checked(found: Formula, counter: Counter, case: Case) -> list[dict[str, int]]:
-    """Count at settings drawn from the name of the case, and compute the same by the formula."""
-    draw = random.Random(seed_of("checks of a formula", case.network, case.algorithm, case.backend))
+    counter = Counter(case.network, case.algorithm, case.backend, case.algorithm_options)
+    found = formula(counter)
     step = counter.step()
-    suitable = [T for T in range(2, LONGEST + 1) if _suits(step, T)]
+    suitable = [T for T in range(1, LONGEST + 1) if _suits(step, T)]
+    checked = _checked(found, counter, suitable)
+    worst = max(abs(check["by formula"] / check["counted"] - 1) for check in checked)
+    return [Measurement("formula_error", worst, "1", VERSION, {**found.as_dict(), "least": suitable[0], "checked": checked})]
+
+
+def _checked(found: Formula, counter: Counter, suitable: Sequence[int]) -> list[dict[str, int]]:
+    """Count at settings drawn from the name of the case, and compute the same by the formula."""
+    draw = random.Random(seed_of("checks of a formula", counter.network, counter.algorithm, counter.backend))
     checks: list[dict[str, int]] = []
     for T in draw.sample(suitable, CHECKS):
         batch = draw.randint(2, LARGEST)
