@@ -170,7 +170,10 @@ def texts(report: Report) -> dict[Path, str]:
                     files[place.with_suffix(".svg")] = figure.render(data)
     with _readable("plots/index.html"):
         files[project.plots / "index.html"] = _template(
-            "index.html.j2", report=report, page_data=webpage.data([chapter.paper for chapter in found]), page_scripts=webpage.scripts()
+            "index.html.j2",
+            report=report,
+            page_data=webpage.data([chapter.paper for chapter in found]),
+            page_scripts=webpage.scripts(),
         )
     for page, parts in pages.items():
         of_paper = next((chapter for chapter in found if chapter.name == page.parent.name), None)
@@ -406,7 +409,8 @@ def _template(name: str, **values: object) -> str:
         "kind": webpage.kind_of, "conditions": lambda of: ", ".join(f"{name} {value}" for name, value in of.items()),
     }  # fmt: skip
     environment.globals |= {
-        "backend": style.backend, "looks": style.VERDICTS, "kinds": webpage.KINDS, "main_costs": main_costs, "event_columns": event_columns,
+        "backend": style.backend, "looks": style.VERDICTS, "kinds": webpage.KINDS, "main_costs": main_costs,
+        "event_columns": event_columns,
         "front_table": lambda chapters: front.table(row for chapter in chapters for row in chapter.cost),
     }  # fmt: skip
     return environment.get_template(name).render(**values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -131,5 +131,3 @@ def _points(paper: Paper) -> list[dict[str, Any]]:
                     }
                 )  # fmt: skip
     return found
-
-

@@ -12,11 +12,13 @@ from math import ceil, isinf, prod
 from typing import Any, cast
 
 import numpy as np
+import torch
 
 from bench.algorithms.replay import invertible_steps
 from bench.counting.any_step import Cost
 from bench.counting.step import batch_for, cost_of
 from bench.counting.timeline import timeline_of
+from bench.errors import UserError
 from bench.nets.build import Network
 from bench.nets.graph_size import graph_and_state
 from bench.planning.formulas import Amount, Formula, Peak, Pieces, Sizes, envelope
@@ -41,6 +43,15 @@ class Counter:
     def step(self, **options: Any) -> TrainingStep:
         return training_step(self.network, self.algorithm, self.backend, device="meta", **{**self.options, **options})
 
+    def suits(self, T: int) -> bool:
+        """Whether the options suit a sequence of T time steps."""
+        step = self.step()
+        try:
+            step.recipe.options.suits(step.trainable.spec, T)
+        except UserError:
+            return False
+        return True
+
     def cost(self, T: int, batch: int, **options: Any) -> Cost:
         step = self.step(**options)
         return cost_of(step, *batch_for(step, T, batch, "meta"))
@@ -53,7 +64,9 @@ class Counter:
 
     def _live(self, T: int, batch: int, options: Options) -> list[int]:
         step = self.step(**options)
-        moments = timeline_of(step, *batch_for(step, T, batch, "meta")).moments()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # SLTT-k draws time steps: the same ones for both batches
+            moments = timeline_of(step, *batch_for(step, T, batch, "meta")).moments()
         return [live for moment in moments for live in (moment.before, moment.after)]
 
 
@@ -76,9 +89,10 @@ def formula(counter: Counter) -> Formula:
             return _skipper(counter)
         case "replay":
             return _replay(counter)
-    K = getattr(counter.step().recipe.options, "K", 1)
+    K = getattr(counter.step().recipe.options, "K", 1)  # of a window: a shorter last one changes the cost
     steps = FEW if ALGORITHMS[counter.algorithm].memory == "constant in T" else STEPS
-    pieces = tuple((T, counter.peak(T)) for T in sorted({*(T for T in steps if T >= K), K, K + K // 2, 2 * K, 4 * K}))
+    lengths = sorted(T for T in {*steps, K, K + K // 2, 2 * K, 3 * K, 4 * K} if counter.suits(T))
+    pieces = tuple((T, counter.peak(T)) for T in lengths)
     return Formula("plain", {"P": pieces}, *_amounts(counter, [Place(2 * K, 0, 1, {}), Place(4 * K, 0, 1, {})]))
 
 
@@ -91,7 +105,9 @@ def _checkpointed(counter: Counter) -> Formula:
         "M": tuple((K, counter.peak(2 * K + 1, lengths=[K, K, 1]).less((2 * K + 1) * E + S)) for K in STEPS),
         "G": tuple((K, counter.peak(K + 1, lengths=[1, K]).less((K + 1) * E + S)) for K in STEPS),
     }
-    places = [Place(sum(lengths), sum(lengths[:-1]), len(lengths), {"lengths": lengths}) for lengths in ([8], [4, 4], [6, 2], [2, 4, 4])]
+    places = [
+        Place(sum(lengths), sum(lengths[:-1]), len(lengths), {"lengths": lengths}) for lengths in ([8], [4, 4], [6, 2], [2, 4, 4])
+    ]
     return Formula("checkpointed", pieces, *_amounts(counter, places), sizes)
 
 
@@ -120,7 +136,8 @@ def _replay(counter: Counter) -> Formula:
     K, back = cast(int, step.recipe.options.as_dict()["K"]), invertible_steps(cast(Network, step.net))
     sizes = replace(_sizes(counter), window=K, within=0 if isinf(back) else int(back))
     sizes = replace(sizes, spikes=sizes.state / 32)
-    empty = Formula("replay", {"P": ((K, Peak(((0.0, 0.0),))),)}, *[Amount((0, 0, 0, 0), (0, 0, 0, 0))] * 3, sizes)
+    nothing = Amount((0, 0, 0, 0), (0, 0, 0, 0))
+    empty = Formula("replay", {"P": ((K, Peak(((0.0, 0.0),))),)}, nothing, nothing, nothing, sizes)
     T = 4 * K
     pieces = {"P": ((K, counter.peak(T).less(empty.peak(empty.lengths(T), 1))),)}
     return Formula("replay", pieces, *_amounts(counter, [Place(T, T - K, 2, {}), Place(2 * T, 2 * T - K, 2, {})]), sizes)

@@ -15,8 +15,8 @@ of a step, of a state and of the spikes of a step, and segments of lengths K[0..
     "skipper"       T * E + P[C](kept) for C <= 2, else  T * E + max over i of (min(i, C - 2) - 1) * S + P[3](kept steps of i)
     "replay"        T * E + (T - K) * R + anchors * S + P(K), K fixed
 
-M is the peak of a recomputed segment with another one after it and G that of the last one, without states; P[C] that of C segments
-of equal length. MACs and traffic:
+M is the peak of a recomputed segment with another one after it and G that of the last one, without states; P[C] that of C
+segments of equal length. MACs and traffic:
 
     (c0 + c1 * T + c2 * again + c3 * C) + (d0 + d1 * T + d2 * again + d3 * C) * batch
 
@@ -71,8 +71,8 @@ class Amount:
 class Sizes:
     """What schedules are chosen by, in bytes per sample: ``input`` of a step (E), ``state`` (S), ``spikes`` of a step (R).
 
-    ``layers``: of neurons. ``graph_to_state``: bytes saved for backward in a time step over bytes of state. ``kept``: share of the
-    steps that Skipper keeps. ``window``: K of replay, ``within``: steps that it runs back from one state; 0: no bound.
+    ``layers``: of neurons. ``graph_to_state``: bytes saved for backward in a time step over bytes of state. ``kept``: share of
+    the steps that Skipper keeps. ``window``: K of replay, ``within``: steps that it runs back from one state; 0: no bound.
     """
 
     input: int = 0
@@ -97,12 +97,12 @@ class Formula:
     sizes: Sizes = field(default_factory=Sizes)
 
     def lengths(self, T: int) -> list[int]:
-        """Return the lengths of the segments that the algorithm chooses by itself; of replay: what is run back, and its window."""
+        """Return the lengths of the segments that the algorithm chooses itself; of replay: what is run back, and its window."""
         match self.kind:
             case "plain":
                 return [T]
             case "replay":
-                return [T - self.sizes.window, self.sizes.window] if T > self.sizes.window else [T]
+                return [T - self.sizes.window, self.sizes.window] if self.sizes.window < T else [T]
         sizes = self.sizes
         segments = best_allowed_segments(T, sizes.layers, 100 * (1 - sizes.kept), sizes.graph_to_state)
         return [end - begin for begin, end in edges(T, segments)]
@@ -150,7 +150,9 @@ class Formula:
     def as_dict(self) -> dict[str, object]:
         """Everything, in types that JSON has."""
         pieces = {name: [[K, [list(line) for line in peak.lines]] for K, peak in some] for name, some in self.pieces.items()}
-        amounts = {name: [list(c) for c in asdict(getattr(self, name)).values()] for name in ("macs", "multiplications", "traffic")}
+        amounts = {
+            name: [list(c) for c in asdict(getattr(self, name)).values()] for name in ("macs", "multiplications", "traffic")
+        }
         return {"kind": self.kind, "pieces": pieces, **amounts, "sizes": asdict(self.sizes)}
 
 
@@ -175,5 +177,5 @@ def joined(points: Sequence[tuple[int, float]], K: float) -> float:
     """Return the value at K of the straight lines between points (K, value); the outer lines go on."""
     if len(points) == 1:
         return points[0][1]
-    (k0, y0), (k1, y1) = next((pair for pair in pairwise(points) if K <= pair[1][0]), (points[-2], points[-1]))
+    (k0, y0), (k1, y1) = next((pair for pair in pairwise(points) if pair[1][0] >= K), (points[-2], points[-1]))
     return y0 + (y1 - y0) * (K - k0) / (k1 - k0)

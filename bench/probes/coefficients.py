@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.case import Case
-from bench.errors import UserError
 from bench.measurement import Measurement
 from bench.options import Declared
 from bench.planning.coefficients import Counter, formula
 from bench.planning.formulas import Formula
 from bench.probes.resources import Resources
 from bench.seeds import seed_of
-from bench.training_step import TrainingStep
 
 VERSION = 1
 CHECKS = 4
@@ -33,8 +31,7 @@ def measure(case: Case, resources: Resources) -> list[Measurement]:
     """Return one Measurement, whose detail holds the formula and what was checked; T and batch of the case are not used."""
     counter = Counter(case.network, case.algorithm, case.backend, case.algorithm_options)
     found = formula(counter)
-    step = counter.step()
-    suitable = [T for T in range(1, LONGEST + 1) if _suits(step, T)]
+    suitable = list(filter(counter.suits, range(1, LONGEST + 1)))
     checked = _checked(found, counter, suitable)
     worst = max(abs(check["by formula"] / check["counted"] - 1) for check in checked)
     return [Measurement("formula_error", worst, "1", VERSION, {**found.as_dict(), "least": suitable[0], "checked": checked})]
@@ -49,11 +46,3 @@ def _checked(found: Formula, counter: Counter, suitable: Sequence[int]) -> list[
         counted = counter.cost(T, batch).memory.total
         checks.append({"T": T, "batch": batch, "counted": counted, "by formula": round(found.peak(found.lengths(T), batch))})
     return checks
-
-
-def _suits(step: TrainingStep, T: int) -> bool:
-    try:
-        step.recipe.options.suits(step.trainable.spec, T)
-    except UserError:
-        return False
-    return True

@@ -1,7 +1,7 @@
 """What the page's calculator needs: the coefficients of every algorithm on the papers' networks.
 
-Segments of checkpointing and Skipper, and one-bit replay, are known by formula on the native backend only, whose windows run layer
-by layer.
+Segments of checkpointing and Skipper, and one-bit replay, are known by formula on the native backend only, whose windows run
+layer by layer.
 """
 
 from __future__ import annotations
