@@ -165,3 +165,4 @@ class Part(Declared):
 
     train_images: int | None = whole(None, least=1, meaning="training samples, class-balanced; None uses all")
     test_images: int | None = whole(None, least=1, meaning="test samples, class-balanced; None uses all")
+    preparation: str = one_of("usual", ("usual", "sltt"), meaning="of images: the usual one, or a paper's")

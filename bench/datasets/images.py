@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from bench.spec import NetworkSpec
@@ -29,6 +30,7 @@ class Images:
     citation: str
     licence: str
     checksum: str
+    recipes: Mapping[str, Preparation] = field(default_factory=dict)  # preparations of single papers, by paper
 
     @property
     def part(self) -> str:
@@ -49,6 +51,10 @@ class Images:
             test_y=self.test_y[test],
             checksum=checksum,
         )
+
+    def prepared(self, recipe: str) -> Images:
+        """Return the images with the preparation of a paper's recipe, one of ``recipes``."""
+        return replace(self, preparation=self.recipes[recipe])
 
     def over_time(self, network: NetworkSpec) -> Sequences:
         from bench.datasets.sequences import PoissonTrains, StaticImages

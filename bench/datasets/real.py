@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench import datasets, zoo
 from bench.case import Case
+from bench.datasets.images import Images
 from bench.datasets.sequences import Sequences, generator
 from bench.errors import UserError
 from bench.options import Part
@@ -30,6 +31,8 @@ class RealData:
         """The whole data set, or the class-balanced part of it that the case requests."""
         samples = datasets.load(self.case.dataset, self.root, cache=self.cache)
         part = Part(**{name: value for name, value in self.case.probe_options.items() if name in Part.names()})
+        if part.preparation != "usual":
+            samples = _prepared(samples, part.preparation)
         train, test = part.train_images, part.test_images
         if train is None and test is None:
             return samples
@@ -70,3 +73,10 @@ class RealData:
         y = self.samples.test_y
         for chosen in torch.arange(len(y)).split(batch):
             yield self.sequences.test(chosen, T), y[chosen]
+
+
+def _prepared(samples: datasets.Samples, recipe: str) -> datasets.Samples:
+    """Return images with a recipe's preparation. Raises UserError if that recipe has none for them."""
+    if isinstance(samples, Images) and recipe in samples.recipes:
+        return samples.prepared(recipe)
+    raise UserError(f"preparation = {recipe!r}: that recipe has none of its own for {samples.name}; leave the option out")

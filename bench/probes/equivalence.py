@@ -7,6 +7,10 @@ All spikes must be equal. Gradients may differ by at most ``SLACK`` times the no
 backend's gradient if the batch is summed in another order. As negative controls, broken neurons must fail the gate: a wrong
 threshold, a wrong surrogate, a wrong decay, a reset one step late, and a membrane potential not reset between batches. The
 detail lists those controls that cannot differ at the case's T or with its neurons; the first two always can.
+
+``divide``: the gate runs on input of a fraction of the network's side, with all its layers, weights and neurons. Convolutions
+and neurons do the same at every position, so that the comparison is the same at a part of the cost. It applies to networks whose
+parameters do not depend on the size of the input.
 """
 
 from __future__ import annotations
@@ -25,13 +29,14 @@ from bench.algorithms.context import StepContext
 from bench.backends import native
 from bench.case import Case
 from bench.counting.tape import tensors
+from bench.errors import UserError
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
 from bench.losses import InstantaneousLoss
 from bench.measurement import Measurement
 from bench.nets.build import Network, build
 from bench.nets.layers import Neurons, aligned
-from bench.options import Declared
+from bench.options import Declared, whole
 from bench.probes.resources import Resources
 from bench.seeds import seed_of
 from bench.spec import NetworkSpec, NeuronSpec
@@ -45,7 +50,7 @@ VERSION = 3  # 2: no controls with wrong threshold or surrogate; included contro
 
 @dataclass(frozen=True)
 class Options(Declared):
-    """No options."""
+    divide: int = whole(1, least=1, meaning="the input's height and width are those of the network divided by this")
 
 
 SLACK = 10.0
@@ -85,12 +90,13 @@ def in_double() -> Iterator[None]:
 
 @in_double()
 def measure(case: Case, resources: Resources) -> list[Measurement]:
-    x, target = _batch(zoo.spec(case.network), case)
+    spec = _spec(case)
+    x, target = _batch(spec, case)
     reference = _respond(case, "native", x, target)
     reordered = _respond(case, "native", x.flip(1), target.flip(0))
     noise = compare(reference, replace(reordered, spikes=reference.spikes)).gradient_difference
     result = compare(reference, _respond(case, case.backend, x, target))
-    decays = _decays(zoo.spec(case.network))
+    decays = _decays(spec)
     not_applicable = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, decays))}
     failed_controls = {
         name: control.fails(case, x, target, reference, noise) for name, control in CONTROLS.items() if name not in not_applicable
@@ -127,6 +133,22 @@ def compare(reference: Response, other: Response) -> Comparison:
 def aligned_parameters(net: nn.Module) -> list[nn.Parameter]:
     """Return the parameters in an order that is the same for every implementation of a network."""
     return [parameter for _, parameter in aligned(net)]
+
+
+def _spec(case: Case) -> NetworkSpec:
+    """The network of the gate. Raises UserError if it cannot take input of the size that the case asks for."""
+    spec, divide = zoo.spec(case.network), Options.named("probe equivalence", case.probe_options).divide
+    if divide == 1:
+        return spec
+    channels, *sides = spec.input
+    smaller = replace(spec, input=(channels, *(side // divide for side in sides)))
+    if any(side % divide for side in sides) or not sides:
+        raise UserError(f"divide = {divide}: {spec.name} takes {spec.input}; use a divisor of height and width")
+    try:
+        build(smaller, native, "meta")
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"divide = {divide}: {spec.name} cannot take input of shape {smaller.input} ({error})") from error
+    return smaller
 
 
 def _batch(spec: NetworkSpec, case: Case) -> tuple[Tensor, Tensor]:
@@ -173,7 +195,8 @@ def respond(net: nn.Module, gradients: Callable[[], object], expected: Sequence[
 
 
 def _respond(case: Case, backend: str, x: Tensor, target: Tensor) -> Response:
-    step = training_step(case.network, case.algorithm, backend, seed=case.seed, **case.settings)
+    step = training_step(case.network, case.algorithm, backend, seed=case.seed, **case.algorithm_options)
+    step.net.spec = _spec(case)  # type: ignore[assignment]  # the size of the input that it accepts
     draw(step.net, case)
     return respond(step.net, lambda: step.gradients(x, target))
 
@@ -267,8 +290,8 @@ def _run_broken(
     case: Case, x: Tensor, target: Tensor, expected: Sequence[Tensor] | None, backend: _Broken, state_not_reset: bool = False
 ) -> Response:
     rule = algorithms.load(case.algorithm)
-    options = recipe(case.algorithm, "native", case.settings).options
-    net = cast(Network, rule.prepare(build(zoo.spec(case.network), backend), options))
+    options = recipe(case.algorithm, "native", case.algorithm_options).options
+    net = cast(Network, rule.prepare(build(_spec(case), backend), options))
     net.reset_parameters(seed_of("weights", case.network, case.seed))
     draw(net, case)
     if state_not_reset:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench import algorithms, backends, probes, zoo
 from bench.algorithms.context import StepContext
 from bench.case import Case
+from bench.errors import UserError
 from bench.kernels import compiler
 from bench.kernels.lif import lif
 from bench.kernels.surrogate import fire
@@ -342,3 +343,19 @@ def test_aligned_parameters_include_all():
         net = training_step(SMALL, algorithm, backend).net
         found = equivalence.aligned_parameters(net)
         assert sorted(map(id, found)) == sorted(map(id, net.parameters()))
+
+
+def test_a_gate_on_smaller_images_has_all_layers_and_weights() -> None:
+    """Of a network that takes any size: fewer spikes, the same verdict; others and wrong divisors are refused."""
+    network = "vgg-bn-small-0.5/cifar10"
+    whole, part = (
+        probes.measure(Case("tests", "equivalence", network, "bptt", "snntorch", 2, 2, options=options))[0]
+        for options in ((), (("divide", 2),))
+    )
+    assert (whole.value, part.value) == ("pass", "pass")
+    assert 4 * int(part.detail["spikes compared"]) == whole.detail["spikes compared"]  # type: ignore[call-overload]
+    for divide, why in ((3, "use a divisor of height and width"), (32, "cannot take input of shape")):
+        with pytest.raises(UserError, match=why):
+            probes.measure(Case("tests", "equivalence", network, "bptt", "snntorch", 2, 2, options=(("divide", divide),)))
+    with pytest.raises(UserError, match="use a divisor of height and width"):
+        probes.measure(Case("tests", "equivalence", "otpe-3x128/randman-k25", "bptt", "snntorch", 2, 2, options=(("divide", 2),)))

@@ -17,6 +17,7 @@ def words_of(selector: Selector) -> str:
     asked: Mapping[str, object] = selector
     names = ("metric", "dataset", "network", "algorithm", "backend")
     words = [str(asked[name]) for name in names if asked.get(name, "none") != "none"]
+    words += [" and ".join(selector["draws"])] if "draws" in selector else []
     words += [f"{name} {asked[name]}" for name in ("T", "batch", "detail") if name in asked]
     return ", ".join([*words, *(f"{name} {value}" for name, value in selector.get("options", {}).items())])
 
