@@ -36,8 +36,8 @@ def texts(report: Report) -> dict[Path, str]:
                 with readable(f"figure {figure.name} of {chapter.name}"):
                     files[place.with_suffix(".svg")] = figure.render(data)
     with readable("plots/index.html"):
-        data = webpage.data([chapter.paper for chapter in found])
-        files[project.plots / "index.html"] = template("index.html.j2", report=report, data=data, scripts=webpage.scripts())
+        known = webpage.data([chapter.paper for chapter in found])
+        files[project.plots / "index.html"] = template("index.html.j2", report=report, data=known, scripts=webpage.scripts())
     for page, parts in pages.items():
         of_paper = next((chapter for chapter in found if chapter.name == page.parent.name), None)
         with readable(project.name(page)):
