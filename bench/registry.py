@@ -124,6 +124,7 @@ NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.lenet",
     "bench.zoo.alexnet",
     "bench.zoo.randman",
+    "bench.zoo.beyond_lif",
 )
 
 # Each is a module, or an object in one ("module:name"), that satisfies bench.datasets.samples.Source.
@@ -170,7 +171,7 @@ class Probe:
     steps: bool = True
 
 
-_PART = ("train_images", "test_images", "preparation")  # of a data set
+_PART = ("train_images", "test_images", "validation_images", "preparation")  # of a data set
 _REFERENCE = (("bptt", "native"),)
 _MODES = ("native", "native-fast", "native-balanced", "native-small")
 _TIMED = (
