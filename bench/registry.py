@@ -1,4 +1,4 @@
-"""What there is, by name: algorithms, backends, network families, data sets and probes. Imports nothing of the suite, no torch.
+"""Tables of all algorithms, backends, network families, data sets and probes, by name. Imports nothing of the suite, no torch.
 
 Adding one is one file and one entry here. An entry says what must be known before the file is imported; everything else is in
 the file. The shared tests go through these tables, so that a new entry is tested with the others. Papers are found as the
@@ -27,7 +27,7 @@ class Algorithm:
     """A training algorithm. Its module satisfies ``bench.contracts.Algorithm``.
 
     ``exact``: it gives BPTT's gradient up to rounding. ``memory``: whether the peak grows with T, at constant options.
-    ``width`` of its line in figures: lines of different width can lie upon one another and both be seen.
+    ``width`` of its line in figures: two lines of different width are both visible where they coincide.
     """
 
     title: str

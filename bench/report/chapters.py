@@ -26,7 +26,7 @@ DECIDED = ("reproduced", "exceeded", "partly", "cannot tell", "not reproduced", 
 
 
 class About(TypedDict):
-    """What a paper is, for people."""
+    """What a paper is, as pages show it."""
 
     title: str
     authors: list[str]

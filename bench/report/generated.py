@@ -66,7 +66,7 @@ def check(report: Report) -> list[str]:
 def left_over(report: Report, wanted: Mapping[Path, str]) -> list[Path]:
     """Files of figures that a former report drew and this one does not: those that its index lists, or with a figure's name.
 
-    Anything else in plots/ is somebody's own.
+    Other files in plots/ belong to the user.
     """
     from bench.figures import FIGURES
 

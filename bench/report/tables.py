@@ -16,7 +16,7 @@ from bench.record import Record
 if TYPE_CHECKING:
     from bench.report.chapters import Chapter
 
-_MANY = 30  # rows of a cost table for people
+_MANY = 30  # rows of a cost table on a page
 _COST = {
     "peak_live_bytes": "peak live bytes",
     "step_macs": "step MACs",
@@ -58,7 +58,7 @@ def counted(verdicts: Sequence[Verdict]) -> str:
 
 
 def cost_table(paper: Paper) -> list[dict[str, str]]:
-    """One row a case: what its training step costs. Numbers of a backend whose gate is not open are left out."""
+    """One row per case: what its training step costs. Numbers of a backend whose gate is not open are left out."""
     rows: dict[str, dict[str, str]] = {}
     for metric, column in _COST.items():
         for record in paper.counted(metric):
