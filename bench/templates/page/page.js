@@ -192,6 +192,7 @@
       ...found.map((each) => {
         const line = document.createElement("tr");
         line.dataset.id = each.id;
+        line.dataset.peak = each.peak;
         line.classList.toggle("pinned", each.id === state.pinned);
         const name = document.createElement("td"), pin = document.createElement("button");
         pin.type = "button";
