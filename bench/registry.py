@@ -194,6 +194,7 @@ PROBES: Mapping[str, Probe] = {
     "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5, steps=False),
     "cuda-memory-half": Probe("bench.probes.cuda_memory_half", "cuda", 5, precision="half", steps=False),
     "longest": Probe("bench.probes.longest", "meta", 6, depends_on_T=False, steps=False),
+    "coefficients": Probe("bench.probes.coefficients", "meta", 12, depends_on_T=False, steps=False),
     "activity": Probe("bench.probes.activity", "cpu", 4, _PART),
     "events": Probe("bench.probes.events", "cpu", 16, _PART, depends_on_T=False, steps=False),
 }
