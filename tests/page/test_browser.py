@@ -18,7 +18,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import spikecost
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))), None)
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))), None
+)
 INDEX = Path(__file__).parents[2] / "plots" / "index.html"
 GIB = 2**30
 pytestmark = [
@@ -161,7 +163,11 @@ def test_page_fits_its_width_and_has_no_serious_accessibility_fault(browser: Bro
     page = opened(browser, viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = axe_playwright.Axe().run(page).response["violations"]
-    serious = [(fault["id"], [node["html"][:120] for node in fault["nodes"][:3]]) for fault in found if fault["impact"] in ("serious", "critical")]
+    serious = [
+        (fault["id"], [node["html"][:120] for node in fault["nodes"][:3]])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
     assert not serious
     page.close()
 
