@@ -102,7 +102,14 @@ def measure(source: str, frame: str, as_json: bool, **settings: object) -> None:
 @click.option("--no-cosine", is_flag=True, help="compare no gradients: nothing is computed on tensors with storage")
 @_json
 def compare(
-    source: str, frame: str, as_json: bool, budget: str | None, cosine_at: str | None, no_cosine: bool, **settings: object
+    source: str,
+    frame: str,
+    as_json: bool,
+    budget: str | None,
+    algorithms: tuple[str, ...],
+    cosine_at: str | None,
+    no_cosine: bool,
+    **settings: object,
 ) -> None:
     """Count a training step of your own network by each algorithm that applies to it, and say why the others do not.
 
@@ -116,7 +123,7 @@ def compare(
         from bench.lift.table import compared as shown
 
         built = build(load(source)) if no_cosine else build_with_values(load(source), source.rpartition("/")[2])
-        found = compared(built.net, sizes, budget=card, cosine=cosine, **_named(settings))
+        found = compared(built.net, sizes, budget=card, cosine=cosine, algorithms=algorithms or None, **_named(settings))
     _print(found.as_dict(), shown(found, built.note), built.note, as_json)
 
 

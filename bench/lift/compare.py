@@ -14,7 +14,7 @@ from typing import Any, Literal
 from torch import nn
 
 from bench.counting.any_step import Cost
-from bench.errors import UserError
+from bench.errors import UserError, choose
 from bench.lift import peaks
 from bench.lift.cosine import Cosines, cosines
 from bench.lift.counts import AsWritten, ByAlgorithm, Counts, Setting
@@ -157,9 +157,10 @@ def compare(
     optimizer: Optimizer = "sgd",
     precision: Precision = "float32",
     cosine: Literal["reduced", "none"] | Size = "reduced",
+    algorithms: Sequence[str] | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Compared:
-    """Count one training step of ``module`` as written and by every algorithm.
+    """Count one training step of ``module`` as written and by ``algorithms`` (default: every one).
 
     ``budget``: bytes of a card, less ``headroom`` for what live tensors do not account for; with it, rows say whether they fit
     and the largest batch and T that do. ``cosine`` to BPTT's gradient (bench/lift/cosine.py): at the largest size that runs in
@@ -167,11 +168,14 @@ def compare(
     Raises UserError if the module cannot be measured as written.
     """
     frame = checked(module, x_shape, T, batch, encoding, precision)
-    size = _size(cosine)
+    size, every = _size(cosine), (*LIFTED, *NOT_LIFTED)
+    asked = every if algorithms is None else tuple(algorithms)
+    for name in (*asked, *(options or {})):
+        choose("algorithm", name, every)
     allowed = None if budget is None else usable(budget, headroom)
     written = measure(module, frame, T=T, batch=batch, encoding=encoding, optimizer=optimizer, precision=precision)
     by = _Comparison(Setting(module, frame, T, batch, encoding, optimizer, precision), allowed, options or {})
-    rows = [by.as_written(written.cost), *map(by.by_algorithm, (*LIFTED, *NOT_LIFTED))]
+    rows = [by.as_written(written.cost), *map(by.by_algorithm, asked)]
     at: Size | str | None = None
     if size != "none":
         try:

@@ -68,7 +68,7 @@ class Question:
 
     def largest_batch(self) -> Limit:
         """Return the largest batch at ``T``, from counts at two batches."""
-        short = min(self.T, max(self.far // 4, 1))
+        short = min(self.T, max(self.far // 2, 1))
         here = self.peak(self.T, self.batch)
         of_weights = 2 * self.peak(short, self.batch) - self.peak(short, 2 * self.batch)
 
