@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console, RenderableType
@@ -96,8 +96,9 @@ def measure(source: str, frame: str, as_json: bool, **settings: object) -> None:
 @_optimizer
 @_precision
 @click.option("--budget", metavar="SIZE", help="the card's memory, as 8GiB (also 8): say what fits, and the largest batch and T")
+@click.option("--algorithm", "algorithms", multiple=True, metavar="NAME", help="only this one; may be repeated [default: all]")
 @click.option(
-    "--cosine-at", metavar="T,BATCH", help="where gradients are compared with BPTT's [default: what runs in 60 s and 8 GiB]"
+    "--cosine-at", metavar="T,BATCH", help="size at which gradients are compared [default: what runs in 60 s and 8 GiB]"
 )
 @click.option("--no-cosine", is_flag=True, help="compare no gradients: nothing is computed on tensors with storage")
 @_json
@@ -116,7 +117,11 @@ def compare(
     MODEL.PY:NETWORK as for measure. Gradients that are not exact are compared with BPTT's on random samples.
     """
     sizes, card = shape(frame), None if budget is None else memory(budget)
-    cosine: object = "none" if no_cosine else "reduced" if cosine_at is None else pair(cosine_at)
+    cosine: Literal["none", "reduced"] | tuple[int, int] = "none" if no_cosine else "reduced"
+    if cosine_at is not None:
+        if no_cosine:
+            raise UserError(f"--cosine-at {cosine_at} beside --no-cosine: give one of them")
+        cosine = pair(cosine_at)
     with Console(stderr=True).status("building and counting ..."):  # shown on a terminal only
         from bench.lift.compare import compare as compared
         from bench.lift.source import build, build_with_values, load
