@@ -97,9 +97,7 @@ def measure(source: str, frame: str, as_json: bool, **settings: object) -> None:
 @_precision
 @click.option("--budget", metavar="SIZE", help="the card's memory, as 8GiB (also 8): say what fits, and the largest batch and T")
 @click.option("--algorithm", "algorithms", multiple=True, metavar="NAME", help="only this one; may be repeated [default: all]")
-@click.option(
-    "--cosine-at", metavar="T,BATCH", help="size at which gradients are compared [default: what runs in 60 s and 8 GiB]"
-)
+@click.option("--cosine-at", metavar="T,BATCH", help="size for the cosines [default: what runs in 60 s and 8 GiB]")
 @click.option("--no-cosine", is_flag=True, help="compare no gradients: nothing is computed on tensors with storage")
 @_json
 def compare(

@@ -17,10 +17,10 @@ from typing import Any
 from bench import algorithms
 from bench.algorithms.checkpointed import segments_of
 from bench.algorithms.segments import edges
-from bench.algorithms.skipper import affordable
+from bench.algorithms.skipper import best_allowed_segments
 from bench.lift.counts import AsWritten, ByAlgorithm
 from bench.lift.timing import Encoding
-from bench.planning.peaks import NOTHING, Peaks, through
+from bench.planning.peaks import ZERO, Peaks, lines_through
 from bench.registry import ALGORITHMS
 
 SHORT = (4, 8, 16)  # the first steps, from a state that is not yet there, differ
@@ -30,7 +30,7 @@ Peak = Callable[[int], float]  # T -> bytes
 
 def as_written(counts: AsWritten, batch: int) -> Peak:
     """Return the peak of the module as written, as a function of T."""
-    return through([(T, counts.cost(T, batch).memory.total) for T in SHORT])
+    return lines_through([(T, counts.cost(T, batch).memory.total) for T in SHORT])
 
 
 def by_algorithm(counts: ByAlgorithm, batch: int, options: Mapping[str, Any]) -> Peak:
@@ -48,9 +48,9 @@ def by_algorithm(counts: ByAlgorithm, batch: int, options: Mapping[str, Any]) ->
         case "skipper":
             return _skipper(peaks_of(ByAlgorithm(counts.it, "checkpointed", counts.precision), batch), chosen)
     if ALGORITHMS[algorithm].memory == "grows with T":
-        return through([counted(T) for T in SHORT])
+        return lines_through([counted(T) for T in SHORT])
     few = max(6, 3 * getattr(chosen, "K", 1), getattr(chosen, "k", 1))  # the first window reads no state, the last leaves none
-    return through([counted(T) for T in (few, 2 * few)])
+    return lines_through([counted(T) for T in (few, 2 * few)])
 
 
 def peaks_of(counts: ByAlgorithm, batch: int) -> Peaks:
@@ -67,11 +67,11 @@ def peaks_of(counts: ByAlgorithm, batch: int) -> Peaks:
         input=frame,
         state=state,
         spikes=0.0,
-        graph=through([(K, peak(K) - K * frame) for K in SHORT]),
-        middle=through([(K, peak(K, K, 1) - (2 * K + 1) * frame - state) for K in SHORT]),
-        replayed=NOTHING,
-        steps_back=0.0,
-        replays=False,
+        graph=lines_through([(K, peak(K) - K * frame) for K in SHORT]),
+        middle=lines_through([(K, peak(K, K, 1) - (2 * K + 1) * frame - state) for K in SHORT]),
+        replayed=ZERO,
+        invertible_steps=0.0,
+        can_replay=False,
         layers=len(net.neurons()),
         graph_to_state=net.graph_to_state,
     )
@@ -81,7 +81,7 @@ def _skipper(peaks: Peaks, options: Any) -> Peak:
     share = 1 - options.p / 100
 
     def peak(T: int) -> float:
-        C = options.segments or affordable(T, peaks.layers, options.p, peaks.graph_to_state)
+        C = options.segments or best_allowed_segments(T, peaks.layers, options.p, peaks.graph_to_state)
         kept = [ceil(share * (end - begin)) for begin, end in edges(T, min(C, T))]
         return T * peaks.input + max(i * peaks.state + peaks.middle(K) for i, K in enumerate(kept))
 

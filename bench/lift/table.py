@@ -42,21 +42,20 @@ def shown(measured: Measured, note: str = "") -> RenderableType:
 
 
 def compared(found: Compared, note: str = "") -> RenderableType:
-    """Return the table of a comparison, and what does not apply with the reason."""
+    """Return the table of a comparison, what fits, and what does not apply with the reason."""
     budget, first = found.allowed is not None, found.rows[0]
-    limits = ("fits", "largest batch", "largest T") if budget else ()
-    table = _table("algorithm", "options", "peak", "MACs", "", "gradient", *limits)
+    table = _table("algorithm", "options", "peak", "MACs", "", "gradient", *(["fits"] if budget else []))
     table.columns[1].justify = table.columns[5].justify = "left"
     for row in found.rows:
         if row.cost is not None:
             options = ", ".join(f"{name} = {value}" for name, value in row.options.items())
             times = f"{row.macs / first.macs:.2f} x" if first.macs else ""
-            fits = ("yes" if found.fits(row) else "no", *_largest(row)) if budget else ()
+            fits = [("yes" if found.fits(row) else "no")] if budget else []
             table.add_row(
                 f"  {row.algorithm}", options, size(row.cost.memory.total), f"{row.macs:.3g}", times, _gradient(row), *fits
             )
     head = f"{found.recognised.module}: one training step, T = {found.T}, batch {found.batch}, {found.precision}"
-    parts: list[RenderableType] = [Text(head, style="bold"), table]
+    parts: list[RenderableType] = [Text(head, style="bold"), table, *([_largest(found)] if budget else [])]
     for title, reasons in (
         ("does not apply", {row.algorithm: row.reason for row in found.rows if row.cost is None}),
         ("no cosine", {row.algorithm: row.cosine for row in found.rows if isinstance(row.cosine, str)}),
@@ -77,10 +76,14 @@ def _gradient(row: Row) -> str:
     return f"cosine {row.cosine:.3f}" if isinstance(row.cosine, float) else "approximate"
 
 
-def _largest(row: Row) -> tuple[str, str]:
-    if not isinstance(row.limits, Limits):
-        return "?", "?"
-    return _limit(row.limits.batch), _limit(row.limits.T)
+def _largest(found: Compared) -> Table:
+    """The largest batch and T that fit the budget, by algorithm."""
+    table = _table("largest that fits", f"batch at T = {found.T}", f"T at batch {found.batch}")
+    table.columns[1].justify = table.columns[2].justify = "left"
+    for row in found.rows:
+        if isinstance(row.limits, Limits):
+            table.add_row(f"  {row.algorithm}", _limit(row.limits.batch), _limit(row.limits.T))
+    return table
 
 
 def _limit(found: Limit | None) -> str:
@@ -100,8 +103,8 @@ def _limit(found: Limit | None) -> str:
 def _of_numbers(found: Compared) -> Iterator[str]:
     if found.allowed is not None:
         yield (
-            f"largest: batch at T = {found.T}, T at batch {found.batch}; plain numbers are counted, those with a range come from "
-            "a formula, and the range is that of its deviation from a count at T <= 100"
+            "plain numbers of what fits are counted; those with a range come from a formula, and the range is that of its "
+            "deviation from a count at T <= 100"
         )
     if isinstance(found.cosine_at, tuple):
         T, batch = found.cosine_at
