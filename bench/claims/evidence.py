@@ -20,7 +20,7 @@ from bench.plan import THREADS
 from bench.record import Record
 from bench.registry import PROBES
 
-NOT_OF_A_CASE = ("metric", "detail", "device", "options", "any")  # what a selector has beside fields of a case
+NOT_OF_A_CASE = ("metric", "detail", "device", "options", "any", "draws")  # what a selector has beside fields of a case
 DEVICES = ("gpu",)
 
 
@@ -86,8 +86,12 @@ class Evidence:
         self._found = {(r.key, r.metric): r for r in records if plan.has(r)}
 
     def runs(self, selector: Selector, scale: str) -> list[Group]:
-        """The runs of each recipe over its seeds; none unless a case of ``scale`` itself is among them."""
-        return self._groups(selector, scale, lambda case: _without(case, "seed"), lambda case: case["seed"])
+        """The runs of each recipe over its seeds; none unless a case of ``scale`` itself is among them.
+
+        With ``draws`` (data sets that are draws of one definition) they are the runs over seeds and draws together.
+        """
+        varies = ("seed", "dataset") if "draws" in selector else ("seed",)
+        return self._groups(selector, scale, lambda case: _without(case, *varies), lambda case: case["seed"])
 
     def curves(self, selector: Selector, scale: str, first: int, last: int) -> list[Group]:
         """Each curve over T, from T = ``first`` to ``last``."""
@@ -158,14 +162,16 @@ def matches(selector: Selector, case: CaseFields, free: Collection[str] | None =
     """
     if any(case.get(name) != wanted for name, wanted in selector.items() if name not in NOT_OF_A_CASE):
         return False
+    if case["dataset"] not in selector.get("draws", [case["dataset"]]):
+        return False
     options, named = case["options"], selector.get("options", {})
     if any(options.get(name, "unset") != wanted for name, wanted in named.items()):
         return False
     return free is None or set(options) <= {*named, *selector.get("any", ()), *free}
 
 
-def _without(case: CaseFields, field: str) -> dict[str, object]:
-    return {name: value for name, value in case.items() if name not in (field, "scale")}
+def _without(case: CaseFields, *left_out: str) -> dict[str, object]:
+    return {name: value for name, value in case.items() if name not in (*left_out, "scale")}
 
 
 def rank(records: Sequence[Record]) -> tuple[int, str]:

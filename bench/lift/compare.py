@@ -23,7 +23,7 @@ from bench.lift.measure import Precision, checked, measure
 from bench.lift.recognise import Recognised
 from bench.lift.subject import Optimizer
 from bench.lift.timing import Encoding
-from bench.lift.training import LIFTED, NOT_LIFTED
+from bench.lift.training import LIFTED
 from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
 
@@ -110,8 +110,6 @@ class _Comparison:
 
     def by_algorithm(self, algorithm: str) -> Row:
         options, exact = dict(self.options.get(algorithm, _usual(algorithm, self.setting.T))), ALGORITHMS[algorithm].exact
-        if algorithm in NOT_LIFTED:
-            return Row(algorithm, {}, exact, None, NOT_LIFTED[algorithm])
         try:
             with self.setting.subject() as it:
                 counts = ByAlgorithm(it, algorithm, self.setting.precision)
@@ -168,10 +166,9 @@ def compare(
     Raises UserError if the module cannot be measured as written.
     """
     frame = checked(module, x_shape, T, batch, encoding, precision)
-    size, every = _size(cosine), (*LIFTED, *NOT_LIFTED)
-    asked = every if algorithms is None else tuple(algorithms)
+    size, asked = _size(cosine), LIFTED if algorithms is None else tuple(algorithms)
     for name in (*asked, *(options or {})):
-        choose("algorithm", name, every)
+        choose("algorithm", name, LIFTED)
     allowed = None if budget is None else usable(budget, headroom)
     written = measure(module, frame, T=T, batch=batch, encoding=encoding, optimizer=optimizer, precision=precision)
     by = _Comparison(Setting(module, frame, T, batch, encoding, optimizer, precision), allowed, options or {})
@@ -201,4 +198,5 @@ def _size(cosine: object) -> Size | Literal["none"] | None:
 
 def _usual(algorithm: str, T: int) -> dict[str, Any]:
     """Return options that suit T time steps: the defaults of the algorithms, but not more steps than there are."""
-    return {"tbptt": {"K": min(2, T)}, "sltt-k": {"k": min(2, T)}}.get(algorithm, {})
+    most = min(2, T)
+    return {"tbptt": {"K": most}, "ttl-bptt": {"K": most}, "sltt-k": {"k": most}}.get(algorithm, {})

@@ -43,29 +43,29 @@ class Cosines:
 
 @dataclass(frozen=True)
 class Trial:
-    """One module with values, in its initial state, whose gradients are compared."""
+    """A module with values, whose gradients are compared; it is left as it is."""
 
-    net: nn.Module
+    module: nn.Module
     frame: tuple[int, ...]
     encoding: Encoding
     output: Sequence[int]  # [T, B, C, ...] of some T and B
 
     def gradient(self, algorithm: str, options: Mapping[str, Any], T: int, batch: int) -> Tensor:
         """Return the gradient of all parameters as one vector, in double precision. Raises UserError if there is none."""
-        x, target = self._samples(T, batch)
-        step = training_step(self.net, algorithm, **options)
-        self.net.zero_grad(set_to_none=True)
-        torch.manual_seed(_seed("masks", T, batch))  # of dropout
-        step(x, target)
-        own = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in own]
-        self.net.zero_grad(set_to_none=True)
-        return torch.cat([part.detach().double().flatten() for part in parts])
+        with _with_values(self.module) as net:
+            x, target = self._samples(T, batch)
+            step = training_step(net, algorithm, **options)
+            net.zero_grad(set_to_none=True)
+            torch.manual_seed(_seed("masks", T, batch))  # of dropout, and the weights of auxiliary classifiers
+            step(x, target)
+            own = [parameter for parameter in net.parameters() if parameter.requires_grad]
+            parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in own]
+            return torch.cat([part.detach().double().flatten() for part in parts])
 
     def _samples(self, T: int, batch: int) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(_seed("samples", T, batch))
         frames = T if self.encoding == "frames" else 1
-        x = torch.rand(frames, batch, *self.frame, generator=generator, dtype=dtype_of(self.net))
+        x = torch.rand(frames, batch, *self.frame, generator=generator, dtype=dtype_of(self.module))
         target = torch.randint(self.output[2], (batch, *self.output[3:]), generator=generator)
         return x.expand(T, *x.shape[1:]), target
 
@@ -83,19 +83,18 @@ def cosines(
     are the bytes of BPTT. Raises UserError if there is no such size, or if the module has no values.
     """
     began = time.monotonic()
-    with _with_values(setting.module) as net:
-        trial = Trial(net, setting.frame, setting.encoding, output)
-        T, batch = size or _reduced(trial, (setting.T, setting.batch), peak, len(algorithms) + 1)
-        exact = trial.gradient("bptt", {}, T, batch)
-        found: dict[str, float | str] = {}
-        for name, options in algorithms.items():
-            if size is None and time.monotonic() - began > SECONDS:
-                found[name] = f"left out: {SECONDS:g} s were over"
-                continue
-            try:
-                found[name] = _cosine(trial.gradient(name, options, T, batch), exact)
-            except UserError as error:
-                found[name] = str(error)
+    trial = Trial(setting.module, setting.frame, setting.encoding, output)
+    T, batch = size or _reduced(trial, (setting.T, setting.batch), peak, len(algorithms) + 1)
+    exact = trial.gradient("bptt", {}, T, batch)
+    found: dict[str, float | str] = {}
+    for name, options in algorithms.items():
+        if size is None and time.monotonic() - began > SECONDS:
+            found[name] = f"left out: {SECONDS:g} s were over"
+            continue
+        try:
+            found[name] = _cosine(trial.gradient(name, options, T, batch), exact)
+        except UserError as error:
+            found[name] = str(error)
     return Cosines(T, batch, found)
 
 

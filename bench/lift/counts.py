@@ -72,6 +72,7 @@ class ByAlgorithm:
     algorithm: str
     precision: Precision
     _known: dict[tuple[int, int, str], Cost] = field(default_factory=dict)
+    _steps: dict[str, LiftedStep] = field(default_factory=dict)
 
     def cost(self, T: int, batch: int, **options: Any) -> Cost:
         key = (T, batch, repr(sorted(options.items())))
@@ -80,8 +81,9 @@ class ByAlgorithm:
         return self._known[key]
 
     def lifted(self, T: int, **options: Any) -> Lifted:
-        """Return the module with explicit state, as the algorithm sees it."""
-        return self._step(options).lifted(self.it.sequence(T))
+        """Return the module with explicit state, as checkpointing sees it."""
+        net: Lifted = self._step(options).lifted(self.it.sequence(T))
+        return net
 
     def _count(self, it: Subject, T: int, options: Mapping[str, Any]) -> Cost:
         if self.algorithm == "skipper" and self.precision != "float32":
@@ -96,9 +98,12 @@ class ByAlgorithm:
             with mixed:
                 step(x, it.target, watcher)
 
-        return it.count(run, [(net, net.carried)])
+        return it.count(run, [(net, net.carried)], net.spiking(), step.update)
 
     def _step(self, options: Mapping[str, Any]) -> LiftedStep:
-        step = training_step(self.it.net, self.algorithm, optimizer=self.it.optimizer, **options)
-        step.share = "mean"  # known of the usual loss; it cannot be tried without values
-        return step
+        key = repr(sorted(options.items()))
+        if key not in self._steps:
+            step = training_step(self.it.net, self.algorithm, optimizer=self.it.optimizer, **options)
+            step.share = "mean"  # known of the usual loss; it cannot be tried without values
+            self._steps[key] = step
+        return self._steps[key]

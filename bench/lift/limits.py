@@ -11,6 +11,7 @@ Both come from formulas (bench/lift/peaks.py) that are fitted to few counts and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ from typing import Literal
 
 from torch import nn
 
+from bench.errors import UserError
 from bench.planning.longest import MOST, largest
 
 Basis = Literal["counted", "formula", "extrapolated"]
@@ -87,10 +89,19 @@ class Question:
         formula = cache(formula)
         found = largest(formula, self.allowed)
         if found <= self.far:
-            return _counted(lambda T: self.peak(T, self.batch), found, self.allowed)
+            return _counted(self._peak_at, found, self.allowed)
         at = self.T if fitted < self.T <= FAR else self.far
         error = abs(formula(at) / self.peak(at, self.batch) - 1)
         return _within(formula, self.allowed, error, "extrapolated" if found > FAR else "formula", (at, self.batch))
+
+    def _peak_at(self, T: int) -> float:
+        """Infinite for a T that is too short for the algorithm's options, as a window or the steps that Skipper keeps."""
+        try:
+            return self.peak(T, self.batch)
+        except UserError:
+            if T < self.T:
+                return math.inf
+            raise
 
 
 def far(module: nn.Module) -> int:
@@ -99,7 +110,7 @@ def far(module: nn.Module) -> int:
     return max(_LEAST, min(_MOST, _STEPS // max(layers, 1)))
 
 
-def _counted(count: Callable[[int], int], guess: int, allowed: float) -> Limit:
+def _counted(count: Callable[[int], float], guess: int, allowed: float) -> Limit:
     """Return the largest n with count(n) <= allowed, searched from a guess that is nearly right."""
 
     def fits(n: int) -> bool:

@@ -318,7 +318,17 @@ def test_state_that_no_framework_knows_is_refused() -> None:
 @pytest.mark.parametrize(
     ("algorithm", "options", "words"),
     [
-        ("ottt-a", {}, "does not run on a module of one's own"),
+        ("ottt-a", {}, r"Sequential\.5 is of kind Synaptic, whose potential does not decay by one factor"),
+        ("ottt-a", {"K": 2}, "use K = 1"),
+        ("replay", {}, r"Sequential\.1 is of snnTorch, whose reset acts one time step later"),
+        ("otpe", {}, "a chain of linear layers, each with neurons, and 0 is of kind Conv2d"),
+        ("sltt", {"blocks": ["0"]}, "sltt has no blocks"),
+        ("local", {"blocks": ["0"], "b": 2}, "give one of them"),
+        ("local", {"blocks": ["seven"]}, "unknown block 'seven'"),
+        ("local", {"blocks": ["4", "1"]}, "1 does not come after"),
+        ("local", {"blocks": ["0", "1"]}, "the block of 1 to 1 has no weights to train"),
+        ("local", {"blocks": []}, "give the names"),
+        ("ttl-bptt", {}, "give the optimizer"),
         ("bptt2", {}, "unknown algorithm"),
         ("skipper", {"segment": 3}, "skipper has no option 'segment'"),
         ("skipper", {"skipped": "leak"}, "use skipped = 'frozen'"),

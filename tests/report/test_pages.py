@@ -9,9 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench import report
+from bench.report import chapters
 from tests.report.reading import block, csv_rows, measured_pages, read, tables, write
 
-DECIDED = set(report.DECIDED)
+DECIDED = set(chapters.DECIDED)
 
 
 def test_summary_separates_verdicts_of_this_run_from_earlier_ones(copy: Path) -> None:
