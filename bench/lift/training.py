@@ -6,7 +6,8 @@ that is a sum, or a mean, over time steps of a loss of each step; whether it is,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,8 +19,11 @@ from torch.amp.grad_scaler import GradScaler
 from bench import algorithms
 from bench.algorithms.context import StepContext, Unwatched, Watcher
 from bench.errors import UserError, choose
+from bench.lift.flow import Flow, flow_of
+from bench.lift.layers import Recompute, depth_of, parsed
 from bench.lift.recognise import Recognised, recognise
 from bench.lift.stepped import Lifted
+from bench.lift.trial import Trials
 from bench.lift.twin import Meta, twin
 from bench.options import Declared
 from bench.registry import ALGORITHMS
@@ -27,6 +31,7 @@ from bench.registry import ALGORITHMS
 Loss = Callable[[Tensor, Any], Tensor]  # outputs [T, B, ...] and target -> scalar
 Share = Literal["sum", "mean"]
 LIFTED = ("bptt", "checkpointed", "skipper", "tbptt", "sltt", "sltt-k")
+IN_DEPTH = ("bptt", "checkpointed")  # of which layers can be computed again in the backward pass
 _NOT_YET = "it is written for the networks of the catalogue"
 NOT_LIFTED = {  # why the others do not run on a module of one's own
     **dict.fromkeys((name for name in ALGORITHMS if name not in LIFTED), _NOT_YET),
@@ -60,8 +65,10 @@ class LiftedStep:
     optimizer: torch.optim.Optimizer | None
     clip: float | None
     scaler: GradScaler | None
+    layers: Sequence[Recompute] | None = None
     outputs: Tensor | None = None
     _lifted: dict[tuple[int, ...], Lifted] = field(default_factory=dict)
+    _flows: dict[tuple[int, ...], Flow] = field(default_factory=dict)
     share: Share | None = None  # how the loss is made of those of time steps, once known
 
     def __call__(self, x: Tensor, target: Any, watcher: Watcher | None = None) -> Tensor:
@@ -76,26 +83,49 @@ class LiftedStep:
             losses.append(value.detach())
             return value if self.scaler is None else self.scaler.scale(value)
 
-        rule = algorithms.load(self.algorithm)
-        self.outputs = rule.train_step(net, x, StepContext(loss, self._update, watcher or Unwatched()), self.options)
+        context = StepContext(loss, self._update, watcher or Unwatched())
+        with self._in_depth(net, context.watcher):
+            if self.whole:
+                self.outputs = algorithms.load("bptt").train_step(net, x, context, Declared())
+            else:
+                self.outputs = algorithms.load(self.algorithm).train_step(net, x, context, self.options)
         return torch.stack(losses).sum()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the sequence is run as a whole, so that any loss and any module will do."""
+        return self.algorithm == "bptt" or (self.algorithm == "checkpointed" and self.options.as_dict()["segments"] == 1)
+
+    def _in_depth(self, net: Lifted, watcher: Watcher) -> AbstractContextManager[None]:
+        if self.layers is None:
+            return nullcontext()
+        depth = depth_of(self.module, self._flows[net.frame], self.layers, watcher)
+        return depth.applied(forgetting=self.whole and net.recognised.time == "multi-step")
 
     def lifted(self, x: Tensor) -> Lifted:
         """Return the module with explicit state, for sequences like x [T, B, ...]."""
         frame = tuple(x.shape[2:])
         if frame not in self._lifted:
-            world = Meta()
-            copy = twin(self.module, world)
-            copy.train(self.module.training)
-            recognised = recognise(copy, frame, x.shape[0], world, "frames")
-            require(self.algorithm, recognised)
-            net = Lifted(self.module, frame, recognised)
-            algorithms.load(self.algorithm).prepare(net, self.options)
-            self._lifted[frame] = net
+            with torch.random.fork_rng(devices=[]):  # trials draw dropout masks too
+                self._lifted[frame] = self._recognised(frame, x.shape[0])
         return self._lifted[frame]
 
+    def _recognised(self, frame: tuple[int, ...], T: int) -> Lifted:
+        world = Meta()
+        copy = twin(self.module, world)
+        copy.train(self.module.training)
+        recognised = recognise(copy, frame, T, world, "frames")
+        require("bptt" if self.whole else self.algorithm, recognised)
+        net = Lifted(self.module, frame, recognised)
+        if not self.whole:
+            algorithms.load(self.algorithm).prepare(net, self.options)
+        if self.layers is not None:
+            self._flows[frame] = flow_of(recognised, Trials(copy, frame, T, world))
+            depth_of(copy, self._flows[frame], self.layers, Unwatched())
+        return net
+
     def _shares_of(self, net: Lifted, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
-        if self.algorithm == "bptt":
+        if self.whole:
             whole = self.loss
             return lambda outs: whole(outs[0] if net.recognised.averages else outs, target)
         if self.share is None:
@@ -126,12 +156,14 @@ def training_step(
     optimizer: torch.optim.Optimizer | None = None,
     clip: float | None = None,
     scaler: GradScaler | None = None,
+    layers: Sequence[str] | None = None,
     **options: object,
 ) -> LiftedStep:
     """Return a training step of ``module`` by ``algorithm``, to be called with x [T, B, ...] and a target.
 
     ``loss(outputs[T, B, C], target)``: BPTT takes any; the others one that is a sum or a mean over time steps. ``optimizer``: of
-    the module's parameters; without one, gradients are added to ``.grad``. ``clip``: largest norm of the gradient. ``options``:
+    the module's parameters; without one, gradients are added to ``.grad``. ``clip``: largest norm of the gradient. ``layers``:
+    groups of layers that are computed again in the backward pass (bench/lift/layers.py), for bptt and checkpointed. ``options``:
     those of the algorithm. Raises UserError for what does not exist or does not apply, with the reason.
     """
     if not isinstance(module, nn.Module):
@@ -150,7 +182,10 @@ def training_step(
         raise UserError("skipper: skipped = 'leak' needs neurons whose decay is known; use skipped = 'frozen'")
     if algorithm == "sltt" and chosen.as_dict()["K"] != 1:
         raise UserError("sltt: these neurons pass the gradient through time inside a window of K > 1 steps; use K = 1")
-    return LiftedStep(module, algorithm, chosen, loss, optimizer, clip, scaler)
+    if layers is not None and algorithm not in IN_DEPTH:
+        raise UserError(f"layers = {layers!r} with {algorithm}: layers are computed again under {' and '.join(IN_DEPTH)}")
+    groups = None if layers is None else tuple(parsed(group) for group in layers)
+    return LiftedStep(module, algorithm, chosen, loss, optimizer, clip, scaler, groups)
 
 
 def require(algorithm: str, found: Recognised) -> None:
