@@ -24,7 +24,7 @@ from bench.lift.recomputed import Compact, Group, Passing, Pieces
 
 FINEST = 16  # pieces of the largest layer of neurons; others have pieces of about the same size
 _POOLS = tuple(f"{kind}Pool{d}d" for kind in ("Max", "Avg", "AdaptiveAvg", "AdaptiveMax") for d in (1, 2, 3))
-_NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d")
+NORMS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d")
 _VIEWS = ("Flatten", "Unflatten", "Identity")
 
 
@@ -186,7 +186,7 @@ class _Builder:
         part, module = self.part(path), self.module.get_submodule(path)
         if part.macs or part.draws:
             return False
-        if part.kind in _NORMS:
+        if part.kind in NORMS:
             return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is not None
         if part.kind in _POOLS:
             return True

@@ -37,12 +37,22 @@ class Subject:
     target: Tensor
     world: World
 
-    def count(self, run: Callable[[Watcher | None], object], carried: Sequence[tuple[nn.Module, Carried]] = ()) -> Cost:
-        """Count ``run(watcher)``, a training step, after it has run once; ``carried`` beside the states in neurons."""
+    def count(
+        self,
+        run: Callable[[Watcher | None], object],
+        carried: Sequence[tuple[nn.Module, Carried]] = (),
+        *,
+        settled: bool = False,
+    ) -> Cost:
+        """Count ``run(watcher)``, a training step, after it has run once; ``carried`` beside the states in neurons.
+
+        ``settled``: one step leaves nothing that the next finds, so that the first is like all others.
+        """
         with self.world.open(), errors_located(self.net):
             if self.optimizer is not None and not self.optimizer.state:
                 make_optimizer_state(self.optimizer)
-            run(None)
+            if not settled:
+                run(None)
             self.net.zero_grad(set_to_none=True)
             return count(
                 run,

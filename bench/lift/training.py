@@ -96,6 +96,11 @@ class LiftedStep:
         """Whether the sequence is run as a whole, so that any loss and any module will do."""
         return self.algorithm == "bptt" or (self.algorithm == "checkpointed" and self.options.as_dict()["segments"] == 1)
 
+    def run_in_depth(self, flow: Flow | None, layers: Sequence[str] | None) -> None:
+        """Compute these groups of layers again from now on; ``flow``: how the layers are linked, if that is known."""
+        self.layers = None if layers is None else tuple(parsed(group) for group in layers)
+        self._flows = {frame: flow for frame in self._lifted if flow is not None}
+
     def _in_depth(self, net: Lifted, watcher: Watcher) -> AbstractContextManager[None]:
         if self.layers is None:
             return nullcontext()
