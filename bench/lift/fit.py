@@ -1,15 +1,15 @@
 """The cheapest exact training step of a user's module within a budget, and the exact front: memory against multiply-accumulates.
 
-Every schedule gives the gradient and the running statistics of BPTT. A schedule divides the sequence into segments in time, where
-no layer ties the time steps, and computes groups of layers again in depth:
+Every schedule gives the gradient and the running statistics of BPTT. A schedule divides the sequence into segments in time,
+where no layer ties the time steps, and computes groups of layers again in depth:
 
     bptt                                     nothing
     checkpointed, segments 1, layers []      spikes as bits, neurons computed again from the synapses' outputs: no products
     checkpointed, segments 1, layers [...]   groups of layers too (bench/lift/schedules.py)
     checkpointed, segments C, layers [...]   the same within segments
 
-"Cheapest" means fewest dense multiply-accumulates. Schedules are proposed from the bytes of units and then counted, each on tensors
-without storage: a peak that is returned is a count.
+"Cheapest" means fewest dense multiply-accumulates. Schedules are proposed from the bytes of units and then counted, each on
+tensors without storage: a peak that is returned is a count.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import nn
 from bench.algorithms.context import Unwatched
 from bench.counting.any_step import Cost
 from bench.counting.tape import tensors, watching
-from bench.counting.timeline import Timeline, held
+from bench.counting.timeline import Timeline, held_tensors
 from bench.errors import UserError
 from bench.lift.flow import Flow, flow_of
 from bench.lift.layers import NORMS, Recompute, depth_of
@@ -129,12 +129,12 @@ def fit(
         bptt = counts.count("bptt", {})
         best = next((each for each in counts.within(allowed) if each.peak <= allowed), None)
         if best is None:
-            least = counts.least()
+            name, least = counts.subject.recognised.module, counts.least()
             raise UserError(
-                f"{counts.subject.recognised.module} with T = {T}, batch {batch} does not fit with exact gradients: the least that "
-                f"was found is {_size(least.peak)}, and a budget of {_size(budget)} less {_size(headroom)} of headroom leaves "
-                f"{_size(allowed)}. What recomputation leaves is {counts.bound}. Raise the budget, lower the batch or T, or take an "
-                "approximation (truncated BPTT, SLTT)"
+                f"{name} with T = {T}, batch {batch} does not fit with exact gradients: the least that was found is "
+                f"{_size(least.peak)}, and a budget of {_size(budget)} less {_size(headroom)} of headroom leaves {_size(allowed)}. "
+                f"What recomputation leaves is {counts.bound}. Raise the budget, lower the batch or T, or take an approximation "
+                "(truncated BPTT, SLTT)"
             )
         return Fitted(best, best.macs / max(bptt.macs, 1), allowed, counts.bound, counts.subject.recognised)
 
@@ -288,7 +288,7 @@ class _Counts:
     def _trace(self, groups: Sequence[Recompute]) -> Timeline:
         it, marks = self.subject, Marks(self.units)
         trace = Timeline(lambda: marks.place)
-        trace.mark([*it.net.parameters(), *held(it.net), it.x, it.target], "parameters")
+        trace.mark([*it.net.parameters(), *held_tensors(it.net), it.x, it.target], "parameters")
         if it.optimizer is not None:
             trace.mark(tensors([list(state.values()) for state in it.optimizer.state.values()]), "optimizer state")
         depth = depth_of(it.net, self.flow, groups, Unwatched())
@@ -305,7 +305,9 @@ class _Counts:
     @cached_property
     def bound(self) -> Bound:
         it = self.subject
-        weights = sum(p.nbytes * (2 if p.requires_grad else 1) for p in it.net.parameters()) + sum(b.nbytes for b in it.net.buffers())
+        weights = sum(p.nbytes * (2 if p.requires_grad else 1) for p in it.net.parameters()) + sum(
+            b.nbytes for b in it.net.buffers()
+        )
         states = [] if it.optimizer is None else tensors([list(state.values()) for state in it.optimizer.state.values()])
         norms = [part for part in self.flow.parts.values() if part.kind in NORMS and part.mixes]
         largest = max(norms, key=lambda part: part.sizes[0], default=None)

@@ -9,7 +9,7 @@ Seen in two calls with different batches on tensors without storage: what is rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from bench.counting.macs import Macs
 from bench.counting.tape import tensors, watching
 from bench.lift.levels import SPIKES, Levels, LevelsOf
-from bench.lift.parts import binary_neurons, first, initial_states
+from bench.lift.parts import binary_neurons, initial_states
 from bench.lift.recognise import Recognised
 from bench.lift.trial import Trials
 
@@ -35,8 +35,8 @@ class Part:
     """A module that computes one tensor from one tensor.
 
     ``reads``, ``writes``: the values of its input and output, if they are few; ``macs``: forward products for one sample;
-    ``sizes``: elements of input and output for one sample; ``batch``: the dimension of samples in input and output; ``mixes``: whether samples depend on one another; ``draws``: whether
-    it uses random numbers.
+    ``sizes``: elements of input and output for one sample; ``batch``: the dimension of samples in input and output; ``mixes``:
+    whether samples depend on one another; ``draws``: whether it uses random numbers.
     """
 
     path: str
@@ -258,16 +258,25 @@ def _flow(one: _Recorder, other: _Recorder, trials: Trials) -> Flow:
             if not each.single and one.has_runs(each):
                 found.append(each)
     runs: dict[str, list[Run]] = {}
-    for where, run in order:
-        for piece in _split(run, lambda path: len(set(seen[path])) > 1):
+    ambiguous = {path for path, places in seen.items() if len(set(places)) > 1} | _registered_twice(trials.net)
+    for where, linked in order:
+        for piece in _split(linked, ambiguous):
             runs.setdefault(where, []).append(piece)
     return Flow({path: _common(each) for path, each in parts.items()}, {where: tuple(each) for where, each in runs.items()})
 
 
-def _split(run: Run, leave_out: Any) -> Iterator[Run]:
+def _registered_twice(net: nn.Module) -> set[str]:
+    """Return the paths of modules that are also called by another path, so that none may stand in their place."""
+    paths: dict[int, list[str]] = {}
+    for path, module in net.named_modules(remove_duplicate=False):
+        paths.setdefault(id(module), []).append(path)
+    return {path for each in paths.values() if len(each) > 1 for path in each}
+
+
+def _split(run: Run, leave_out: Set[str]) -> Iterator[Run]:
     piece: list[str] = []
     for path in run:
-        if leave_out(path):
+        if path in leave_out:
             if piece:
                 yield tuple(piece)
             piece = []
@@ -292,11 +301,16 @@ def _part(call: _Call, also: _Call, one: _Recorder, other: _Recorder, alike: boo
         reads=call.reads,
         writes=call.writes,
         macs=(also.macs - call.macs) // (more - few),
-        sizes=tuple((big.numel() - small.numel()) // (more - few) for small, big in ((call.x, also.x), (call.y, also.y))),
+        sizes=(_each(call.x, also.x, more - few), _each(call.y, also.y, more - few)),
         batch=(_dimension(call.x, also.x, few, more), _dimension(call.y, also.y, few, more)),
         mixes=mixes,
         draws=any(operator.draws for operator in operators),
     )
+
+
+def _each(few: Tensor, more: Tensor, samples: int) -> int:
+    """Return the elements of one sample."""
+    return (more.numel() - few.numel()) // samples
 
 
 def _common(calls: Sequence[Part]) -> Part:
@@ -339,4 +353,5 @@ def _is_one(factor: object) -> bool:
 
 
 def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    address: int = tensor.untyped_storage()._cdata
+    return address

@@ -69,7 +69,7 @@ class Depth:
         try:
             for slot in self.slots if forgetting else ():
                 hooks.append(slot.module.register_forward_hook(lambda _, __, ___, slot=slot: slot.write(_initial(slot))))
-            for path, place in self.places.items():
+            for path in self.places:
                 where, _, name = path.rpartition(".")
                 parent = self.module.get_submodule(where)
                 held = parent._modules[name]
@@ -162,7 +162,7 @@ class _Builder:
         return self.flow.parts[path]
 
     def _between_synapses(self, run: Run, at: int) -> tuple[int, Pieces]:
-        """Return where the parts end that may be computed again from ``at`` on (``at`` if there are none), and in which pieces."""
+        """Return where the parts end that may be computed again from ``at`` on (``at`` if none may), and in which pieces."""
         end = at
         while end < len(run) and not self.part(run[end]).macs and not self.part(run[end]).draws:
             end += 1

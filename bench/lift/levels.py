@@ -95,4 +95,5 @@ def _average(args: Sequence[object], levels: Levels, dimensions: int) -> Levels 
 
 
 def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    address: int = tensor.untyped_storage()._cdata
+    return address

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from bench.lift.compact import Packed, pack, unpack
 from bench.lift.frameworks import Slot
 from bench.lift.hidden import Hidden
 from bench.lift.levels import Levels
-from bench.nets.rerun import Randomness, averages_still
+from bench.nets.rerun import Randomness, frozen_averages
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Pieces:
     def cut(self, size: int) -> list[slice]:
         count = min(self.count, size)
         edges = [size * i // count for i in range(count + 1)]
-        return [slice(begin, end) for begin, end in zip(edges, edges[1:], strict=False)]
+        return [slice(begin, end) for begin, end in pairwise(edges)]
 
 
 class InPlaceOf(nn.Module):
@@ -193,7 +194,13 @@ class _Run:
             yield
 
     def backward(
-        self, x: Tensor | None, given: Sequence[Tensor], wants_x: bool, shape: torch.Size, g_y: Tensor | None, g_after: Sequence[Any]
+        self,
+        x: Tensor | None,
+        given: Sequence[Tensor],
+        wants_x: bool,
+        shape: torch.Size,
+        g_y: Tensor | None,
+        g_after: Sequence[Any],
     ) -> tuple[Tensor | None, list[Tensor | None]]:
         """Return dL/dx and dL/d(states before)."""
         group = self.group
@@ -231,7 +238,9 @@ class _Run:
         joined: list[Tensor | None] = []
         for grads in zip(*to_given, strict=True):
             known = [g for g in grads if g is not None]
-            joined.append(None if len(known) < len(grads) else known[0] if len(known) == 1 else torch.cat(known, group.pieces.of_state))
+            joined.append(
+                None if len(known) < len(grads) else known[0] if len(known) == 1 else torch.cat(known, group.pieces.of_state)
+            )
         return room, joined
 
     def _of_gradient(self, g: Tensor | None, index: int, piece: slice, count: int) -> Tensor | None:
@@ -262,8 +271,8 @@ class _Recomputed(torch.autograd.Function):
         now = Hidden.of(run.group.slots)
         with ExitStack() as stack:
             if ctx.random is not None:
-                stack.enter_context(ctx.random.again())
-            stack.enter_context(averages_still(run.group))
+                stack.enter_context(ctx.random.repeated())
+            stack.enter_context(frozen_averages(run.group))
             stack.enter_context(torch.enable_grad())
             try:
                 g_x, g_given = run.backward(x, kept, ctx.needs_input_grad[2], ctx.shape, g_y, g_after)
@@ -317,4 +326,6 @@ def _room(part: Tensor, dim: int, size: int) -> Tensor:
 
 def _base(x: Tensor) -> Tensor:
     """Return the tensor itself, or one of the same storage that is no view: views that leave a function may not be changed."""
-    return x.new_empty(0).set_(x) if x._is_view() else x
+    if not x._is_view():
+        return x
+    return x.new_empty(0).set_(x.untyped_storage(), x.storage_offset(), x.shape, x.stride())

@@ -4,8 +4,8 @@
     group of units    computed again in the backward pass; where samples do not depend on one another, in pieces of the batch,
                       and then several units may form one group, so that what is between them exists for one piece only
 
-The search is exact for the bytes of bench/lift/units.py: states (bytes kept so far, products computed again) are extended unit by
-unit, and a state is dropped if another keeps and computes no more.
+The search is exact for the bytes of bench/lift/units.py: states (bytes kept so far, products computed again) are extended unit
+by unit, and a state is dropped if another keeps and computes no more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST = 400  # states that are carried on; of more, an even choice
 
 @dataclass(frozen=True)
 class Model:
-    """Bytes of a step: ``fixed`` before the first unit; ``kept``, ``again``: of units that keep their graph, or are computed again.
+    """Bytes of a step: ``fixed`` before the first unit; ``kept``, ``again``: of units that keep their graph, or are recomputed.
 
     ``element``: bytes of one number of each sample of the batch; ``word``: bytes of one number.
     """
@@ -48,7 +48,9 @@ class Model:
         forward = max(self.kept[i].forward for i in inside)
         backward = max(max(self.kept[i].backward - self.kept[i].kept - self.weights[i], 0) for i in inside)
         stored = self.again[begin].kept
-        return Taken(stored, x + y + stored + forward // pieces, x + y + stored + self.weights[begin] + (graph + backward) // pieces)
+        return Taken(
+            stored, x + y + stored + forward // pieces, x + y + stored + self.weights[begin] + (graph + backward) // pieces
+        )
 
 
 @dataclass(frozen=True)

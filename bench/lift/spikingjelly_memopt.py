@@ -1,13 +1,13 @@
 """SpikingJelly's own memory optimiser on a user's multi-step module, counted without storage.
 
-``optimize_memory(model, targets, example_forward, level=...)`` wraps modules of the types ``targets`` in checkpoints that save their
-input, spikes as bits (level 1), then splits checkpoints into parts (2), divides them in time (3) and takes them away again (4) where
-that lowers the peak, measured on a GPU.
+``optimize_memory(model, targets, example_forward, level=...)`` wraps modules of the types ``targets`` in checkpoints that save
+their input, spikes as bits (level 1), then splits checkpoints into parts (2), divides them in time (3) and takes them away
+again (4) where that lowers the peak, measured on a GPU.
 
-Level 1 is applied as shipped; which inputs are spikes is known from the flow of the module, where the framework looks at the values
-of one example. The levels 2 to 4 are the framework's own greedy search with the counted peak of a training step in place of CUDA's,
-and counted products in place of seconds: they are called "emulated". What a user has to choose (``targets``, ``split_fn``,
-``can_chunk``) is tried in several ways, as in the framework's examples.
+Level 1 is applied as shipped; which inputs are spikes is known from the flow of the module, where the framework looks at the
+values of one example. The levels 2 to 4 are the framework's own greedy search with the counted peak of a training step in place
+of CUDA's, and counted products in place of seconds: they are called "emulated". What a user has to choose (``targets``,
+``split_fn``, ``can_chunk``) is tried in several ways, as in the framework's examples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from unittest import mock
 
 from spikingjelly.activation_based import layer, neuron
@@ -34,7 +33,7 @@ from bench.lift.twin import Meta
 
 BUDGETS = ("speed", "balanced", "memory")  # the framework's: a half, three quarters, and all of the candidates
 LEVELS = (1, 2, 3, 4)
-COUNTS = 150  # of training steps in one search; a search that needs more stops there and says so
+COUNTS = 30  # of training steps in one search; a search that needs more stops there and says so
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,9 @@ class Optimised:
 
     def as_dict(self) -> dict[str, object]:
         return vars(self) | {"targets": list(self.targets)}
+
+
+Targets = tuple[type[nn.Module], ...]
 
 
 class _Enough(Exception):
@@ -72,54 +74,45 @@ def optimised(
     Raises UserError for a module that is not multi-step.
     """
     frame = checked(module, x_shape, T, batch, encoding, "float32")
-    found: list[Optimised] = []
-    for targets in _targets(module, frame, T, batch, encoding):
-        for budget in BUDGETS:
-            with subject(module, optimizer, Meta(), frame, T, batch, encoding) as it:
-                if it.recognised.time != "multi-step":
-                    raise UserError(f"{it.recognised.module} is no multi-step module of SpikingJelly's, which its optimiser needs")
-                run = _Run(it, targets, T, batch, encoding)
-                found += run.levels(budget, levels if budget == "memory" else (1,))
-    return found
-
-
-def _targets(
-    module: nn.Module, frame: Sequence[int], T: int, batch: int, encoding: Encoding
-) -> Iterator[tuple[type[nn.Module], ...]]:
-    """Yield choices of targets: blocks, containers, neurons, and every layer with weights or neurons."""
-    with subject(module, None, Meta(), frame, T, batch, encoding) as it:
-        flow = flow_of(_known(it, T, encoding), Trials(it.net, tuple(frame), T, Meta()))
-        kinds = {path: type(it.net.get_submodule(path)) for path in flow.parts}
-    blocks = tuple(dict.fromkeys(kinds[path] for path, part in flow.parts.items() if path in flow.runs and part.macs))
-    sequential = tuple(
-        dict.fromkeys(type(child) for child in module.children() if isinstance(child, nn.Sequential) and len(child) > 1)
-    )
-    neurons = tuple(dict.fromkeys(kind for kind in kinds.values() if issubclass(kind, neuron.BaseNode)))
-    layers = tuple(dict.fromkeys(kind for path, kind in kinds.items() if path not in flow.runs))
-    choices = [choice for choice in (blocks, sequential, neurons, layers) if choice]
-    yield from dict.fromkeys(choices)
-
-
-def _known(it: Subject, T: int, encoding: Encoding) -> Any:
-    x = it.x.expand(T, *it.x.shape) if encoding == "repeat" else it.x
-    return training_step(it.net, "bptt").lifted(x).recognised
+    with subject(module, optimizer, Meta(), frame, T, batch, encoding) as it:
+        if it.recognised.time != "multi-step":
+            raise UserError(f"{it.recognised.module} is no multi-step module of SpikingJelly's, which its optimiser needs")
+        run = _Run(it, T, batch, encoding)
+        return [
+            each
+            for targets in run.choices()
+            for budget in BUDGETS
+            for each in run.levels(targets, budget, levels if budget == "memory" else (1,))
+        ]
 
 
 class _Run:
-    """One copy of the module, changed level by level."""
+    """A copy of the module, changed by the optimiser and put back."""
 
-    def __init__(self, it: Subject, targets: tuple[type[nn.Module], ...], T: int, batch: int, encoding: Encoding) -> None:
-        self.it, self.targets, self.batch = it, targets, batch
+    def __init__(self, it: Subject, T: int, batch: int, encoding: Encoding) -> None:
+        self.it, self.batch = it, batch
         self.x = it.x.expand(T, *it.x.shape) if encoding == "repeat" else it.x
         self.step: LiftedStep = training_step(it.net, "bptt", optimizer=it.optimizer)
         self.lifted = self.step.lifted(self.x)
         self.flow = flow_of(self.lifted.recognised, Trials(it.net, self.lifted.frame, T, Meta()))
         self.left = COUNTS
         modules = {it.net.get_submodule(path): part for path, part in self.flow.parts.items()}
-        self.bytes = {each: modules[each].sizes[0] * batch * it.x.element_size() if each in modules else 0 for each in it.net.modules()}
+        self.bytes = {
+            each: modules[each].sizes[0] * batch * it.x.element_size() if each in modules else 0 for each in it.net.modules()
+        }
         self.binary = {each: each in modules and modules[each].reads == SPIKES for each in it.net.modules()}
-        self.lengths = {each: T for each in modules}
+        self.lengths = dict.fromkeys(modules, T)
         self.products = {each: part.macs for each, part in modules.items()}
+
+    def choices(self) -> list[Targets]:
+        """Return choices of targets: blocks, containers, neurons, and every layer with weights or neurons."""
+        net = self.it.net
+        kinds = {path: type(net.get_submodule(path)) for path in self.flow.parts}
+        blocks = [kinds[path] for path, part in self.flow.parts.items() if path in self.flow.runs and part.macs]
+        containers = [type(child) for child in net.children() if isinstance(child, nn.Sequential) and len(child) > 1]
+        neurons = [kind for kind in kinds.values() if issubclass(kind, neuron.BaseNode)]
+        layers = [kind for path, kind in kinds.items() if path not in self.flow.runs]
+        return list(dict.fromkeys(tuple(dict.fromkeys(kinds)) for kinds in (blocks, containers, neurons, layers) if kinds))
 
     def count(self) -> tuple[int, int]:
         cost = self.it.count(
@@ -133,20 +126,23 @@ class _Run:
         self.left -= 1
         return float(self.count()[0])
 
-    def levels(self, budget: str, levels: Sequence[int]) -> Iterator[Optimised]:
-        net, names = self.it.net, tuple(kind.__name__ for kind in self.targets)
-        with self._counted():
-            pipeline.optimize_memory(net, self.targets, self._forward, level=1, checkpoint_budget=budget)
-            best = float("inf")
-            for level in levels:
-                stopped = False
-                try:
-                    best = self._search(level, best)
-                except _Enough:
-                    stopped = True
-                yield Optimised(level, names, budget, level > 1, *self.count(), stopped)
-                if stopped:
-                    return
+    def levels(self, targets: Targets, budget: str, levels: Sequence[int]) -> Iterator[Optimised]:
+        """Yield what each level reaches, on from the one before."""
+        net, names, best = self.it.net, tuple(kind.__name__ for kind in targets), float("inf")
+        self.left = COUNTS
+        try:
+            with self._counted():
+                pipeline.optimize_memory(net, targets, self._forward, level=1, checkpoint_budget=budget)
+                for level in levels:
+                    try:
+                        best = self._search(level, best)
+                        stopped = False
+                    except _Enough:
+                        stopped = True
+                    yield Optimised(level, names, budget, level > 1, *self.count(), stopped)
+        finally:
+            for path, wrapper in pipeline._checkpoint_leaves(net):
+                net.set_submodule(path, pipeline._unwrap_checkpoint_module(wrapper))
 
     def _search(self, level: int, best: float) -> float:
         net = self.it.net
@@ -165,7 +161,7 @@ class _Run:
     def _counted(self) -> Iterator[None]:
         """In this context, the framework's search asks for counts in place of a GPU's measurements and of values."""
         with (
-            mock.patch.object(pipeline, "_probe_inputs", lambda *_: (self.bytes, self.binary, self.lengths)),
+            mock.patch.object(pipeline, "_probe_inputs", return_value=(self.bytes, self.binary, self.lengths)),
             mock.patch.object(pipeline, "_measure_peak", self.peak),
             mock.patch.object(pipeline, "_forward_costs", self._costs),
         ):
@@ -183,4 +179,3 @@ def _split(module: nn.Module) -> Sequence[nn.Module]:
 
 def _can_chunk(module: nn.Module) -> bool:
     return isinstance(module, layer.Conv2d | layer.Conv1d | layer.Linear | neuron.BaseNode)
-

@@ -45,7 +45,12 @@ _WRAPPED = ("DistributedDataParallel", "FullyShardedDataParallel", "DataParallel
 
 
 def instantaneous(outputs: Tensor, target: Tensor) -> Tensor:
-    """Return the mean over time steps of each step's cross entropy: outputs [T, B, C, ...], target [B, ...]."""
+    """Return the mean over time steps of each step's cross entropy: outputs [T, B, C, ...], target [B, ...].
+
+    Of outputs that the module has averaged over time itself, [B, C, ...], it is the cross entropy.
+    """
+    if outputs.dim() == target.dim() + 1:
+        return F.cross_entropy(outputs, target)
     steps = outputs.shape[0]
     return F.cross_entropy(outputs.flatten(0, 1), target.repeat(steps, *[1] * (target.dim() - 1)))
 
