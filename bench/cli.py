@@ -19,13 +19,12 @@ from bench import backends, datasets, listing, zoo
 from bench.case import SCALES, Case
 from bench.errors import UserError, choose
 from bench.lift.command import compare, measure
-from bench.overhead import HEADROOM, usable
+from bench.lift.fit_command import fit
 from bench.places import CODE, Project, project_of
 from bench.plan import backends_of, digest_of, papers, plan, wanted_key
 from bench.quantity import count_of
 from bench.record import Record
 from bench.record_store import LeftOut, Store, done_key, latest
-from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from bench.runner.worker import Outcome
@@ -181,36 +180,6 @@ def run(
 
 
 @main.command()
-@click.argument("network")
-@click.option("--T", "T", type=click.IntRange(min=1), required=True, help="time steps")
-@click.option("--batch", type=click.IntRange(min=1), required=True)
-@click.option("--budget", "GiB", type=float, required=True, help="the card's memory, in GiB")
-@click.option(
-    "--headroom",
-    type=float,
-    default=HEADROOM / 2**30,
-    show_default=True,
-    help="GiB of the budget reserved for CUDA's context and workspaces",
-)
-def fit(network: str, T: int, batch: int, GiB: float, headroom: float) -> None:
-    """Find the cheapest exact training step of NETWORK that fits a card's memory. Needs no GPU and no data."""
-    choose("network", network, zoo.names())
-    live = usable(GiB * 2**30, headroom * 2**30)
-    from bench.planning.schedules import cheapest
-
-    click.echo(f"counting training steps of {network} on tensors without storage: seconds, or a minute ...", err=True)
-    plan = cheapest(network, T, batch, GiB * 2**30, headroom * 2**30)
-    algorithm, options = plan.schedule.algorithm, plan.schedule.options
-    settings = "".join(f", {name}={value!r}" for name, value in options.items())
-    click.echo(_bold(ALGORITHMS[algorithm].title) + settings)
-    allowed = f"{live / 2**30:g} GiB allowed: {GiB:g} GiB less a headroom of {headroom:g}"
-    click.echo(f"  peak     {plan.peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
-    recomputed = f"{plan.schedule.recomputed} of {T} steps are recomputed"
-    click.echo(f"  forward  {recomputed}: {plan.macs_ratio:.3f} times BPTT's multiply-accumulates")
-    click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{settings})')
-
-
-@main.command()
 @_project
 @_results
 @click.option("--workload", "names", multiple=True, metavar="NAME", help="only this workload; may be repeated [default: all]")
@@ -278,6 +247,7 @@ def report(project: Path | None, results: Path | None, check: bool) -> None:
 
 main.add_command(measure)
 main.add_command(compare)
+main.add_command(fit)
 
 
 # --------------------------------------------------------------------------- helpers

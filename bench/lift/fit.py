@@ -132,9 +132,9 @@ def fit(
             name, least = counts.subject.recognised.module, counts.least()
             raise UserError(
                 f"{name} with T = {T}, batch {batch} does not fit with exact gradients: the least that was found is "
-                f"{_size(least.peak)}, and a budget of {_size(budget)} less {_size(headroom)} of headroom leaves {_size(allowed)}. "
-                f"What recomputation leaves is {counts.bound}. Raise the budget, lower the batch or T, or take an approximation "
-                "(truncated BPTT, SLTT)"
+                f"{_size(least.peak)}, and a budget of {_size(budget)} less {_size(headroom)} of headroom leaves "
+                f"{_size(allowed)}. What recomputation leaves is {counts.bound}. Raise the budget, lower the batch or T, or take "
+                "an approximation (truncated BPTT, SLTT)"
             )
         return Fitted(best, best.macs / max(bptt.macs, 1), allowed, counts.bound, counts.subject.recognised)
 

@@ -9,6 +9,7 @@ Seen in two calls with different batches on tensors without storage: what is rea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -259,6 +260,7 @@ def _flow(one: _Recorder, other: _Recorder, trials: Trials) -> Flow:
                 found.append(each)
     runs: dict[str, list[Run]] = {}
     ambiguous = {path for path, places in seen.items() if len(set(places)) > 1} | _registered_twice(trials.net)
+    ambiguous |= {path for _, linked in order for path, times in Counter(linked).items() if times > 1}
     for where, linked in order:
         for piece in _split(linked, ambiguous):
             runs.setdefault(where, []).append(piece)
