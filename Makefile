@@ -21,7 +21,7 @@ STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sle
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  options: PAPER=ottt (unset: every paper)  SCALE=smoke|laptop|full  DATA_ROOT=folder with the data sets"
+	@echo "  options: PAPER=ottt (unset: every paper)  SCALE=smoke|laptop|night|full  DATA_ROOT=folder with the data sets"
 	@echo "           WORKLOAD=vgg-sws/cifar10/T4 (of speed; unset: every workload)"
 
 setup: $(READY) ## make the virtual environment and install everything (5.5 GB, minutes)

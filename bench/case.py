@@ -10,7 +10,7 @@ from typing import Any, Self, TypedDict
 from bench.errors import UserError, choose
 from bench.registry import DATA_SETS, PROBE_OPTIONS, PROBES
 
-SCALES = ("smoke", "laptop", "full")
+SCALES = ("smoke", "laptop", "night", "full")
 NO_DATA = "none"  # the data set of a case that needs none
 
 Settings = dict[str, Any]  # options by name; Any: they are unpacked as keyword arguments

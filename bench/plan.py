@@ -80,6 +80,6 @@ def digest_of(case: Case) -> str:
 
 
 def wanted_key(case: Case, gpu: str | None) -> DoneKey:
-    """Return what a record must match for ``case`` to be done on a machine whose GPU is ``gpu`` (``bench.record_store.made``)."""
+    """Return what a record must match for ``case`` to be done on a machine whose GPU is ``gpu`` (``record_store.done_key``)."""
     how = conditions(case, gpu)
     return (case.key, digest_of(case), how.device, how.threads, how.precision)

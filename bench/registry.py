@@ -1,4 +1,4 @@
-"""What there is, by name: algorithms, backends, network families, data sets and probes. Imports nothing of the suite, no torch.
+"""Tables of all algorithms, backends, network families, data sets and probes, by name. Imports nothing of the suite, no torch.
 
 Adding one is one file and one entry here. An entry says what must be known before the file is imported; everything else is in
 the file. The shared tests go through these tables, so that a new entry is tested with the others. Papers are found as the
@@ -27,7 +27,7 @@ class Algorithm:
     """A training algorithm. Its module satisfies ``bench.contracts.Algorithm``.
 
     ``exact``: it gives BPTT's gradient up to rounding. ``memory``: whether the peak grows with T, at constant options.
-    ``width`` of its line in figures: lines of different width can lie upon one another and both be seen.
+    ``width`` of its line in figures: two lines of different width are both visible where they coincide.
     """
 
     title: str
@@ -124,6 +124,7 @@ NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.lenet",
     "bench.zoo.alexnet",
     "bench.zoo.randman",
+    "bench.zoo.beyond_lif",
 )
 
 # Each is a module, or an object in one ("module:name"), that satisfies bench.datasets.samples.Source.
@@ -138,6 +139,8 @@ DATA_SETS: Mapping[str, str] = {
     "digits": "bench.datasets.digits",
     "randman-rate": "bench.datasets.randman:RATE",
     "randman-time": "bench.datasets.randman:TIME",
+    **{f"randman-rate-{seed}": f"bench.datasets.randman:RATE_{seed}" for seed in (1, 2, 3)},
+    **{f"randman-time-{seed}": f"bench.datasets.randman:TIME_{seed}" for seed in (1, 2, 3)},
 }
 
 Device = Literal["meta", "cpu", "best", "cuda"]
@@ -168,7 +171,7 @@ class Probe:
     steps: bool = True
 
 
-_PART = ("train_images", "test_images")  # of a data set
+_PART = ("train_images", "test_images", "validation_images", "preparation")  # of a data set
 _REFERENCE = (("bptt", "native"),)
 _MODES = ("native", "native-fast", "native-balanced", "native-small")
 _TIMED = (
@@ -181,8 +184,9 @@ PROBES: Mapping[str, Probe] = {
     "count": Probe("bench.probes.count", "cpu", 0.4, depends_on_T=False, steps=False),
     "cost": Probe("bench.probes.cost", "meta", 0.6, steps=False),
     "cost-half": Probe("bench.probes.cost_half", "meta", 30, precision="half", steps=False),
-    "equivalence": Probe("bench.probes.equivalence", "cpu", 16, precision="float64", against=_REFERENCE),
+    "equivalence": Probe("bench.probes.equivalence", "cpu", 16, ("divide",), precision="float64", against=_REFERENCE),
     "gradient": Probe("bench.probes.gradient", "cpu", 8, (*_PART, "batches", "after_batches"), against=_REFERENCE),
+    "alignment": Probe("bench.probes.alignment", "cpu", 12, (*_PART, "batches", "after_batches", "every"), against=_REFERENCE),
     "training": Probe("bench.probes.train", "best", 50, (*_PART, "epochs", "accumulate")),
     "clock": Probe("bench.probes.clock", "best", 8, ("repeats",), against=_REFERENCE, alone=True),
     "speed": Probe("bench.probes.speed", "cpu", 180, ("turns",), against=_TIMED, alone=True, every_core=True),
@@ -190,6 +194,7 @@ PROBES: Mapping[str, Probe] = {
     "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5, steps=False),
     "cuda-memory-half": Probe("bench.probes.cuda_memory_half", "cuda", 5, precision="half", steps=False),
     "longest": Probe("bench.probes.longest", "meta", 6, depends_on_T=False, steps=False),
+    "coefficients": Probe("bench.probes.coefficients", "meta", 12, depends_on_T=False, steps=False),
     "activity": Probe("bench.probes.activity", "cpu", 4, _PART),
     "events": Probe("bench.probes.events", "cpu", 16, _PART, depends_on_T=False, steps=False),
 }

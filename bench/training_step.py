@@ -87,8 +87,8 @@ class TrainingStep:
     def run(self, x: Tensor, target: Tensor, watcher: Watcher | None = None) -> Tensor:
         """Train on one batch and update the weights; returns the outputs summed over time [B, C].
 
-        ``watcher`` is told what operators do not show (bench/algorithms/context.py). Raises UserError for a batch that does
-        not suit the network.
+        ``watcher`` is notified of what operators do not show (bench/algorithms/context.py). Raises UserError for a batch that
+        does not suit the network.
         """
         return self.forward_backward(x, target, self.update, watcher=watcher)
 
@@ -250,7 +250,8 @@ def training_step(
     if device != "meta":
         cast("Trainable", net).reset_parameters(seed_of("weights", network, seed))
     net.train()
-    return TrainingStep(net, chosen.optimizer.of(net.parameters()), train_step, backends.load(backend).kernel(), chosen)
+    kernel = backends.kernel_of(backends.load(backend), spec)
+    return TrainingStep(net, chosen.optimizer.of(net.parameters()), train_step, kernel, chosen)
 
 
 def check_device(device: str) -> None:

@@ -1,4 +1,4 @@
-"""Approximate OTPE (Summe, Schaefer, Joshi 2023): OTPE with traces of the inputs in the place of traces of the weights.
+"""Approximate OTPE (Summe, Schaefer, Joshi 2023): OTPE with traces of the inputs instead of traces of the weights.
 
 Hidden layers:
 
@@ -23,7 +23,7 @@ from bench.algorithms.dense_traces import (
     Adjoint,
     Gradients,
     Traces,
-    discounted,
+    discounted_,
     mean_slope,
     mean_slopes,
     supports,
@@ -59,14 +59,14 @@ class ApproximateOTPE:
         q = g * mean
         return Gradients(q.t() @ z, q.sum(0), q)
 
-    def adjoint(self, g: Tensor, slope: Tensor, passed: Tensor) -> Adjoint:
-        q = g * mean_slopes(slope, self.decay)
-        return Adjoint(discounted(discounted(q, self.decay), self.decay), q, q)
+    def adjoint(self, g: Tensor, slope: Tensor, reset: float) -> Adjoint:
+        q = g.mul_(mean_slopes(slope, self.decay))
+        return Adjoint(discounted_(discounted_(q.clone(), self.decay), self.decay), q, q)
 
 
 def prepare(net: Network, options: Options) -> Network:
     hidden = ApproximateOTPE(net.spec.neuron.decay)
-    return with_rules(net, hidden, hidden if options.front else OTTT(hidden.decay))
+    return with_rules(net, hidden, hidden if options.front else OTTT(hidden.decay), options.form)
 
 
 def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:

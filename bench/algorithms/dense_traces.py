@@ -31,7 +31,7 @@ from bench.errors import YES, Support, UserError, no
 from bench.nets.build import Network
 from bench.nets.layers import Chain, DenseSynapse, Neurons, Scaled, State, map_state
 from bench.options import Declared, one_of
-from bench.spec import Dense, NetworkSpec, NeuronSpec, Spike
+from bench.spec import Dense, NetworkSpec, NeuronSpec, Spike, lif_of
 
 Traces = list[Tensor]
 
@@ -61,19 +61,29 @@ class Rule(Protocol):
     def gradients(self, g: Tensor, slope: Tensor, traces: Traces) -> Gradients:
         """Of a step from g [B, m], D [B, m] and the traces after it."""
 
-    def adjoint(self, g: Tensor, slope: Tensor, passed: Tensor) -> Adjoint:
-        """Of a sequence from g, D and d, all [T, B, m]."""
+    def adjoint(self, g: Tensor, slope: Tensor, reset: float) -> Adjoint:
+        """Of a sequence from g, which is consumed, and D, both [T, B, m]; d = 1 - reset * D."""
 
 
 # --------------------------------------------------------------------------- parts of rules
 
 
-def discounted(a: Tensor, factor: Tensor | float) -> Tensor:
-    """b[t] = a[t] + factor[t] * b[t+1], backwards over the first dimension."""
-    b = a.clone()
-    for t in reversed(range(len(a) - 1)):
-        b[t].add_(b[t + 1] * (factor[t] if isinstance(factor, Tensor) else factor))
-    return b
+def discounted_(a: Tensor, decay: float) -> Tensor:
+    """b[t] = a[t] + decay * b[t+1], backwards over the first dimension, in the place of ``a``."""
+    steps = a.unbind()
+    for t in reversed(range(len(steps) - 1)):
+        steps[t].add_(steps[t + 1], alpha=decay)
+    return a
+
+
+def passed_back_(a: Tensor, decay: float, slope: Tensor, reset: float) -> Tensor:
+    """b[t] = a[t] + decay * d[t] * b[t+1] with d = 1 - reset * D, backwards over the first dimension, in the place of ``a``."""
+    steps, slopes = a.unbind(), slope.unbind()
+    for t in reversed(range(len(steps) - 1)):
+        steps[t].add_(steps[t + 1], alpha=decay)
+        if reset:
+            steps[t].addcmul_(steps[t + 1], slopes[t], value=-decay * reset)
+    return a
 
 
 def mean_slope(slope: Tensor, before: Tensor | None, rho: Tensor | None, decay: float) -> tuple[Tensor, Tensor]:
@@ -89,7 +99,8 @@ def mean_slope(slope: Tensor, before: Tensor | None, rho: Tensor | None, decay: 
 
 def mean_slopes(slope: Tensor, decay: float) -> Tensor:
     """As ``mean_slope``, of all steps: D [T, B, m] -> [T, B, m]."""
-    means, rho = slope.clone(), 1.0
+    means, rho = torch.empty_like(slope), 1.0
+    means[0] = slope[0]
     for t in range(1, len(slope)):
         rho = decay * rho + 1
         torch.lerp(means[t - 1], slope[t], 1 / rho, out=means[t])
@@ -129,6 +140,7 @@ class TracedLayer(nn.Module):
         self.synapse = synapse
         self.neurons = neurons
         self.rule = rule
+        self.at_once = False  # whether a window of several steps gives the slopes of each
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One time step x [1, B, n] if gradients are enabled, else any number."""
@@ -142,25 +154,51 @@ class TracedLayer(nn.Module):
             current, _ = self.synapse(x.detach(), None)
         s, slope, potential = self.fired(current, potential)
         (x_t,), (s_t,) = x, s
-        traces = self.rule.traces(x_t.detach(), slope, passed(slope, self.neurons.spec), before)
+        traces = self.rule.traces(x_t.detach(), slope, passed(slope, lif_of(self.neurons.spec)), before)
         out = _ByRule.apply(x_t, self.synapse.weight, self.synapse.bias, s_t, slope, self.rule, traces)
         return out.unsqueeze(0), [potential, traces]
 
     def fired(self, current: Tensor, potential: State) -> tuple[Tensor, Tensor, State]:
         """One time step of the neurons: current [1, B, m] -> spikes [1, B, m], slopes [B, m], state after the step."""
+        s, slope, potential = self._slopes(current, potential)
+        return s, slope.squeeze(0), potential
+
+    def all_fired(self, current: Tensor) -> tuple[Tensor, Tensor]:
+        """All time steps from a membrane at zero: current [T, B, m] -> spikes and slopes [T, B, m]."""
+        if self.at_once:
+            s, slope, _ = self._slopes(current, None)
+            return s, slope
+        s, slope, potential = torch.empty_like(current), torch.empty_like(current), None
+        for t in range(len(current)):
+            (s[t],), slope[t], potential = self.fired(current[t : t + 1], potential)
+        return s, slope
+
+    def _slopes(self, current: Tensor, potential: State) -> tuple[Tensor, Tensor, State]:
         with torch.enable_grad():
             current = current.detach().requires_grad_()
             s, potential = self.neurons(current, potential)
-            (slope,) = torch.autograd.grad(s, current, torch.ones_like(s))
-        return s.detach(), slope.squeeze(0), map_state(torch.Tensor.detach, potential)
+            (slope,) = torch.autograd.grad(s, current, s.new_ones(()).expand_as(s))
+        return s.detach(), slope, map_state(torch.Tensor.detach, potential)
+
+    def in_space(self) -> None:
+        """Let the gradient of a window be the slopes of its steps, if these neurons can; then all steps run as one window."""
+        stop = getattr(self.neurons.neurons, "in_space", None)
+        if stop is not None:
+            stop()
+            self.at_once = True
 
 
 def passed(slope: Tensor, neuron: NeuronSpec) -> Tensor:
     """d = dU/dv, from the slope D."""
-    return torch.ones_like(slope) if neuron.detach_reset else 1 - neuron.threshold * slope
+    return torch.ones_like(slope) if neuron.detach_reset else 1 - reset_of(neuron) * slope
 
 
-def with_rules(net: Network, hidden: Rule, last: Rule) -> Network:
+def reset_of(neuron: NeuronSpec) -> float:
+    """The factor of D in d: what the reset takes from the membrane's derivative."""
+    return 0.0 if neuron.detach_reset else neuron.threshold
+
+
+def with_rules(net: Network, hidden: Rule, last: Rule, form: str) -> Network:
     """Join each dense synapse of ``net`` and its neurons into a layer with a rule; changes ``net`` in place and returns it.
 
     An identity takes the former place of the neurons, so that parameters have the same names as under BPTT.
@@ -171,7 +209,10 @@ def with_rules(net: Network, hidden: Rule, last: Rule) -> Network:
         synapse, neurons = layers[i : i + 2]
         assert isinstance(synapse, DenseSynapse), "see supports"
         assert isinstance(neurons, Neurons), "see supports"
-        joined += [TracedLayer(synapse, neurons, last if i + 2 == len(layers) else hidden), Scaled(1.0)]
+        layer = TracedLayer(synapse, neurons, last if i + 2 == len(layers) else hidden)
+        if form == "adjoint":
+            layer.in_space()
+        joined += [layer, Scaled(1.0)]
     net.body = Chain(joined)
     return net
 
@@ -204,12 +245,14 @@ def supports(spec: NetworkSpec) -> Support:
             return no(f"its traces are defined for dense layers with neurons, and this network has {type(layer).__name__}")
     if not all(isinstance(dense, Dense) and isinstance(spike, Spike) for dense, spike in pairs) or len(spec.layers) % 2:
         return no("every dense layer must be followed by neurons, the last one too: class scores are its spikes")
-    neurons = [layer for layer in spec.layers if isinstance(layer, Spike)]
-    if any(layer.dropout for layer in neurons):
+    other = spec.beyond_lif
+    if other is not None:
+        return no(f"its equations are those of LIF neurons of a fixed decay, and this network has {other.words}")
+    if any(isinstance(layer, Spike) and layer.dropout for layer in spec.layers):
         return no("its equations have no dropout of neurons")
-    if any(layer.neuron.reset == "hard" for layer in neurons):
+    if any(lif_of(neuron).reset == "hard" for neuron in spec.neurons):
         return no("its equations are those of a reset by subtraction, and these neurons reset to zero")
-    if len({layer.neuron for layer in neurons}) > 1:
+    if len(spec.neurons) > 1:
         return no("it assumes the same leak and threshold in all layers")
     return YES
 
@@ -257,21 +300,22 @@ def _by_adjoint(net: Network, x: Tensor, context: StepContext, front: Callable[[
     with torch.no_grad():
         for layer in layers:
             current, _ = layer.synapse(inputs[-1], None)
-            s, slope, potential = torch.empty_like(current), torch.empty_like(current), None
-            for t in range(len(x)):
-                (s[t],), slope[t], potential = layer.fired(current[t : t + 1], potential)
+            s, slope = layer.all_fired(current)
             inputs.append(s)
             slopes.append(slope)
     spikes = inputs.pop()
     g = _error(spikes, context, front)
     for layer, read, slope in zip(reversed(layers), reversed(inputs), reversed(slopes), strict=True):
-        found = layer.rule.adjoint(g, slope, passed(slope, layer.neurons.spec))
         weight, bias = layer.synapse.weight, layer.synapse.bias
-        torch.autograd.backward(weight, found.weight.flatten(0, 1).t() @ read.flatten(0, 1))
+        with torch.no_grad():
+            found = layer.rule.adjoint(g, slope, reset_of(lif_of(layer.neurons.spec)))
+            of_weight = found.weight.flatten(0, 1).t() @ read.flatten(0, 1)
+            of_bias = found.bias.sum((0, 1))
+            if layer is not layers[0]:
+                g = found.down @ weight
+        torch.autograd.backward(weight, of_weight)
         if bias is not None:
-            torch.autograd.backward(bias, found.bias.sum((0, 1)))
-        if layer is not layers[0]:
-            g = found.down @ weight.detach()
+            torch.autograd.backward(bias, of_bias)
     context.update()
     return spikes.sum(0)
 

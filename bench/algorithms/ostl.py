@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.algorithms.context import StepContext
-from bench.algorithms.dense_traces import Adjoint, FromTraces, Gradients, Traces, discounted, supports, train, with_rules
+from bench.algorithms.dense_traces import Adjoint, FromTraces, Gradients, Traces, passed_back_, supports, train, with_rules
 from bench.nets.build import Network
 
 __all__ = ["Options", "in_windows", "prepare", "supports", "train_step"]
@@ -50,9 +50,9 @@ class OSTL:
         a = g * slope
         return Gradients(over_samples(a, traces[0]), (a * traces[1]).sum(0), a)
 
-    def adjoint(self, g: Tensor, slope: Tensor, passed: Tensor) -> Adjoint:
-        a = g * slope
-        e = discounted(a, passed * self.decay)
+    def adjoint(self, g: Tensor, slope: Tensor, reset: float) -> Adjoint:
+        a = g.mul_(slope)
+        e = passed_back_(a.clone(), self.decay, slope, reset)
         return Adjoint(e, e, a)
 
 
@@ -63,7 +63,7 @@ def over_samples(error: Tensor, trace: Tensor) -> Tensor:
 
 def prepare(net: Network, options: Options) -> Network:
     rule = OSTL(net.spec.neuron.decay)
-    return with_rules(net, rule, rule)
+    return with_rules(net, rule, rule, options.form)
 
 
 def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:

@@ -26,9 +26,10 @@ from bench.algorithms.dense_traces import (
     FromTraces,
     Gradients,
     Traces,
-    discounted,
+    discounted_,
     mean_slope,
     mean_slopes,
+    passed_back_,
     supports,
     train,
     with_rules,
@@ -69,9 +70,10 @@ class OTPE:
         of_weight, of_bias, mean, _ = traces[3:]
         return Gradients(over_samples(g, of_weight), (g * of_bias).sum(0), g * mean)
 
-    def adjoint(self, g: Tensor, slope: Tensor, passed: Tensor) -> Adjoint:
-        e = discounted(discounted(g, self.decay) * slope, passed * self.decay)
-        return Adjoint(e, e, g * mean_slopes(slope, self.decay))
+    def adjoint(self, g: Tensor, slope: Tensor, reset: float) -> Adjoint:
+        e = discounted_(g.clone(), self.decay).mul_(slope)
+        e = passed_back_(e, self.decay, slope, reset)
+        return Adjoint(e, e, g.mul_(mean_slopes(slope, self.decay)))
 
 
 def leaky(decay: float, s: Tensor, before: Tensor | None) -> Tensor:
@@ -81,7 +83,7 @@ def leaky(decay: float, s: Tensor, before: Tensor | None) -> Tensor:
 
 def prepare(net: Network, options: Options) -> Network:
     hidden = OTPE(net.spec.neuron.decay)
-    return with_rules(net, hidden, hidden if options.front else OSTL(hidden.decay))
+    return with_rules(net, hidden, hidden if options.front else OSTL(hidden.decay), options.form)
 
 
 def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bench.algorithms.context import StepContext
-from bench.algorithms.dense_traces import Adjoint, FromTraces, Gradients, Traces, discounted, supports, train, with_rules
+from bench.algorithms.dense_traces import Adjoint, FromTraces, Gradients, Traces, discounted_, supports, train, with_rules
 from bench.nets.build import Network
 
 __all__ = ["Options", "in_windows", "prepare", "supports", "train_step"]
@@ -42,14 +42,14 @@ class OTTT:
         a = g * slope
         return Gradients(a.t() @ traces[0], a.sum(0), a)
 
-    def adjoint(self, g: Tensor, slope: Tensor, passed: Tensor) -> Adjoint:
-        a = g * slope
-        return Adjoint(discounted(a, self.decay), a, a)
+    def adjoint(self, g: Tensor, slope: Tensor, reset: float) -> Adjoint:
+        a = g.mul_(slope)
+        return Adjoint(discounted_(a.clone(), self.decay), a, a)
 
 
 def prepare(net: Network, options: Options) -> Network:
     rule = OTTT(net.spec.neuron.decay)
-    return with_rules(net, rule, rule)
+    return with_rules(net, rule, rule, options.form)
 
 
 def train_step(net: Network, x: Tensor, context: StepContext, options: Options) -> Tensor:

@@ -33,6 +33,7 @@ class Selector(TypedDict, total=False):
     probe: str
     metric: str
     dataset: str
+    draws: Sequence[str]
     network: str
     algorithm: str
     backend: str
@@ -110,7 +111,7 @@ class Claim:
 def alternatives(measure: Measure) -> list[Measure]:
     """Expand a measure whose ``over`` lists several values of a field into one measure for each value."""
     over: Mapping[str, object] = measure.get("over", {})
-    several = {name: values for name, values in over.items() if isinstance(values, list) and name != "any"}
+    several = {name: values for name, values in over.items() if isinstance(values, list) and name not in ("any", "draws")}
     chosen = [dict(zip(several, values, strict=True)) for values in product(*several.values())]
     return [cast("Measure", {**measure, "over": {**over, **each}}) for each in chosen] if several else [measure]
 
@@ -148,7 +149,7 @@ class Verdict:
 
 
 def text(value: float | int | str | None) -> str:
-    """A number for people: floats to 6 significant digits, whole numbers in full, nothing for None."""
+    """A number as text: floats to 6 significant digits, whole numbers in full, an empty text for None."""
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

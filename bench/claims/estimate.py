@@ -24,6 +24,7 @@ from bench.speed.rows import TIMING
 
 # Two-sided 95 % points of Student's t for 1, 2, ... degrees of freedom; beyond, the last is slightly conservative.
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+T_90 = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812)  # the same at 90 %
 Z_95 = 1.96
 LEAST_TURNS = 6  # fewer turns contain the median with less than 95 %
 EXACT = ("count", "cost", "cost-half", "longest", "cuda-memory", "cuda-memory-half")
@@ -110,6 +111,16 @@ def of_seeds(values: Sequence[float], noise: float = 0.0) -> Estimate:
         return Estimate(mean, -math.inf, math.inf)
     spread = statistics.stdev(values)
     half = math.hypot(T_95[min(len(values) - 2, len(T_95) - 1)] * spread / math.sqrt(len(values)), noise)
+    return Estimate(mean, mean - half, mean + half, spread)
+
+
+def of_draws(values: Sequence[float]) -> Estimate:
+    """Mean over draws, and the interval that holds a further draw with 90 %: m +- t s sqrt(1 + 1 / M)."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return Estimate(mean, -math.inf, math.inf)
+    spread = statistics.stdev(values)
+    half = T_90[min(len(values) - 2, len(T_90) - 1)] * spread * math.sqrt(1 + 1 / len(values))
     return Estimate(mean, mean - half, mean + half, spread)
 
 

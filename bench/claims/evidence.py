@@ -1,4 +1,4 @@
-"""Which records are evidence for a claim: those of planned cases that a selector asks for, in groups of cases that are alike.
+"""Which records are evidence for a claim: those of the planned cases that a selector asks for, in groups.
 
 What counts is set by the paper's plan, not by what happens to be stored. A record of a case that is not planned is no evidence.
 A planned case without a finite number is a lost run: the reason states it, and a part of a claim that needs it is "cannot tell"
@@ -20,13 +20,13 @@ from bench.plan import THREADS
 from bench.record import Record
 from bench.registry import PROBES
 
-NOT_OF_A_CASE = ("metric", "detail", "device", "options", "any")  # what a selector has beside fields of a case
+NOT_OF_A_CASE = ("metric", "detail", "device", "options", "any", "draws")  # what a selector has beside fields of a case
 DEVICES = ("gpu",)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Planned cases that are alike but for one field: their records in its order, and the keys of those without a number."""
+    """Planned cases that differ in one field alone: their records in its order, and the keys of those without a number."""
 
     records: tuple[Record, ...]
     lost: tuple[str, ...]
@@ -70,7 +70,7 @@ class Plan:
 def _as_planned(record: Record) -> bool:
     """Whether precision, threads and kind of device are those of the probe: what shapes alone computed is no training.
 
-    How many threads every core of a machine makes is not known here; records of different numbers never meet (judge.py).
+    The number of cores of a machine is not known here; records with different numbers of threads are never combined (judge.py).
     """
     probe = PROBES[record.case["probe"]]
     real = record.device not in ("meta", "none", "") and (probe.device != "cuda" or record.device != "cpu")
@@ -86,8 +86,12 @@ class Evidence:
         self._found = {(r.key, r.metric): r for r in records if plan.has(r)}
 
     def runs(self, selector: Selector, scale: str) -> list[Group]:
-        """The runs of each recipe over its seeds; none unless a case of ``scale`` itself is among them."""
-        return self._groups(selector, scale, lambda case: _without(case, "seed"), lambda case: case["seed"])
+        """The runs of each recipe over its seeds; none unless a case of ``scale`` itself is among them.
+
+        With ``draws`` (data sets that are draws of one definition) they are the runs over seeds and draws together.
+        """
+        varies = ("seed", "dataset") if "draws" in selector else ("seed",)
+        return self._groups(selector, scale, lambda case: _without(case, *varies), lambda case: case["seed"])
 
     def curves(self, selector: Selector, scale: str, first: int, last: int) -> list[Group]:
         """Each curve over T, from T = ``first`` to ``last``."""
@@ -102,7 +106,7 @@ class Evidence:
         return found[0] if found else None
 
     def grids(self, selector: Selector, scale: str) -> list[Group]:
-        """Each design space (see bench/design_space.py), its cells and seeds in an order of their own."""
+        """Each design space (see bench/design_space.py), its cells and seeds in a fixed order."""
         return self._groups(
             selector, scale, without_cell, lambda case: json.dumps(case, sort_keys=True), free=OF_THE_CELL,
             asked=lambda case: cell_of(case) is not None,
@@ -158,14 +162,16 @@ def matches(selector: Selector, case: CaseFields, free: Collection[str] | None =
     """
     if any(case.get(name) != wanted for name, wanted in selector.items() if name not in NOT_OF_A_CASE):
         return False
+    if case["dataset"] not in selector.get("draws", [case["dataset"]]):
+        return False
     options, named = case["options"], selector.get("options", {})
     if any(options.get(name, "unset") != wanted for name, wanted in named.items()):
         return False
     return free is None or set(options) <= {*named, *selector.get("any", ()), *free}
 
 
-def _without(case: CaseFields, field: str) -> dict[str, object]:
-    return {name: value for name, value in case.items() if name not in (field, "scale")}
+def _without(case: CaseFields, *left_out: str) -> dict[str, object]:
+    return {name: value for name, value in case.items() if name not in (*left_out, "scale")}
 
 
 def rank(records: Sequence[Record]) -> tuple[int, str]:

@@ -18,7 +18,7 @@ from bench.claims.evidence import DEVICES, NOT_OF_A_CASE, finite
 from bench.claims.rules import DIRECTIONS, RULES, printed_number
 from bench.design_space import CUTS
 from bench.errors import UserError, choose
-from bench.registry import PROBES
+from bench.registry import DATA_SETS, PROBES
 
 _CLAIM_FIELDS = {f.name: f for f in fields(Claim) if f.name != "paper"}
 _REQUIRED = [name for name, f in _CLAIM_FIELDS.items() if f.default is MISSING and f.default_factory is MISSING]
@@ -68,6 +68,10 @@ _TEXTS: Allowed = (
 _SELECTED: Mapping[str, Allowed] = {  # of a selector; all others are texts
     "T": _COUNT, "batch": _COUNT, "seed": (lambda value: type(value) is int, "a whole number"), "options": _TABLE,
     "any": (lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value), "a list of texts"),
+    "draws": (
+        lambda value: isinstance(value, list) and len(value) > 1 and all(each in DATA_SETS for each in value),
+        "a list of two known data sets or more, draws of one definition, in the place of dataset",
+    ),
 }  # fmt: skip
 _CASE_FIELDS = {f.name for f in fields(Case)} - {"paper", "scale"}
 
@@ -206,6 +210,8 @@ def _check(claim: Claim, measure: Measure, wrong: Callable[[str, str], UserError
             allowed, words = _SELECTED.get(name, _TEXT if side == "select" else _TEXTS)
             if not allowed(value):
                 raise wrong(f"measure.{side}.{name}", f"is {value!r}; {words} is required")
+        if "draws" in selector and "dataset" in selector:
+            raise wrong(f"measure.{side}.draws", "stands in the place of dataset; leave that out")
         if selector.get("device", DEVICES[0]) not in DEVICES:
             raise wrong(f"measure.{side}.device", f"is {selector['device']!r}; known are {'; '.join(DEVICES)}")
         if "metric" not in selector or selector.get("probe") not in PROBES:

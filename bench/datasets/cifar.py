@@ -10,7 +10,7 @@ import io
 import pickle
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from bench.datasets.prepare import Preparation
 
+Constants = tuple[float, float, float]
 _SITE = "https://www.cs.toronto.edu/~kriz/"
 
 
@@ -41,6 +42,7 @@ class Cifar:
     test: Mapping[str, str]
     labels: str
     classes: int
+    constants: Mapping[str, tuple[Constants, Constants]] = field(default_factory=dict)  # mean and deviation, by paper
 
     @property
     def files(self) -> dict[str, str]:
@@ -60,6 +62,7 @@ class Cifar:
             **dict(zip(("test_x", "test_y"), self.read(folders, self.test), strict=True)),
             classes=self.classes,
             preparation=preparation(),
+            recipes={paper: preparation(*constants) for paper, constants in self.constants.items()},
             citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, University of Toronto",
             licence="none stated by the authors",
             checksum=store.identity(self.files),
@@ -93,11 +96,17 @@ class Cifar:
         return folders
 
 
-def preparation() -> Preparation:
-    """Return OTTT's preparation (public code): crop, cutout, flip, normalisation by CIFAR-10's constants, for CIFAR-100 too."""
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)  # of CIFAR-10, as in the papers' codes
+
+
+def preparation(mean: Constants = MEAN, std: Constants = STD) -> Preparation:
+    """Return the preparation of OTTT and SLTT (public codes): crop, cutout, flip, normalisation.
+
+    OTTT normalises CIFAR-100 by the constants of CIFAR-10 too, SLTT by its own.
+    """
     from bench.datasets.prepare import Cutout, Preparation
 
-    return Preparation(pad=4, cutout=Cutout(), flip=0.5, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
+    return Preparation(pad=4, cutout=Cutout(), flip=0.5, mean=mean, std=std)
 
 
 def unpickled(contents: bytes) -> dict[str, object]:
@@ -151,4 +160,5 @@ CIFAR100 = Cifar(
     test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     labels="fine_labels",
     classes=100,
+    constants={"sltt": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))},
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from bench.spec import NetworkSpec
@@ -29,6 +30,7 @@ class Images:
     citation: str
     licence: str
     checksum: str
+    recipes: Mapping[str, Preparation] = field(default_factory=dict)  # preparations of single papers, by paper
 
     @property
     def part(self) -> str:
@@ -49,6 +51,25 @@ class Images:
             test_y=self.test_y[test],
             checksum=checksum,
         )
+
+    def held_out(self, indices: Tensor, checksum: str) -> Images:
+        """Return the set with these training images in the place of the test images, and no longer among those for training."""
+        import torch
+
+        rest = torch.ones(len(self.train_y), dtype=torch.bool)
+        rest[indices] = False
+        return replace(
+            self,
+            train_x=self.train_x[rest],
+            train_y=self.train_y[rest],
+            test_x=self.train_x[indices],
+            test_y=self.train_y[indices],
+            checksum=checksum,
+        )
+
+    def prepared(self, recipe: str) -> Images:
+        """Return the images with the preparation of a paper's recipe, one of ``recipes``."""
+        return replace(self, preparation=self.recipes[recipe])
 
     def over_time(self, network: NetworkSpec) -> Sequences:
         from bench.datasets.sequences import PoissonTrains, StaticImages

@@ -104,6 +104,8 @@ class Randman:
 
 
 RATE, TIME = Randman("rate"), Randman("time")
+RATE_1, RATE_2, RATE_3 = (Randman("rate", seed) for seed in (1, 2, 3))  # other manifolds, points and test sets
+TIME_1, TIME_2, TIME_3 = (Randman("time", seed) for seed in (1, 2, 3))
 
 
 def frequencies(smoothness: float, precision: float = 1e-3, most: int = 1000) -> int:
@@ -310,23 +312,27 @@ class Spikes:
         return (self.of.source.units,)
 
     def train(self, chosen: Tensor, T: int, *names: object) -> Tensor:
-        return self._coded(self.of.train, self.of.train_i[chosen], T, "train", *names)
+        import torch
+
+        k, source = self._steps(self.of.train, self.of.train_i[chosen], T), self.of.source
+        if source.code == "time":
+            return in_time(k, T)
+        return in_rate(k, T, torch.rand((*k.shape, T), generator=_generator("steps", source.seed, "train", *names)))
 
     def test(self, chosen: Tensor, T: int) -> Tensor:
         import torch
 
-        own = self.of.test_i[chosen]
-        if self.of.source.code == "time":
-            return self._coded(self.of.test, own, T)
-        each = [self._coded(self.of.test, i[None], T, "test", int(i)) for i in own]
-        return torch.cat(each, 1)
+        own, source = self.of.test_i[chosen], self.of.source
+        k = self._steps(self.of.test, own, T)
+        if source.code == "time":
+            return in_time(k, T)
+        keys = [torch.rand((source.units, T), generator=_generator("steps", source.seed, "test", int(i))) for i in own]
+        return in_rate(k, T, torch.stack(keys))
 
-    def _coded(self, split: Split, indices: Tensor, T: int, *names: object) -> Tensor:
-        source = self.of.source
+    def _steps(self, split: Split, indices: Tensor, T: int) -> Tensor:
+        """k of the samples: int64 [B, units]."""
         k = (T * split.values(indices)).floor().long()
-        if not source.last_silent:
-            k = k.clamp(max=T - 1)
-        return in_time(k, T) if source.code == "time" else in_rate(k, T, _generator("steps", source.seed, *names))
+        return k if self.of.source.last_silent else k.clamp(max=T - 1)
 
 
 def in_time(k: Tensor, T: int) -> Tensor:
@@ -336,12 +342,11 @@ def in_time(k: Tensor, T: int) -> Tensor:
     return (torch.arange(T)[:, None, None] == k).float()
 
 
-def in_rate(k: Tensor, T: int, generator: Generator) -> Tensor:
-    """Spikes at k + 1 random steps, at most T: [B, units] -> float32 [T, B, units]."""
+def in_rate(k: Tensor, T: int, keys: Tensor) -> Tensor:
+    """Spikes at k + 1 steps, at most T: where the random ``keys`` [B, units, T] are least; -> float32 [T, B, units]."""
     import numpy
     import torch
 
-    keys = torch.rand((*k.shape, T), generator=generator)
     ordered = torch.from_numpy(numpy.sort(keys.numpy(), -1))  # ten times as fast as torch's
     at = ordered.gather(-1, k.clamp(max=T - 1)[..., None])
     return (keys <= at).float().permute(2, 0, 1).contiguous()

@@ -31,7 +31,7 @@ class Look:
 
     title: str
     colour: Colour
-    width: float = 1.8  # of its line: lines of different width can lie upon one another and both be seen
+    width: float = 1.8  # of its line: two lines of different width are both visible where they coincide
 
 
 INK = Colour("#1c2128", "#e6edf3")
@@ -240,7 +240,7 @@ def key(figure: Figure, looks: Sequence[Look]) -> None:
 
 
 def canvas() -> AbstractContextManager[None]:
-    """The settings under which a figure is drawn and saved, whatever the user's own."""
+    """The settings under which a figure is drawn and saved; the user's own have no effect."""
     import matplotlib
 
     return matplotlib.rc_context({**matplotlib.rcParamsDefault, **_FONT})

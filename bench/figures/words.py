@@ -1,4 +1,4 @@
-"""What figures call things, and in which order they name them."""
+"""The names that figures use for data sets, algorithms and backends, and their order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def images(dataset: str) -> str:
 
 
 def shared(records: Iterable[Record]) -> dict[str, object]:
-    """Options that are alike in several settings, so that they distinguish none of them."""
+    """Options that are equal in all settings, so that they distinguish none of them."""
     settings = {(r.case["algorithm"], tuple(sorted(r.case["options"].items()))) for r in records}
     if len(settings) < 2:
         return {}

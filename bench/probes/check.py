@@ -18,7 +18,7 @@ def check(case: Case) -> Support:
         return supported
     if case.probe == "count" and BACKENDS[case.backend].ships:
         return no("probe count applies to networks built by this suite; a framework's shipped implementation has other layers")
-    if case.probe == "gradient" and not (exact := support(case.network, "bptt", case.backend)):
+    if case.probe in ("gradient", "alignment") and not (exact := support(case.network, "bptt", case.backend)):
         return no(f"gradient fidelity compares with BPTT on the same backend: {exact.reason}")
     if getattr(own, "accumulate", 1) > 1 and not recipe(case.algorithm, case.backend, case.algorithm_options).updates_once:
         return no(WITHIN_A_BATCH)

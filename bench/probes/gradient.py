@@ -47,12 +47,12 @@ def measure(case: Case, resources: Resources) -> list[Measurement]:
     exact_step = training_step(case.network, "bptt", case.backend, seed=case.seed, **loss)
     batches = enumerate(_batches(data, case))
     for i, (x, target) in islice(batches, trained):
-        _draw_masks(case, i)  # the same for all algorithms
+        draw_masks(case, i)  # the same for all algorithms
         step.run(x, target)
-    names = _copy_own_weights(step, exact_step)
+    names = copy_own_weights(step, exact_step)
     cosines, norm_ratios, by_parameter = [], [], []
     for i, (x, target) in islice(batches, compared):
-        exact, mine = _gradient(exact_step, case, i, x, target), _gradient(step, case, i, x, target)
+        exact, mine = gradient_of(exact_step, case, i, x, target), gradient_of(step, case, i, x, target)
         if not (math.isfinite(norm(exact)) and math.isfinite(norm(mine))):
             raise FloatingPointError(f"a gradient is not finite after {trained} batches of training; lower lr")
         cosines.append(cosine(mine, exact))
@@ -93,9 +93,9 @@ def cosine(a: list[Tensor], b: list[Tensor]) -> float:
     return dot / (norms[0] * norms[1]) if all(norms) else 0.0
 
 
-def _copy_own_weights(step: TrainingStep, other: TrainingStep) -> list[str]:
-    """Copy the network's weights of ``step`` to ``other``; return the parameters' names in the order of their gradients."""
-    mine, theirs = _own_parameters(step.net), _own_parameters(other.net)
+def copy_own_weights(step: TrainingStep, other: TrainingStep) -> list[str]:
+    """Copy the network's weights of ``step`` to ``other``; return the names of the parameters in the order of ``gradient_of``."""
+    mine, theirs = own_parameters(step.net), own_parameters(other.net)
     with torch.no_grad():
         for source, target in zip(mine, theirs, strict=True):
             target.copy_(source)
@@ -103,18 +103,19 @@ def _copy_own_weights(step: TrainingStep, other: TrainingStep) -> list[str]:
     return [name_of[id(p)].removeprefix("body.layers.").replace("synapse.", "") for p in mine]
 
 
-def _gradient(step: TrainingStep, case: Case, batch: int, x: Tensor, target: Tensor) -> list[Tensor]:
-    _draw_masks(case, batch)
+def gradient_of(step: TrainingStep, case: Case, batch: int, x: Tensor, target: Tensor) -> list[Tensor]:
+    """Return the gradient of every parameter on batch number ``batch``; zeros where a parameter has none."""
+    draw_masks(case, batch)
     step.gradients(x, target)
-    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in _own_parameters(step.net)]
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in own_parameters(step.net)]
 
 
-def _draw_masks(case: Case, batch: int) -> None:
+def draw_masks(case: Case, batch: int) -> None:
     """Seed the dropout masks of a batch, the same for every algorithm."""
     torch.manual_seed(seed_of("masks", case.network, case.dataset, case.T, case.batch, case.seed, batch))
 
 
-def _own_parameters(net: nn.Module) -> list[nn.Parameter]:
+def own_parameters(net: nn.Module) -> list[nn.Parameter]:
     """Return the parameters of the network without those of auxiliary classifiers."""
     auxiliary = {id(parameter) for parameter in getattr(net, "classifiers", nn.ModuleList()).parameters()}
     return [parameter for parameter in aligned_parameters(net) if id(parameter) not in auxiliary]

@@ -29,7 +29,7 @@ from bench.record import Status
 from bench.registry import PROBES
 from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
 
-TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "full": float("inf")}
+TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "night": 10800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
 EXIT_WAIT_S = 10  # time for a process to end after it has answered
 

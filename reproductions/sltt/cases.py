@@ -71,9 +71,12 @@ def _half() -> Iterator[Case]:
 
 
 def _gates() -> Iterator[Case]:
+    """Those of the networks for large images on images of a fourth or a half of the side: the same layers and weights."""
     for network, _, _ in (*SIZES, OF_OTTT):
         T, batch = (3, 2) if network.endswith(("cifar10", "cifar100", "cifar10-dvs")) else (2, 2 if "vgg" in network else 1)
-        yield Case(PAPER, "equivalence", network, "bptt", PUBLISHED, T, batch)
+        divide = {"imagenet": 4, "dvs-gesture": 2}.get(network.split("/")[1])
+        options = (("divide", divide),) if divide else ()
+        yield Case(PAPER, "equivalence", network, "bptt", PUBLISHED, T, batch, options=options)
 
 
 def _gradients(has: Callable[[str], bool]) -> Iterator[Case]:
@@ -111,7 +114,7 @@ def _full() -> Iterator[Case]:
     """The schedules of the public commands on the data sets that this suite can load, three seeds; they need a GPU."""
     recipes: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
         ("resnet18/cifar10", 6, 128, {"epochs": 200, "squared_target": "ones", "weight_decay": 5e-5}),
-        ("resnet18/cifar100", 6, 128, {"epochs": 200, "squared_target": "ones", "weight_decay": 5e-4}),
+        ("resnet18/cifar100", 6, 128, {"epochs": 200, "preparation": "sltt", "squared_target": "ones", "weight_decay": 5e-4}),
         ("vgg11-bn/cifar10-dvs", 10, 128, {"epochs": 300, "lr": 0.05, "weight_decay": 5e-4}),
         ("vgg11-bn/dvs-gesture", 20, 16, {"epochs": 300, "squared_target": "ones", "weight_decay": 5e-4}),
     )

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import bench.cli as cli
 from bench import algorithms, backends
 from bench.case import Case
 from bench.errors import UserError
@@ -28,7 +27,7 @@ def test_unknown_scale_error_suggests_close_names(invoke: Invoke, command: str) 
 
 
 def test_unknown_name_error_lists_all_names_if_none_is_close(invoke: Invoke) -> None:
-    assert complaint(invoke("plan", "ottt", "--scale", "xyz")) == "unknown scale 'xyz': known: full, laptop, smoke"
+    assert complaint(invoke("plan", "ottt", "--scale", "xyz")) == "unknown scale 'xyz': known: full, laptop, night, smoke"
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("reprot", "report"), ("plann", "plan"), ("lst", "list"), ("runn", "run")])
@@ -93,7 +92,7 @@ def test_operating_system_errors_are_one_line(invoke: Invoke, monkeypatch: pytes
     def refuse() -> list[str]:
         raise error
 
-    monkeypatch.setattr(cli, "papers", refuse)
+    monkeypatch.setattr("bench.commands.catalogue.papers", refuse)
     assert complaint(invoke("list")).startswith(said)
 
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-import bench.cli as cli
 from bench.case import Case
+from bench.commands import measuring
+from bench.commands.group import INTERRUPTED
 from bench.measurement import Measurement
 from bench.record_store import Store
 from bench.runner.store import recorder
@@ -29,7 +30,7 @@ from tests.command.calling import COUNTS, REPOSITORY, Invoke
 
 @pytest.mark.parametrize(("wanted", "cases"), [(1, "1 case kept"), (2, "2 cases kept")])
 def test_summary_counts_cases_in_singular_and_plural(wanted: int, cases: str) -> None:
-    assert cases in cli._Tally(wanted, 0).so_far()
+    assert cases in measuring.Tally(wanted, 0).so_far()
 
 
 @pytest.mark.parametrize(
@@ -53,9 +54,9 @@ def test_case_is_measured_again_after_a_missing_package_was_installed(
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     record: Any = SimpleNamespace(case={"probe": "count", "backend": "native"}, status="unsupported", versions=versions)
-    assert cli._installed_since(record) is again
+    assert measuring._installed_since(record) is again
     record.status = "ok"
-    assert not cli._installed_since(record)
+    assert not measuring._installed_since(record)
 
 
 def test_record_names_the_missing_package(root: Path) -> None:
@@ -64,7 +65,7 @@ def test_record_names_the_missing_package(root: Path) -> None:
     recorder(store, "here", "run")(case, lacking)
     [record], _ = store.load("ottt")
     assert record.versions["no-such-package"] == "not installed"
-    assert not cli._installed_since(record)
+    assert not measuring._installed_since(record)
 
 
 def quick(cases: list[Case], keep: Callable[[Case, Outcome], None], listener: Any, **_: Any) -> None:
@@ -84,11 +85,11 @@ def test_ctrl_c_ends_with_status_130_and_names_kept_cases(invoke: Invoke, monkey
     monkeypatch.setattr("bench.runner.run.run", stopped)
     ended = invoke(*COUNTS)
     assert ended.exit_code == 130
-    assert ended.output.endswith("\nStopped; 3 of 7 cases kept; the same command goes on from there\n")
+    assert ended.output.endswith("\nStopped; 3 of 7 cases kept; the same command continues from there\n")
     assert "Abort" not in ended.output
     again = invoke(*COUNTS)
     assert "7 cases, 4 to measure" in again.output
-    assert again.output.endswith("\nStopped; 6 of 7 cases kept; the same command goes on from there\n")
+    assert again.output.endswith("\nStopped; 6 of 7 cases kept; the same command continues from there\n")
 
 
 def test_ctrl_c_in_a_terminal_shows_no_messages_of_workers(invoke: Invoke, root: Path) -> None:
@@ -104,11 +105,11 @@ def test_ctrl_c_in_a_terminal_shows_no_messages_of_workers(invoke: Invoke, root:
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert re.fullmatch(r"\s*Stopped; \d of 7 cases kept; the same command goes on from there\n", said)
+    assert re.fullmatch(r"\s*Stopped; \d of 7 cases kept; the same command continues from there\n", said)
 
 
 def test_ctrl_c_outside_of_a_run_shows_no_error(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "papers", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("bench.commands.papers.papers", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     ended = invoke("plan")
     assert ended.exit_code == 130
     assert ended.output.endswith("Stopped\n")
@@ -170,7 +171,7 @@ def test_ctrl_c_during_imports_shows_no_traceback() -> None:
         "runpy.run_module('spikecost', run_name='__main__')"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (cli.INTERRUPTED, "")
+    assert (ended.returncode, ended.stderr) == (INTERRUPTED, "")
 
 
 def test_report_names_the_page_relative_to_the_current_folder(

@@ -18,8 +18,10 @@ import pytest
 import torch
 
 from bench import datasets
+from bench.case import Case
 from bench.datasets import cifar, fashion_mnist
 from bench.datasets.cifar import CIFAR10, CIFAR100, Cifar, unpickled
+from bench.datasets.real import RealData
 from bench.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -95,6 +97,46 @@ def test_cifar_joins_batches_in_order(small):
     assert images.train_y.tolist() == [0, 1, 2, 9, 1, 1, 2, 9]
     assert images.train_y.dtype == images.test_y.dtype == torch.int64
     assert (images.kind, images.classes, images.shape) == ("real", 10, (3, 32, 32))
+
+
+def test_cifar100_is_normalised_by_its_own_constants_in_sltts_recipe_alone(small):
+    """SLTT's public code states them; OTTT's normalises CIFAR-100 by CIFAR-10's."""
+    source, root, _ = small
+    images = replace(source, constants=CIFAR100.constants).load(root, False, root / "prepared")
+    own = images.prepared("sltt")
+    assert own.preparation.mean == (0.5071, 0.4867, 0.4408)
+    assert own.preparation.std == (0.2675, 0.2565, 0.2761)
+    assert (images.preparation.mean, images.preparation.std) == (cifar.MEAN, cifar.STD)
+    assert replace(own.preparation, mean=cifar.MEAN, std=cifar.STD) == images.preparation
+    assert own.checksum == images.checksum
+
+
+def test_a_recipe_without_a_preparation_of_its_own_is_refused(small, monkeypatch):
+    source, root, _ = small
+    monkeypatch.setattr("bench.datasets.load", lambda *_, **__: source.load(root, False, root / "prepared"))
+    case = Case("p", "training", "resnet18/cifar10", "bptt", "native", 2, 2, "cifar10", options=(("preparation", "sltt"),))
+    with pytest.raises(
+        UserError, match="preparation = 'sltt': that recipe has none of its own for cifar10; leave the option out"
+    ):
+        _ = RealData(case, root).samples
+
+
+def test_held_out_images_are_those_of_the_training_set_and_no_longer_in_it(small, monkeypatch):
+    source, root, _ = small
+    whole = source.load(root, False, root / "prepared")
+    monkeypatch.setattr("bench.datasets.load", lambda *_, **__: whole)
+
+    def samples(**options):
+        case = Case("p", "training", "resnet18/cifar10", "bptt", "native", 2, 2, "cifar10", options=tuple(options.items()))
+        return RealData(case, root).samples
+
+    part = samples(validation_images=3)
+    pixels = {tuple(image.flatten().tolist()) for image in whole.train_x}
+    trained, tested = ({tuple(image.flatten().tolist()) for image in x} for x in (part.train_x, part.test_x))
+    assert (len(trained), len(tested), trained | tested) == (5, 3, pixels)
+    assert part.checksum not in (whole.checksum, samples(validation_images=2).checksum)
+    with pytest.raises(UserError, match="validation_images = 8 of 8 training images: leave some"):
+        samples(validation_images=8)
 
 
 def test_cifar_checksum_depends_on_the_contents(small):

@@ -125,14 +125,14 @@ def test_rate_code_shifts_the_spikes_of_each_sample_independently(cache: Path) -
 def test_spike_codes_by_hand() -> None:
     k = torch.tensor([[0, 2, 4]])
     assert in_time(k, 4)[:, 0].t().tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]  # none for k = T
-    rate = in_rate(k, 4, torch.Generator().manual_seed(0))
+    rate = in_rate(k, 4, torch.rand((*k.shape, 4), generator=torch.Generator().manual_seed(0)))
     assert rate.sum(0).tolist() == [[1, 3, 4]]
 
 
 def test_rate_code_uses_every_step_equally() -> None:
     """20,000 independent spikes over 10 steps: a chi-square of 9 degrees of freedom above 27.9 has probability 0.001."""
     k = torch.zeros(200, 100, dtype=torch.long)
-    counts = in_rate(k, 10, torch.Generator().manual_seed(0)).sum((1, 2))
+    counts = in_rate(k, 10, torch.rand((*k.shape, 10), generator=torch.Generator().manual_seed(0))).sum((1, 2))
     assert float(((counts - 2000) ** 2 / 2000).sum()) < 27.9
 
 

@@ -71,6 +71,9 @@ def best_value(claim: Claim, part: Mapping[str, Any], side: str, case: Case) -> 
     """A value with which the claim holds."""
     jitter = _JITTER * case.seed
     match part["rule"]:
+        case "equivalent":
+            assert claim.value is not None
+            return claim.value + jitter
         case "within":
             assert claim.value is not None
             base = 50.0 if "over" in part else 0.0

@@ -152,6 +152,13 @@ def _worlds(claim: MakeClaim, record: MakeRecord) -> Iterator[World]:
             claim("equal", value=0.0, printed=printed, select={"probe": "count"}), [record(1, probe="count")],
             _near(exact), _as_they_are([exact]),
         )  # fmt: skip
+    draws = ["randman-rate", *(f"randman-rate-{seed}" for seed in (1, 2, 3))]
+    yield World(
+        "`equivalent`: 4 draws, s = 0.5 between draws, margin 2; false: 2 points apart",
+        claim("equivalent", value=83.0, tolerance=2.0, select={"draws": draws}),
+        [record(0.0, seed=seed, dataset=dataset) for seed, dataset in enumerate(draws)],
+        _of_another_draw(83.0, 2.0, 0.5, len(draws)), _of_another_draw(83.0, 0.0, 0.5, len(draws)),
+    )  # fmt: skip
     for rule, grows in (("flat_in_T", 0), ("affine_in_T", 10)):
         values = [1000 + grows * T for T in range(1, 6)]
         yield World(
@@ -165,6 +172,16 @@ def _one_off(values: Sequence[int]) -> Draw:
     def draw(rng: np.random.Generator) -> list[float]:
         which = rng.integers(len(values))
         return [v + int(i == which) for i, v in enumerate(values)]
+
+    return draw
+
+
+def _of_another_draw(reported: float, apart: float, spread: float, draws: int) -> Draw:
+    """Our values, where the reported one is of a further draw of a data set whose mean is ``apart`` from ours."""
+
+    def draw(rng: np.random.Generator) -> list[float]:
+        theirs = rng.normal(-apart, spread)  # of the further draw, beside our mean
+        return [reported - theirs + float(v) for v in rng.normal(0, spread, draws)]
 
     return draw
 

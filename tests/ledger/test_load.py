@@ -97,7 +97,7 @@ SELECT = 'probe = "training", metric = "best", T = 6'
             "evidence",
             "known are abstract; table, quoted; authors' notebook; code; checked; own goal",
         ),
-        ('unit = "%"', 'unit = "%"\nscale = "huge"', "scale", "known are smoke; laptop; full"),
+        ('unit = "%"', 'unit = "%"\nscale = "huge"', "scale", "known are smoke; laptop; night; full"),
         ("NOTE-X", "[MEM]", "source", "is no report of the paper; leave the number out"),
         ("NOTE-X", "NOTE-X; MEM", "source", "is no report of the paper"),
         ("NOTE-X", "DERIVED from NOTE-X", "source", "is no report of the paper"),

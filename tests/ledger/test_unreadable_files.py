@@ -14,6 +14,7 @@ from bench.errors import UserError
 from bench.figures.paper import Paper
 from bench.places import Project
 from bench.record_store import Store
+from bench.report import chapters, generated, pages
 from tests.ledger.conftest import MakeClaim, MakeRecord, planned
 from tests.ledger.machine import WHAT
 
@@ -148,11 +149,11 @@ def test_paper_description_requires_what_its_page_shows(tmp_path: Path, name: st
     lines = {each: f'{each} = "x"' for each in ("title", "venue", "link", "summary")} | {"authors": 'authors = ["x"]'}
     path = tmp_path / "paper.toml"
     path.write_text("\n".join(lines.values()))
-    assert report._about(path)["title"] == "x"
+    assert chapters.about(path)["title"] == "x"
     lines[name] = name + value if value else ""
     path.write_text("\n".join(lines.values()))
     with pytest.raises(UserError, match=rf"paper\.toml, field {name}"):
-        report._about(path)
+        chapters.about(path)
 
 
 @pytest.mark.parametrize("content", [None, b"x = ", b"\xff"], ids=["missing", "no TOML", "no text"])
@@ -160,7 +161,7 @@ def test_unreadable_paper_is_reported_with_its_file(tmp_path: Path, content: byt
     if content is not None:
         (tmp_path / "paper.toml").write_bytes(content)
     with pytest.raises(UserError, match=r"paper\.toml"):
-        report._about(tmp_path / "paper.toml")
+        chapters.about(tmp_path / "paper.toml")
 
 
 def test_paper_without_a_description_is_an_error(tmp_path: Path) -> None:
@@ -178,8 +179,8 @@ def test_page_that_is_not_text_is_reported_with_its_file(tmp_path: Path) -> None
 
 def test_generated_file_that_is_not_text_counts_as_changed(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff")
-    assert report._content(tmp_path / "binary") not in (None, "")
-    assert report._content(tmp_path) is None
+    assert generated.content(tmp_path / "binary") not in (None, "")
+    assert generated.content(tmp_path) is None
 
 
 def test_markup_in_a_statement_is_escaped_on_page_and_terminal(claim: MakeClaim, record: MakeRecord) -> None:
@@ -189,7 +190,7 @@ def test_markup_in_a_statement_is_escaped_on_page_and_terminal(claim: MakeClaim,
     chapter = report.Chapter(Paper("p", [known], [verdict]), {"title": "x"}, {}, [])
     told = report.summary(report.Report(Project(Path(), Path()), [chapter], {}, []), ["p"])
     assert "a [/b] [red] statement" in told
-    page = report._filled(["before\n<!-- generated: claims -->\n", "claims", "<!-- end -->\n"], [chapter], chapter)
+    page = pages.filled(["before\n<!-- generated: claims -->\n", "claims", "<!-- end -->\n"], [chapter], chapter)
     assert page.count("<!--") == 2
     assert any("a [/b] [red] statement &lt;!-- end --> of three \\| lines" in line for line in page.splitlines())
 
@@ -198,5 +199,5 @@ def test_markup_in_a_statement_is_escaped_on_page_and_terminal(claim: MakeClaim,
     "error", [KeyError("x"), TypeError("x"), ZeroDivisionError(), OverflowError(), AttributeError("x")], ids=repr
 )
 def test_figure_with_an_unreadable_detail_reports_it_without_a_traceback(error: Exception) -> None:
-    with pytest.raises(UserError, match="figure of p cannot be made"), report._readable("figure of p"):
+    with pytest.raises(UserError, match="figure of p cannot be made"), chapters.readable("figure of p"):
         raise error

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import bench.cli as cli
 from bench import report
+from bench.commands import reporting
 from bench.places import CODE as ROOT
 from bench.places import Project
 from tests.report.reading import csv_rows, first, read, replaced, trusting, write
@@ -24,7 +25,7 @@ def check(root: Path) -> list[str]:
 
 
 def test_generated_files_of_the_repository_match_its_results() -> None:
-    found = report.read(Project(ROOT, ROOT / "results"), cli.fresh)
+    found = report.read(Project(ROOT, ROOT / "results"), reporting.fresh)
     assert report.check(found) == [], OUT_OF_STEP
     assert found.left_out == []
 
@@ -37,7 +38,7 @@ def test_writing_the_report_again_changes_no_file(written: Path) -> None:
 
 def checked(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
     """Exit status and lines of ``spikecost report --check`` in ``root``."""
-    monkeypatch.setattr(cli, "fresh", trusting)
+    monkeypatch.setattr(reporting, "fresh", trusting)
     ended = CliRunner().invoke(cli.main, ["report", "--check", "--project", str(root)])
     return ended.exit_code, ended.output.splitlines()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import front, report
+from bench import front
+from bench.report.tables import _MANY
 from tests.report.reading import block, csv_rows, measured_pages, tables
 
 
@@ -81,7 +82,7 @@ def test_papers_page_has_the_costs_of_the_cost_table(written: Path) -> None:
         [shown] = tables(page, "cost")
         rows = [r for r in costs if (r["paper"], r["network"], r["T"], r["batch"]) == (page.parent.name, *setting.groups())]
         assert len(shown) >= 4
-        assert len(shown) == len(rows) or len(rows) > report._MANY >= len(shown)  # of a design space, the plainest settings
+        assert len(shown) == len(rows) or len(rows) > _MANY >= len(shown)  # of a design space, the plainest settings
         for line in shown:
             fitting = [row for row in rows if all(rounds_to(int(row[name]), line[title]) for title, name in exact.items())]
             assert fitting, line

@@ -23,6 +23,7 @@ from bench.measurement import Measurement
 from bench.probes import events
 from bench.probes.resources import Resources
 from bench.record import Record
+from bench.report import pages, tables
 
 CASE = Case("p", "events", "ttl-small/n-mnist", "bptt", "native", 1, 1, "n-mnist", options=(("train_images", 2),))
 
@@ -85,12 +86,12 @@ def test_events_table_has_one_column_per_data_set_with_simulated_ones_last_and_m
         written("dvs-gesture", ""),
     ]
     chapter = report.Chapter(Paper("p", records), {}, {}, [])
-    columns = report.event_columns(chapter)
+    columns = tables.event_columns(chapter)
     assert [column["title"] for column in columns] == [
         "DVS128 Gesture", "N-MNIST (part of it)", "CIFAR10-DVS, simulated",
     ]  # fmt: skip
     assert columns[0]["numbers"]["events per recording"] == "150"
-    text = report._template("events.md.j2", chapter=chapter, chapters=[])
+    text = pages.template("events.md.j2", chapter=chapter, chapters=[])
     head, rule, first, *rest = text.strip().splitlines()
     assert head.count("|") == rule.count("|") == first.count("|") == 5
     rows = {row.split(" | ")[0]: row for row in [first, *rest]}
@@ -100,4 +101,4 @@ def test_events_table_has_one_column_per_data_set_with_simulated_ones_last_and_m
 
 
 def test_events_table_is_empty_without_records() -> None:
-    assert report._template("events.md.j2", chapter=report.Chapter(Paper("p", []), {}, {}, []), chapters=[]).strip() == ""
+    assert pages.template("events.md.j2", chapter=report.Chapter(Paper("p", []), {}, {}, []), chapters=[]).strip() == ""

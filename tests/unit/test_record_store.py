@@ -13,7 +13,8 @@ import pytest
 
 from bench.errors import UserError
 from bench.record import Record
-from bench.record_store import Store, _line, latest, to_frame, uncommitted
+from bench.record_store import Store, latest, to_frame, uncommitted
+from bench.record_store.lines import encoded
 from tests.unit.stored import CASE, WHAT, known, record
 
 PAPER_Q = replace(CASE, paper="q")
@@ -72,7 +73,7 @@ def written(store: Store, *records: Record) -> Path:
     """The file of records whose place is no matter of theirs."""
     path = store.path("p", "m")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"".join(_line(found, 1) for found in records))
+    path.write_bytes(b"".join(encoded(found, 1) for found in records))
     return path
 
 

@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("front",),
     ("report",),
     ("listing",),
+    ("commands",),
     ("cli",),
     ("spikecost", "reproductions"),  # the door, and the papers' plans
 )

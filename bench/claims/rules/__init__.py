@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from bench.claims.claim import Claim, Measure, alternatives
 from bench.claims.evidence import Evidence
+from bench.claims.rules.equivalence import equivalent
 from bench.claims.rules.finding import DIRECTIONS, Finding, Holds, Missing, worst_of
 from bench.claims.rules.growth import affine_in_T, flat_in_T
 from bench.claims.rules.memory import memory_ratio
@@ -45,6 +46,7 @@ class Rule:
 
 RULES = {
     "within": Rule(within, may=("over", "factor", "partly", "direction"), of_claim=("value", "tolerance")),
+    "equivalent": Rule(equivalent, of_claim=("value", "tolerance")),
     "ratio": Rule(ratio, ("select", "over", "low", "high"), ("direction",)),
     "memory_ratio": Rule(memory_ratio, ("select", "over", "low", "high"), ("direction",)),
     "equal": Rule(equal, of_claim=("value",)),

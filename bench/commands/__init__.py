@@ -1,0 +1,16 @@
+"""The commands of ``spikecost``, one group of them per file; bench/cli.py joins them.
+
+| file | what |
+|---|---|
+| group.py | how a mistake or Ctrl-C ends a command |
+| options.py | options that several commands share |
+| printing.py | headings and warnings |
+| catalogue.py | ``list`` |
+| fitting.py | ``fit`` |
+| papers.py | ``plan`` and ``run`` |
+| timing.py | ``speed`` |
+| reporting.py | ``report`` |
+| measuring.py | measures the missing cases of a plan, then judges and draws: for ``run`` and ``speed`` |
+
+``measure`` and ``compare`` are in bench/lift/command.py.
+"""
