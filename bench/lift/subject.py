@@ -55,11 +55,12 @@ class Subject:
         carried: Sequence[tuple[nn.Module, Carried]] = (),
         spiking: Sequence[nn.Module] = (),
         update: Update | None = None,
+        settled: bool = False,
     ) -> Cost:
         """Count ``run(watcher)``, a training step, after it has run once.
 
         ``carried`` and ``spiking`` beside the states and the spikes of neurons; ``update``: that of the step, if it has
-        classifiers beside the module.
+        classifiers beside the module; ``settled``: a step leaves nothing that the next finds, so that it need not run before.
         """
         classifiers = None if update is None else update.classifiers
         trained = self.net if classifiers is None else nn.ModuleList([self.net, classifiers])
@@ -67,7 +68,8 @@ class Subject:
             for optimizer in (self.optimizer, None if update is None else update.beside):
                 if optimizer is not None and not optimizer.state:
                     make_optimizer_state(optimizer)
-            run(None)
+            if not settled:
+                run(None)
             trained.zero_grad(set_to_none=True)
             return count(
                 run,
