@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.measurement import Measurement
     from bench.options import Declared
     from bench.probes.resources import Resources
-    from bench.spec import NetworkSpec, NeuronSpec
+    from bench.spec import NetworkSpec, Neuron
 
 State = Any  # Tensor | None | list[State]: nn.Module.__call__ returns Any, so that checkers cannot follow the recursion
 
@@ -106,8 +106,8 @@ class NeuronSource(Protocol):
     def layerwise(self) -> bool:
         """Whether a window runs layer by layer (True) or step by step (False), as in the framework's normal use."""
 
-    def neurons(self, spec: NeuronSpec) -> nn.Module:
-        """Return a module (x [K, B, ...], v or None) -> (s [K, B, ...], v)."""
+    def neurons(self, spec: Neuron) -> nn.Module:
+        """Return a module (x [K, B, ...], state or None) -> (s [K, B, ...], state)."""
 
 
 class Backend(NeuronSource, Protocol):
@@ -116,11 +116,12 @@ class Backend(NeuronSource, Protocol):
     def kernel(self) -> str:
         """The kernel that runs on this machine; part of every record."""
 
-    def has(self, neuron: NeuronSpec) -> Support:
+    def has(self, neuron: Neuron) -> Support:
         """Whether it has exactly these neurons, including the surrogate."""
 
     # optional
     #   rewritten(net) -> net        changes how the network is run, not the function that it computes
+    #   beside(neuron) -> str        what runs these neurons beside kernel(), for the record; "" if nothing
 
 
 class TrainStep(Protocol):
@@ -142,7 +143,7 @@ class Shipped(Protocol):
 
     def kernel(self) -> str: ...
 
-    def has(self, neuron: NeuronSpec) -> Support: ...
+    def has(self, neuron: Neuron) -> Support: ...
 
     def ships(self, spec: NetworkSpec, algorithm: str) -> Support: ...
 

@@ -124,6 +124,7 @@ NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.lenet",
     "bench.zoo.alexnet",
     "bench.zoo.randman",
+    "bench.zoo.beyond_lif",
 )
 
 # Each is a module, or an object in one ("module:name"), that satisfies bench.datasets.samples.Source.
@@ -170,7 +171,7 @@ class Probe:
     steps: bool = True
 
 
-_PART = ("train_images", "test_images", "preparation")  # of a data set
+_PART = ("train_images", "test_images", "validation_images", "preparation")  # of a data set
 _REFERENCE = (("bptt", "native"),)
 _MODES = ("native", "native-fast", "native-balanced", "native-small")
 _TIMED = (
@@ -193,6 +194,7 @@ PROBES: Mapping[str, Probe] = {
     "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5, steps=False),
     "cuda-memory-half": Probe("bench.probes.cuda_memory_half", "cuda", 5, precision="half", steps=False),
     "longest": Probe("bench.probes.longest", "meta", 6, depends_on_T=False, steps=False),
+    "coefficients": Probe("bench.probes.coefficients", "meta", 12, depends_on_T=False, steps=False),
     "activity": Probe("bench.probes.activity", "cpu", 4, _PART),
     "events": Probe("bench.probes.events", "cpu", 16, _PART, depends_on_T=False, steps=False),
 }

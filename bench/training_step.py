@@ -250,7 +250,8 @@ def training_step(
     if device != "meta":
         cast("Trainable", net).reset_parameters(seed_of("weights", network, seed))
     net.train()
-    return TrainingStep(net, chosen.optimizer.of(net.parameters()), train_step, backends.load(backend).kernel(), chosen)
+    kernel = backends.kernel_of(backends.load(backend), spec)
+    return TrainingStep(net, chosen.optimizer.of(net.parameters()), train_step, kernel, chosen)
 
 
 def check_device(device: str) -> None:

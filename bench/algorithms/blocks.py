@@ -5,9 +5,9 @@
 Block i and its classifier learn from L[i] alone. The classifier of the last block is the network's readout.
 
 A block has b layers of neurons, the synapses before them, and what follows up to the next synapse (pooling, constant factors).
-A new block begins before a synapse, residual block or Flatten of the top level, if b layers of neurons have passed since the
-last cut and more follow. Residual blocks are not cut, so a block may have more than b layers. With b = 1 every layer of neurons
-is a block; with b >= the number of layers there is one block, which is BPTT.
+A new block begins before a synapse, residual block, attention or Flatten of the top level, if b layers of neurons have passed
+since the last cut and more follow. Residual blocks and attention are not cut, so a block may have more than b layers. With b = 1
+every layer of neurons is a block; with b >= the number of layers there is one block, which is BPTT.
 
 Backward unlocking: the backward pass of block i runs before the forward pass of block i + 1, so only one block's graph exists at
 a time. The output of block i is stored meanwhile at half a byte per value (packed_output.py).
@@ -40,7 +40,7 @@ from bench.nets.build import Network
 from bench.nets.folding import unfold_scale
 from bench.nets.shapes import Shape, chain_shape
 from bench.options import one_of, whole
-from bench.spec import Conv, Dense, Flatten, Layer, Loop, NetworkSpec, Residual, Spike, every_layer
+from bench.spec import Attention, Conv, Dense, Flatten, Layer, Loop, NetworkSpec, Residual, Spike, every_layer
 
 Part = tuple[int, int]  # a half-open range of a network's top-level layers
 
@@ -73,7 +73,7 @@ def parts(layers: Sequence[Layer], b: int) -> list[Part]:
         raise UserError(f"b = {b} layers of neurons per block; use b >= 1 (b >= the layers of the network gives one block)")
     cuts, passed, left = [0], 0, sum(map(neuron_layers, layers))
     for i, layer in enumerate(layers):
-        if passed >= b and left and isinstance(layer, Conv | Dense | Flatten | Residual):
+        if passed >= b and left and isinstance(layer, Conv | Dense | Flatten | Residual | Attention):
             cuts.append(i)
             passed = 0
         passed += neuron_layers(layer)

@@ -31,7 +31,7 @@ from bench.errors import YES, Support, UserError, no
 from bench.nets.build import Network
 from bench.nets.layers import Chain, DenseSynapse, Neurons, Scaled, State, map_state
 from bench.options import Declared, one_of
-from bench.spec import Dense, NetworkSpec, NeuronSpec, Spike
+from bench.spec import Dense, NetworkSpec, NeuronSpec, Spike, lif_of
 
 Traces = list[Tensor]
 
@@ -154,7 +154,7 @@ class TracedLayer(nn.Module):
             current, _ = self.synapse(x.detach(), None)
         s, slope, potential = self.fired(current, potential)
         (x_t,), (s_t,) = x, s
-        traces = self.rule.traces(x_t.detach(), slope, passed(slope, self.neurons.spec), before)
+        traces = self.rule.traces(x_t.detach(), slope, passed(slope, lif_of(self.neurons.spec)), before)
         out = _ByRule.apply(x_t, self.synapse.weight, self.synapse.bias, s_t, slope, self.rule, traces)
         return out.unsqueeze(0), [potential, traces]
 
@@ -245,12 +245,14 @@ def supports(spec: NetworkSpec) -> Support:
             return no(f"its traces are defined for dense layers with neurons, and this network has {type(layer).__name__}")
     if not all(isinstance(dense, Dense) and isinstance(spike, Spike) for dense, spike in pairs) or len(spec.layers) % 2:
         return no("every dense layer must be followed by neurons, the last one too: class scores are its spikes")
-    neurons = [layer for layer in spec.layers if isinstance(layer, Spike)]
-    if any(layer.dropout for layer in neurons):
+    other = spec.beyond_lif
+    if other is not None:
+        return no(f"its equations are those of LIF neurons of a fixed decay, and this network has {other.words}")
+    if any(isinstance(layer, Spike) and layer.dropout for layer in spec.layers):
         return no("its equations have no dropout of neurons")
-    if any(layer.neuron.reset == "hard" for layer in neurons):
+    if any(lif_of(neuron).reset == "hard" for neuron in spec.neurons):
         return no("its equations are those of a reset by subtraction, and these neurons reset to zero")
-    if len({layer.neuron for layer in neurons}) > 1:
+    if len(spec.neurons) > 1:
         return no("it assumes the same leak and threshold in all layers")
     return YES
 
@@ -306,7 +308,7 @@ def _by_adjoint(net: Network, x: Tensor, context: StepContext, front: Callable[[
     for layer, read, slope in zip(reversed(layers), reversed(inputs), reversed(slopes), strict=True):
         weight, bias = layer.synapse.weight, layer.synapse.bias
         with torch.no_grad():
-            found = layer.rule.adjoint(g, slope, reset_of(layer.neurons.spec))
+            found = layer.rule.adjoint(g, slope, reset_of(lif_of(layer.neurons.spec)))
             of_weight = found.weight.flatten(0, 1).t() @ read.flatten(0, 1)
             of_bias = found.bias.sum((0, 1))
             if layer is not layers[0]:

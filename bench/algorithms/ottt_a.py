@@ -15,8 +15,8 @@ from torch import Tensor
 
 from bench.algorithms.context import StepContext
 from bench.algorithms.sltt import in_space, runs_on, train_in_windows
-from bench.algorithms.traces import with_traces
-from bench.errors import YES, Support
+from bench.algorithms.traces import traces_apply, with_traces
+from bench.errors import Support
 from bench.nets.build import Network
 from bench.nets.layers import holding_weights
 from bench.options import Declared, whole, within
@@ -37,7 +37,7 @@ in_windows = False
 
 
 def supports(spec: NetworkSpec) -> Support:
-    return YES
+    return traces_apply(spec)
 
 
 def prepare(net: Network, options: Options) -> Network:

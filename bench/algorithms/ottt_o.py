@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bench.algorithms.context import StepContext
 from bench.algorithms.sltt import train_in_windows
-from bench.algorithms.traces import with_traces
-from bench.errors import YES, Support
+from bench.algorithms.traces import traces_apply, with_traces
+from bench.errors import Support
 from bench.nets.build import Network
 from bench.options import Declared
 from bench.spec import NetworkSpec
@@ -34,7 +34,7 @@ in_windows = False
 
 
 def supports(spec: NetworkSpec) -> Support:
-    return YES
+    return traces_apply(spec)
 
 
 def prepare(net: Network, options: Options) -> Network:

@@ -34,7 +34,7 @@ from bench.kernels.reversed_lif import CarriedGradient, reversed_lif
 from bench.nets.build import Network
 from bench.nets.layers import State, leaves, shallow
 from bench.options import Declared, whole, within
-from bench.spec import Loop, NetworkSpec, NeuronSpec, Spike, every_layer
+from bench.spec import Loop, NetworkSpec, NeuronSpec, every_layer, lif_of
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,16 @@ GROWTH = 16.0
 
 
 def supports(spec: NetworkSpec) -> Support:
+    other = spec.beyond_lif
+    if other is not None:
+        return no(f"one-bit replay inverts LIF neurons of a fixed decay, not {other.words}: use checkpointed BPTT")
     for layer in every_layer(spec.layers):
         if isinstance(layer, Loop):
             return no("one-bit replay recomputes backwards in time, which is impossible in a loop over time steps")
-        if isinstance(layer, Spike) and layer.neuron.reset != "soft":
+    for neuron in map(lif_of, spec.neurons):
+        if neuron.reset != "soft":
             return no("one-bit replay inverts the reset, and a hard reset cannot be undone: use checkpointed BPTT")
-        if isinstance(layer, Spike) and layer.neuron.decay <= 0:
+        if neuron.decay <= 0:
             return no("one-bit replay divides by the decay, which is 0 here: use SLTT, which is exact for decay = 0")
     return YES
 
@@ -67,7 +71,7 @@ def prepare(net: Network, options: Options) -> Network:
 
 def invertible_steps(net: Network) -> float:
     """Return the steps over which a rounding error grows ``GROWTH`` times in the layer where it grows fastest; at least 1."""
-    decay = min(layer.spec.decay for layer in net.neurons())
+    decay = min(lif_of(layer.spec).decay for layer in net.neurons())
     return math.inf if decay >= 1 else max(1, math.floor(math.log(GROWTH) / -math.log(decay)))
 
 
@@ -157,7 +161,7 @@ def running_backwards(net: Network, spikes: Spikes) -> Iterator[None]:
     layers = net.neurons()
     forwards = [layer.neurons for layer in layers]
     for layer, bits in zip(layers, spikes, strict=True):
-        layer.neurons = _ReversedNeurons(layer.spec, bits)
+        layer.neurons = _ReversedNeurons(lif_of(layer.spec), bits)
     try:
         yield
     finally:

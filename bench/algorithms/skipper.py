@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ from bench.algorithms.segments import (
     edges,
     second_pass,
 )
-from bench.errors import YES, Support, UserError
+from bench.errors import YES, Support, UserError, no
 from bench.nets.build import Network
 from bench.nets.layers import State, leak, shallow
 from bench.nets.rerun import Randomness
@@ -58,6 +59,14 @@ class Options(Declared):
 
 
 def supports(spec: NetworkSpec) -> Support:
+    return YES
+
+
+def runs_on(backend: ModuleType, spec: NetworkSpec, options: Options) -> Support:
+    """Return whether the state after skipped steps is defined."""
+    other = spec.beyond_lif
+    if options.skipped == "leak" and other is not None:
+        return no(f"skipped = leak is stated for LIF neurons of a fixed decay, and this network has {other.words}: use frozen")
     return YES
 
 

@@ -45,7 +45,7 @@ def runs_on(backend: ModuleType, spec: NetworkSpec, options: Options) -> Support
         return YES
     if any(isinstance(layer, Loop) for layer in every_layer(spec.layers)):
         return no(f"K = {options.K}: a loop passes the gradient through time inside a window; use K = 1")
-    if not hasattr(backend.neurons(spec.neuron), "in_space"):
+    if not all(hasattr(backend.neurons(neuron), "in_space") for neuron in (spec.neuron, *spec.neurons)):
         return no(f"K = {options.K}: these neurons pass the gradient through time; use K = 1, or a native backend")
     return YES
 

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from bench.errors import YES, Support, no
 from bench.nets.build import Network
 from bench.nets.layers import ConvSynapse, DenseSynapse, State, Synapse, fold
+from bench.spec import NetworkSpec
 
 
 class _TracedConv(torch.autograd.Function):
@@ -92,6 +94,14 @@ def traced(x: Tensor, before: Tensor | None, decay: float) -> Tensor:
             torch.mul(before, decay, out=a[t]).add_(x[t])
         before = a[t]
     return a
+
+
+def traces_apply(spec: NetworkSpec) -> Support:
+    """Return whether one decaying trace per input is the whole history of the neurons, as for LIF neurons of a fixed decay."""
+    other = spec.beyond_lif
+    if other is not None:
+        return no(f"OTTT's trace is that of LIF neurons with a fixed decay, and this network has {other.words}; use SLTT or BPTT")
+    return YES
 
 
 def with_traces(net: Network, decay: float) -> Network:

@@ -10,13 +10,14 @@ import importlib
 import importlib.metadata
 import importlib.util
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from bench.errors import YES, Support, UserError, choose, no
 from bench.kernels import compiler
 from bench.machine import gpu
 from bench.registry import BACKENDS, FRAMEWORKS
-from bench.spec import NetworkSpec, Spike, every_layer
+from bench.spec import NetworkSpec, Neuron
 
 if TYPE_CHECKING:
     from bench.contracts import Backend, Shipped
@@ -84,8 +85,14 @@ def load(name: str) -> Backend | Shipped:
 
 def supports(module: Backend | Shipped, spec: NetworkSpec) -> Support:
     """Return whether a loaded backend has all the neurons of a network."""
-    neurons = dict.fromkeys(layer.neuron for layer in every_layer(spec.layers) if isinstance(layer, Spike))
-    return next((answer for neuron in neurons if not (answer := module.has(neuron))), YES)
+    return next((answer for neuron in spec.neurons if not (answer := module.has(neuron))), YES)
+
+
+def kernel_of(module: Backend | Shipped, spec: NetworkSpec) -> str:
+    """Return the kernel that runs a network on this machine, and what runs those of its neurons that are not LIF."""
+    beside: Callable[[Neuron], str] | None = getattr(module, "beside", None)
+    others = [] if beside is None else [beside(neuron) for neuron in spec.neurons]
+    return "; ".join(dict.fromkeys([module.kernel(), *filter(None, others)]))
 
 
 def version(name: str) -> str:

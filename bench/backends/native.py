@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from bench.backends.native_beyond_lif import beyond_lif
 from bench.errors import YES, Support
 from bench.kernels.lif import lif, lif_in_space
-from bench.spec import NeuronSpec
+from bench.spec import Neuron, NeuronSpec
 
 name = "native"
 layerwise = True
@@ -32,9 +33,9 @@ class NativeLIF(nn.Module):
         return self.run(x, v, self.spec)
 
 
-def has(spec: NeuronSpec) -> Support:
+def has(spec: Neuron) -> Support:
     return YES
 
 
-def neurons(spec: NeuronSpec) -> nn.Module:
-    return NativeLIF(spec)
+def neurons(spec: Neuron) -> nn.Module:
+    return NativeLIF(spec) if isinstance(spec, NeuronSpec) else beyond_lif(spec, lif)

@@ -7,12 +7,12 @@ The first layers have most neurons and fewest inputs: recomputing them costs at 
 from __future__ import annotations
 
 from bench.backends import native_fast
-from bench.backends.native_fast import has, kernel, neurons
+from bench.backends.native_fast import beside, has, kernel, neurons
 from bench.nets.build import Network
 from bench.nets.grouping import cheap_first_groups, sizes
 from bench.nets.recomputing import recomputing
 
-__all__ = ["has", "kernel", "layerwise", "name", "neurons", "rewritten"]
+__all__ = ["beside", "has", "kernel", "layerwise", "name", "neurons", "rewritten"]
 
 name = "native-balanced"
 layerwise = True

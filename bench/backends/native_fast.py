@@ -1,25 +1,25 @@
-"""The suite's own neurons as one fused operator per window."""
+"""The suite's own neurons as one fused operator per window; what no fused kernel computes runs in plain torch."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.backends.native import has
+from bench.backends.native_beyond_lif import beyond_lif, in_plain_torch
 from bench.errors import UserError
 from bench.kernels import compiled, fused, meta_layout
 from bench.nets import layers as m
 from bench.nets.build import Network
 from bench.nets.folding import with_folded_scales
 from bench.nets.rewriting import with_channels_last, with_pooling_kernel, with_standardisation_kernel
-from bench.spec import NeuronSpec
+from bench.spec import Neuron, NeuronSpec
 
-__all__ = ["FusedLIF", "has", "kernel", "layerwise", "meta_layout", "name", "neurons", "rewritten"]
+__all__ = ["FusedLIF", "beside", "has", "kernel", "layerwise", "meta_layout", "name", "neurons", "rewritten"]
 
 name = "native-fast"
 layerwise = True
@@ -58,11 +58,19 @@ def rewritten(net: Network) -> Network:
     for chain in net.modules():
         if isinstance(chain, m.Chain):
             for before, layer in pairwise(chain.layers):
-                if isinstance(layer, m.Neurons):
-                    own: Any = layer.neurons
-                    own.overwrites_input = isinstance(before, m.Synapse | m.StepwiseBatchNorm)
+                if isinstance(layer, m.Neurons) and isinstance(layer.neurons, FusedLIF):
+                    layer.neurons.overwrites_input = isinstance(before, m.Synapse | m.StepwiseBatchNorm)
     return with_channels_last(with_standardisation_kernel(with_pooling_kernel(with_folded_scales(net))))
 
 
-def neurons(spec: NeuronSpec) -> nn.Module:
-    return FusedLIF(spec)
+def beside(spec: Neuron) -> str:
+    part = in_plain_torch(spec)
+    return f"{part}: torch" if part else ""
+
+
+def neurons(spec: Neuron) -> nn.Module:
+    return FusedLIF(spec) if isinstance(spec, NeuronSpec) else beyond_lif(spec, _lif)
+
+
+def _lif(x: Tensor, v: Tensor | None, spec: NeuronSpec, decay: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    return fused.lif_(x.clone(memory_format=torch.preserve_format), v, spec, decay)

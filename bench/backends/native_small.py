@@ -6,12 +6,12 @@ See bench/nets/recomputing.py.
 from __future__ import annotations
 
 from bench.backends import native_fast
-from bench.backends.native_fast import has, kernel, neurons
+from bench.backends.native_fast import beside, has, kernel, neurons
 from bench.nets.build import Network
 from bench.nets.grouping import groups_ending_at_small_layers, sizes
 from bench.nets.recomputing import recomputing
 
-__all__ = ["has", "kernel", "layerwise", "name", "neurons", "rewritten"]
+__all__ = ["beside", "has", "kernel", "layerwise", "name", "neurons", "rewritten"]
 
 name = "native-small"
 layerwise = True

@@ -41,7 +41,21 @@ from bench.contracts import TrainStep
 from bench.errors import YES, Support, no
 from bench.kernels.surrogate import derivative_
 from bench.options import Declared, one_of, whole, within
-from bench.spec import AdaptiveAvgPool, AvgPool, BatchNorm, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike, Surrogate
+from bench.spec import (
+    AdaptiveAvgPool,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    NetworkSpec,
+    Neuron,
+    NeuronSpec,
+    Scale,
+    Spike,
+    Surrogate,
+    lif_of,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # deprecated by its authors; measured here all the same
@@ -81,7 +95,9 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
     return YES
 
 
-def has(spec: NeuronSpec) -> Support:
+def has(spec: Neuron) -> Support:
+    if not isinstance(spec, NeuronSpec):
+        return no(f"its networks are built of snnTorch's Leaky, and this network has {spec.words}; use backend snntorch")
     if not spec.detach_reset:
         return no("snnTorch's reset is always detached, but the neurons of this network pass the gradient through it")
     return YES
@@ -115,7 +131,7 @@ class Shipped(nn.Sequential):
                 case BatchNorm():
                     layers.append(nn.BatchNorm2d(channels))
                 case Spike(neuron, dropout):
-                    layers += [_leaky(neuron), *([nn.Dropout(dropout)] if dropout else [])]
+                    layers += [_leaky(lif_of(neuron)), *([nn.Dropout(dropout)] if dropout else [])]
                 case Scale(factor):
                     layers.append(ScaledBy(factor))
                 case AvgPool(kernel, stride, padding):

@@ -34,7 +34,8 @@ from torch import Tensor, nn
 from bench.algorithms.context import StepContext
 from bench.backends.initial_weights import INITS, draw_weights, fan_in
 from bench.backends.shipped_parts import ScaledBy
-from bench.backends.spikingjelly import has, node
+from bench.backends.spikingjelly import has as has_neuron
+from bench.backends.spikingjelly import node
 from bench.contracts import TrainStep
 from bench.errors import YES, Support, UserError, no
 from bench.options import Declared, checked, one_of
@@ -47,6 +48,8 @@ from bench.spec import (
     Flatten,
     Layer,
     NetworkSpec,
+    Neuron,
+    NeuronSpec,
     Residual,
     Scale,
     ShortcutOf,
@@ -77,12 +80,18 @@ def kernel() -> str:
     return "sj_lif, multi-step, memopt"
 
 
+def has(spec: Neuron) -> Support:
+    if not isinstance(spec, NeuronSpec):
+        return no(f"the networks for SpikingJelly's memory optimiser are built of LIF neurons, and this network has {spec.words}")
+    return has_neuron(spec)
+
+
 def ships(spec: NetworkSpec, algorithm: str) -> Support:
     if algorithm != "bptt":
         return no(f"SpikingJelly's memory optimiser computes BPTT's gradient: it has no {algorithm}")
     for part in every_layer(spec.layers):
         if not isinstance(part, (Conv, Dense, BatchNorm, Spike, Scale, AvgPool, AdaptiveAvgPool, Flatten, Residual)):
-            return no(f"SpikingJelly has no layer in multi-step mode for {type(part).__name__}")
+            return no(f"the networks for SpikingJelly's memory optimiser are built without {type(part).__name__}")
         if isinstance(part, Spike) and not (supported := has(part.neuron)):
             return supported
     return YES

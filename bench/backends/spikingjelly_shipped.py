@@ -24,7 +24,20 @@ from bench.backends.shipped_parts import ScaledBy, UpdateAsOptimizer
 from bench.contracts import TrainStep
 from bench.errors import YES, Support, no
 from bench.options import Declared, one_of
-from bench.spec import AdaptiveAvgPool, AvgPool, Conv, Dense, Flatten, Layer, NetworkSpec, NeuronSpec, Scale, Spike
+from bench.spec import (
+    AdaptiveAvgPool,
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    Layer,
+    NetworkSpec,
+    Neuron,
+    NeuronSpec,
+    Scale,
+    Spike,
+    lif_of,
+)
 
 name = "spikingjelly-shipped"
 layerwise = False
@@ -61,7 +74,9 @@ def ships(spec: NetworkSpec, algorithm: str) -> Support:
     return YES
 
 
-def has(spec: NeuronSpec) -> Support:
+def has(spec: Neuron) -> Support:
+    if not isinstance(spec, NeuronSpec):
+        return no(f"SpikingJelly's OTTT and SLTT nodes are LIF neurons, and this network has {spec.words}")
     if spec.decay == 1:
         return no("decay = 1: SpikingJelly's OTTT and SLTT nodes need a finite tau = 1 / (1 - decay)")
     return spikingjelly.has(spec)
@@ -110,7 +125,7 @@ def _layer(part: Layer, inputs: Iterator[int], algorithm: str) -> list[nn.Module
         case Dense(out, bias):
             return [layer.Linear(next(inputs), out, bias=bias)]
         case Spike(spec, dropout):
-            return [_NODES[algorithm](**spikingjelly.settings(spec)), *([layer.Dropout(dropout)] if dropout else [])]
+            return [_NODES[algorithm](**spikingjelly.settings(lif_of(spec))), *([layer.Dropout(dropout)] if dropout else [])]
         case Scale(factor):
             return [ScaledBy(factor)]
         case AvgPool(kernel, stride, padding):

@@ -273,6 +273,12 @@ def _checked(op: OpOverload, product: Product) -> Product:
 _COMPRESSED = {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
 
 
+def _remember(known: dict[int, Any], tensor: Tensor) -> None:
+    storage = tensor.untyped_storage()
+    address = storage._cdata
+    known[address] = weakref.ref(storage, lambda _: known.pop(address, None))
+
+
 class Macs:
     """Observer that adds up products; ``weights`` are the parameters of the observed network."""
 
@@ -283,6 +289,7 @@ class Macs:
         self._spikes: dict[int, weakref.ref[torch.UntypedStorage]] = {}  # storage address -> weak reference
         self._weights = {tensor.untyped_storage()._cdata for tensor in weights}
         self._casts: dict[int, Any] = {}  # copies of weights in another type, as mixed precision makes: address -> weak reference
+        self._paired: dict[int, Any] = {}  # factors of products of activations alone, as in attention: address -> weak reference
 
     @contextmanager
     def recomputing(self) -> Iterator[None]:
@@ -311,6 +318,8 @@ class Macs:
         if rule is not None:
             for product in rule(_named(op, args), outputs):
                 role = product.role or self._role(_checked(op, product).factors)
+                if packet is aten.bmm and role in ("forward", "recomputation"):
+                    self._remember_pair(product.factors)
                 self.dense[role] += product.macs
                 if not any(self.is_spikes(factor) for factor in product.factors):
                     self.multiplications[role] += product.macs
@@ -340,7 +349,7 @@ class Macs:
             return "recomputation" if self._recomputing else "forward"
         if torch.is_grad_enabled():  # a node that recomputes layers, as in checkpointing over layers
             return "recomputation"
-        carries_error = any(self._is_weight(factor) for factor in factors)
+        carries_error = any(self._is_weight(factor) or factor.untyped_storage()._cdata in self._paired for factor in factors)
         return "error to input" if carries_error else "error to weight"
 
     def _is_weight(self, tensor: Tensor) -> bool:
@@ -348,6 +357,10 @@ class Macs:
         return address in self._weights or address in self._casts
 
     def _remember_cast(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        address = storage._cdata
-        self._casts[address] = weakref.ref(storage, lambda _: self._casts.pop(address, None))
+        _remember(self._casts, tensor)
+
+    def _remember_pair(self, factors: tuple[Tensor, Tensor]) -> None:
+        """The gradient of a product of activations is a product with the other one: both are errors to inputs."""
+        if not any(self._is_weight(factor) for factor in factors):
+            for factor in factors:
+                _remember(self._paired, factor)

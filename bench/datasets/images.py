@@ -52,6 +52,21 @@ class Images:
             checksum=checksum,
         )
 
+    def held_out(self, indices: Tensor, checksum: str) -> Images:
+        """Return the set with these training images in the place of the test images, and no longer among those for training."""
+        import torch
+
+        rest = torch.ones(len(self.train_y), dtype=torch.bool)
+        rest[indices] = False
+        return replace(
+            self,
+            train_x=self.train_x[rest],
+            train_y=self.train_y[rest],
+            test_x=self.train_x[indices],
+            test_y=self.train_y[indices],
+            checksum=checksum,
+        )
+
     def prepared(self, recipe: str) -> Images:
         """Return the images with the preparation of a paper's recipe, one of ``recipes``."""
         return replace(self, preparation=self.recipes[recipe])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +14,11 @@ from torch import Tensor
 from bench import datasets, zoo
 from bench.case import Case
 from bench.datasets.images import Images
+from bench.datasets.samples import balanced
 from bench.datasets.sequences import Sequences, generator
 from bench.errors import UserError
 from bench.options import Part
+from bench.seeds import seed_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class RealData:
         part = Part(**{name: value for name, value in self.case.probe_options.items() if name in Part.names()})
         if part.preparation != "usual":
             samples = _prepared(samples, part.preparation)
+        if part.validation_images is not None:
+            samples = _held_out(samples, part.validation_images)
         train, test = part.train_images, part.test_images
         if train is None and test is None:
             return samples
@@ -73,6 +78,16 @@ class RealData:
         y = self.samples.test_y
         for chosen in torch.arange(len(y)).split(batch):
             yield self.sequences.test(chosen, T), y[chosen]
+
+
+def _held_out(samples: datasets.Samples, size: int) -> datasets.Samples:
+    """Return images with ``size`` of the training set in the place of the test set. Raises UserError for other samples."""
+    if not isinstance(samples, Images):
+        raise UserError(f"validation_images = {size}: {samples.name} has no images; leave the option out")
+    if size >= len(samples.train_y):
+        raise UserError(f"validation_images = {size} of {len(samples.train_y)} training images: leave some to train on")
+    chosen = balanced(samples.train_y, size, seed_of("validation", samples.name))
+    return samples.held_out(chosen, hashlib.sha256(f"{samples.checksum}/validation/{size}".encode()).hexdigest())
 
 
 def _prepared(samples: datasets.Samples, recipe: str) -> datasets.Samples:

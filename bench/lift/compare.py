@@ -18,7 +18,7 @@ from bench.lift.measure import checked, measure
 from bench.lift.recognise import Recognised
 from bench.lift.subject import Optimizer, subject
 from bench.lift.timing import Encoding
-from bench.lift.training import LIFTED, NOT_LIFTED, LiftedStep, training_step
+from bench.lift.training import LIFTED, LiftedStep, training_step
 from bench.lift.twin import Meta
 from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
@@ -85,8 +85,6 @@ class _Counted:
 
     def row(self, algorithm: str) -> Row:
         options, exact = dict(self.options.get(algorithm, _usual(algorithm, self.T))), ALGORITHMS[algorithm].exact
-        if algorithm in NOT_LIFTED:
-            return Row(algorithm, {}, exact, None, NOT_LIFTED[algorithm])
         try:
             return Row(algorithm, options, exact, self._cost(algorithm, options))
         except UserError as error:
@@ -98,7 +96,7 @@ class _Counted:
             step: LiftedStep = training_step(it.net, algorithm, optimizer=it.optimizer, **options)
             step.share = "mean"  # known of the usual loss; it cannot be tried without values
             net = step.lifted(x)
-            return it.count(lambda watcher: step(x, it.target, watcher), [(net, net.carried)])
+            return it.count(lambda watcher: step(x, it.target, watcher), [(net, net.carried)], net.spiking(), step.update)
 
 
 def compare(
@@ -122,10 +120,11 @@ def compare(
     allowed = None if budget is None else usable(budget, headroom)
     written = measure(module, frame, T=T, batch=batch, encoding=encoding, optimizer=optimizer)
     counted = _Counted(module, frame, T, batch, encoding, optimizer, options or {})
-    rows = [Row(AS_WRITTEN, {}, True, written.cost), *map(counted.row, (*LIFTED, *NOT_LIFTED))]
+    rows = [Row(AS_WRITTEN, {}, True, written.cost), *map(counted.row, LIFTED)]
     return Compared(tuple(rows), written.recognised, T, batch, allowed)
 
 
 def _usual(algorithm: str, T: int) -> dict[str, Any]:
     """Return options that suit T time steps: the defaults of the algorithms, but not more steps than there are."""
-    return {"tbptt": {"K": min(2, T)}, "sltt-k": {"k": min(2, T)}}.get(algorithm, {})
+    most = min(2, T)
+    return {"tbptt": {"K": most}, "ttl-bptt": {"K": most}, "sltt-k": {"k": most}}.get(algorithm, {})

@@ -15,6 +15,8 @@ from typing import Literal, Protocol, cast
 
 from torch import Tensor, nn
 
+from bench.lift.lif import Lif
+
 Mode = Literal["single-step", "multi-step", "whole sequence"]
 ADAPTERS: Mapping[str, str] = {"spikingjelly": "bench.lift.spikingjelly", "snntorch": "bench.lift.snntorch"}
 
@@ -45,6 +47,15 @@ class Framework(Protocol):
 
     def binary(self, neuron: nn.Module) -> bool:
         """Whether the layer emits two values only, zero and a constant."""
+
+    def emits_ones(self, neuron: nn.Module) -> bool:
+        """Whether the two values are 0 and 1."""
+
+    def leak(self, neuron: nn.Module) -> float | str:
+        """Return by which factor the membrane potential decays in a time step; if that is no constant number, what it is."""
+
+    def lif(self, neuron: nn.Module) -> Lif | str:
+        """Return the neurons as data; if they are no LIF neurons with one potential and constant settings, what they are."""
 
     def mode(self, neuron: nn.Module) -> Mode:
         """Whether a call is one time step [B, ...], several [K, B, ...], or only ever the whole sequence."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Any
 
 import snntorch
 import torch
 from torch import nn
 
 from bench.lift.frameworks import Mode, Slot
+from bench.lift.lif import Lif
 
 name = "snnTorch"
 
@@ -31,6 +33,33 @@ def binary(module: nn.Module) -> bool:
     """Spikes times ``graded_spikes_factor``, which is a constant unless there is one for each neuron."""
     factor = getattr(module, "graded_spikes_factor", None)
     return not isinstance(factor, torch.Tensor) or factor.numel() == 1
+
+
+def emits_ones(module: nn.Module) -> bool:
+    factor = getattr(module, "graded_spikes_factor", None)
+    constant = isinstance(factor, torch.Tensor) and not isinstance(factor, nn.Parameter) and factor.numel() == 1
+    return factor is None or (constant and not factor.is_meta and factor.item() == 1)
+
+
+def leak(module: Any) -> float | str:
+    if type(module) not in (snntorch.Leaky, snntorch.RLeaky):
+        return f"is of kind {type(module).__name__}, whose potential does not decay by one factor"
+    beta = module.beta
+    if isinstance(beta, nn.Parameter):
+        return "learns its decay (learn_beta)"
+    if beta.numel() != 1:
+        return "has a decay for each neuron"
+    if beta.is_meta:
+        return "has its decay in a tensor with dimensions, in place of a number"
+    return min(max(float(beta), 0.0), 1.0)
+
+
+def lif(module: Any) -> Lif | str:
+    """snnTorch's neurons reset before the next charge and outside of its leak, as no equation of the suite has it."""
+    decay = leak(module)
+    if isinstance(decay, str):
+        return decay
+    return "is of snnTorch, whose reset acts one time step later (reset_delay), or on what an earlier reset has left"
 
 
 def mode(module: nn.Module) -> Mode:

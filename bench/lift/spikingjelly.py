@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
-from spikingjelly.activation_based import base, layer, neuron
+from spikingjelly.activation_based import base, layer, neuron, surrogate
 from torch import nn
 
 from bench.lift.frameworks import Mode, Slot
+from bench.lift.lif import Lif
 from bench.lift.spikingjelly_ops import as_on_a_gpu
+from bench.spec import Reset, Surrogate, SurrogateKind
 
 __all__ = [
-    "alone", "as_on_a_gpu", "binary", "kept", "kernel", "mode", "name", "neurons", "over_time", "reset", "slots",
+    "alone", "as_on_a_gpu", "binary", "emits_ones", "kept", "kernel", "leak", "lif", "mode", "name", "neurons", "over_time",
+    "reset", "slots",
 ]  # fmt: skip
 
 name = "SpikingJelly"
@@ -43,7 +47,62 @@ def neurons(net: nn.Module) -> dict[str, nn.Module]:
 
 
 def binary(module: nn.Module) -> bool:
-    return not isinstance(module, _kinds(_SEVERAL_LEVELS))
+    """Without surrogate spikes (``spiking = False``), neurons emit the surrogate's own smooth function."""
+    spiking = getattr(getattr(module, "surrogate_function", None), "spiking", True)
+    return bool(spiking) and not isinstance(module, _kinds(_SEVERAL_LEVELS))
+
+
+emits_ones = binary
+
+
+def leak(module: Any) -> float | str:
+    for kind in (neuron.IFNode, neuron.LIFNode):
+        if _runs_as(module, kind):
+            return 1.0 if kind is neuron.IFNode else 1 - 1 / module.tau
+    if isinstance(module, neuron.NonSpikingLIFNode | neuron.NonSpikingIFNode):
+        return 1 - 1 / module.tau if isinstance(module, neuron.NonSpikingLIFNode) else 1.0
+    if isinstance(module, neuron.ParametricLIFNode):
+        return "learns its decay"
+    return f"is of kind {type(module).__name__}, whose potential does not decay by one constant factor"
+
+
+def lif(module: Any) -> Lif | str:
+    decay = leak(module)
+    if isinstance(decay, str):
+        return decay
+    if not binary(module):
+        return f"is of kind {type(module).__name__}, which emits no spikes"
+    if module.store_v_seq:
+        return "stores its potentials (store_v_seq)"
+    if module.v_reset not in (None, 0.0):
+        return f"resets to {module.v_reset}"
+    gain = 1 / module.tau if isinstance(module, neuron.LIFNode) and module.decay_input else 1.0
+    reset_kind: Reset = "soft" if module.v_reset is None else "hard"
+    return Lif(decay, gain, float(module.v_threshold), reset_kind, module.detach_reset, _smooth(module.surrogate_function))
+
+
+_STEPS = (
+    "forward",
+    "single_step_forward",
+    "multi_step_forward",
+    "single_step_functional_forward",
+    "multi_step_functional_forward",
+)
+
+
+def _runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether it is of this kind, or a subclass that computes the same."""
+    return isinstance(module, kind) and all(getattr(type(module), name) is getattr(kind, name) for name in _STEPS)
+
+
+def _smooth(function: Any) -> Surrogate | None:
+    """Return the catalogue's surrogate of the same derivative."""
+    kinds: dict[type, SurrogateKind] = {
+        surrogate.Sigmoid: "sigmoid", surrogate.PiecewiseQuadratic: "triangle", surrogate.Rect: "rectangle",
+        surrogate.ATan: "arctangent",
+    }  # fmt: skip
+    kind = kinds.get(type(function))
+    return None if kind is None else Surrogate(kind, float(function.alpha))
 
 
 def mode(module: nn.Module) -> Mode:

@@ -1,14 +1,17 @@
 """A user's module as a function with explicit state, which is what the algorithms of this suite are written for.
 
 Hidden states are written into the module before a window of time steps and taken out after it; between windows the module holds
-its initial state. The module, its weights and its modes stay the user's. ``Lifted`` satisfies ``bench.contracts.Stepped`` but for
-``spec``, since such a network is no data.
+its initial state. The module, its weights and its modes stay the user's. ``Lifted`` satisfies ``bench.contracts.Stepped``; its
+``spec`` holds the few data that are known of such a network.
+
+State: the hidden states (or the arguments of forward), then the trace of each synapse that has a port.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -17,11 +20,14 @@ from torch import Tensor, nn
 from bench.errors import UserError
 from bench.lift import frameworks
 from bench.lift.frameworks import Framework, Slot
+from bench.lift.lif import Lif
 from bench.lift.parts import dtype_of, first, initial_states, reset
+from bench.lift.ports import Port, Through, passing_through
 from bench.lift.recognise import Recognised
 from bench.lift.twin import Meta, twin
 from bench.nets.graph_size import difference_of_batches
 from bench.nets.layers import State, state_tensors
+from bench.spec import NeuronSpec
 
 
 class Spikes(nn.Module):
@@ -32,24 +38,60 @@ class Spikes(nn.Module):
 
 
 class Layer(nn.Module):
-    """One layer of neurons of the user's module, as the layers of the catalogue's networks are seen by the algorithms."""
+    """One layer of neurons of the user's module, as the layers of the catalogue's networks are seen by the algorithms.
 
-    def __init__(self) -> None:
+    An algorithm may put other neurons (x [K, B, ...], v) -> (s [K, B, ...], v) in the place of ``neurons``: they run then, with
+    the settings ``lif``.
+    """
+
+    def __init__(self, lif: Lif | None = None) -> None:
         super().__init__()
-        self.neurons = Spikes()
+        self.neurons: nn.Module = Spikes()
+        self.lif = lif
+
+    @property
+    def spec(self) -> NeuronSpec:
+        if self.lif is None:
+            raise UserError("the settings of these neurons are not known")
+        return self.lif.spec()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What algorithms read of a network as data: the shape of a frame, the number of classes, and a neuron."""
+
+    input: tuple[int, ...]
+    classes: int
+    neuron: NeuronSpec
 
 
 class Lifted(nn.Module):
-    """``module`` with explicit state; ``frame``: the shape of one time step of one sample."""
+    """``module`` with explicit state; ``frame``: the shape of one time step of one sample.
 
-    def __init__(self, module: nn.Module, frame: Sequence[int], recognised: Recognised) -> None:
+    ``ports``: of the synapses that have traces, by path. ``spec``: what is known as data. ``lifs``: the settings of the layers of
+    neurons, where they may be replaced.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        frame: Sequence[int],
+        recognised: Recognised,
+        ports: Mapping[str, Port] | None = None,
+        spec: Known | None = None,
+        lifs: Sequence[Lif | None] = (),
+    ) -> None:
         super().__init__()
         self.module = module
         self.frame = tuple(frame)
         self.recognised = recognised
+        self.spec = spec
+        self._paths = tuple(ports or ())
+        self._ports = tuple((ports or {}).values())  # as they are, also where ``synapses`` has traced ones in their place
+        self.synapses = nn.ModuleList(self._ports)
         self._adapters: Sequence[Framework] = frameworks.of(module)
         self._slots: list[Slot] = [slot for adapter in self._adapters for slot in adapter.slots(module)]
-        self._layers = [Layer() for _ in recognised.neurons]
+        self._layers = [Layer(lif) for lif in lifs or [None] * len(recognised.neurons)]
 
     @cached_property
     def graph_to_state(self) -> float:
@@ -61,18 +103,26 @@ class Lifted(nn.Module):
     def initial_state(self, batch: int) -> State:
         if self.recognised.state_arguments:
             made = initial_states(self.module, batch, self.recognised.state_arguments)
-            return [_listed(entry) for entry in made]
+            return [*(_listed(entry) for entry in made), *[None] * len(self._ports)]
         return None
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        traces: list[State] = [None] * len(self._ports)
+        if state is not None and traces:
+            traces = state[-len(traces) :]
+            del state[-len(traces) :]
         with ExitStack() as hooks:
-            self._show_spikes(hooks)
+            self._hook_neurons(hooks)
+            if traces:
+                through = Through(self._paths, self._ports, list(self.synapses), traces)
+                hooks.enter_context(passing_through(self.module, through))
             if self.recognised.time == "explicit state":
-                return self._with_arguments(x, state)
+                out, after = self._with_arguments(x, state)
+                return out, [*after, *traces]
             self._put(state)
             try:
                 out = self._run(x)
-                return out, [_encoded(slot.read(), slot) for slot in self._slots]
+                return out, [*(encoded(slot.read(), slot) for slot in self._slots), *traces]
             finally:
                 self._put(None)
 
@@ -133,19 +183,45 @@ class Lifted(nn.Module):
             entry = None if state is None else state[i]
             if state is not None:
                 state[i] = None
-            slot.write(_decoded(entry, slot))
+            slot.write(decoded(entry, slot))
 
-    def _show_spikes(self, hooks: ExitStack) -> None:
-        """Pass spikes on to the hooks that somebody has registered on ``neurons()``."""
+    def _hook_neurons(self, hooks: ExitStack) -> None:
+        """Pass spikes on to the hooks on ``neurons()``, and run the neurons that an algorithm has put there."""
         modules = dict(self.module.named_modules())
         for layer, neuron in zip(self._layers, self.recognised.neurons, strict=True):
-            if layer.neurons._forward_hooks:
-                once = neuron.mode == "single-step"
+            once = neuron.mode == "single-step"
+            if not isinstance(layer.neurons, Spikes):
+                (slot,) = (slot for slot in self._slots if slot.path == neuron.path)
+                hooks.enter_context(_replaced(modules[neuron.path], layer, slot, once))
+            elif layer.neurons._forward_hooks:
                 hook = modules[neuron.path].register_forward_hook(_shower(layer.neurons, once))
                 hooks.callback(hook.remove)
 
 
-def _shower(spikes: Spikes, once: bool) -> Callable[[nn.Module, object, object], None]:
+@contextmanager
+def _replaced(module: nn.Module, layer: Layer, slot: Slot, once: bool) -> Iterator[None]:
+    """In this context, calls of ``module`` run the layer's neurons on the potential in ``slot``."""
+    own = vars(module).get("forward")
+    gain = 1.0 if layer.lif is None else layer.lif.gain
+
+    def forward(x: Tensor) -> Tensor:
+        current = x if gain == 1 else x * gain
+        spikes, potential = layer.neurons(current.unsqueeze(0) if once else current, slot.read())
+        slot.write(potential)
+        out: Tensor = spikes.squeeze(0) if once else spikes
+        return out
+
+    vars(module)["forward"] = forward
+    try:
+        yield
+    finally:
+        if own is None:
+            del vars(module)["forward"]
+        else:
+            vars(module)["forward"] = own
+
+
+def _shower(spikes: nn.Module, once: bool) -> Callable[[nn.Module, object, object], None]:
     def show(_: nn.Module, __: object, out: object) -> None:
         seen = first(out)
         spikes(seen.unsqueeze(0) if once else seen)
@@ -153,12 +229,12 @@ def _shower(spikes: Spikes, once: bool) -> Callable[[nn.Module, object, object],
     return show
 
 
-def _encoded(value: object, slot: Slot) -> State:
+def encoded(value: object, slot: Slot) -> State:
     """Return the value of a slot as a state: a tensor, a list, or None for the initial value."""
     if isinstance(value, Tensor):
         return value if value.numel() else None
     if isinstance(value, list | tuple):
-        return [_encoded(entry, slot) for entry in value]
+        return [encoded(entry, slot) for entry in value]
     if value is None or value == slot.initial:
         return None
     if isinstance(value, int):
@@ -166,7 +242,7 @@ def _encoded(value: object, slot: Slot) -> State:
     raise UserError(f"{slot.key} keeps a {type(value).__name__} from one time step to the next: keep a tensor")
 
 
-def _decoded(entry: State, slot: Slot) -> object:
+def decoded(entry: State, slot: Slot) -> object:
     if entry is None:
         return list(slot.initial) if isinstance(slot.initial, list) else slot.initial
     return int(entry) if type(slot.initial) is int and isinstance(entry, Tensor) and not entry.is_floating_point() else entry

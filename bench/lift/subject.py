@@ -21,6 +21,7 @@ from bench.lift.recognise import Recognised, recognise
 from bench.lift.timing import Encoding
 from bench.lift.trial import errors_located
 from bench.lift.twin import World, twin
+from bench.lift.update import Update
 
 Optimizer = str | torch.optim.Optimizer | Callable[[object], torch.optim.Optimizer] | None
 
@@ -37,20 +38,33 @@ class Subject:
     target: Tensor
     world: World
 
-    def count(self, run: Callable[[Watcher | None], object], carried: Sequence[tuple[nn.Module, Carried]] = ()) -> Cost:
-        """Count ``run(watcher)``, a training step, after it has run once; ``carried`` beside the states in neurons."""
+    def count(
+        self,
+        run: Callable[[Watcher | None], object],
+        carried: Sequence[tuple[nn.Module, Carried]] = (),
+        spiking: Sequence[nn.Module] = (),
+        update: Update | None = None,
+    ) -> Cost:
+        """Count ``run(watcher)``, a training step, after it has run once.
+
+        ``carried`` and ``spiking`` beside the states and the spikes of neurons; ``update``: that of the step, if it has
+        classifiers beside the module.
+        """
+        classifiers = None if update is None else update.classifiers
+        trained = self.net if classifiers is None else nn.ModuleList([self.net, classifiers])
         with self.world.open(), errors_located(self.net):
-            if self.optimizer is not None and not self.optimizer.state:
-                make_optimizer_state(self.optimizer)
+            for optimizer in (self.optimizer, None if update is None else update.beside):
+                if optimizer is not None and not optimizer.state:
+                    make_optimizer_state(optimizer)
             run(None)
-            self.net.zero_grad(set_to_none=True)
+            trained.zero_grad(set_to_none=True)
             return count(
                 run,
-                self.net,
-                self.optimizer,
+                trained,
+                self.optimizer if update is None else update.together(),
                 [self.x, self.target],
                 carried=[*self._states(), *carried],
-                spiking=binary_neurons(self.net, self.adapters),
+                spiking=[*binary_neurons(self.net, self.adapters), *spiking],
                 passes_spikes=dropouts(self.net),
                 state=self._alive,
             )

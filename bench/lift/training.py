@@ -6,7 +6,7 @@ that is a sum, or a mean, over time steps of a loss of each step; whether it is,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,104 +18,106 @@ from torch.amp.grad_scaler import GradScaler
 from bench import algorithms
 from bench.algorithms.context import StepContext, Unwatched, Watcher
 from bench.errors import UserError, choose
+from bench.lift.prepare import Given, Prepared, prepared
 from bench.lift.recognise import Recognised, recognise
-from bench.lift.stepped import Lifted
+from bench.lift.trial import Trials
 from bench.lift.twin import Meta, twin
+from bench.lift.update import Update
 from bench.options import Declared
-from bench.registry import ALGORITHMS
 
 Loss = Callable[[Tensor, Any], Tensor]  # outputs [T, B, ...] and target -> scalar
 Share = Literal["sum", "mean"]
-LIFTED = ("bptt", "checkpointed", "skipper", "tbptt", "sltt", "sltt-k")
-_NOT_YET = "it is written for the networks of the catalogue"
-NOT_LIFTED = {  # why the others do not run on a module of one's own
-    **dict.fromkeys((name for name in ALGORITHMS if name not in LIFTED), _NOT_YET),
-    "ottt-a": "it needs traces of the inputs of each synapse",
-    "ottt-o": "it needs traces of the inputs of each synapse",
-    "replay": "it runs the suite's own neurons backwards in time",
-    "local": "it needs blocks of layers with a classifier each",
-    "ttl-bptt": "it needs blocks of layers with a classifier each",
-}
+LIFTED = (  # in the order of tables
+    *("bptt", "checkpointed", "replay", "skipper", "tbptt", "sltt", "sltt-k", "ottt-a", "ottt-o", "local", "ttl-bptt"),
+    *("ottt-dense", "ostl", "approximate-otpe", "otpe"),
+)
+_WHOLE_SEQUENCE = ("bptt", "local")  # they run all time steps in one window
+_IN_BLOCKS = ("local", "ttl-bptt")
 _WRAPPED = ("DistributedDataParallel", "FullyShardedDataParallel", "DataParallel", "OptimizedModule")
 
 
 def instantaneous(outputs: Tensor, target: Tensor) -> Tensor:
-    """Return the mean over time steps of each step's cross entropy: outputs [T, B, C, ...], target [B, ...]."""
+    """Return the mean over time steps of each step's cross entropy: outputs [T, B, C, ...], target [B, ...].
+
+    Of outputs that the module has averaged over time itself, [B, C, ...], it is the cross entropy.
+    """
+    if outputs.dim() == target.dim() + 1:
+        return F.cross_entropy(outputs, target)
     steps = outputs.shape[0]
     return F.cross_entropy(outputs.flatten(0, 1), target.repeat(steps, *[1] * (target.dim() - 1)))
 
 
 @dataclass
 class LiftedStep:
-    """``step(x, target)`` trains the module on one batch x [T, B, ...] and returns the loss.
+    """``step(x, target)`` trains the module on one batch x [T, B, ...] and returns the loss of its own output.
 
     Without an optimizer it adds the gradients to ``.grad``; with one, it also updates the weights and clears them. ``outputs``
-    are those of the last call, summed over time [B, C].
+    are those of the last call, summed over time [B, C]. ``classifiers``: auxiliary ones of local training, after the first call.
     """
 
     module: nn.Module
     algorithm: str
     options: Declared
     loss: Loss
-    optimizer: torch.optim.Optimizer | None
-    clip: float | None
-    scaler: GradScaler | None
+    update: Update
+    ends: Sequence[str] | None = None  # names of the last parts of blocks
     outputs: Tensor | None = None
-    _lifted: dict[tuple[int, ...], Lifted] = field(default_factory=dict)
     share: Share | None = None  # how the loss is made of those of time steps, once known
+    _prepared: dict[tuple[int, ...], Prepared] = field(default_factory=dict)
+    _recognised: dict[tuple[int, ...], Recognised] = field(default_factory=dict)
 
     def __call__(self, x: Tensor, target: Any, watcher: Watcher | None = None) -> Tensor:
         if not torch.is_grad_enabled():
             raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
-        net = self.lifted(x)
-        share = self._shares_of(net, x, target)
+        ready = self.prepared(x)
+        share = self._shares_of(self._recognised[tuple(x.shape[2:])], x, target)
         losses: list[Tensor] = []
 
         def loss(outs: Tensor) -> Tensor:
             value = share(outs)
             losses.append(value.detach())
-            return value if self.scaler is None else self.scaler.scale(value)
+            return value if self.update.scaler is None else self.update.scaler.scale(value)
 
         rule = algorithms.load(self.algorithm)
-        self.outputs = rule.train_step(net, x, StepContext(loss, self._update, watcher or Unwatched()), self.options)
-        return torch.stack(losses).sum()
+        context = StepContext(loss, self.update, watcher or Unwatched())
+        self.outputs = rule.train_step(ready.net, ready.entry(x), context, self.options)
+        return torch.stack(losses[ready.blocks - 1 :: ready.blocks]).sum()
 
-    def lifted(self, x: Tensor) -> Lifted:
+    @property
+    def classifiers(self) -> nn.Module | None:
+        return self.update.classifiers
+
+    def lifted(self, x: Tensor) -> Any:
         """Return the module with explicit state, for sequences like x [T, B, ...]."""
+        return self.prepared(x).net
+
+    def prepared(self, x: Tensor) -> Prepared:
+        """Return the module ready for the algorithm, for sequences like x [T, B, ...]."""
         frame = tuple(x.shape[2:])
-        if frame not in self._lifted:
+        if frame not in self._prepared:
+            if self._prepared and self.algorithm in _IN_BLOCKS:
+                former = next(iter(self._prepared))
+                raise UserError(f"frames of shape {frame} after {former}: the classifiers are made for one shape; use a new step")
             world = Meta()
             copy = twin(self.module, world)
-            copy.train(self.module.training)
             recognised = recognise(copy, frame, x.shape[0], world, "frames")
             require(self.algorithm, recognised)
-            net = Lifted(self.module, frame, recognised)
-            algorithms.load(self.algorithm).prepare(net, self.options)
-            self._lifted[frame] = net
-        return self._lifted[frame]
+            trials = Trials(copy, frame, x.shape[0], world)
+            given = Given(self.module, trials, recognised, frame, self.options, self.ends)
+            with torch.enable_grad():
+                ready = prepared(self.algorithm, given)
+            self.update.also(ready.classifiers)
+            self._prepared[frame], self._recognised[frame] = ready, recognised
+        return self._prepared[frame]
 
-    def _shares_of(self, net: Lifted, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
-        if self.algorithm == "bptt":
+    def _shares_of(self, recognised: Recognised, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
+        if self.algorithm in _WHOLE_SEQUENCE:
             whole = self.loss
-            return lambda outs: whole(outs[0] if net.recognised.averages else outs, target)
+            return lambda outs: whole(outs[0] if recognised.averages else outs, target)
         if self.share is None:
-            self.share = share_of(self.loss, net.recognised.output, x, target)
+            self.share = share_of(self.loss, recognised.output, x, target)
         steps, mean = x.shape[0], self.share == "mean"
         return lambda outs: self.loss(outs, target) * (outs.shape[0] / steps if mean else 1.0)
-
-    def _update(self) -> None:
-        if self.optimizer is None:
-            return
-        if self.scaler is not None:
-            self.scaler.unscale_(self.optimizer)
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
 
 
 def training_step(
@@ -126,31 +128,48 @@ def training_step(
     optimizer: torch.optim.Optimizer | None = None,
     clip: float | None = None,
     scaler: GradScaler | None = None,
+    blocks: Sequence[str] | None = None,
     **options: object,
 ) -> LiftedStep:
     """Return a training step of ``module`` by ``algorithm``, to be called with x [T, B, ...] and a target.
 
-    ``loss(outputs[T, B, C], target)``: BPTT takes any; the others one that is a sum or a mean over time steps. ``optimizer``: of
-    the module's parameters; without one, gradients are added to ``.grad``. ``clip``: largest norm of the gradient. ``options``:
-    those of the algorithm. Raises UserError for what does not exist or does not apply, with the reason.
+    ``loss(outputs[T, B, C], target)``: BPTT and local training take any; the others one that is a sum or a mean over time steps.
+    ``optimizer``: of the module's parameters; without one, gradients are added to ``.grad``. ``clip``: largest norm of the
+    gradient. ``blocks``: names of the last parts of the blocks of local training and TTL-BPTT, in the place of their size b.
+    ``options``: those of the algorithm. Raises UserError for what does not exist or does not apply, with the reason.
     """
     if not isinstance(module, nn.Module):
         raise UserError(f"{module!r} is no module: give a torch.nn.Module")
-    if type(module).__name__ in _WRAPPED:
-        raise UserError(f"the module is wrapped in {type(module).__name__}, which runs it as one call: give the module inside it")
+    require_uncompiled(module)
     choose("algorithm", algorithm, algorithms.names())
-    if algorithm not in LIFTED:
-        raise UserError(f"{algorithm} does not run on a module of one's own: {NOT_LIFTED[algorithm]}; use {', '.join(LIFTED)}")
     chosen = algorithms.load(algorithm).Options.named(algorithm, options)
+    if blocks is not None and algorithm not in _IN_BLOCKS:
+        raise UserError(f"{algorithm} has no blocks: leave out blocks, or use {' or '.join(_IN_BLOCKS)}")
+    if blocks is not None and "b" in options:
+        raise UserError(f"b = {options['b']} and blocks, which both say where blocks end: give one of them")
     if optimizer is None and (clip is not None or scaler is not None):
         raise UserError("clip and scaler belong to an update of the weights: give the optimizer too")
     if optimizer is None and not chosen.updates_once:
         raise UserError(f"{algorithm} with these options changes the weights within a sequence: give the optimizer")
     if algorithm == "skipper" and chosen.as_dict()["skipped"] != "frozen":
         raise UserError("skipper: skipped = 'leak' needs neurons whose decay is known; use skipped = 'frozen'")
-    if algorithm == "sltt" and chosen.as_dict()["K"] != 1:
-        raise UserError("sltt: these neurons pass the gradient through time inside a window of K > 1 steps; use K = 1")
-    return LiftedStep(module, algorithm, chosen, loss, optimizer, clip, scaler)
+    if algorithm in ("sltt", "ottt-a") and chosen.as_dict()["K"] != 1:
+        raise UserError(f"{algorithm}: these neurons pass the gradient through time inside a window of K > 1 steps; use K = 1")
+    return LiftedStep(module, algorithm, chosen, loss, Update(module, optimizer, clip, scaler), blocks)
+
+
+def require_uncompiled(module: nn.Module) -> None:
+    """Raise UserError if the module, or a part of it, runs as one call whose inside is not seen."""
+    for path, part in module.named_modules():
+        wrapped = type(part).__name__ in _WRAPPED
+        if wrapped and not path:
+            raise UserError(
+                f"the module is wrapped in {type(part).__name__}, which runs it as one call: give the module inside it"
+            )
+        if wrapped or part._compiled_call_impl is not None or isinstance(part, torch.jit.ScriptModule):
+            raise UserError(
+                f"{path or 'the module'} is compiled and runs as one call: give the module as it was before compilation"
+            )
 
 
 def require(algorithm: str, found: Recognised) -> None:
@@ -173,6 +192,8 @@ def require(algorithm: str, found: Recognised) -> None:
             f"{name}.forward averages over time, and this algorithm needs the output of every time step: return [T, B, ...] and "
             "average in the loss, or use bptt"
         )
+    if algorithm in _WHOLE_SEQUENCE:
+        return
     for path, reason in found.over_time.items():
         raise UserError(
             f"{name}.{path}: {reason}, so that parts of a sequence give another result, and this algorithm runs it in parts: use "

@@ -23,14 +23,18 @@ from bench.nets.graph_size import graph_and_state
 from bench.nets.shapes import Shape, chain_shape, enlarged, output_shape
 from bench.spec import (
     AdaptiveAvgPool,
+    Attention,
     AvgPool,
     BatchNorm,
     Conv,
     Dense,
     Flatten,
     Gain,
+    GroupNorm,
     Layer,
+    LayerNorm,
     Loop,
+    MaxPool,
     NetworkSpec,
     ReLU,
     Residual,
@@ -112,7 +116,7 @@ class Network(nn.Module):
             reset = getattr(module, "reset_parameters", None)
             if reset is None or module is self:
                 continue
-            reset() if isinstance(module, nn.BatchNorm2d) else reset(generator)
+            reset() if isinstance(module, m.NORMS) else reset(generator)
 
 
 def build(spec: NetworkSpec, backend: NeuronSource, device: str = "cpu") -> Network:
@@ -146,7 +150,7 @@ def _chain(
 
 
 def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: NeuronSource) -> tuple[nn.Module, m.Presynaptic]:
-    """Return a layer's module, and whether its output is a linear function of spikes."""
+    """Return a layer's module, and whether its output is spikes, or spikes that are scaled, pooled or summed."""
     match layer:
         case Conv():
             return m.ConvSynapse(layer, shape[0], presynaptic), "analog"
@@ -154,6 +158,10 @@ def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neur
             return m.DenseSynapse(layer, prod(shape), presynaptic), "analog"
         case BatchNorm():
             return m.StepwiseBatchNorm(shape[0]), "analog"
+        case GroupNorm(groups):
+            return m.StepwiseGroupNorm(groups, shape[0]), "analog"
+        case LayerNorm():
+            return m.StepwiseLayerNorm(list(shape)), "analog"
         case Spike(neuron, dropout):
             return m.Neurons(backend.neurons(neuron), neuron, dropout), "spikes"
         case Scale(factor):
@@ -162,6 +170,8 @@ def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neur
             return m.LearnableGain(factor, init), "analog"
         case AvgPool(kernel, stride, padding):
             return m.AvgPool(kernel, stride, padding), presynaptic
+        case MaxPool(kernel, stride, padding):
+            return m.MaxPool(kernel, stride, padding), presynaptic
         case AdaptiveAvgPool(size):
             return m.Weightless(partial(F.adaptive_avg_pool2d, output_size=size)), presynaptic
         case Flatten():
@@ -180,3 +190,6 @@ def _layer(layer: Layer, shape: Shape, presynaptic: m.Presynaptic, backend: Neur
             main, emitted = _chain(body, inner, "analog", backend)
             back, _ = _chain(feedback, enlarged(chain_shape(body, inner), upsample), emitted, backend)
             return m.FeedbackLoop(first, main, back, upsample), emitted
+        case Attention(query, key, value, heads, scale):
+            q, k, v = (_chain(part, shape, presynaptic, backend)[0] for part in (query, key, value))
+            return m.Attention(q, k, v, heads, scale), "analog"

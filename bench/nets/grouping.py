@@ -38,6 +38,8 @@ def sizes(net: Network) -> list[Size]:
                 part.register_forward_hook(lambda _, __, out, to=neurons: to.append(out[0].numel()))
             elif isinstance(part, m.Synapse):
                 part.register_forward_hook(lambda own, _, out, to=macs: to.append(out[0].numel() * _fan_in(own)))
+            elif isinstance(part, m.Attention):
+                part.register_forward_hook(lambda own, _, out, to=macs: to.append(own.products(out[0])))
         with torch.no_grad():
             x, _ = layer(x, None)
         layer_sizes.append(Size(sum(neurons), sum(macs)))

@@ -6,7 +6,15 @@ import torch
 from torch import nn
 
 from bench.errors import UserError
-from bench.nets.layers import aligned
+
+# Kinds of parameters by their names; a learnt decay is ``beta`` in snnTorch, ``w`` in SpikingJelly and here.
+KINDS = {"weight": "weight", "gain": "gain", "bias": "bias", "w": "decay", "beta": "decay"}
+
+
+def aligned(net: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """Return (kind, parameter), with the kinds of KINDS, in an order that is the same for every implementation."""
+    found = ((kind, getattr(module, name, None)) for module in net.modules() for name, kind in KINDS.items())
+    return [(kind, parameter) for kind, parameter in found if isinstance(parameter, nn.Parameter)]
 
 
 def copy_weights(source: nn.Module, target: nn.Module) -> None:

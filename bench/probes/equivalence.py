@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from bench import algorithms, zoo
 from bench.algorithms.context import StepContext
 from bench.backends import native
+from bench.backends.native_beyond_lif import beyond_lif
 from bench.case import Case
 from bench.counting.tape import tensors
 from bench.errors import UserError
@@ -36,10 +37,11 @@ from bench.losses import InstantaneousLoss
 from bench.measurement import Measurement
 from bench.nets.build import Network, build
 from bench.nets.layers import Neurons, aligned
+from bench.nets.shapes import layer_inputs
 from bench.options import Declared, whole
 from bench.probes.resources import Resources
 from bench.seeds import seed_of
-from bench.spec import NetworkSpec, NeuronSpec
+from bench.spec import AdaptiveLIF, NetworkSpec, Neuron, NeuronSpec, ParametricLIF, RefractoryLIF
 from bench.training_step import recipe, training_step
 
 if TYPE_CHECKING:
@@ -96,8 +98,8 @@ def measure(case: Case, resources: Resources) -> list[Measurement]:
     reordered = _respond(case, "native", x.flip(1), target.flip(0))
     noise = compare(reference, replace(reordered, spikes=reference.spikes)).gradient_difference
     result = compare(reference, _respond(case, case.backend, x, target))
-    decays = _decays(spec)
-    not_applicable = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, decays))}
+    neurons = spec.neurons
+    not_applicable = {name: reason for name, control in CONTROLS.items() if (reason := control.cannot_differ(case.T, neurons))}
     failed_controls = {
         name: control.fails(case, x, target, reference, noise) for name, control in CONTROLS.items() if name not in not_applicable
     }
@@ -144,10 +146,13 @@ def _spec(case: Case) -> NetworkSpec:
     smaller = replace(spec, input=(channels, *(side // divide for side in sides)))
     if any(side % divide for side in sides) or not sides:
         raise UserError(f"divide = {divide}: {spec.name} takes {spec.input}; use a divisor of height and width")
+    empty = any(0 in shape for _, shape in layer_inputs(smaller.layers, smaller.input))
     try:
         build(smaller, native, "meta")
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"divide = {divide}: {spec.name} cannot take input of shape {smaller.input} ({error})") from error
+    except (ValueError, RuntimeError):
+        empty = True
+    if empty:
+        raise UserError(f"divide = {divide}: {spec.name} cannot take input of shape {smaller.input}; divide by less")
     return smaller
 
 
@@ -213,8 +218,8 @@ def draw(net: nn.Module, case: Case) -> None:
             noise = torch.randn(parameter.shape, generator=generator)
             if name == "weight" and parameter.dim() > 1:
                 parameter.copy_(size * noise * parameter[0].numel() ** -0.5)
-            else:  # small biases; gains and weights of batch norm near one
-                parameter.copy_(0.1 * noise + (name != "bias"))
+            else:  # small biases; gains and weights of batch norm near one; decays away from 0 and 1
+                parameter.copy_(0.1 * noise + {"bias": 0.0, "decay": 0.5}.get(name, 1.0))
     for module in net.modules():
         if isinstance(module, Neurons) or type(module).__name__ == "Dropout":
             module.training = False
@@ -229,14 +234,17 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
 
 @dataclass(frozen=True)
 class _Broken:
-    """A backend whose neurons are ``forward(x[K, B, ...], v, spec)``."""
+    """A backend with LIF neurons ``kernel(x[K, B, ...], v, changed(spec))``, and neurons that are built on these."""
 
-    dynamics: Callable[[Tensor, Tensor | None, NeuronSpec], tuple[Tensor, Tensor]]
+    changed: Callable[[NeuronSpec], NeuronSpec]
+    kernel: Callable[..., tuple[Tensor, Tensor]]
     name: str = "broken"
     layerwise: bool = True
 
-    def neurons(self, spec: NeuronSpec) -> nn.Module:
-        return _Neurons(self.dynamics, spec)
+    def neurons(self, spec: Neuron) -> nn.Module:
+        if isinstance(spec, NeuronSpec):
+            return _Neurons(self.kernel, self.changed(spec))
+        return beyond_lif(replace(spec, lif=self.changed(spec.lif)), self.kernel)
 
 
 class _Neurons(nn.Module):
@@ -263,24 +271,28 @@ def _without_gradient_through_time(
     return torch.cat(spikes), v
 
 
-def _wrong_threshold(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
-    return lif(x, v, replace(spec, threshold=1.1 * spec.threshold))
+def _unchanged(spec: NeuronSpec) -> NeuronSpec:
+    return spec
 
 
-def _wrong_surrogate(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
-    return lif(x, v, replace(spec, surrogate=replace(spec.surrogate, alpha=1.1 * spec.surrogate.alpha)))
+def _wrong_threshold(spec: NeuronSpec) -> NeuronSpec:
+    return replace(spec, threshold=1.1 * spec.threshold)
 
 
-def _wrong_decay(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
-    return lif(x, v, replace(spec, decay=0.9 * spec.decay))
+def _wrong_surrogate(spec: NeuronSpec) -> NeuronSpec:
+    return replace(spec, surrogate=replace(spec.surrogate, alpha=1.1 * spec.surrogate.alpha))
 
 
-def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec) -> tuple[Tensor, Tensor]:
+def _wrong_decay(spec: NeuronSpec) -> NeuronSpec:
+    return replace(spec, decay=0.9 * spec.decay)
+
+
+def _late_reset(x: Tensor, v: Tensor | None, spec: NeuronSpec, decay: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Subtract the threshold after the neurons of the next step have fired, and never across the edge of a window."""
     after = torch.zeros_like(x[0]) if v is None else v
     spikes: list[Tensor] = []
     for x_t in x:
-        u = spec.decay * after + x_t
+        u = (spec.decay if decay is None else decay) * after + x_t
         after = u - spec.threshold * spikes[-1].detach() if spikes else u
         spikes.append(fire(u - spec.threshold, spec.surrogate))
     return torch.stack(spikes), after
@@ -307,12 +319,13 @@ class Control:
     """A broken neuron that must fail the gate.
 
     ``steps``: the least T at which it differs; ``needs_carried_potential``: it differs only if potentials carry over between
-    steps (decay > 0).
+    steps (decay > 0). ``but``: neurons that it does not change, with the reason.
     """
 
     respond: Callable[[Case, Tensor, Tensor, Sequence[Tensor] | None], Response]
     steps: int = 1
     needs_carried_potential: bool = False
+    but: tuple[tuple[type, ...], str] = ((), "")
 
     def fails(self, case: Case, x: Tensor, target: Tensor, reference: Response, noise: float) -> bool:
         """Return whether it fails the gate, as it must: by its spikes, or by its gradients if all spikes are equal."""
@@ -322,27 +335,33 @@ class Control:
             return True
         return not compare(reference, response).passes(noise)
 
-    def cannot_differ(self, T: int, decays: set[float]) -> str:
+    def cannot_differ(self, T: int, neurons: Sequence[Neuron]) -> str:
         """Return why it cannot differ, or ""."""
         if self.steps > T:
             return f"cannot differ at T = {T}"
-        return "cannot differ where every decay is 0" if self.needs_carried_potential and decays == {0} else ""
-
-
-def _decays(spec: NetworkSpec) -> set[float]:
-    return {module.spec.decay for module in build(spec, native, "meta").modules() if isinstance(module, Neurons)}
+        unchanged, reason = self.but
+        if neurons and all(isinstance(neuron, unchanged) for neuron in neurons):
+            return reason
+        forgets = neurons and all(isinstance(neuron, NeuronSpec) and neuron.decay == 0 for neuron in neurons)
+        return "cannot differ where every decay is 0" if self.needs_carried_potential and forgets else ""
 
 
 def _control_run(
-    dynamics: Callable[[Tensor, Tensor | None, NeuronSpec], tuple[Tensor, Tensor]], **how: bool
+    changed: Callable[[NeuronSpec], NeuronSpec] = _unchanged, kernel: Callable[..., tuple[Tensor, Tensor]] = lif, **how: bool
 ) -> Callable[..., Response]:
-    return lambda case, x, target, expected: _run_broken(case, x, target, expected, _Broken(dynamics), **how)
+    return lambda case, x, target, expected: _run_broken(case, x, target, expected, _Broken(changed, kernel), **how)
 
 
 CONTROLS: dict[str, Control] = {
     "wrong threshold": Control(_control_run(_wrong_threshold)),
     "wrong surrogate": Control(_control_run(_wrong_surrogate)),
-    "wrong decay": Control(_control_run(_wrong_decay), steps=2, needs_carried_potential=True),
-    "late reset": Control(_control_run(_late_reset), steps=2, needs_carried_potential=True),
-    "state not reset": Control(_control_run(lif, state_not_reset=True), needs_carried_potential=True),
-}
+    "wrong decay": Control(
+        _control_run(_wrong_decay), steps=2, needs_carried_potential=True,
+        but=((ParametricLIF,), "cannot differ where every decay is a parameter"),
+    ),
+    "late reset": Control(
+        _control_run(kernel=_late_reset), steps=2, needs_carried_potential=True,
+        but=((AdaptiveLIF, RefractoryLIF), "is stated for the reset of LIF neurons"),
+    ),
+    "state not reset": Control(_control_run(state_not_reset=True), needs_carried_potential=True),
+}  # fmt: skip

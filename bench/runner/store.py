@@ -90,7 +90,7 @@ def commit_of(root: Path) -> str:
     """
     patterns = [f":(glob){package}/**/*{ending}" for package in PACKAGES for ending in (".py", *LANGUAGES)]
     try:
-        _git(root, "ls-files", "--error-unmatch", "bench/spec.py")  # fails if the code is inside an unrelated repository
+        _git(root, "ls-files", "--error-unmatch", "bench/case.py")  # fails if the code is inside an unrelated repository
         head = _git(root, "rev-parse", "--short=12", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *patterns)
     except (OSError, subprocess.CalledProcessError):

@@ -99,9 +99,9 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
         supported = _supported(case)
         if not supported:
             return outcome("unsupported", supported.reason)
-        from bench import backends
+        from bench import backends, zoo
 
-        kernel = backends.load(case.backend).kernel()
+        kernel = backends.kernel_of(backends.load(case.backend), zoo.spec(case.network))
         fits = _fits(case)
         if not fits:
             return outcome("refused", fits.reason)

@@ -9,6 +9,7 @@
 | lenet.py | LeNet and a custom network for events, assumed for Skipper |
 | alexnet.py | AlexNet-type networks for events and images, assumed for TTL-BPTT; a small one for laptops |
 | randman.py | dense networks of OTPE |
+| beyond_lif.py | small networks of neurons beyond LIF (PLIF, synaptic, ALIF, refractory), of norms, and a block of Spikformer |
 """
 
 from __future__ import annotations

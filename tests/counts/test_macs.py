@@ -16,8 +16,9 @@ from bench.counting.tape import watching
 from bench.nets.build import build
 from bench.probes.count import forward_macs
 from bench.registry import ALGORITHMS
-from bench.spec import AvgPool, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike
+from bench.spec import AdaptiveAvgPool, Attention, AvgPool, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Scale, Spike
 from bench.training_step import TrainingStep, support, training_step
+from bench.zoo.beyond_lif import NETWORKS as BEYOND_LIF
 from tests.registered import PLAIN, shortest, supported
 
 PAPER = "vgg-sws/cifar10"
@@ -167,18 +168,52 @@ class Nowhere(nullcontext):
     parents = frozenset({"Global"})
 
 
-@pytest.mark.parametrize(("algorithm", "backend"), supported(SMALL))
-def test_training_step_equals_torchs_flop_counter(algorithm, backend):
+BEYOND = [
+    (spec.name, algorithm, "native")
+    for spec in BEYOND_LIF
+    for algorithm in (("bptt",) if spec.name.startswith("spikformer") else ("bptt", "checkpointed", "local"))
+    if support(spec.name, algorithm, "native")
+]
+
+
+@pytest.mark.parametrize(("network", "algorithm", "backend"), [*[(SMALL, *pair) for pair in supported(SMALL)], *BEYOND])
+def test_training_step_equals_torchs_flop_counter(network, algorithm, backend):
     available = backends.available(backend)
     if not available:
         pytest.skip(available.reason)
-    step = training_step(SMALL, algorithm, backend, device="meta")
-    x, target = batch_for(step, shortest(algorithm, zoo.spec(SMALL), backend=backend), 2, "meta")
+    step = training_step(network, algorithm, backend, device="meta")
+    x, target = batch_for(step, shortest(algorithm, zoo.spec(network), backend=backend), 2, "meta")
     counter = FlopCounterMode(display=False)
     counter.mod_tracker = Nowhere()
     with counter:
         step.run(x, target)
     assert 2 * sum(cost_of(step, x, target).macs.dense.values()) == counter.get_total_flops() > 0
+
+
+def test_attention_products_by_hand(monkeypatch):
+    """q k^T and (q k^T) v: 64 x 64 places, 16 channels. q, k, v are spikes, so forward all are additions.
+
+    Backward, of two products each: one for q or k with a binary factor, the gradients of q k^T and of v; only the latter has no
+    binary factor. No gradient of a weight among them.
+    """
+    project = (Conv(16, 1, padding=0, bias=False), Spike(NeuronSpec()))
+    layers = (*project, Attention(project, project, project, heads=4), AdaptiveAvgPool(1), Flatten(), Dense(3))
+    spec = NetworkSpec("attention", (2, 8, 8), 3, layers, NeuronSpec(), 32 + 3 * 256 + 51, "this test")
+    monkeypatch.setattr(zoo, "spec", lambda name: spec)
+    product, convolutions, readout = 64 * 64 * 16, 64 * (2 * 16 + 3 * 16 * 16), 3 * 16
+    macs = macs_of(training_step("attention", "bptt", "native", device="meta"), 1, 2)
+    assert macs.dense == {
+        "forward": 2 * (2 * product + convolutions + readout),
+        "recomputation": 0,
+        "error to input": 2 * (4 * product + 64 * 3 * 16 * 16 + readout),
+        "error to weight": 2 * (convolutions + readout),
+    }
+    assert macs.multiplications == {
+        "forward": 2 * (64 * 2 * 16 + readout),
+        "recomputation": 0,
+        "error to input": 2 * (product + 64 * 3 * 16 * 16 + readout),
+        "error to weight": 2 * (64 * 2 * 16 + readout),
+    }
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -20,6 +20,7 @@ from bench.counting.step import batch_for, cost_of
 from bench.counting.tape import watching
 from bench.registry import ALGORITHMS
 from bench.training_step import support, training_step
+from bench.zoo.beyond_lif import NETWORKS as BEYOND_LIF
 from tests.registered import shortest, supported
 
 PAPER = "vgg-sws/cifar10"
@@ -140,10 +141,10 @@ def as_on_a_gpu(monkeypatch):
     On a CPU the framework normally uses a chain of plain operators, which has other storages.
     """
     if backends.available("spikingjelly"):
-        for neuron in ("lif", "if_"):
+        for neuron in ("lif", "if_", "plif"):
             importlib.import_module(f"spikingjelly._ops.{neuron}.autograd")
             monkeypatch.setattr(f"spikingjelly._ops.{neuron}._forward", fused(neuron))
-        monkeypatch.setattr(operators, "LIBRARIES", operators.LIBRARIES | {"test_lif", "test_if"})
+        monkeypatch.setattr(operators, "LIBRARIES", operators.LIBRARIES | {"test_lif", "test_if", "test_plif"})
 
 
 @pytest.mark.parametrize(("algorithm", "backend"), supported(SMALL))
@@ -193,10 +194,36 @@ def test_peak_on_meta_equals_real_tensors_at_the_papers_width(algorithm):
         ("r400/fashion-mnist", "ottt-a"),
         ("vgg11-bn/cifar10-dvs", "bptt"),
         ("vgg-f/cifar100", "ottt-a"),
+        *[(spec.name, "bptt") for spec in BEYOND_LIF],
+        ("plif/n-mnist", "sltt"),
+        ("synaptic/n-mnist", "checkpointed"),
+        ("refractory/n-mnist", "checkpointed"),
+        ("norms/n-mnist", "local"),
+        ("spikformer/n-mnist", "ottt-a"),
     ],
 )
 def test_peak_on_meta_equals_real_tensors_for_other_networks(network, algorithm):
     fake, real = peak(network, algorithm, 2, 2), peak(network, algorithm, 2, 2, device="cpu")
+    assert (fake.total, fake.by_category) == (real.total, real.by_category)
+
+
+@pytest.mark.parametrize(
+    ("network", "backend"),
+    [
+        *[("plif/n-mnist", name) for name in ("native-fast", "spikingjelly", "spikingjelly-multistep")],
+        ("plif-clamped/n-mnist", "snntorch"),
+        *[("synaptic/n-mnist", name) for name in ("native-small", "spikingjelly", "spikingjelly-multistep", "snntorch")],
+        ("alif/n-mnist", "native-fast"),
+        ("refractory/n-mnist", "native-small"),
+        ("spikformer/n-mnist", "native-balanced"),
+        ("spikformer/n-mnist", "spikingjelly-multistep"),
+    ],
+)
+def test_peak_on_meta_equals_real_tensors_beyond_lif_on_other_backends(network, backend, as_on_a_gpu):
+    available = backends.available(backend)
+    if not available:
+        pytest.skip(available.reason)
+    fake, real = (peak(network, "bptt", 3, 2, backend, device) for device in ("meta", "cpu"))
     assert (fake.total, fake.by_category) == (real.total, real.by_category)
 
 

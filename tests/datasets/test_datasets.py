@@ -121,6 +121,24 @@ def test_a_recipe_without_a_preparation_of_its_own_is_refused(small, monkeypatch
         _ = RealData(case, root).samples
 
 
+def test_held_out_images_are_those_of_the_training_set_and_no_longer_in_it(small, monkeypatch):
+    source, root, _ = small
+    whole = source.load(root, False, root / "prepared")
+    monkeypatch.setattr("bench.datasets.load", lambda *_, **__: whole)
+
+    def samples(**options):
+        case = Case("p", "training", "resnet18/cifar10", "bptt", "native", 2, 2, "cifar10", options=tuple(options.items()))
+        return RealData(case, root).samples
+
+    part = samples(validation_images=3)
+    pixels = {tuple(image.flatten().tolist()) for image in whole.train_x}
+    trained, tested = ({tuple(image.flatten().tolist()) for image in x} for x in (part.train_x, part.test_x))
+    assert (len(trained), len(tested), trained | tested) == (5, 3, pixels)
+    assert part.checksum not in (whole.checksum, samples(validation_images=2).checksum)
+    with pytest.raises(UserError, match="validation_images = 8 of 8 training images: leave some"):
+        samples(validation_images=8)
+
+
 def test_cifar_checksum_depends_on_the_contents(small):
     source, root, _ = small
     other = replace(source, test={"test_batch": "0" * 32})

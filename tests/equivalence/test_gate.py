@@ -21,7 +21,20 @@ from bench.nets.build import build
 from bench.probes import equivalence
 from bench.probes.equivalence import CEILING, CONTROLS, Comparison, Response, compare
 from bench.seeds import seed_of
-from bench.spec import AvgPool, Conv, Dense, Flatten, NetworkSpec, NeuronSpec, Residual, Spike, Surrogate
+from bench.spec import (
+    AdaptiveLIF,
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    NetworkSpec,
+    NeuronSpec,
+    ParametricLIF,
+    Residual,
+    Spike,
+    Surrogate,
+    SynapticLIF,
+)
 from bench.training_step import support, training_step
 from tests.registered import PLAIN, options_for
 
@@ -109,9 +122,39 @@ def test_gate_passes_a_single_step_for_every_algorithm(algorithm):
 
 def test_controls_that_need_memory_are_listed_as_not_applicable_without_it():
     for name, control in CONTROLS.items():
-        reason = control.cannot_differ(4, {0.0})
+        reason = control.cannot_differ(4, [NeuronSpec(decay=0.0)])
         assert reason == ("" if name.startswith("wrong threshold") or name == "wrong surrogate" else NO_MEMORY)
-        assert control.cannot_differ(4, {0.0, 0.5}) == control.cannot_differ(2, {0.5}) == ""
+        assert control.cannot_differ(4, [NeuronSpec(decay=0.0), NeuronSpec()]) == control.cannot_differ(2, [NeuronSpec()]) == ""
+
+
+def test_controls_that_do_not_change_a_neuron_beyond_lif_say_why():
+    learnt, adaptive = ParametricLIF(), AdaptiveLIF()
+    assert "every decay is a parameter" in CONTROLS["wrong decay"].cannot_differ(4, [learnt])
+    assert "reset of LIF neurons" in CONTROLS["late reset"].cannot_differ(4, [adaptive])
+    for neurons in ([learnt, NeuronSpec()], [adaptive, SynapticLIF()]):
+        assert not any(control.cannot_differ(4, neurons) for control in CONTROLS.values())
+
+
+# Every pair of a network beyond LIF and a backend that has its layers.
+BEYOND = {
+    "plif/n-mnist": ("spikingjelly", "spikingjelly-multistep", "native-fast"),
+    "plif-clamped/n-mnist": ("snntorch",),
+    "synaptic/n-mnist": ("spikingjelly", "spikingjelly-multistep", "snntorch", "native-fast"),
+    "alif/n-mnist": ("native-fast",),
+    "refractory/n-mnist": ("native-small",),
+    "norms/n-mnist": ("snntorch", "native-small"),
+    "spikformer/n-mnist": ("spikingjelly-multistep", "native-balanced"),
+}
+
+
+@pytest.mark.parametrize(("network", "backend"), [(network, backend) for network, names in BEYOND.items() for backend in names])
+def test_gate_passes_layers_beyond_lif(network, backend):
+    (gate,) = probes.measure(case_of(network, "bptt", backend))
+    assert gate.value == "pass", gate.detail
+    idle = set(gate.detail["broken neurons that cannot differ"])
+    assert set(gate.detail["broken neurons that fail"]) == set(CONTROLS) - idle
+    assert idle <= {"wrong decay", "late reset"}
+    assert gate.detail["firing rate"] > 0.05
 
 
 @pytest.mark.parametrize("network", [SMALL, "r400/fashion-mnist"])
@@ -220,7 +263,7 @@ def test_controls_with_correct_neurons_pass(network, algorithm):
     """With correct neurons in place of the broken ones, the controls pass."""
     case = case_of(network, algorithm, "native")
     x, target, reference, noise = native(case)
-    sound = equivalence._run_broken(case, x, target, reference.spikes, equivalence._Broken(lif))
+    sound = equivalence._run_broken(case, x, target, reference.spikes, equivalence._Broken(lambda spec: spec, lif))
     assert compare(reference, sound).passes(noise)
 
 

@@ -91,6 +91,74 @@ def sj_averaging() -> nn.Module:
     return sj_convolutional("m", mean=True)
 
 
+def sj_lif(**settings: Any) -> nn.Module:
+    """Leaky neurons with the settings of the catalogue's: soft reset, no gradient through it, the input as it is."""
+    from spikingjelly.activation_based import neuron, surrogate
+
+    chosen = {"tau": 2.0, "decay_input": False, "v_reset": None, "detach_reset": True, "surrogate_function": surrogate.Sigmoid()}
+    return neuron.LIFNode(**(chosen | settings))
+
+
+def sj_catalogue(step_mode: str = "s", norm: bool = True) -> nn.Module:
+    """As the catalogue builds its convolutional networks: every synapse reads spikes or the input."""
+    pytest.importorskip("spikingjelly")
+    from spikingjelly.activation_based import functional, layer
+
+    net = nn.Sequential(
+        layer.Conv2d(2, 6, 3, padding=1),
+        *([layer.BatchNorm2d(6)] if norm else []),
+        sj_lif(),
+        layer.AvgPool2d(2, 2),
+        layer.Conv2d(6, 8, 3, padding=1, stride=2),
+        sj_lif(),
+        layer.Flatten(),
+        layer.Linear(8 * 2 * 2, 12),
+        sj_lif(),
+        layer.Linear(12, CLASSES),
+    )
+    functional.set_step_mode(net, step_mode)
+    return net
+
+
+def sj_catalogue_multi_step() -> nn.Module:
+    return sj_catalogue("m", norm=False)
+
+
+def sj_dense(step_mode: str = "s", **settings: Any) -> nn.Module:
+    """A dense chain of linear layers and leaky neurons."""
+    pytest.importorskip("spikingjelly")
+    from spikingjelly.activation_based import functional, layer
+
+    net = nn.Sequential(layer.Flatten(), layer.Linear(128, 10), sj_lif(**settings), layer.Linear(10, CLASSES), sj_lif(**settings))
+    functional.set_step_mode(net, step_mode)
+    return net
+
+
+class SjResidual(nn.Module):
+    """A residual block between two layers, with a reshape inside forward; its synapses read spikes or sums of spikes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entry, self.first = nn.Conv2d(2, 6, 3, padding=1), sj_lif()
+        self.block = SjAdded()
+        self.readout = nn.Linear(6 * 8 * 8, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.block(self.first(self.entry(x)))
+        out: Tensor = self.readout(x.view(x.shape[0], -1))
+        return out
+
+
+class SjAdded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.lif = nn.Conv2d(6, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), sj_lif()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.lif(self.norm(self.conv(x)))
+        return out
+
+
 class SjLoop(nn.Module):
     """Loops over time itself, over the first dimension of x."""
 
@@ -156,6 +224,21 @@ def snn_lstm() -> nn.Module:
         snn.SLSTM(10, 8, spike_grad=fire, init_hidden=True),
         nn.Linear(8, CLASSES),
         snn.Leaky(beta=0.9, spike_grad=fire, init_hidden=True),
+    )
+
+
+def snn_leaky() -> nn.Module:
+    """Leaky neurons of one decay, the last ones with a state that is returned too."""
+    snn = pytest.importorskip("snntorch")
+    return nn.Sequential(
+        nn.Conv2d(2, 6, 3, padding=1),
+        snn.Leaky(beta=0.9, spike_grad=fire, init_hidden=True, learn_threshold=True),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(6 * 4 * 4, 12),
+        snn.RLeaky(beta=0.9, spike_grad=fire, linear_features=12, init_hidden=True),
+        nn.Linear(12, CLASSES),
+        snn.Leaky(beta=0.9, spike_grad=fire, init_hidden=True, output=True),
     )
 
 
@@ -234,6 +317,10 @@ NETS: dict[str, tuple[Any, str, str]] = {
     "sj-single-step": (sj_single_step, "single-step", "frame"),
     "sj-multi-step": (sj_multi_step, "multi-step", "sequence"),
     "sj-multi-step-norm": (sj_multi_step_norm, "multi-step", "sequence"),
+    "sj-catalogue": (sj_catalogue, "single-step", "frame"),
+    "sj-catalogue-multi-step": (sj_catalogue_multi_step, "multi-step", "sequence"),
+    "sj-dense": (sj_dense, "single-step", "frame"),
+    "sj-residual": (SjResidual, "single-step", "frame"),
     "sj-dropout": (sj_dropout, "multi-step", "sequence"),
     "sj-averaging": (sj_averaging, "multi-step", "sequence"),
     "sj-loop": (SjLoop, "own loop", "sequence"),
@@ -241,6 +328,7 @@ NETS: dict[str, tuple[Any, str, str]] = {
     "snn-sequential": (snn_sequential, "single-step", "frame"),
     "snn-recurrent": (snn_recurrent, "single-step", "frame"),
     "snn-lstm": (snn_lstm, "single-step", "frame"),
+    "snn-leaky": (snn_leaky, "single-step", "frame"),
     "snn-explicit": (SnnExplicit, "explicit state", "frame"),
     "snn-tutorial": (SnnTutorial, "own loop", "frame"),
     "snn-batch-first": (SnnBatchFirst, "own loop", "sequence, batch first"),

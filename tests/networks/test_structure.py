@@ -16,21 +16,24 @@ from bench.nets.build import Network, build
 from bench.nets.layers import aligned
 from bench.probes.equivalence import in_double
 from bench.spec import NetworkSpec, Spike, every_layer
-from tests.networks import naive
+from tests.networks import naive, naive_beyond_lif
 from tests.networks.pieces import Parameters, Wanted
 
 OWN = "this suite"  # prefix of ``source`` for networks that are in no paper or public code
 
 
+STATEMENTS = {**naive.STATEMENTS, **naive_beyond_lif.STATEMENTS}
+
+
 def statement(name: str) -> Any:
     """Return ``forward(parameters, x)`` of naive.py; only this suite's own networks may lack one."""
     kind, dataset = name.split("/")
-    if kind not in naive.STATEMENTS:
+    if kind not in STATEMENTS:
         source = zoo.spec(name).source
         assert source.startswith(OWN), f"{name}, of {source}, has no second statement of its structure: add it to naive.py"
         pytest.skip(f"{name} is this suite's own")
     base = dataset.rstrip("0123456789").rstrip("-") if dataset.startswith("cifar10-dvs") else dataset
-    return lambda w, x: naive.STATEMENTS[kind](w, x, base)
+    return lambda w, x: STATEMENTS[kind](w, x, base)
 
 
 def wanted(name: str, shape: tuple[int, ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
@@ -73,7 +76,7 @@ def drawn(net: Network) -> None:
             if name == "weight" and parameter.dim() > 1:
                 parameter.copy_(3 * noise * parameter[0].numel() ** -0.5)
             else:
-                parameter.copy_(0.1 * noise + (name != "bias"))
+                parameter.copy_(0.1 * noise + {"bias": 0.0, "decay": 0.5}.get(name, 1.0))
 
 
 def gradients(outs: Tensor, parameters: list[Tensor], weights: Tensor) -> list[Tensor]:

@@ -66,7 +66,7 @@ def test_cuda_memory_without_a_gpu_is_unsupported(tmp_path: Path) -> None:
 def checkout(tmp_path: Path) -> Path:
     """A repository with code, claims, pages and results, committed."""
     root = tmp_path / "checkout"
-    for name in ("bench/spec.py", "bench/kernels/k.cpp", "reproductions/p/cases.py", "reproductions/p/README.md", "README.md",
+    for name in ("bench/case.py", "bench/kernels/k.cpp", "reproductions/p/cases.py", "reproductions/p/README.md", "README.md",
                  "reproductions/p/claims.toml", "results/runs/m/p.jsonl", "plots/index.html", "docs/method.md"):  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("one\n")
@@ -91,7 +91,7 @@ def test_commit_ignores_generated_files(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bench/spec.py", "bench/kernels/k.cpp", "bench/new.py", "bench/new/deep/er.py", "reproductions/p/cases.py"]
+    "name", ["bench/case.py", "bench/kernels/k.cpp", "bench/new.py", "bench/new/deep/er.py", "reproductions/p/cases.py"]
 )
 def test_commit_marks_changed_code(checkout: Path, name: str) -> None:
     clean = commit_of(checkout)
@@ -106,5 +106,5 @@ def test_commit_outside_git_is_a_digest_of_the_files(checkout: Path) -> None:
     found = commit_of(installed)
     assert re.fullmatch(r"tree-[0-9a-f]{12}\+", found)
     assert commit_of(installed) == found
-    (installed / "bench" / "spec.py").write_text("two\n")
+    (installed / "bench" / "case.py").write_text("two\n")
     assert commit_of(installed) != found

@@ -8,27 +8,35 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from bench import spec
 from bench.backends import native
 from bench.errors import UserError
 from bench.nets.build import build
 from bench.spec import (
     AdaptiveAvgPool,
+    AdaptiveLIF,
+    Attention,
     AvgPool,
     BatchNorm,
     Conv,
     Dense,
     Flatten,
     Gain,
+    GroupNorm,
     Layer,
+    LayerNorm,
     Loop,
+    MaxPool,
     NetworkSpec,
+    Neuron,
     NeuronSpec,
+    ParametricLIF,
+    RefractoryLIF,
     ReLU,
     Residual,
     Scale,
     Spike,
     Surrogate,
+    SynapticLIF,
     every_layer,
 )
 from bench.zoo import names
@@ -38,6 +46,8 @@ NEURON = NeuronSpec()
 EXAMPLES = (
     Surrogate(), NEURON, Conv(3), Dense(3), BatchNorm(), Spike(NEURON), Scale(2.0), Gain(2.0), AvgPool(2, 2), AdaptiveAvgPool(1),
     Flatten(), ReLU(), Residual((), (Flatten(),)), Loop((), (Flatten(),), ()),
+    MaxPool(2, 2), GroupNorm(1), LayerNorm(), Attention((), (), ()),
+    ParametricLIF(), SynapticLIF(), AdaptiveLIF(), RefractoryLIF(),
     NetworkSpec("one", (2,), 2, (Flatten(),), NEURON, 0, "this test"),
 )  # fmt: skip
 
@@ -53,6 +63,7 @@ def wrong_values(hint: Any) -> list[Any]:
         bool: [1, "yes", None],
         tuple[int, ...]: [(0,), (2, 1.5)],
         NeuronSpec: ["LIF", None],
+        Neuron: ["LIF", None],
         Surrogate: ["sigmoid", None],
     }[hint]
 
@@ -60,7 +71,7 @@ def wrong_values(hint: Any) -> list[Any]:
 def cases() -> list[Any]:
     found = []
     for example in EXAMPLES:
-        hints = get_type_hints(type(example), vars(spec))
+        hints = get_type_hints(type(example))
         for field in fields(example):
             if field.name in ("name", "source", "parameters"):  # free text, and a count that is checked when the network is built
                 continue
@@ -70,7 +81,7 @@ def cases() -> list[Any]:
 
 
 def test_examples_include_every_layer():
-    assert {type(example) for example in EXAMPLES} == {*get_args(Layer), Surrogate, NeuronSpec, NetworkSpec}
+    assert {type(example) for example in EXAMPLES} == {*get_args(Layer), *get_args(Neuron), Surrogate, NetworkSpec}
 
 
 @pytest.mark.parametrize(("example", "field", "value"), cases())
@@ -90,6 +101,9 @@ def test_layers_reject_values_of_the_wrong_kind(example, field, value):
         (lambda: Surrogate(alpha=0.0), "alpha of a surrogate = 0.0"),
         (lambda: Spike(NEURON, 1.0), "dropout = 1.0: use 0 <= dropout < 1"),
         (lambda: Spike(NEURON, -0.5), "dropout = -0.5"),
+        (lambda: ParametricLIF(NeuronSpec(decay=1.0)), "decay of a neuron = 1.0: use 0 < decay < 1 where it is learnt through"),
+        (lambda: RefractoryLIF(steps=128), "steps of a refractory period = 128: use at most 127"),
+        (lambda: MaxPool(2, 2, 2), "padding of a pool = 2: use at most half of kernel = 2"),
         (lambda: Residual((), (), (), "body"), "unknown shortcut_of of a residual block 'body': known: activated, input"),
     ],
     ids=[
@@ -101,6 +115,9 @@ def test_layers_reject_values_of_the_wrong_kind(example, field, value):
         "alpha",
         "dropout",
         "dropout under 0",
+        "learnt decay",
+        "refractory steps",
+        "padding",
         "shortcut_of",
     ],
 )

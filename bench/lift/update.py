@@ -1,0 +1,82 @@
+"""The update of weights at the end of a training step: by the user's optimizer, and by one like it for auxiliary classifiers."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+
+_NOT_SETTINGS = ("params", "param_names")
+
+
+@dataclass
+class Update:
+    """``update()`` applies the gradients in ``.grad`` and clears them; without an optimizer it leaves them there.
+
+    ``clip``: largest norm of the gradient of all weights together. ``classifiers`` are trained beside the module, by an optimizer
+    with the settings of the first group of the user's, which is left as it is.
+    """
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer | None
+    clip: float | None
+    scaler: GradScaler | None
+    classifiers: nn.Module | None = None
+    beside: torch.optim.Optimizer | None = None
+
+    def also(self, classifiers: nn.Module | None) -> None:
+        """Train these too, from now on."""
+        self.classifiers = classifiers
+        weights = [] if classifiers is None else [weight for weight in classifiers.parameters() if weight.requires_grad]
+        self.beside = None if self.optimizer is None or not weights else _like(self.optimizer, weights)
+
+    def __call__(self) -> None:
+        if self.optimizer is None:
+            return
+        if self.beside is not None:
+            self.beside.param_groups[0].update(_settings(self.optimizer))
+        optimizers = [each for each in (self.optimizer, self.beside) if each is not None]
+        if self.scaler is not None:
+            for optimizer in optimizers:
+                self.scaler.unscale_(optimizer)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self._weights(), self.clip)
+        for optimizer in optimizers:
+            if self.scaler is None:
+                optimizer.step()
+            else:
+                self.scaler.step(optimizer)
+        if self.scaler is not None:
+            self.scaler.update()
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def together(self) -> torch.optim.Optimizer | None:
+        """Return an optimizer that holds the states of both, to be counted."""
+        if self.optimizer is None or self.beside is None:
+            return self.optimizer
+        both = copy.copy(self.optimizer)
+        both.state = defaultdict(dict, {**self.optimizer.state, **self.beside.state})
+        return both
+
+    def _weights(self) -> Iterator[nn.Parameter]:
+        yield from self.module.parameters()
+        if self.classifiers is not None:
+            yield from self.classifiers.parameters()
+
+
+def _settings(optimizer: torch.optim.Optimizer) -> dict[str, object]:
+    return {name: value for name, value in optimizer.param_groups[0].items() if name not in _NOT_SETTINGS}
+
+
+def _like(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Return an optimizer of the same kind and settings for other weights."""
+    own = copy.copy(optimizer)
+    own.state = defaultdict(dict)
+    own.param_groups = [_settings(optimizer) | {"params": weights}]
+    return own
