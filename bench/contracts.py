@@ -3,7 +3,7 @@
 Modules satisfy them as they are (``bench.algorithms.bptt`` is an ``Algorithm``); nothing inherits from them.
 
 Shapes: T time steps of a sequence, K time steps of a window, B samples of a batch, C classes. ``State`` is a tensor, None (zero)
-or a list of states. A state that is passed in is consumed: go on with the one that is returned.
+or a list of states. A state that is passed in is consumed: use the returned one from then on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The design space of two cuts, time into windows and layers into blocks, as cells (K, b). Nothing here imports torch.
 
-K time steps a window, b layers of neurons a block. Updated at the end of a sequence, four algorithms are one that differs in its
+K time steps per window, b layers of neurons per block. With updates at the end of a sequence, four algorithms differ in their
 cell alone (laws tested in tests/local/test_local_gradients.py):
 
 | | blocks of b layers | one block of all layers |
@@ -34,7 +34,7 @@ class Cell:
 
     @property
     def blocks(self) -> int | str:
-        """``b`` for people."""
+        """``b`` as shown."""
         return "all" if self.b is None else self.b
 
     @property

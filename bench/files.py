@@ -1,5 +1,5 @@
-"""Files that are replaced as a whole, so that after a crash at any moment the old one or the new one is there; and folders that
-somebody named. Imports no torch."""
+"""Files that are replaced as a whole, so that after a crash at any moment the old or the new one exists; and folders named by
+the user. Imports no torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_whole(path: Path, contents: bytes, remedy: str = "free some space or m
 
 
 def existing(folder: Path, kind: str, remedy: str) -> Path:
-    """``folder``, which somebody named, if it is there. Raises UserError with close names beside it: it is never made."""
+    """Return ``folder``, named by the user, if it exists. Raises UserError that suggests close names; it is never created."""
     folder = folder.expanduser()
     if folder.is_dir():
         return folder
@@ -34,7 +34,7 @@ def existing(folder: Path, kind: str, remedy: str) -> Path:
 
 
 def _close(folder: Path) -> str:
-    """What may have been meant in place of the first part of the path that is not there."""
+    """Return a suggestion for the first part of the path that does not exist."""
     missing = folder.absolute()
     while not missing.parent.is_dir() and missing.parent != missing:
         missing = missing.parent

@@ -1,4 +1,4 @@
-"""README's first table: one algorithm a row, all on one network, and when to choose it. Imports no torch."""
+"""README's first table: one algorithm per row, all on one network, and when to choose it. Imports no torch."""
 
 from __future__ import annotations
 

@@ -41,13 +41,13 @@ class Project:
         return self.root / "plots"
 
     def require_writable(self) -> None:
-        """UserError, before anything is measured, for a folder that what a run gives could not be written into."""
+        """Raise UserError, before anything is measured, if a run could not write into one of its folders."""
         pages = {page.parent for page in self.reproductions.glob("*/README.md")}
         for folder in sorted({self.root, self.plots, self.results, *pages}):
             place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
             if not os.access(place, os.W_OK | os.X_OK):
                 raise UserError(
-                    f"nothing can be written into {place}: mend its permissions, or name a project and results of your own "
+                    f"nothing can be written into {place}: change its permissions, or name a project and results of your own "
                     f"(--project, {PROJECT}; --results, {RESULTS})"
                 )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training is, for people: shares of the whole, running loss and accuracy (%), images per second."""
+    """How far a training is: images done, running loss and accuracy (%), images per second."""
 
     done: int  # images
     total: int  # images

@@ -75,7 +75,7 @@ def number(value: float | int | str) -> str:
 
 
 def quantity(value: float | int | str, unit: str) -> str:
-    """A measured value with its unit; bytes and seconds in the unit that suits them. ``unit`` may go on in words: 'B a step'."""
+    """A value with its unit; bytes and seconds in the unit that suits them. ``unit`` may continue in words: 'B per step'."""
     first, _, rest = unit.partition(" ")
     if first in ("B", "s") and not isinstance(value, str):
         shown = size(value) if first == "B" else seconds(value)

@@ -1,4 +1,4 @@
-"""What there is, by name: algorithms, backends, network families, data sets and probes. Imports nothing of the suite, no torch.
+"""Tables of all algorithms, backends, network families, data sets and probes, by name. Imports nothing of the suite, no torch.
 
 Adding one is one file and one entry here. An entry says what must be known before the file is imported; everything else is in
 the file. The shared tests go through these tables, so that a new entry is tested with the others. Papers are found as the
@@ -27,7 +27,7 @@ class Algorithm:
     """A training algorithm. Its module satisfies ``bench.contracts.Algorithm``.
 
     ``exact``: it gives BPTT's gradient up to rounding. ``memory``: whether the peak grows with T, at constant options.
-    ``width`` of its line in figures: lines of different width can lie upon one another and both be seen.
+    ``width`` of its line in figures: two lines of different width are both visible where they coincide.
     """
 
     title: str
@@ -194,6 +194,7 @@ PROBES: Mapping[str, Probe] = {
     "cuda-memory": Probe("bench.probes.cuda_memory", "cuda", 5, steps=False),
     "cuda-memory-half": Probe("bench.probes.cuda_memory_half", "cuda", 5, precision="half", steps=False),
     "longest": Probe("bench.probes.longest", "meta", 6, depends_on_T=False, steps=False),
+    "coefficients": Probe("bench.probes.coefficients", "meta", 12, depends_on_T=False, steps=False),
     "activity": Probe("bench.probes.activity", "cpu", 4, _PART),
     "events": Probe("bench.probes.events", "cpu", 16, _PART, depends_on_T=False, steps=False),
 }

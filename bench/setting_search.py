@@ -4,7 +4,7 @@ A setting is a network, T, batch and an algorithm's options; its change in a qua
 on the same network, T and batch. A quantity has several conventions of counting; papers seldom say which is theirs. A setting
 agrees with a report in one convention if its change lies within a tolerance of it, and with several reports at once if it does in
 some convention of each. How few settings agree says how well the report identifies them; the chance level, how many reports of
-like size would have been met as well, and so whether agreement says anything.
+similar size some setting would have agreed with as well, and so whether agreement means anything.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _Place = tuple[str, int, int, str, tuple[tuple[str, object], ...]]  # network, T
 
 
 def settings(records: Iterable[Record], algorithm: str) -> list[Setting]:
-    """All settings of ``algorithm`` whose BPTT was counted too, native backend, in an order of their own."""
+    """All settings of ``algorithm`` whose BPTT was counted too, native backend, in a fixed order."""
     values: dict[_Place, dict[Convention, float]] = {}
     for record in records:
         case = record.case
@@ -125,7 +125,7 @@ def distance(setting: Setting, reports: Mapping[str, Report]) -> float:
 
 
 def chance_level(found: Sequence[Setting], reports: Mapping[str, Report]) -> float:
-    """The share of reports, drawn uniformly within NEAR points of these and above -100 %, that some setting would meet.
+    """The share of reports, drawn uniformly within NEAR points of these and above -100 %, with which some setting would agree.
 
     Of one quantity it is exact: the length of the union of [change - tolerance, change + tolerance] over all settings and
     conventions. Of several at once it is a bound from above: the least of the quantities' own, and no more than the settings'
@@ -137,7 +137,7 @@ def chance_level(found: Sequence[Setting], reports: Mapping[str, Report]) -> flo
 
 
 def _share_met(found: Sequence[Setting], quantity: str, report: Report) -> float:
-    """The share of the reports of one quantity near ``report`` that some of the settings would meet."""
+    """The share of the reports of one quantity near ``report`` with which some of the settings would agree."""
     low, high = max(report.change - NEAR, -100.0), report.change + NEAR
     ends = sorted(
         (max(change - report.tolerance, low), min(change + report.tolerance, high))

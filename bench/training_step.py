@@ -87,8 +87,8 @@ class TrainingStep:
     def run(self, x: Tensor, target: Tensor, watcher: Watcher | None = None) -> Tensor:
         """Train on one batch and update the weights; returns the outputs summed over time [B, C].
 
-        ``watcher`` is told what operators do not show (bench/algorithms/context.py). Raises UserError for a batch that does
-        not suit the network.
+        ``watcher`` is notified of what operators do not show (bench/algorithms/context.py). Raises UserError for a batch that
+        does not suit the network.
         """
         return self.forward_backward(x, target, self.update, watcher=watcher)
 

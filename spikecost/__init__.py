@@ -18,7 +18,7 @@ What a training step costs, counted at its true size without data, weights or a 
     ('bptt', 1.0)
 
 The same for a network of your own, a ``torch.nn.Module`` of SpikingJelly's or snnTorch's neurons: ``spikecost.measure``,
-``spikecost.compare`` (docs/your_network.md).
+``spikecost.compare``, ``spikecost.fit`` (docs/your_network.md).
 
 A training step to run, here on one random batch:
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
     from bench.lift.compare import Compared, compare
+    from bench.lift.fit import Fitted, Front, fit, front
     from bench.lift.measure import Measured, measure
     from bench.lift.training import LiftedStep
     from bench.nets.weights import copy_weights
@@ -77,6 +78,8 @@ else:  # a type checker would take any name for one of this module's
 __all__ = [
     "Compared",
     "Cost",
+    "Fitted",
+    "Front",
     "LiftedStep",
     "Measured",
     "Plan",
@@ -92,6 +95,8 @@ __all__ = [
     "copy_weights",
     "cost",
     "datasets",
+    "fit",
+    "front",
     "measure",
     "networks",
     "support",
@@ -101,6 +106,8 @@ __all__ = [
 _HOMES = {  # public name: module and the name there
     "Compared": "bench.lift.compare:Compared",
     "Cost": "bench.counting.any_step:Cost",
+    "Fitted": "bench.lift.fit:Fitted",
+    "Front": "bench.lift.fit:Front",
     "LiftedStep": "bench.lift.training:LiftedStep",
     "Measured": "bench.lift.measure:Measured",
     "Plan": "bench.planning.schedules:Plan",
@@ -114,6 +121,8 @@ _HOMES = {  # public name: module and the name there
     "compare": "bench.lift.compare:compare",
     "copy_weights": "bench.nets.weights:copy_weights",
     "datasets": "bench.datasets:names",
+    "fit": "bench.lift.fit:fit",
+    "front": "bench.lift.fit:front",
     "measure": "bench.lift.measure:measure",
     "networks": "bench.zoo:names",
     "support": "bench.training_step:support",

@@ -1,4 +1,4 @@
-"""Approximate OTPE (Summe, Schaefer, Joshi 2023): OTPE with traces of the inputs in the place of traces of the weights.
+"""Approximate OTPE (Summe, Schaefer, Joshi 2023): OTPE with traces of the inputs instead of traces of the weights.
 
 Hidden layers:
 

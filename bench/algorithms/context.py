@@ -1,4 +1,4 @@
-"""What a training step is given beside its batch: the loss, the update of the weights, and who watches it."""
+"""What a training step is given in addition to its batch: the loss, the update of the weights, and a watcher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Loss = Callable[[Tensor], Tensor]  # outputs of K steps [K, B, C] -> their share
 
 
 class Watcher(Protocol):
-    """Is told what the operators of a training step do not show."""
+    """Is notified of what the operators of a training step do not show."""
 
     def recomputing(self) -> AbstractContextManager[None]:
         """In this context, time steps are computed a second time."""
@@ -24,13 +24,13 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Unwatched:
-    """Nobody watches."""
+    """The watcher of a step that nothing observes."""
 
     def recomputing(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def saves(self, tensors: Iterable[Tensor]) -> None:
-        """Nothing to tell."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Lets modules of frameworks be copied and saved at any time.
 
 Between two training steps a framework's module may hold tensors of the last one that are part of its graph. ``copy.deepcopy``
-rejects such tensors, and nobody wants the graph in a copy or in a file.
+rejects such tensors, and the graph does not belong in a copy or in a file.
 """
 
 from __future__ import annotations

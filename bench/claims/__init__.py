@@ -14,7 +14,7 @@ the tables within a field (conditions, measure) are joined key by key:
       measure = { select = { algorithm = "bptt" } }
 
 ``measure`` names a rule (see RULES), its settings and its selectors: required equalities on a record's metric and case;
-``options`` asks for equality of the options it names, any other must be at its default unless ``any`` lists it, ``detail`` takes
+``options`` asks for equality of the options it names; any other must be at its default unless ``any`` lists it, ``detail`` takes
 that entry of the record's detail as the value, ``device = "gpu"`` asks for a GPU; ``over`` names only what differs from
 ``select``, and where it lists several values of a field, the claim must hold against each. A measure may instead hold
 ``parts``, a list of measures: the claim is their conjunction (judge.py).
@@ -27,7 +27,7 @@ that entry of the record's detail as the value, ``device = "gpu"`` asks for a GP
 | estimate.py | an estimate with its interval |
 | gates.py | which backends may be compared |
 | rules | how the evidence decides a claim |
-| judge.py | one verdict a claim |
+| judge.py | one verdict per claim |
 | ledger.py | verdicts as rows, counts and CSV |
 """
 

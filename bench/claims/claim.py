@@ -149,7 +149,7 @@ class Verdict:
 
 
 def text(value: float | int | str | None) -> str:
-    """A number for people: floats to 6 significant digits, whole numbers in full, nothing for None."""
+    """A number as text: floats to 6 significant digits, whole numbers in full, an empty text for None."""
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

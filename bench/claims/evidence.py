@@ -1,4 +1,4 @@
-"""Which records are evidence for a claim: those of planned cases that a selector asks for, in groups of cases that are alike.
+"""Which records are evidence for a claim: those of the planned cases that a selector asks for, in groups.
 
 What counts is set by the paper's plan, not by what happens to be stored. A record of a case that is not planned is no evidence.
 A planned case without a finite number is a lost run: the reason states it, and a part of a claim that needs it is "cannot tell"
@@ -26,7 +26,7 @@ DEVICES = ("gpu",)
 
 @dataclass(frozen=True)
 class Group:
-    """Planned cases that are alike but for one field: their records in its order, and the keys of those without a number."""
+    """Planned cases that differ in one field alone: their records in its order, and the keys of those without a number."""
 
     records: tuple[Record, ...]
     lost: tuple[str, ...]
@@ -70,7 +70,7 @@ class Plan:
 def _as_planned(record: Record) -> bool:
     """Whether precision, threads and kind of device are those of the probe: what shapes alone computed is no training.
 
-    How many threads every core of a machine makes is not known here; records of different numbers never meet (judge.py).
+    The number of cores of a machine is not known here; records with different numbers of threads are never combined (judge.py).
     """
     probe = PROBES[record.case["probe"]]
     real = record.device not in ("meta", "none", "") and (probe.device != "cuda" or record.device != "cpu")
@@ -106,7 +106,7 @@ class Evidence:
         return found[0] if found else None
 
     def grids(self, selector: Selector, scale: str) -> list[Group]:
-        """Each design space (see bench/design_space.py), its cells and seeds in an order of their own."""
+        """Each design space (see bench/design_space.py), its cells and seeds in a fixed order."""
         return self._groups(
             selector, scale, without_cell, lambda case: json.dumps(case, sort_keys=True), free=OF_THE_CELL,
             asked=lambda case: cell_of(case) is not None,

@@ -17,7 +17,7 @@ Gates = Mapping[tuple[str, str], bool]  # (network, backend) -> every gate plann
 def gate_states(
     records: Iterable[Record], fresh: Callable[[Record], bool], planned: Iterable[Case] = ()
 ) -> dict[tuple[str, str], GateState]:
-    """The state of each network and backend, measured on whatever machine; of several gates the worst counts.
+    """The state of each network and backend, measured on any machine; of several gates the worst counts.
 
     "closed": a gate failed; "stale": the code has changed since it passed; "not measured": a planned gate has no result.
     """
@@ -51,6 +51,6 @@ def comparable(record: Record, gates: Gates) -> bool:
     """Whether a number may be compared with other backends: it is native, or a gate itself, or its backend's gate is open."""
     case = record.case
     backend = backend_of(record.metric) if case["probe"] in TIMING else case["backend"]
-    if backend is None:  # a timed row that nobody knows
+    if backend is None:  # a timed row of an unknown name
         return False
     return backend == "native" or case["probe"] == "equivalence" or gates.get((case["network"], backend), False)

@@ -1,4 +1,4 @@
-"""One verdict a claim, computed from records.
+"""One verdict per claim, computed from records.
 
 How evidence is chosen: records that the paper plans, up to the claim's scale, from one place. A place is a machine, a device, a
 number of threads and a precision: records of different places are never combined. Fresh evidence (measured by the present code)
@@ -48,7 +48,7 @@ class _Candidate:
 
 
 def planned_by(paper: str) -> list[Case]:
-    """What a paper plans at its full scale, whatever data are at hand here."""
+    """What a paper plans at its full scale, as if every data set were available."""
     return plan(paper, SCALES[-1], lambda _: True)
 
 
@@ -58,7 +58,7 @@ def judge(
     fresh: Callable[[Record], bool],
     planned: Callable[[str], Sequence[Case]] = planned_by,
 ) -> list[Verdict]:
-    """One verdict a claim, in the order of the claims.
+    """One verdict per claim, in the order of the claims.
 
     ``fresh`` says whether today's code would make the record so, ``planned`` what a paper measures: nothing else is evidence.
     """

@@ -17,7 +17,7 @@ def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
 
 
 def ledger_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
-    """One row a claim, every cell a text; floats to 6 significant digits, whole numbers in full."""
+    """One row per claim, every cell a text; floats to 6 significant digits, whole numbers in full."""
     return [
         {
             "paper": v.claim.paper,

@@ -53,7 +53,7 @@ class Tally:
 
     def so_far(self) -> str:
         done = self.wanted - self.missing + self.ended.total()
-        return f"{done} of {count_of(self.wanted, 'case')} kept; the same command goes on from there"
+        return f"{done} of {count_of(self.wanted, 'case')} kept; the same command continues from there"
 
     def summary(self, machine: str) -> str:
         if not self.missing:

@@ -17,7 +17,7 @@ _PERMUTATIONS = (torch.ops.aten.randperm.default,)
 
 
 class _RealPermutations(TorchDispatchMode):
-    """Time steps that an algorithm draws have values, because it goes on with these."""
+    """Permutations of time steps that an algorithm draws have values, because it uses them as indices."""
 
     def __torch_dispatch__(self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = list(tensors(args))

@@ -44,7 +44,7 @@ class Paper:
     """Evidence on one paper, as figures read it.
 
     ``records`` hold what still counts (bench.record_store.latest), in any order; ``context`` holds numbers reported elsewhere, by
-    figure, that are drawn beside ours and judged by nobody; ``fresh`` says whether today's code would make a record so; a gate
+    figure, that are drawn beside ours and not judged; ``fresh`` says whether today's code would make a record so; a gate
     of ``planned`` that was not measured is closed.
     """
 
@@ -115,7 +115,7 @@ class Paper:
 
 
 def identity(record: Record) -> tuple[object, ...]:
-    """Sorts records for people: algorithms and backends side by side, T and epochs by number."""
+    """Sort key of records: algorithms and backends side by side, T and epochs by number."""
     case = record.case
     options = sorted((name, str(value)) for name, value in case["options"].items())
     setting = (case["dataset"], case["network"], case["algorithm"], case["backend"], case["T"], case["batch"])

@@ -16,7 +16,7 @@ from bench.registry import PROBE_OPTIONS
 
 name = "training_curves"
 _PANELS = 2
-_SIDE_BY_SIDE = 5  # lines: panels with more stand below one another, for their names need the width
+_SIDE_BY_SIDE = 5  # lines: panels with more are placed below one another, because their names need the width
 
 
 class Line(TypedDict):

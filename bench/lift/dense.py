@@ -70,7 +70,7 @@ def dense_chain(module: nn.Module, links: Sequence[Link], frame: Sequence[int], 
     able = dense_traces.supports(_described(type(module).__name__, layers, frame, links[-1].shape))
     if not able:
         raise UserError(able.reason)
-    neuron = next(layer.neuron for layer in layers if isinstance(layer, Spike))
+    neuron = next(layer.neuron for layer in layers if isinstance(layer, Spike) and isinstance(layer.neuron, NeuronSpec))
     spec = _described(type(module).__name__, layers, frame, links[-1].shape, neuron)
     return DenseChain(spec, m.Chain(built), layerwise=False)
 

@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from bench.errors import UserError
-from bench.nets.layers import ConvSynapse, Presynaptic, State, Synapse
+from bench.nets.layers import ConvSynapse, DenseSynapse, Presynaptic, State, Synapse
 from bench.spec import Conv
 
 
-class DensePort(Synapse):
+class DensePort(DenseSynapse):
     """A matrix product: ``held`` is the weight of the call."""
+
+    def __init__(self, presynaptic: Presynaptic) -> None:
+        Synapse.__init__(self, presynaptic)
 
     def transmit(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.linear(x, weight, self.bias)

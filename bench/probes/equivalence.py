@@ -37,6 +37,7 @@ from bench.losses import InstantaneousLoss
 from bench.measurement import Measurement
 from bench.nets.build import Network, build
 from bench.nets.layers import Neurons, aligned
+from bench.nets.shapes import layer_inputs
 from bench.options import Declared, whole
 from bench.probes.resources import Resources
 from bench.seeds import seed_of
@@ -145,10 +146,13 @@ def _spec(case: Case) -> NetworkSpec:
     smaller = replace(spec, input=(channels, *(side // divide for side in sides)))
     if any(side % divide for side in sides) or not sides:
         raise UserError(f"divide = {divide}: {spec.name} takes {spec.input}; use a divisor of height and width")
+    empty = any(0 in shape for _, shape in layer_inputs(smaller.layers, smaller.input))
     try:
         build(smaller, native, "meta")
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"divide = {divide}: {spec.name} cannot take input of shape {smaller.input} ({error})") from error
+    except (ValueError, RuntimeError):
+        empty = True
+    if empty:
+        raise UserError(f"divide = {divide}: {spec.name} cannot take input of shape {smaller.input}; divide by less")
     return smaller
 
 

@@ -1,4 +1,4 @@
-"""What a worker gives to a probe beside the case."""
+"""What a worker gives to a probe in addition to the case."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _silent(progress: Progress) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
 @dataclass(frozen=True)

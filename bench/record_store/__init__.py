@@ -1,13 +1,13 @@
-"""The store of what was measured: JSON lines that only ever grow. Nothing here imports torch.
+"""The store of measurements: files of JSON lines, to which lines are only appended. Imports no torch.
 
     results/machines/<machine>.json          what the machine is, written once
     results/runs/<machine>/<paper>.jsonl     one Record a line
 
-The records of a case are written together, in one write; each line also says of how many (``of``), so that a case whose
-write was cut short, at whatever byte, is known and measured again. A line that cannot be read or believed stays in the file, is
-reported with what to do, and harms no other line. Not believed is a record that contradicts itself (a key that is not its
-case's, a recipe in its detail that is not its case's, 150 %), its place (another machine or paper than the file's, a GPU on a
-machine without one) or nothing at all (a machine nowhere described, code nobody could find again).
+The records of a case are written in one write. Each line also states their number (``of``), so that a case whose write was cut
+short is recognised and measured again. A line that cannot be read, or is rejected, stays in the file, is reported with a remedy,
+and affects no other line. A record is rejected if it contradicts itself (a key or a recipe that is not its case's, 150 %) or its
+place (another machine or paper than the file's, a GPU on a machine without one), or if its machine is not described or its commit
+names no code.
 
 | file | what |
 |---|---|

@@ -1,4 +1,4 @@
-"""Which lines are not believed, with the reason, and which cases lack some of their lines."""
+"""Which lines are rejected, with the reason, and which cases lack some of their lines."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bench.record_store.counting import DoneKey, done_key
 from bench.record_store.lines import LeftOut, Line, measure_again
 
 _RANGE = {"%": (0, 100), "B": (0, math.inf), "MAC": (0, math.inf)}  # of a value, by its unit
-_UNITS = {"test_accuracy": "%", "test_accuracy_best": "%", "train_test_gap": "points"}  # how noisy a number is hangs on it
+_UNITS = {"test_accuracy": "%", "test_accuracy_best": "%", "train_test_gap": "points"}  # the estimate of noise depends on it
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\+?|tree-[0-9a-f]{12}\+")  # see bench.runner.store.commit_of
 
 
 def why_rejected(path: Path, line: Line, gpus: Sequence[str]) -> LeftOut | None:
-    """Why a record is not believed, if it is not."""
+    """Return why a record is rejected, if it is."""
     record = line.record
     try:
         case = Case.of(record.case)
@@ -75,7 +75,7 @@ def complete_cases(path: Path, lines: Sequence[Line]) -> tuple[list[Record], lis
     left_out = [
         LeftOut(
             path, found[-1].number,
-            f"left out: {found[-1].record.key} has {len(found)} of its {found[-1].of} lines; run again to measure it anew",
+            f"left out: {found[-1].record.key} has {len(found)} of its {found[-1].of} lines; run again to measure it again",
         )
         for group, found in groups.items()
         if group not in complete and group[0] not in repaired

@@ -17,17 +17,17 @@ DoneKey = tuple[str, str, str, int, str]
 
 
 def done_key(record: Record) -> DoneKey:
-    """What of a record makes its case done."""
+    """The part of a record that decides which case is done."""
     return (record.key, record.digest, record.device, record.threads, record.precision)
 
 
 def uncommitted(record: Record) -> bool:
-    """Whether the code that made it differed from its commit, so that nobody else can have that code from there."""
+    """Whether the code that made it differed from its commit, so that the code cannot be found there."""
     return record.commit.endswith("+")
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """What still counts: the last record of each place, key and metric, and no failure that a later success made good there.
+    """Return the records that count: the last of each place, key and metric, without failures that were followed by a success.
 
     A place is a machine, a device, a number of threads and a precision. Records come oldest first within a machine, as
     ``Store.load`` gives them; the order is kept.
@@ -45,12 +45,12 @@ def latest(records: Iterable[Record]) -> list[Record]:
 
 
 def place_of(record: Record) -> Place:
-    """Where it was measured: numbers of different places never meet in one."""
+    """Where it was measured; numbers of different places are never combined."""
     return (record.machine, record.device, record.threads, record.precision)
 
 
 def to_frame(records: Iterable[Record]) -> pandas.DataFrame:
-    """A table for people: one row per record; the case's fields, options and library versions as columns of their own."""
+    """A table to look at: one row per record; the case's fields, options and library versions as columns of their own."""
     import pandas
 
     columns = sorted(field.name for field in fields(Record) if field.name not in ("case", "versions"))

@@ -17,7 +17,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {  # of what JSON gives; all oth
     "case": dict, "detail": dict, "versions": dict, "version": int, "threads": int, "value": (int, float, str, type(None)),
 }  # fmt: skip
 _WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")  # one form, so that texts sort as times do
-_LARGEST = 1e100  # nothing measured here comes near; sums and squares of numbers up to it are finite
+_LARGEST = 1e100  # no measured value is as large; sums and squares of numbers up to it are finite
 _CONFLICT = re.compile(rb"(<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)( |\r?$)")
 
 
@@ -88,7 +88,7 @@ def measure_again(path: Path) -> str:
     """What to do about a record of another version of the suite. Its line need not be touched."""
     return (
         f"another version of spikecost wrote it: `spikecost run {path.stem}` measures it again; "
-        "to be rid of this warning move the file out of results/ before"
+        "to remove this warning, move the file out of results/ first"
     )
 
 

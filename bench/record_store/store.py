@@ -24,7 +24,7 @@ from bench.record_store.machines import description, no_description
 
 @dataclass(frozen=True)
 class Store:
-    """Records under ``root`` (results/). Those of different machines stand in different files and are never merged."""
+    """Records under ``root`` (results/). Those of different machines are in different files and are never merged."""
 
     root: Path
 
@@ -66,7 +66,7 @@ class Store:
         return [path for folder in machines for path in listed(folder, f"{paper}.jsonl")]
 
     def describe(self, machine: str, identity: Identity) -> None:
-        """Write down what the machine is, the first time it is met."""
+        """Write the description of the machine if there is none yet."""
         path = self.root / "machines" / f"{machine}.json"
         if path.exists():
             return
@@ -105,7 +105,7 @@ class Store:
                 sync_directory(path.parent)
 
     def load(self, paper: str) -> tuple[list[Record], list[LeftOut]]:
-        """Every line of every machine that can be believed, oldest first within a machine; and those left out, with reasons."""
+        """Return the records of all machines, oldest first within a machine, and the lines that were left out, with reasons."""
         records: list[Record] = []
         left_out: list[LeftOut] = []
         machines = self._descriptions()
@@ -127,5 +127,5 @@ class Store:
         return records, left_out
 
     def done(self, paper: str, machine: str) -> set[DoneKey]:
-        """The cases on this machine whose records are all there, whatever their status."""
+        """The cases on this machine whose records are complete, with any status."""
         return {done_key(record) for record in self.load(paper)[0] if record.machine == machine}

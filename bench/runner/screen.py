@@ -96,4 +96,4 @@ class Screen:
         """Print each problem once; the record of every case has its own."""
         if problem not in self._printed:
             self._printed.add(problem)
-            self._console.print(f"{problem} (first met in {case.key})", markup=False, soft_wrap=True)
+            self._console.print(f"{problem} (first in {case.key})", markup=False, soft_wrap=True)

@@ -21,7 +21,7 @@ from bench.record import Record
 from bench.record_store import Store
 from bench.runner.worker import Outcome
 
-MISSING = "not installed"  # in the place of a version
+MISSING = "not installed"  # instead of a version
 
 
 def new_run() -> str:

@@ -1,7 +1,7 @@
 """What is measured for OTTT (Xiao et al., NeurIPS 2022): the networks and sizes of its tables and figures.
 
 ``cases(has)`` lists everything; a case's scale is the least one whose plan contains it. ``has(dataset)`` says whether a data set
-can be had here: where CIFAR-10 cannot, scikit-learn's digits stand in, under their own name.
+is available here: without CIFAR-10, scikit-learn's digits are used, under their own name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is measured for Skipper (Singh et al., MICRO 2022), beside every rival that a user could take in its place.
+"""What is measured for Skipper (Singh et al., MICRO 2022), beside every algorithm that a user could take instead.
 
 The abstract names no network, data set, T, batch, p or number of segments: all of them are assumed (bench/zoo/vgg5.py,
 lenet.py). Cost is counted at the assumed size; quality and seconds are measured on small networks and real data, a laptop's work.
@@ -107,7 +107,7 @@ def _gates() -> Iterator[Case]:
 
 
 def _on_data(has: Callable[[str], bool]) -> Iterator[Case]:
-    """Gradient, activity and short trainings on a real event set and a real image set; digits stand in for the images."""
+    """Gradient, activity and short trainings on a real event set and a real image set; without CIFAR-10 the digits are used."""
     images = "cifar10" if has("cifar10") else "digits"
     yield from _quality("vgg5-small/" + images, images, T=40, batch=32, segments=(1, 2, 4))
     schedule = (2000, 500, 4) if images == "cifar10" else (1000, 360, 3)

@@ -82,7 +82,7 @@ def test_run_rejects_folders_that_are_not_writable_before_measuring(
     monkeypatch.setattr(
         os, "access", lambda path, mode: plain(path, mode) and not (mode & os.W_OK and Path(path) == root / folder)
     )
-    assert complaint(invoke(*COUNTS)).startswith(f"nothing can be written into {root / folder}: mend its permissions")
+    assert complaint(invoke(*COUNTS)).startswith(f"nothing can be written into {root / folder}: change its permissions")
     assert measured == []
 
 

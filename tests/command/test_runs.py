@@ -85,11 +85,11 @@ def test_ctrl_c_ends_with_status_130_and_names_kept_cases(invoke: Invoke, monkey
     monkeypatch.setattr("bench.runner.run.run", stopped)
     ended = invoke(*COUNTS)
     assert ended.exit_code == 130
-    assert ended.output.endswith("\nStopped; 3 of 7 cases kept; the same command goes on from there\n")
+    assert ended.output.endswith("\nStopped; 3 of 7 cases kept; the same command continues from there\n")
     assert "Abort" not in ended.output
     again = invoke(*COUNTS)
     assert "7 cases, 4 to measure" in again.output
-    assert again.output.endswith("\nStopped; 6 of 7 cases kept; the same command goes on from there\n")
+    assert again.output.endswith("\nStopped; 6 of 7 cases kept; the same command continues from there\n")
 
 
 def test_ctrl_c_in_a_terminal_shows_no_messages_of_workers(invoke: Invoke, root: Path) -> None:
@@ -105,7 +105,7 @@ def test_ctrl_c_in_a_terminal_shows_no_messages_of_workers(invoke: Invoke, root:
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert re.fullmatch(r"\s*Stopped; \d of 7 cases kept; the same command goes on from there\n", said)
+    assert re.fullmatch(r"\s*Stopped; \d of 7 cases kept; the same command continues from there\n", said)
 
 
 def test_ctrl_c_outside_of_a_run_shows_no_error(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

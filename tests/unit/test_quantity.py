@@ -15,7 +15,7 @@ from bench.quantity import decimal, quantity, seconds, size
         (90.0, "s", "90.0 s"),
         (0.0, "s", "0 s"),
         (2048, "B", "2.00 KiB"),
-        (500, "B a step", "500 B a step"),
+        (500, "B per step", "500 B per step"),
         (2**31, "B of growth", "2.00 GiB of growth"),
         (0.0000123, "spikes/neuron/step", "1.23e-05 spikes/neuron/step"),
         (9_228_362, "1", "9,228,362"),

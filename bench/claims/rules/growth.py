@@ -36,7 +36,7 @@ def affine_in_T(claim: Claim, measure: Measure, evidence: Evidence) -> Finding |
             return Finding(
                 "no", span, f"{points}: the slope varies from {span} ({algorithm_on_backend(measure)})", records, n=len(records)
             )
-        reason = f"{points}: exactly {plain(slopes[0])} a step ({algorithm_on_backend(measure)})"
+        reason = f"{points}: exactly {plain(slopes[0])} per step ({algorithm_on_backend(measure)})"
         return Finding("yes" if slopes[0] > 0 else "no", plain(slopes[0]), reason, records, n=len(records))
 
     return _over_T(claim, measure, evidence, one)
