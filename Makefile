@@ -17,7 +17,7 @@ given = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
 STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sleep 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-paper test test-full lint report benchmark speed clean
+.PHONY: help setup reproduce-paper test test-slow test-full lint report benchmark speed clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,11 +38,16 @@ reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
 	@trap : INT; $(SPIKECOST) run $(call given,,PAPER) $(call given,--scale,SCALE) $(call given,--data-root,DATA_ROOT) \
 	  || $(STOPPABLE)
 
-test: $(READY) ## run the tests
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-test-full: $(READY) ## run the whole products too: every algorithm, backend and network with every other (hours)
-	@$(VENV)/bin/python -m pytest -m full
+test: $(READY) ## run the tests (minutes); the slow ones: test-slow
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest $(PARALLEL)
+
+test-slow: $(READY) ## run the tests that `make test` leaves out because they take long (minutes)
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m 'slow and not full' $(PARALLEL)
+
+test-full: $(READY) ## run whole products: all algorithms, backends, networks with one another (hours); recorded in tests/
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.full $(PARALLEL)
 
 lint: $(READY) ## lint, formatting and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
