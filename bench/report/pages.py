@@ -11,9 +11,10 @@ from bench.errors import UserError, choose
 from bench.figures import style
 from bench.figures.measured import measured
 from bench.places import Project
+from bench.registry import ALGORITHMS
 from bench.report import webpage
 from bench.report.chapters import Chapter
-from bench.report.tables import by_place, counted, day, event_columns, main_costs, present
+from bench.report.tables import by_place, counted, day, equations_of, event_columns, main_costs, present
 
 _MARKER = re.compile(r"<!--\s*(generated|end)\b")  # a line that means to be one
 _START = re.compile(r"<!-- generated: ([\w-]+) -->")
@@ -95,7 +96,7 @@ def template(name: str, **values: object) -> str:
     }  # fmt: skip
     environment.globals |= {
         "backend": style.backend, "looks": style.VERDICTS, "kinds": webpage.KINDS, "main_costs": main_costs,
-        "event_columns": event_columns,
+        "event_columns": event_columns, "equations_of": equations_of, "algorithms": ALGORITHMS,
         "front_table": lambda chapters: front.table(row for chapter in chapters for row in chapter.cost),
     }  # fmt: skip
     return environment.get_template(name).render(**values)

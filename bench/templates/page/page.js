@@ -118,7 +118,12 @@
   ];
   const plain = (found) => found.map(({ formula, parts, ...rest }) => ({ ...rest, steps: parts.join(", ") }));
   const narrow = () => innerWidth < 600;
-  const colour = { field: "colour", type: "nominal", scale: null };
+  // One colour per algorithm, with a legend below the chart.
+  function colours(found) {
+    const unique = [...new Map(found.map((each) => [each.title, each.colour]))];
+    const [domain, range] = [unique.map(([title]) => title), unique.map(([, tone]) => tone)];
+    return { field: "title", type: "nominal", scale: { domain, range }, legend: { orient: "bottom", title: null, columns: narrow() ? 2 : 4, labelLimit: 300 } };
+  }
   const pinnedOr = (value, other) => ({ condition: { test: `datum.id === ${JSON.stringify(state.pinned)}`, value }, value: other });
 
   function bars(found) {
@@ -128,7 +133,7 @@
     return {
       description: "Peak memory of every algorithm and backend against the memory of the card", data: { values: plain(found) }, height: { step: 22 },
       layer: [
-        { mark: { type: "bar", cornerRadiusEnd: 2, cursor: "pointer" }, encoding: { y, x, color: colour, tooltip: TIP, opacity: { condition: { test: "datum.fit === 'fits'", value: 1 }, value: 0.35 }, stroke: { value: config().text.color }, strokeWidth: pinnedOr(2, 0) } },
+        { mark: { type: "bar", cornerRadiusEnd: 2, cursor: "pointer" }, encoding: { y, x, color: { ...colours(found), legend: null }, tooltip: TIP, opacity: { condition: { test: "datum.fit === 'fits'", value: 1 }, value: 0.35 }, stroke: { value: config().text.color }, strokeWidth: pinnedOr(2, 0) } },
         { mark: { type: "text", align: "left", dx: 4, fontSize: 11 }, encoding: { y, x, text: { field: "GiB", format: ".3~g" } } },
         limit,
       ],
@@ -144,7 +149,7 @@
           encoding: {
             x: { field: "GiB", type: "quantitative", scale: { type: "log", nice: false, padding: 20 }, title: "peak live memory, GiB", axis: { format: "~g", tickCount: 6 } },
             y: { field: "macs", type: "quantitative", scale: { zero: false, padding: 20 }, title: "MACs of a training step", axis: { format: "~s" } },
-            color: colour, shape: { field: "backend", type: "nominal", title: "backend", legend: { orient: "bottom", columns: narrow() ? 1 : 0 } },
+            color: colours(found), shape: { field: "backend", type: "nominal", legend: { orient: "bottom", title: null, columns: narrow() ? 1 : 4 } },
             size: pinnedOr(260, 110), opacity: { condition: { test: "datum.exact", value: 1 }, value: 0.55 }, tooltip: TIP,
           },
         },
@@ -163,17 +168,14 @@
         if (parts) values.push({ id, title, T, GiB: Calculator.peak(formula, parts, state.batch) / GiB, colour: tint(formula.colour) });
       }
     }
-    const last = values.filter((each) => each.T === steps[steps.length - 1]);
     const x = { field: "T", type: "quantitative", scale: { type: "log", domain: [1, 400] }, title: "time steps T", axis: { values: [1, 2, 5, 10, 20, 50, 100, 200, 400] } };
     const y = { field: "GiB", type: "quantitative", scale: { type: "log", nice: false }, title: "peak live memory, GiB", axis: { format: "~g", tickCount: 6 } };
     return {
       description: "Peak memory against the number of time steps, native backend", data: { values }, height: 320,
       layer: [
-        { mark: { type: "line", cursor: "pointer", interpolate: "monotone" }, encoding: { x, y, color: colour, detail: { field: "id" }, strokeWidth: pinnedOr(4, 2), tooltip: [{ field: "title", title: "algorithm" }, { field: "T" }, { field: "GiB", format: ".3~g" }] } },
+        { mark: { type: "line", cursor: "pointer" }, encoding: { x, y, color: colours(values), detail: { field: "id" }, strokeWidth: pinnedOr(4, 2), tooltip: [{ field: "title", title: "algorithm" }, { field: "T" }, { field: "GiB", format: ".3~g" }] } },
         { data: { values: [{ GiB: usable() / GiB }] }, mark: { type: "rule", strokeDash: [5, 3] }, encoding: { y: { field: "GiB", type: "quantitative" } } },
-        ...(narrow() ? [] : [{ data: { values: last }, mark: { type: "text", align: "left", dx: 5, fontSize: 11 }, encoding: { x, y, text: { field: "title" }, color: colour } }]),
       ],
-      ...(narrow() ? {} : { padding: { right: 190 } }),
     };
   }
 
