@@ -120,6 +120,7 @@ NETWORK_FAMILIES: tuple[str, ...] = (
     "bench.zoo.nf_resnet",
     "bench.zoo.leaks",
     "bench.zoo.recurrent",
+    "bench.zoo.r400_family",
     "bench.zoo.vgg5",
     "bench.zoo.lenet",
     "bench.zoo.alexnet",

@@ -35,7 +35,7 @@ SEEDS = range(3)
 
 
 def cases(has: Callable[[str], bool]) -> list[Case]:
-    return [*_counts(), *_costs(), *_half(), *_gates(), *_gradients(has), *_short_trainings(has), *_full()]
+    return [*_counts(), *_costs(), *_half(), *_gates(), *_gradients(has), *_short_trainings(has), *_night(has), *_full()]
 
 
 def _counts() -> Iterator[Case]:
@@ -104,6 +104,28 @@ def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
     )
     for algorithm, own in (("bptt", {}), ("ottt-a", {}), ("sltt", {}), ("sltt-k", {"k": 2})):
         yield _training(network, algorithm, 6, 64, images, "laptop", 0, squared_target="ones", **size, **own)
+
+
+def _night(has: Callable[[str], bool]) -> Iterator[Case]:
+    """Cosines at several leaks along 200 batches of BPTT's training, at its weights: is it the leak after training too?"""
+    images = "cifar10" if has("cifar10") else "digits"
+    for seed in SEEDS:
+        for leak in LEAKS:
+            for algorithm in ("ottt-a", "sltt"):
+                options = (("after_batches", 200), ("batches", 2), ("every", 100))
+                yield Case(
+                    PAPER,
+                    "alignment",
+                    f"vgg-bn-small-{leak}/{images}",
+                    algorithm,
+                    "native",
+                    6,
+                    64,
+                    images,
+                    "night",
+                    seed,
+                    options,
+                )
 
 
 def _training(network: str, algorithm: str, T: int, batch: int, dataset: str, scale: str, seed: int, **options: Any) -> Case:
