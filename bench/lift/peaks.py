@@ -10,15 +10,16 @@ In the batch every peak is affine: what belongs to the weights, and the rest in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import ceil, prod
 from typing import Any
 
 from bench import algorithms
 from bench.algorithms.checkpointed import segments_of
 from bench.algorithms.segments import edges
-from bench.algorithms.skipper import best_allowed_segments
+from bench.algorithms.skipper import Options, best_allowed_segments
 from bench.lift.counts import AsWritten, ByAlgorithm
+from bench.lift.parts import OptionValues
 from bench.lift.timing import Encoding
 from bench.planning.peaks import ZERO, Peaks, lines_through
 from bench.registry import ALGORITHMS
@@ -33,7 +34,7 @@ def as_written(counts: AsWritten, batch: int) -> Peak:
     return lines_through([(T, counts.cost(T, batch).memory.total) for T in SHORT])
 
 
-def by_algorithm(counts: ByAlgorithm, batch: int, options: Mapping[str, Any]) -> Peak:
+def by_algorithm(counts: ByAlgorithm, batch: int, options: OptionValues) -> Peak:
     """Return the peak of a training step by an algorithm, as a function of T."""
     algorithm = counts.algorithm
     chosen: Any = algorithms.load(algorithm).Options.named(algorithm, dict(options))
@@ -77,7 +78,7 @@ def peaks_of(counts: ByAlgorithm, batch: int) -> Peaks:
     )
 
 
-def _skipper(peaks: Peaks, options: Any) -> Peak:
+def _skipper(peaks: Peaks, options: Options) -> Peak:
     share = 1 - options.p / 100
 
     def peak(T: int) -> float:
