@@ -7,13 +7,13 @@ SCALE ?= laptop
 DATA_ROOT ?=
 WORKLOAD ?=
 
-# The command of this folder, also where VENV was made for another checkout.
+# The command runs the code of this folder, also if VENV was made for another checkout.
 SPIKECOST = $(VENV)/bin/python -m spikecost
 READY = $(VENV)/.ready
 quoted = '$(subst ','\'',$(1))'
-# An option with the value of a variable, as it was given: a $ in it names no variable.
+# An option with the value of a variable, unchanged: a $ in the value is not expanded.
 given = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
-# Ctrl-C ends make without a word of its own: the run has said what is kept. Make must be told while it still waits for this.
+# After Ctrl-C the run prints what is kept, and make ends without a message of its own: it gets the signal while it waits here.
 STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sleep 1; }
 
 .DEFAULT_GOAL := help
@@ -46,7 +46,7 @@ test: $(READY) ## run the tests (minutes); the slow ones: test-slow
 test-slow: $(READY) ## run the tests that `make test` leaves out because they take long (minutes)
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m 'slow and not full' $(PARALLEL)
 
-test-full: $(READY) ## run whole products: all algorithms, backends, networks with one another (hours); recorded in tests/
+test-full: $(READY) ## run every combination of algorithm, backend and network (hours); recorded in tests/
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.full $(PARALLEL)
 
 lint: $(READY) ## lint, formatting and types

@@ -6,10 +6,10 @@ bytes. Every lifted row has the same loss, a mean over time steps, as an algorit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -20,6 +20,7 @@ from bench.lift.cosine import Cosines, cosines
 from bench.lift.counts import AsWritten, ByAlgorithm, Counts, Setting
 from bench.lift.limits import Limits, Question, far
 from bench.lift.measure import Precision, checked, measure
+from bench.lift.parts import OptionValues
 from bench.lift.recognise import Recognised
 from bench.lift.subject import Optimizer
 from bench.lift.timing import Encoding
@@ -119,7 +120,7 @@ class _Comparison:
         except UserError as error:
             return Row(algorithm, options, exact, None, str(error))
 
-    def _limits(self, counts: Counts, formula: Any, options: Mapping[str, Any]) -> Limits | str:
+    def _limits(self, counts: Counts, formula: Callable[..., peaks.Peak] | None, options: OptionValues) -> Limits | str:
         """``formula(batch)`` gives the peak as a function of T; None if T is not free."""
         assert self.allowed is not None
 
@@ -156,7 +157,7 @@ def compare(
     precision: Precision = "float32",
     cosine: Literal["reduced", "none"] | Size = "reduced",
     algorithms: Sequence[str] | None = None,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Mapping[str, OptionValues] | None = None,
 ) -> Compared:
     """Count one training step of ``module`` as written and by ``algorithms`` (default: every one).
 
@@ -196,7 +197,7 @@ def _size(cosine: object) -> Size | Literal["none"] | None:
     raise UserError(f"cosine = {cosine!r}: use 'reduced', 'none', or (T, batch) as whole numbers >= 1")
 
 
-def _usual(algorithm: str, T: int) -> dict[str, Any]:
+def _usual(algorithm: str, T: int) -> dict[str, int]:
     """Return options that suit T time steps: the defaults of the algorithms, but not more steps than there are."""
     most = min(2, T)
     return {"tbptt": {"K": most}, "ttl-bptt": {"K": most}, "sltt-k": {"k": most}}.get(algorithm, {})
