@@ -120,7 +120,7 @@ class _Comparison:
         except UserError as error:
             return Row(algorithm, options, exact, None, str(error))
 
-    def _limits(self, counts: Counts, formula: Callable[..., peaks.Peak] | None, options: OptionValues) -> Limits | str:
+    def _limits(self, counts: Counts, formula: Callable[..., peaks.OfT] | None, options: OptionValues) -> Limits | str:
         """``formula(batch)`` gives the peak as a function of T; None if T is not free."""
         assert self.allowed is not None
 
