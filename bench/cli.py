@@ -1,4 +1,4 @@
-"""The command line. Only workers, ``measure``, ``compare``, ``train``, ``fit`` and ``list NAME`` import torch. Places: bench/places.py."""
+"""The command line. Workers, ``measure``, ``compare``, ``train``, ``fit`` and ``list NAME`` alone import torch. Places: bench/places.py."""
 
 from __future__ import annotations
 

@@ -14,20 +14,23 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench import datasets
-from bench.datasets.event_array import EventArray, table
+from bench.datasets.event_array import table
 from bench.datasets.events import Events, Frames, within
 from bench.datasets.frames import binned
 from bench.datasets.images import Images
 from bench.datasets.sequences import StaticImages
 from bench.errors import UserError, choose
 from bench.files import existing
+
+if TYPE_CHECKING:
+    from bench.datasets.event_array import EventArray
 
 Encoding = Literal["repeat", "frames"]
 

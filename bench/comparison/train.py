@@ -1,6 +1,6 @@
-"""One training of a user's network by one algorithm, from one seed, and what a step of it costs. All random numbers come from seeds made of names.
+"""One training of a user's network by one algorithm from one seed, and what a step of it costs.
 
-Runs of one seed share initial weights, the order of samples and dropout masks, whatever the algorithm. A last batch that is
+All random numbers come from seeds made of names. Runs of one seed share initial weights, the order of samples and dropout masks, whatever the algorithm. A last batch that is
 smaller than the others is left out.
 """
 
