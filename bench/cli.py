@@ -1,4 +1,4 @@
-"""The command line. Workers, ``measure``, ``compare``, ``train``, ``fit`` and ``list NAME`` alone import torch. Places: bench/places.py."""
+"""The command line. It imports torch for workers, ``measure``, ``compare``, ``train``, ``fit`` and ``list NAME`` alone."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One training of a user's network by one algorithm from one seed, and what a step of it costs.
 
-All random numbers come from seeds made of names. Runs of one seed share initial weights, the order of samples and dropout masks, whatever the algorithm. A last batch that is
-smaller than the others is left out.
+All random numbers come from seeds made of names: runs of one seed share initial weights, the order of samples and dropout
+masks, whatever the algorithm. A last batch that is smaller than the others is left out.
 """
 
 from __future__ import annotations
