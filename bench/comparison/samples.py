@@ -25,7 +25,6 @@ from bench.datasets.event_array import table
 from bench.datasets.events import Events, Frames, within
 from bench.datasets.frames import binned
 from bench.datasets.images import Images
-from bench.datasets.sequences import StaticImages
 from bench.errors import UserError, choose
 from bench.files import existing
 
@@ -137,7 +136,7 @@ def from_events(folder: str | Path, sensor: tuple[int, int], size: tuple[int, in
 
 
 def of_the_suite(name: str, train: int | None = None, test: int | None = None) -> Samples:
-    """Return a data set of the suite (``spikecost list``): images, prepared as it prepares them, or frames of events.
+    """Return a data set of the suite (``spikecost list``): images, normalised and not augmented, or frames of events.
 
     ``train``, ``test``: how many samples, balanced over the classes; None: all. It is read from the data root, or downloaded.
     """
@@ -145,10 +144,10 @@ def of_the_suite(name: str, train: int | None = None, test: int | None = None) -
     if train is not None or test is not None:
         found = datasets.subset(found, train, test, "subset", name)
     if isinstance(found, Images):
-        images = StaticImages(found)
+        prepared = found.preparation.test
         splits = (
-            Split(len(found.train_y), lambda rows, T: (images.train(rows, 1, name)[0], found.train_y[rows])),
-            Split(len(found.test_y), lambda rows, T: (images.test(rows, 1)[0], found.test_y[rows])),
+            Split(len(found.train_y), lambda rows, T: (prepared(found.train_x[rows]), found.train_y[rows])),
+            Split(len(found.test_y), lambda rows, T: (prepared(found.test_x[rows]), found.test_y[rows])),
         )
         return Samples(name, *splits, "repeat", found.checksum)
     if isinstance(found, Events):

@@ -146,7 +146,8 @@ class _Copy:
         return layers, {path: sum(shares) / len(shares) for path, shares in spikes.items()}
 
     def step(self, algorithm: str, options: Mapping[str, Any], x: Tensor, target: Tensor) -> Mapping[Role, Operations]:
-        self.net.train()
+        if not self.net.training:  # parts that are not in training beside others that are, stay so
+            self.net.train()
         step = training_step(self.net, algorithm, **options)
         step.lifted(x)  # now, so that it is not counted
         torch.manual_seed(seed_of("energy", "masks"))
@@ -180,6 +181,7 @@ def _copy(module: nn.Module) -> Iterator[_Copy]:
         stack.enter_context(torch.enable_grad())
         for adapter in adapters:
             stack.enter_context(adapter.alone(net))
+            stack.enter_context(adapter.as_on_a_gpu())  # operators that are known
         net.zero_grad(set_to_none=True)
         reset(net, adapters)
         yield _Copy(net, adapters)

@@ -142,3 +142,9 @@ def test_data_that_are_no_batch_are_refused(data: Any, problem: str) -> None:
 def test_convention_that_is_no_number_is_refused(value: Any) -> None:
     with pytest.raises(UserError, match="use a finite number"):
         Convention(mac=value, ac=0.9)
+
+
+def test_page_states_the_conventions_as_they_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "your_network.md").read_text(encoding="utf-8")
+    for name, convention in CONVENTIONS.items():
+        assert f"| `{name}` | {convention.mac:g} | {convention.ac:g} |" in page
