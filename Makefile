@@ -17,7 +17,7 @@ given = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
 STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sleep 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-paper test test-slow test-full lint report benchmark speed clean
+.PHONY: help setup reproduce-paper test test-slow test-full lint report benchmark speed curves clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ benchmark: $(READY) ## time small training steps and kernels with pytest-benchma
 
 speed: $(READY) ## time training steps in turns and judge the goals of the native backend (an hour)
 	@trap : INT; $(SPIKECOST) speed $(call given,--workload,WORKLOAD) || $(STOPPABLE)
+
+curves: $(READY) ## train both example networks on Fashion-MNIST by five algorithms and draw them (minutes)
+	@for name in spikingjelly snntorch; do $(SPIKECOST) train examples/fashion_mnist_$$name || exit; done
 
 clean: ## remove the virtual environment and caches (results stay)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks results/scratch *.egg-info
