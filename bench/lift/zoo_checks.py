@@ -50,7 +50,7 @@ class Checked:
         return {name: value for name, value in vars(self).items() if value}
 
 
-def checks_of(name: str) -> dict[str, object]:
+def of(name: str) -> dict[str, object]:
     """Return the outcomes of the checks of a network by name."""
     network = ZOO[name]
     found = {check: run(network) for check, run in (("gradients", gradients), ("bytes", bytes_), ("tracker", tracker))}

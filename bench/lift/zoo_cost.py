@@ -16,7 +16,7 @@ from bench.lift.zoo_networks import BATCH, ZOO
 Value = TypeVar("Value")
 
 
-def cost_of(name: str) -> dict[str, object]:
+def of(name: str) -> dict[str, object]:
     """Return the costs of a network, seconds of this process, and the memory that it took; types that JSON has.
 
     Seconds are without imports: PyTorch imports its rules of shapes at their first use, so that a small step is counted before.
