@@ -9,7 +9,7 @@ An outcome is "equal", "differs", or "not comparable", with words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,7 +35,6 @@ from bench.registry import ALGORITHMS
 Outcome = Literal["equal", "differs", "not comparable"]
 EXACT = tuple(name for name in LIFTED if ALGORITHMS[name].exact)
 RELATIVE, ABSOLUTE = 1e-8, 1e-12  # of a parameter's largest gradient, and of the network's
-CHECKS: tuple[str, ...] = ("gradients", "bytes", "tracker")
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ class Checked:
 def of(name: str) -> dict[str, object]:
     """Return the outcomes of the checks of a network by name."""
     network = ZOO[name]
-    found = {check: run(network) for check, run in (("gradients", gradients), ("bytes", bytes_), ("tracker", tracker))}
-    return {check: outcome.as_dict() for check, outcome in found.items()}
+    return {check: run(network).as_dict() for check, run in CHECKS.items()}
 
 
 # --------------------------------------------------------------------------- gradients
@@ -247,3 +245,6 @@ class Whole(nn.Module):
         finally:
             for each, known in zip(hooks, former, strict=True):
                 each.update(known)
+
+
+CHECKS: Mapping[str, Callable[[ZooNetwork], Checked]] = {"gradients": gradients, "bytes": bytes_, "tracker": tracker}

@@ -77,7 +77,7 @@ def run(project: Project, names: Sequence[str], only: str, parts: Sequence[str],
         for name in chosen:
             line = zoo.lines().get(name, {"network": name})
             known = line.get(part, {})
-            if not again and (known.get("code"), known.get("versions")) == (code[part], versions):
+            if not again and "failed" not in known and (known.get("code"), known.get("versions")) == (code[part], versions):
                 continue
             found = run_alone(part, name)
             made = {"code": code[part], "commit": commit, "machine": machine, "versions": versions, "when": _now()}
