@@ -1,4 +1,4 @@
-"""The command line. It imports torch for workers, ``measure``, ``compare``, ``zoo``, ``train``, ``fit`` and ``list NAME`` alone."""
+"""The command line. It imports torch for workers, measure, compare, zoo, train, fit and ``list NAME`` alone."""
 
 from __future__ import annotations
 

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks_of
 
 from bench.counting.any_step import Cost, make_optimizer_state
 from bench.errors import UserError
 from bench.lift import frameworks
+from bench.lift.counts import ByAlgorithm
 from bench.lift.forward import forward
 from bench.lift.measure import cross_entropy_of_mean, measure
 from bench.lift.parts import first, reset
@@ -70,21 +71,18 @@ def gradients(network: ZooNetwork) -> Checked:
     target = torch.randint(own.classes, (SMALL_BATCH,), generator=generator)
     deviations, reasons = {}, {}
     for algorithm in EXACT:
-        loss = F.cross_entropy if network.averages else instantaneous
-        step = training_step(net, algorithm, loss=loss, **_options(algorithm))
+        step = training_step(net, algorithm, **_options(algorithm))
         try:
-            step.lifted(x)
+            deviations[algorithm] = deviation(own, partial(step, x, target), target)
         except UserError as error:
             reasons[algorithm] = str(error)
-            continue
-        deviations[algorithm] = deviation(own, lambda step=step: step(x, target), target)  # type: ignore[misc]
     if not deviations:
         return Checked("not comparable", "no exact algorithm applies: " + "; ".join(dict.fromkeys(reasons.values())))
     wrong = [f"{algorithm} by {share:.2g} x what rounding may give" for algorithm, share in deviations.items() if share > 1]
     return Checked("differs" if wrong else "equal", "; ".join(wrong), deviations)
 
 
-def _options(algorithm: str) -> dict[str, Any]:
+def _options(algorithm: str) -> dict[str, int]:
     return {"segments": 2} if algorithm == "checkpointed" else {}
 
 
@@ -103,7 +101,7 @@ class Own:
         out = self._outputs()
         self.classes = out.shape[-1]
         if target is not None:
-            (F.cross_entropy(out, target) if self.network.averages else instantaneous(out, target)).backward()
+            instantaneous(out, target).backward()
         reset(self.net, self.adapters)
 
     def _outputs(self) -> Tensor:
@@ -184,11 +182,7 @@ def numbers(cost: Cost) -> tuple[object, ...]:
 def lifted_cost(net: nn.Module, network: ZooNetwork, algorithm: str, world: World) -> Cost:
     small = network.small
     with subject(net, None, world, small.frame, small.T, SMALL_BATCH, network.encoding) as it:
-        x = it.x.expand(small.T, *it.x.shape) if network.encoding == "repeat" else it.x
-        step = training_step(it.net, algorithm, **_options(algorithm))
-        step.share = "mean"
-        lifted = step.lifted(x)
-        return it.count(lambda watcher: step(x, it.target, watcher), [(lifted, lifted.carried)])
+        return ByAlgorithm(it, algorithm, "float32").cost(small.T, SMALL_BATCH, **_options(algorithm))
 
 
 # --------------------------------------------------------------------------- torch's MemTracker

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from bench.lift.bound import Bound, bound
+from bench.lift.bound import bound
 from bench.lift.compare import Compared, compare
 from bench.lift.measure import Measured, measure
 from bench.lift.source import build
@@ -27,7 +27,9 @@ def of(name: str) -> dict[str, object]:
     small = min(2, BATCH)
     measure(built.net, real.frame, T=real.T, batch=small, encoding=network.encoding)
     measured, to_measure = _timed(lambda: measure(built.net, real.frame, T=real.T, batch=BATCH, encoding=network.encoding))
-    found, to_compare = _timed(lambda: compare(built.net, real.frame, T=real.T, batch=BATCH, encoding=network.encoding, cosine="none"))
+    found, to_compare = _timed(
+        lambda: compare(built.net, real.frame, T=real.T, batch=BATCH, encoding=network.encoding, cosine="none")
+    )
     return {
         "network": name,
         "framework": network.framework,
@@ -37,7 +39,7 @@ def of(name: str) -> dict[str, object]:
         "encoding": network.encoding,
         "built": built.note,
         **_recognised(measured),
-        "bound": _bound(bound(built.net, real.frame, T=real.T, batch=BATCH, encoding=network.encoding)),
+        "bound": bound(built.net, real.frame, T=real.T, batch=BATCH, encoding=network.encoding).as_dict(),
         "rows": _rows(found),
         "seconds": {"build": to_build, "measure": to_measure, "compare": to_compare},
         "resident": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # Linux says it in KiB
@@ -62,10 +64,6 @@ def _recognised(measured: Measured) -> dict[str, object]:
         "synapses that read spikes": sum(synapse.reads_spikes for synapse in found.synapses),
         "kernels": list(measured.kernels),
     }
-
-
-def _bound(found: Bound) -> dict[str, object]:
-    return {"largest": found.largest, "parts": dict(found.parts), "layer": found.layer, "tied": found.tied}
 
 
 def _rows(found: Compared) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.errors import UserError
+from bench.lift import zoo_front_page
 from bench.quantity import count_of, significant, size
 from bench.registry import ALGORITHMS
 
@@ -25,12 +26,17 @@ Line = Mapping[str, Any]
 
 def page(lines: Sequence[Line]) -> str:
     """Return docs/zoo.md. Raises UserError if nothing was measured."""
+    lines = sorted(
+        lines, key=lambda line: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", line["network"])]
+    )
     measured = [line for line in lines if "rows" in line.get("cost", {})]
     if not measured:
         raise UserError(f"no network is measured in results/{RESULTS}: run `make zoo`")
     parts = (
         *_head(lines),
         "## What bounds a network, and the checks\n",
+        "What no recomputation does without: weights with gradients and optimizer, the input of one layer of batch norm (of all "
+        "time steps in multi-step mode), the batch. The largest bounds the network. Seconds: of one CPU, to measure it.\n",
         *_table(_BOUNDS, (_bounds(line) for line in measured)),
         "",
         *_words_of_checks(lines),
@@ -41,6 +47,7 @@ def page(lines: Sequence[Line]) -> str:
         "## What does not apply\n",
         *_table(("algorithm", "reason", "networks"), _reasons(measured)),
         *_failures(lines),
+        *filter(None, [zoo_front_page.section(lines)]),
     )
     return "\n".join(parts) + "\n"
 
@@ -101,22 +108,26 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str
 
 def _bounds(line: Line) -> tuple[str, ...]:
     cost = line["cost"]
-    parts, bound = cost["bound"]["parts"], cost["bound"]["largest"]
+    bound = cost["bound"]
+    parts = {"weights": bound["weights"], f"batch norm {bound['layer']}": bound["norm"], "input": bound["input"]}
     written = next(row for row in cost["rows"] if row["algorithm"] == AS_WRITTEN)
-    tied = " under batch norm, all T steps" if "batch norm" in cost["bound"]["tied"] else ""
-    tied = tied or (", all T steps" if cost["bound"]["tied"] else "")
     return (
         cost["network"],
         " x ".join(map(str, cost["frame"])),
         str(cost["T"]),
         significant(cost["parameters"]),
-        "; ".join(kernel.partition("neurons")[2].removeprefix(" ").removeprefix(", ") for kernel in cost["kernels"]),
+        "; ".join(_kernel(kernel) for kernel in cost["kernels"]),
         size(written["peak"]),
-        *(size(parts[part]) for part in ("weights and optimizer", "one layer's activations", "input")),
-        bound + (tied if bound.startswith("one layer") else ""),
+        *(size(count) for count in parts.values()),
+        max(parts, key=lambda part: parts[part]),
         *(line.get("checks", {}).get(check, {}).get("outcome", "not run") for check in _CHECKS),
         significant(cost["seconds"]["measure"]),
     )
+
+
+def _kernel(words: str) -> str:
+    """SpikingJelly's neurons, operator by operator -> operator by operator."""
+    return words.partition("neurons")[2].strip(", ")
 
 
 def _rows(line: Line) -> Iterator[tuple[str, ...]]:

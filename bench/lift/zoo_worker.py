@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-PARTS: Mapping[str, str] = {"cost": "bench.lift.zoo_cost", "checks": "bench.lift.zoo_checks"}
+PARTS: Mapping[str, str] = {"cost": "bench.lift.zoo_cost", "checks": "bench.lift.zoo_checks", "front": "bench.lift.zoo_front"}
 _IMPORTED = ("torch", "spikingjelly.activation_based.model", "snntorch", "torchvision", *PARTS.values())
 
 

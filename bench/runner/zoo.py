@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,11 +46,10 @@ class Zoo:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.path} is damaged ({error}): take the committed one, or delete it") from error
 
-    def put(self, line: Line, order: Sequence[str]) -> None:
-        """Write one line; networks stand in their own order, and those that are no more are left out."""
+    def put(self, line: Line) -> None:
+        """Write one line in the place of its network's, or at the end."""
         lines = {**self.lines(), line["network"]: line}
-        kept = [json.dumps(lines[name]) for name in order if name in lines]
-        write_whole(self.path, "".join(f"{each}\n" for each in kept).encode())
+        write_whole(self.path, "".join(f"{json.dumps(each)}\n" for each in lines.values()).encode())
 
 
 def code_of(part: str) -> str:
@@ -59,30 +58,34 @@ def code_of(part: str) -> str:
     return code_digest([PARTS[part], *by_name], CODE)
 
 
-def run(project: Project, names: Sequence[str], only: str, parts: Sequence[str], again: bool) -> Iterator[tuple[str, str, str]]:
-    """Measure and check networks; yield (network, part, outcome in words) for each part that was run.
+def run(project: Project, work: Mapping[str, Sequence[str]], only: str, again: bool) -> Iterator[tuple[str, str, str]]:
+    """Run parts for networks; yield (network, part, outcome in words) for each that was run.
 
-    ``names``: of all networks; ``only``: a regular expression that a name must hold; ``again``: also what is there.
+    ``work``: the networks of each part; ``only``: a regular expression that a name
+    must hold; ``again``: also what is there.
     """
     zoo = Zoo(project.results / RESULTS)
-    try:
-        chosen = [name for name in names if re.search(only, name)]
-    except re.error as error:
-        raise UserError(f"--only {only!r} is no regular expression: {error}") from error
-    if not chosen:
-        raise UserError(f"--only {only!r} matches no network; there are {', '.join(names)}")
     versions = {name: version_of(name) for name in FRAMEWORKS}
-    code, commit, machine = {part: code_of(part) for part in parts}, commit_of(CODE), machine_id(identity())
-    for part in parts:
-        for name in chosen:
+    commit, machine = commit_of(CODE), machine_id(identity())
+    for part, names in work.items():
+        code = code_of(part)
+        for name in chosen(names, only):
             line = zoo.lines().get(name, {"network": name})
             known = line.get(part, {})
-            if not again and "failed" not in known and (known.get("code"), known.get("versions")) == (code[part], versions):
+            if not again and "failed" not in known and (known.get("code"), known.get("versions")) == (code, versions):
                 continue
             found = run_alone(part, name)
-            made = {"code": code[part], "commit": commit, "machine": machine, "versions": versions, "when": _now()}
-            zoo.put({**line, part: {**found, **made}}, names)
+            made = {"code": code, "commit": commit, "machine": machine, "versions": versions, "when": _now()}
+            zoo.put({**line, part: {**found, **made}})
             yield name, part, found.get("failed", "done")
+
+
+def chosen(names: Sequence[str], only: str) -> list[str]:
+    """Return the names that hold the regular expression. Raises UserError if it is none."""
+    try:
+        return [name for name in names if re.search(only, name)]
+    except re.error as error:
+        raise UserError(f"--only {only!r} is no regular expression: {error}") from error
 
 
 def _now() -> str:

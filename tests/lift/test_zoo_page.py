@@ -15,18 +15,17 @@ from bench.runner import zoo
 from bench.runner.zoo import Zoo, run
 
 
-def line(network: str, peak: int = 2**30) -> dict[str, Any]:
+def line(network: str) -> dict[str, Any]:
     """A network with one algorithm that applies and one that does not."""
     written = {"algorithm": "as written", "options": {}, "exact": True, "peak": 2**31, "macs": 1000, "seconds": 0.5}
     rows = [
         written,
-        written | {"algorithm": "checkpointed", "options": {"segments": 2}, "peak": peak, "macs": 1500},
+        written | {"algorithm": "checkpointed", "options": {"segments": 2}, "peak": 2**30, "macs": 1500},
         {"algorithm": "sltt", "options": {}, "exact": False, "reason": "Net.bn1: batch norm takes its statistics over all"},
     ]
     cost = {
         "network": network, "frame": [3, 32, 32], "T": 4, "parameters": 1000, "kernels": ["SpikingJelly's neurons, one a layer"],
-        "bound": {"largest": "input", "layer": "0", "tied": "", "parts": {
-            "weights and optimizer": 1024, "one layer's activations": 2048, "input": 4096}},
+        "bound": {"weights": 1024, "input": 4096, "norm": 2048, "layer": "bn1", "total": 7168},
         "rows": rows, "seconds": {"build": 0.1, "measure": 0.2, "compare": 1.0}, "resident": 2**29,
         "commit": "abc", "machine": "m", "versions": {"torch": "2"}, "when": "2026-01-01T00:00:00",
     }  # fmt: skip
@@ -50,6 +49,7 @@ def test_page_shows_rows_checks_and_reasons() -> None:
     assert "2 differs" in shown
     assert "a/s, b/s: by +8 B" in shown
     assert "all under 5 s" in shown
+    assert "| a/s | 3 x 32 x 32 | 4 | 1,000 | one a layer | 2.00 GiB | 1.00 KiB | 2.00 KiB | 4.00 KiB | input | equal |" in shown
 
 
 def test_page_names_what_took_too_long_and_what_failed() -> None:
@@ -79,19 +79,18 @@ def test_run_goes_on_where_it_was_and_measures_failures_and_changed_code_again(
     monkeypatch.setattr(zoo, "run_alone", alone)
     monkeypatch.setattr(zoo, "code_of", lambda part: f"code of {part}")
     project, names = Project(tmp_path, tmp_path / "results"), ["a", "b"]
-    assert list(run(project, names, "", ("cost",), again=False)) == [("a", "cost", "done"), ("b", "cost", "no memory")]
-    assert list(run(project, names, "", ("cost",), again=False)) == [("b", "cost", "no memory")]
-    assert [part for _, part, _ in run(project, names, "a", ("cost", "checks"), again=False)] == ["checks"]
+    assert list(run(project, {"cost": names}, "", again=False)) == [("a", "cost", "done"), ("b", "cost", "no memory")]
+    assert list(run(project, {"cost": names}, "", again=False)) == [("b", "cost", "no memory")]
+    assert [part for _, part, _ in run(project, {"cost": names, "checks": names}, "a", again=False)] == ["checks"]
     monkeypatch.setattr(zoo, "code_of", lambda part: "changed")
-    assert len(list(run(project, names, "a", ("cost",), again=False))) == 1
+    assert len(list(run(project, {"cost": names}, "a", again=False))) == 1
     assert asked == [("cost", "a"), ("cost", "b"), ("cost", "b"), ("checks", "a"), ("cost", "a")]
     assert [json.loads(each)["network"] for each in (project.results / RESULTS).read_text().splitlines()] == names
 
 
-@pytest.mark.parametrize(("only", "words"), [("resnet999", "matches no network"), ("(", "is no regular expression")])
-def test_wrong_selection_is_refused(tmp_path: Path, only: str, words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        list(run(Project(tmp_path, tmp_path), ["a"], only, ("cost",), again=False))
+def test_selection_that_is_no_regular_expression_is_refused() -> None:
+    with pytest.raises(UserError, match="is no regular expression"):
+        zoo.chosen(["a"], "(")
 
 
 def test_damaged_results_are_refused(tmp_path: Path) -> None:
