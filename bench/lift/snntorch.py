@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -98,7 +98,7 @@ def over_time(net: nn.Module) -> dict[str, str]:
     return {path: "its neurons read the whole sequence" for path, module in net.named_modules() if isinstance(module, parallel)}
 
 
-def kernel(device: str) -> str:
+def kernel(namespaces: Set[str]) -> str:
     return "snnTorch's neurons, operator by operator"
 
 

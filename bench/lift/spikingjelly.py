@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -147,8 +147,12 @@ def _of_layers(names: tuple[str, ...]) -> tuple[type[nn.Module], ...]:
     return tuple(kind for kind in (getattr(layer, each, None) for each in names) if kind is not None)
 
 
-def kernel(device: str) -> str:
-    return "SpikingJelly's neurons as on a GPU, one operator a layer"
+def kernel(namespaces: Set[str]) -> str:
+    """Neurons of which the framework has no fused operator, or not with their surrogate, run as on a CPU."""
+    fused = sorted(each.rpartition("sj_")[2] for each in namespaces if "sj_" in each)
+    if not fused:
+        return "SpikingJelly's neurons, operator by operator"
+    return f"SpikingJelly's neurons as on a GPU, one operator a layer ({', '.join(fused)})"
 
 
 @contextmanager
