@@ -43,7 +43,7 @@ def emits_ones(module: nn.Module) -> bool:
 
 def leak(module: Any) -> float | str:
     if type(module) not in (snntorch.Leaky, snntorch.RLeaky):
-        return f"is of kind {type(module).__name__}, whose potential does not decay by one factor"
+        return f"is of kind {type(module).__name__}, and a constant decay is known of Leaky and RLeaky"
     beta = module.beta
     if isinstance(beta, nn.Parameter):
         return "learns its decay (learn_beta)"

@@ -28,7 +28,10 @@ _NEURONS = (
     *("MaskedPSN", "SlidingPSN", "DSRIFNode", "DSRLIFNode", "GatedLIFNode", "ActivationAwareIFNode", "FlexSN", "STBIFNode"),
     "FewSpikeNode",
 )
-_WHOLE_SEQUENCE = ("PSN", "MaskedPSN", "DSRIFNode", "DSRLIFNode", "ILCBaseNode", "NoisyBaseNode", "NoisyNonSpikingBaseNode")
+_WHOLE_SEQUENCE = (
+    *("PSN", "MaskedPSN", "DSRIFNode", "DSRLIFNode", "ILCBaseNode", "NoisyBaseNode", "NoisyNonSpikingBaseNode"),
+    "NonSpikingBaseNode",
+)
 # What is inside runs once for each time step, also in multi-step mode.
 _STEP_BY_STEP = ("MultiStepContainer", "BatchNormThroughTime1d", "BatchNormThroughTime2d", "BatchNormThroughTime3d")
 # They emit several levels, or a potential.
@@ -59,11 +62,9 @@ def leak(module: Any) -> float | str:
     for kind in (neuron.IFNode, neuron.LIFNode):
         if _runs_as(module, kind):
             return 1.0 if kind is neuron.IFNode else 1 - 1 / module.tau
-    if isinstance(module, neuron.NonSpikingLIFNode | neuron.NonSpikingIFNode):
-        return 1 - 1 / module.tau if isinstance(module, neuron.NonSpikingLIFNode) else 1.0
     if isinstance(module, neuron.ParametricLIFNode):
         return "learns its decay"
-    return f"is of kind {type(module).__name__}, whose potential does not decay by one constant factor"
+    return f"is of kind {type(module).__name__}, and a constant decay is known of IFNode and LIFNode"
 
 
 def lif(module: Any) -> Lif | str:
