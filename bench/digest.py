@@ -22,7 +22,7 @@ from bench.errors import UserError
 
 PACKAGES = ("bench", "reproductions")
 LANGUAGES = (".cpp", ".cu")
-# They say what there is and whether it can be used here. A new algorithm, probe or data set makes no other's results stale.
+# They find modules by name and compute nothing: a new algorithm, probe or data set makes no other results stale.
 LOOKUPS = frozenset({"bench.registry", "bench.algorithms", "bench.backends", "bench.datasets", "bench.zoo", "bench.probes"})
 
 

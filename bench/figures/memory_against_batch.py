@@ -43,7 +43,7 @@ def data(paper: Paper) -> Data | None:
         "title": "Training memory against batch size",
         "subtitle": (
             f"Peak bytes of live tensors in one training step: {network}, T = {T}, {style.backend(backend).title}, counted at "
-            "every point. Where a line is flat, weights and what belongs to them fill the memory, which no algorithm here saves."
+            "every point. Where a line is flat, weights, gradients and optimizer state fill the memory."
         ),
         "origin": origin(paper, [r for records in series.values() for r in records], "each point is one counted step"),
         "network": network,

@@ -38,7 +38,7 @@ def data(paper: Paper) -> Data | None:
         "title": "What the peak is made of",
         "subtitle": (
             f"Live tensors at the moment of most bytes in one training step: {network}, T = {T}, batch {batch}. "
-            "State is what a time step hands to the next; a tensor that is several things counts as the first."
+            "State is what a time step passes to the next; a tensor of several categories counts in the first of them."
         ),
         "origin": origin(paper, peaks, "each row is one counted training step"),
         "network": network,

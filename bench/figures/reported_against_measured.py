@@ -141,8 +141,8 @@ def render(data: Data) -> str:
         axes.axvline(1, color=style.INK.light, lw=1, zorder=0.8)
         for y, row in placed:
             _draw(axes, y, row)
-        rows.column(axes, 1.2, "reported", placed, [row["printed"] for _, row in placed])
-        rows.column(axes, 2.15, "measured", placed, [row["measured"] for _, row in placed])
+        rows.column(axes, 1.4, "reported", placed, [row["printed"] for _, row in placed])
+        rows.column(axes, 2.35, "measured", placed, [row["measured"] for _, row in placed])
         axes.set_xlabel(f"measured / reported ({axes.get_xscale()})".replace("(log)", "(logarithmic)").replace(" (linear)", ""))
         _key(axes, [row["verdict"] for _, row in placed])
         return style.svg(figure, data["title"], _description([row for _, row in placed]))

@@ -53,8 +53,8 @@ def data(paper: Paper) -> Data | None:
         "title": "What is skipped",
         "subtitle": (
             f"Spikes of all neurons in each time step of one real batch; {networks} at initialisation"
-            f"{''.join(f', {name} = {value}' for name, value in alike.items())}. Full colour: steps that the second pass "
-            "runs again and differentiates; pale: skipped."
+            f"{''.join(f', {name} = {value}' for name, value in alike.items())}. Full colour: steps that are recomputed "
+            "and back-propagated; pale: skipped."
         ),
         "origin": origin(paper, found, "each panel is one batch"),
         "algorithm": found[0].case["algorithm"],

@@ -55,7 +55,7 @@ def data(paper: Paper) -> Data | None:
         "title": "Multiply-accumulates of one training step",
         "subtitle": (
             f"{network}, T = {T}, batch {batch}. Bars: all products of convolutions and matrix products. "
-            "Diamonds: those that are multiplications, for a product with a binary spike is an addition."
+            "Diamonds: those that are multiplications, because a product with a binary spike is an addition."
         ),
         "origin": origin(paper, used, "each row is one training step, counted from shapes"),
         "network": network,

@@ -39,7 +39,7 @@ MUTED = Colour("#59636e", "#9aa6b2")
 GRID = Colour("#d9dee4", "#333b45")
 PAPER = Colour("#ffffff", "#0d1117")
 
-# Of the peak; the greys belong to the weights, the hues grow with batch size.
+# Categories of the peak: grey for what does not depend on the batch size, other colours for what does.
 CATEGORIES = {
     "parameters": Look("parameters", Colour("#3b434c", "#d0d7de")),
     "gradients": Look("gradients", Colour("#77818c", "#8f9aa6")),
@@ -153,7 +153,7 @@ def logarithmic(
 ) -> None:
     """A logarithmic axis from ``low`` to ``high``, with numbers at those of ``ticks`` that lie inside, written in full.
 
-    Where fewer than two do, the numbers are round ones (``round_ticks``): an axis without two numbers says nothing.
+    Where fewer than two or more than eight do, the numbers are round ones (``round_ticks``).
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -161,7 +161,7 @@ def logarithmic(
     axis = axes.xaxis if side == "x" else axes.yaxis
     (axes.set_xscale if side == "x" else axes.set_yscale)("log", base=base)
     (axes.set_xlim if side == "x" else axes.set_ylim)(low, high)
-    axis.set_major_locator(FixedLocator(inside if len(inside) > 1 else round_ticks(low, high)))
+    axis.set_major_locator(FixedLocator(inside if 2 <= len(inside) <= _MOST_TICKS else round_ticks(low, high)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.set_minor_locator(NullLocator())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.figures import style
-from bench.figures.paper import options
+from bench.figures.paper import natural, options
 from bench.record import Record
 
 _IMAGES = {
@@ -47,13 +47,18 @@ def backends(names: Iterable[str]) -> str:
     return " · ".join(style.backend(name).title for name in sorted(names, key=style.backend_order))
 
 
-Rank = tuple[tuple[int, str], tuple[int, str], str, int]
+Rank = tuple[tuple[int, str], tuple[int, str], list[tuple[int, str]], int]
 
 
 def by_backend(record: Record) -> Rank:
-    """Sorts by backend, algorithm, options, seed; backends and algorithms in the order of their looks."""
+    """Sorts by backend, algorithm, options (K = 10 after K = 2), seed; backends and algorithms in the order of their looks."""
     case = record.case
-    return (style.backend_order(case["backend"]), style.algorithm_order(case["algorithm"]), options(record), case["seed"])
+    return (
+        style.backend_order(case["backend"]),
+        style.algorithm_order(case["algorithm"]),
+        natural(options(record)),
+        case["seed"],
+    )
 
 
 def by_algorithm(record: Record) -> Rank:

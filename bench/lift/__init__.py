@@ -16,5 +16,8 @@
 | subject.py | a copy of module and optimizer with a batch, ready to be counted |
 | measure.py | what a training step costs |
 | compare.py | what it costs by each algorithm |
+| counts.py | counted training steps of any T and batch |
+| peaks.py, limits.py | formulas for their peaks; the largest batch and T that fit |
+| cosine.py | how far approximate gradients are from BPTT's |
 | source.py, command.py, table.py | the commands ``spikecost measure`` and ``spikecost compare`` |
 """

@@ -49,7 +49,7 @@ class _Event:
     written: Tensor | None
     alone: bool  # it reads one tensor, as its first argument, and writes one first
     function: Any = None
-    others: tuple[Any, ...] = ()
+    others: tuple[object, ...] = ()
 
 
 @dataclass

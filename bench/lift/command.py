@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Literal
 
 import click
 from rich.console import Console, RenderableType
 
+from bench.case import Settings
 from bench.errors import UserError
 
 
@@ -22,6 +24,27 @@ def shape(text: str) -> tuple[int, ...]:
     return sizes
 
 
+def memory(text: str) -> float:
+    """8GiB, 8 GB, 500MiB -> bytes; a number alone is in GiB. Raises UserError for anything else.
+
+    >>> memory("8"), memory("0.5 GiB"), memory("8GB")
+    (8589934592.0, 536870912.0, 8000000000.0)
+    """
+    found = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
+    scale = {"": 2**30, "gib": 2**30, "mib": 2**20, "kib": 2**10, "gb": 1e9, "mb": 1e6}.get(found[2].lower()) if found else None
+    if found is None or scale is None or found[1].count(".") > 1 or found[1] == ".":
+        raise UserError(f"--budget {text!r}: give the card's memory as 8GiB, 500MiB or 8GB; a number alone is in GiB")
+    return float(found[1]) * scale
+
+
+def pair(text: str) -> tuple[int, int]:
+    """16,8 -> (16, 8). Raises UserError for anything else."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdigit() and int(part) >= 1 for part in parts):
+        raise UserError(f"--cosine-at {text!r}: give T and batch, as 16,8")
+    return int(parts[0]), int(parts[1])
+
+
 _source = click.argument("source", metavar="MODEL.PY:NETWORK")
 _frame = click.option("--input", "frame", metavar="SHAPE", required=True, help="one time step of one sample, as 3,224,224")
 _steps = click.option("--T", "T", type=click.IntRange(min=1), required=True, help="time steps")
@@ -31,6 +54,9 @@ _encoding = click.option(
 )
 _optimizer = click.option(
     "--optimizer", default="sgd", show_default=True, help="sgd, adam, adamw, adamax, rmsprop, or none: gradients alone"
+)
+_precision = click.option(
+    "--precision", default="float32", show_default=True, help="float32, or bfloat16 or float16: mixed precision"
 )
 _json = click.option("--json", "as_json", is_flag=True, help="print everything as JSON")
 
@@ -42,7 +68,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="print everything a
 @_batch
 @_encoding
 @_optimizer
-@click.option("--precision", default="float32", show_default=True, help="float32, or bfloat16 or float16: mixed precision")
+@_precision
 @click.option("--device", help="meta or fake: without storage; cpu: real tensors [default: meta, fake for mixed precision]")
 @_json
 def measure(source: str, frame: str, as_json: bool, **settings: object) -> None:
@@ -69,25 +95,43 @@ def measure(source: str, frame: str, as_json: bool, **settings: object) -> None:
 @_batch
 @_encoding
 @_optimizer
-@click.option("--budget", "GiB", type=float, help="the card's memory, in GiB: say what fits")
+@_precision
+@click.option("--budget", metavar="SIZE", help="the card's memory, as 8GiB (also 8): say what fits, and the largest batch and T")
+@click.option("--algorithm", "algorithms", multiple=True, metavar="NAME", help="only this one; may be repeated [default: all]")
+@click.option("--cosine-at", metavar="T,BATCH", help="size for the cosines [default: what runs in 60 s and 8 GiB]")
+@click.option("--no-cosine", is_flag=True, help="compare no gradients: nothing is computed on tensors with storage")
 @_json
-def compare(source: str, frame: str, as_json: bool, GiB: float | None, **settings: object) -> None:
+def compare(
+    source: str,
+    frame: str,
+    as_json: bool,
+    budget: str | None,
+    algorithms: tuple[str, ...],
+    cosine_at: str | None,
+    no_cosine: bool,
+    **settings: object,
+) -> None:
     """Count a training step of your own network by each algorithm that applies to it, and say why the others do not.
 
-    MODEL.PY:NETWORK as for measure.
+    MODEL.PY:NETWORK as for measure. Gradients that are not exact are compared with BPTT's on random samples.
     """
-    sizes = shape(frame)
+    sizes, card = shape(frame), None if budget is None else memory(budget)
+    cosine: Literal["none", "reduced"] | tuple[int, int] = "none" if no_cosine else "reduced"
+    if cosine_at is not None:
+        if no_cosine:
+            raise UserError(f"--cosine-at {cosine_at} beside --no-cosine: give one of them")
+        cosine = pair(cosine_at)
     with Console(stderr=True).status("building and counting ..."):  # shown on a terminal only
         from bench.lift.compare import compare as compared
-        from bench.lift.source import build, load
+        from bench.lift.source import build, build_with_values, load
         from bench.lift.table import compared as shown
 
-        built = build(load(source))
-        found = compared(built.net, sizes, budget=None if GiB is None else GiB * 2**30, **_named(settings))
+        built = build(load(source)) if no_cosine else build_with_values(load(source), source.rpartition("/")[2])
+        found = compared(built.net, sizes, budget=card, cosine=cosine, algorithms=algorithms or None, **_named(settings))
     _print(found.as_dict(), shown(found, built.note), built.note, as_json)
 
 
-def _named(settings: dict[str, Any]) -> dict[str, Any]:
+def _named(settings: Settings) -> Settings:
     return settings | {"optimizer": None if settings["optimizer"] == "none" else settings["optimizer"]}
 
 

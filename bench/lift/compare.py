@@ -6,35 +6,47 @@ bytes. Every lifted row has the same loss, a mean over time steps, as an algorit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal
 
 from torch import nn
 
 from bench.counting.any_step import Cost
-from bench.errors import UserError
-from bench.lift.measure import checked, measure
+from bench.errors import UserError, choose
+from bench.lift import peaks
+from bench.lift.cosine import Cosines, cosines
+from bench.lift.counts import AsWritten, ByAlgorithm, Counts, Setting
+from bench.lift.limits import Limits, Question, far
+from bench.lift.measure import Precision, checked, measure
+from bench.lift.parts import OptionValues
 from bench.lift.recognise import Recognised
-from bench.lift.subject import Optimizer, subject
+from bench.lift.subject import Optimizer
 from bench.lift.timing import Encoding
-from bench.lift.training import LIFTED, LiftedStep, training_step
-from bench.lift.twin import Meta
+from bench.lift.training import LIFTED
 from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
 
 AS_WRITTEN = "as written"
+Size = tuple[int, int]  # T and batch
 
 
 @dataclass(frozen=True)
 class Row:
-    """An algorithm: its cost, or the reason why it does not apply; ``exact``: whether its gradient is that of BPTT."""
+    """An algorithm: its cost, or the reason why it does not apply; ``exact``: whether its gradient is that of BPTT.
+
+    ``limits``: the largest batch and T that fit the budget, or why that is not known. ``cosine`` of its gradient to BPTT's, or
+    why there is none; None if it was not asked for, or is 1 but for rounding.
+    """
 
     algorithm: str
     options: Mapping[str, object]
     exact: bool
     cost: Cost | None
     reason: str = ""
+    limits: Limits | str | None = None
+    cosine: float | str | None = None
 
     @property
     def macs(self) -> int:
@@ -44,18 +56,25 @@ class Row:
         found = {"algorithm": self.algorithm, "options": dict(self.options), "exact": self.exact}
         if self.cost is None:
             return found | {"reason": self.reason}
-        return found | {"peak": self.cost.memory.total, "macs": self.macs, "memory": self.cost.memory.by_category}
+        counted = {"peak": self.cost.memory.total, "macs": self.macs, "memory": self.cost.memory.by_category}
+        limits = self.limits.as_dict() if isinstance(self.limits, Limits) else self.limits
+        return found | counted | {"largest": limits, "cosine": self.cosine}
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The rows; ``allowed``: bytes that live tensors may take, if there is a budget."""
+    """The rows; ``allowed``: bytes that live tensors may take, if there is a budget.
+
+    ``cosine_at``: T and batch of the cosines, or why there are none; None if they were not asked for.
+    """
 
     rows: tuple[Row, ...]
     recognised: Recognised
     T: int
     batch: int
+    precision: Precision
     allowed: float | None
+    cosine_at: Size | str | None
 
     def fits(self, row: Row) -> bool | None:
         """Whether a row fits; None if there is no budget or no cost."""
@@ -69,34 +88,60 @@ class Compared:
     def as_dict(self) -> dict[str, object]:
         """Everything, in types that JSON has."""
         rows = [row.as_dict() | {"fits": self.fits(row)} for row in self.rows]
-        found = {"T": self.T, "batch": self.batch, "allowed": self.allowed, "rows": rows}
-        return found | {"recognised": self.recognised.as_dict()}
+        at = list(self.cosine_at) if isinstance(self.cosine_at, tuple) else self.cosine_at
+        found = {"T": self.T, "batch": self.batch, "precision": self.precision, "allowed": self.allowed, "cosine at": at}
+        return found | {"rows": rows, "recognised": self.recognised.as_dict()}
 
 
 @dataclass(frozen=True)
-class _Counted:
-    module: nn.Module
-    frame: Sequence[int]
-    T: int
-    batch: int
-    encoding: Encoding
-    optimizer: Optimizer
+class _Comparison:
+    setting: Setting
+    allowed: float | None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
-    def row(self, algorithm: str) -> Row:
-        options, exact = dict(self.options.get(algorithm, _usual(algorithm, self.T))), ALGORITHMS[algorithm].exact
+    def as_written(self, cost: Cost) -> Row:
+        """Return the row of the module as written, whose cost is known."""
+        row = Row(AS_WRITTEN, {}, True, cost)
+        if self.allowed is None:
+            return row
+        with self.setting.subject() as it:
+            counts = AsWritten(it, self.setting.precision)
+            free = it.recognised.own_steps is None
+            return replace(row, limits=self._limits(counts, partial(peaks.as_written, counts) if free else None, {}))
+
+    def by_algorithm(self, algorithm: str) -> Row:
+        options, exact = dict(self.options.get(algorithm, _usual(algorithm, self.setting.T))), ALGORITHMS[algorithm].exact
         try:
-            return Row(algorithm, options, exact, self._cost(algorithm, options))
+            with self.setting.subject() as it:
+                counts = ByAlgorithm(it, algorithm, self.setting.precision)
+                row = Row(algorithm, options, exact, counts.cost(self.setting.T, self.setting.batch, **options))
+                formula = partial(peaks.by_algorithm, counts, options=options)
+                return row if self.allowed is None else replace(row, limits=self._limits(counts, formula, options))
         except UserError as error:
             return Row(algorithm, options, exact, None, str(error))
 
-    def _cost(self, algorithm: str, options: Mapping[str, Any]) -> Cost:
-        with subject(self.module, self.optimizer, Meta(), self.frame, self.T, self.batch, self.encoding) as it:
-            x = it.x.expand(self.T, *it.x.shape) if self.encoding == "repeat" else it.x
-            step: LiftedStep = training_step(it.net, algorithm, optimizer=it.optimizer, **options)
-            step.share = "mean"  # known of the usual loss; it cannot be tried without values
-            net = step.lifted(x)
-            return it.count(lambda watcher: step(x, it.target, watcher), [(net, net.carried)], net.spiking(), step.update)
+    def _limits(self, counts: Counts, formula: Callable[..., peaks.OfT] | None, options: OptionValues) -> Limits | str:
+        """``formula(batch)`` gives the peak as a function of T; None if T is not free."""
+        assert self.allowed is not None
+
+        def peak(T: int, batch: int) -> int:
+            return counts.cost(T, batch, **options).memory.total
+
+        it = self.setting
+        question = Question(peak, it.T, it.batch, self.allowed, far(it.module))
+        try:
+            T = None if formula is None else question.largest_T(formula(batch=it.batch), max(peaks.SHORT))
+            return Limits(question.largest_batch(), T)
+        except UserError as error:
+            return str(error)
+
+    def cosines(self, rows: Sequence[Row], output: Sequence[int], size: Size | None) -> Cosines:
+        asked = {row.algorithm: row.options for row in rows if row.cost is not None and not row.exact}
+        if not asked:
+            raise UserError("no algorithm with an approximate gradient applies")
+        with replace(self.setting, precision="float32").subject() as it:
+            counts = ByAlgorithm(it, "bptt", "float32")
+            return cosines(self.setting, output, lambda T, batch: counts.cost(T, batch).memory.total, asked, size)
 
 
 def compare(
@@ -109,22 +154,50 @@ def compare(
     headroom: float = HEADROOM,
     encoding: Encoding = "repeat",
     optimizer: Optimizer = "sgd",
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    precision: Precision = "float32",
+    cosine: Literal["reduced", "none"] | Size = "reduced",
+    algorithms: Sequence[str] | None = None,
+    options: Mapping[str, OptionValues] | None = None,
 ) -> Compared:
-    """Count one training step of ``module`` as written and by every algorithm.
+    """Count one training step of ``module`` as written and by ``algorithms`` (default: every one).
 
-    ``budget``: bytes of a card, less ``headroom`` for what live tensors do not account for. ``options``: those of algorithms, by
-    name. Other arguments are those of ``measure``. Raises UserError if the module cannot be measured as written.
+    ``budget``: bytes of a card, less ``headroom`` for what live tensors do not account for; with it, rows say whether they fit
+    and the largest batch and T that do. ``cosine`` to BPTT's gradient (bench/lift/cosine.py): at the largest size that runs in
+    60 s and 8 GiB, at (T, batch), or "none". ``options``: those of algorithms, by name. Other arguments are those of ``measure``.
+    Raises UserError if the module cannot be measured as written.
     """
-    frame = checked(module, x_shape, T, batch, encoding, "float32")
+    frame = checked(module, x_shape, T, batch, encoding, precision)
+    size, asked = _size(cosine), LIFTED if algorithms is None else tuple(algorithms)
+    for name in (*asked, *(options or {})):
+        choose("algorithm", name, LIFTED)
     allowed = None if budget is None else usable(budget, headroom)
-    written = measure(module, frame, T=T, batch=batch, encoding=encoding, optimizer=optimizer)
-    counted = _Counted(module, frame, T, batch, encoding, optimizer, options or {})
-    rows = [Row(AS_WRITTEN, {}, True, written.cost), *map(counted.row, LIFTED)]
-    return Compared(tuple(rows), written.recognised, T, batch, allowed)
+    written = measure(module, frame, T=T, batch=batch, encoding=encoding, optimizer=optimizer, precision=precision)
+    by = _Comparison(Setting(module, frame, T, batch, encoding, optimizer, precision), allowed, options or {})
+    rows = [by.as_written(written.cost), *map(by.by_algorithm, asked)]
+    at: Size | str | None = None
+    if size != "none":
+        try:
+            found = by.cosines(rows, written.recognised.output, size)
+            rows = [replace(row, cosine=found.by_algorithm.get(row.algorithm)) for row in rows]
+            at = (found.T, found.batch)
+        except UserError as error:
+            at = str(error)
+    return Compared(tuple(rows), written.recognised, T, batch, precision, allowed, at)
 
 
-def _usual(algorithm: str, T: int) -> dict[str, Any]:
+def _size(cosine: object) -> Size | Literal["none"] | None:
+    """Return the size at which cosines are measured; None: what a limit of time and memory allows."""
+    match cosine:
+        case "reduced":
+            return None
+        case "none":
+            return "none"
+        case (int(T), int(batch)) if T >= 1 and batch >= 1:
+            return T, batch
+    raise UserError(f"cosine = {cosine!r}: use 'reduced', 'none', or (T, batch) as whole numbers >= 1")
+
+
+def _usual(algorithm: str, T: int) -> dict[str, int]:
     """Return options that suit T time steps: the defaults of the algorithms, but not more steps than there are."""
     most = min(2, T)
     return {"tbptt": {"K": most}, "ttl-bptt": {"K": most}, "sltt-k": {"k": most}}.get(algorithm, {})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -148,7 +148,7 @@ class Usual:
             optimizer.step()
 
 
-def checked(module: Any, x_shape: Any, T: Any, batch: Any, encoding: Any, precision: Any) -> tuple[int, ...]:
+def checked(module: object, x_shape: Sequence[int], T: object, batch: object, encoding: str, precision: str) -> tuple[int, ...]:
     """Return the shape of a frame. Raises UserError unless these can be settings of a measurement."""
     if not isinstance(module, nn.Module):
         raise UserError(f"{module!r} is no module: give a torch.nn.Module, or a function without arguments that makes one")

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.errors import UserError, choose
+from bench.seeds import seed_of
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,20 @@ def build(make: Callable[[], object]) -> Built:
         raise
     except Exception as error:  # whatever a constructor does with values that are not there
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else ''}"
+    net = build_with_values(make, "").net
+    return Built(net, f"built on the CPU, with memory for its weights, because its constructor needs values ({reason})")
+
+
+def build_with_values(make: Callable[[], object], name: str) -> Built:
+    """Call ``make`` on the CPU, so that weights have values: drawn from a seed that depends on ``name`` alone."""
     try:
-        net = _network(make())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of("weights", name))
+            return Built(_network(make()))
     except UserError:
         raise
     except Exception as error:
         raise UserError(f"the network could not be built: {type(error).__name__}: {error}") from error
-    return Built(net, f"built on the CPU, with memory for its weights, because its constructor needs values ({reason})")
 
 
 def _network(made: object) -> nn.Module:

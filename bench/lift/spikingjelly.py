@@ -95,7 +95,7 @@ def _runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
     return isinstance(module, kind) and all(getattr(type(module), name) is getattr(kind, name) for name in _STEPS)
 
 
-def _smooth(function: Any) -> Surrogate | None:
+def _smooth(function: surrogate.SurrogateFunctionBase) -> Surrogate | None:
     """Return the catalogue's surrogate of the same derivative."""
     kinds: dict[type, SurrogateKind] = {
         surrogate.Sigmoid: "sigmoid", surrogate.PiecewiseQuadratic: "triangle", surrogate.Rect: "rectangle",

@@ -94,10 +94,14 @@ class Lifted(nn.Module):
         self._layers = [Layer(lif) for lif in lifs or [None] * len(recognised.neurons)]
 
     @cached_property
-    def graph_to_state(self) -> float:
-        """Bytes that a time step saves for backward, over bytes of state; measured on a copy without storage."""
+    def graph_and_state(self) -> tuple[int, int]:
+        """Bytes that a time step of one sample saves for backward, and bytes of its state; of a copy without storage."""
         lifted = Lifted(twin(self.module, Meta()), self.frame, self.recognised)
-        graph, state = difference_of_batches(lifted, self.frame, dtype_of(self.module))
+        return difference_of_batches(lifted, self.frame, dtype_of(self.module))
+
+    @property
+    def graph_to_state(self) -> float:
+        graph, state = self.graph_and_state
         return graph / max(state, 1)
 
     def initial_state(self, batch: int) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,17 @@ class Subject:
     x: Tensor
     target: Tensor
     world: World
+    encoding: Encoding
+
+    def sized(self, T: int, batch: int) -> Subject:
+        """Return the same copies with a batch of another size."""
+        frame = self.x.shape[2:] if self.encoding == "frames" else self.x.shape[1:]
+        x, target = _batch(self.net, self.world, self.encoding, T, batch, frame, self.target.shape[1:])
+        return replace(self, x=x, target=target)
+
+    def sequence(self, T: int) -> Tensor:
+        """Return the input as a sequence [T, B, ...]; an image is repeated without a copy."""
+        return self.x.expand(T, *self.x.shape) if self.encoding == "repeat" else self.x
 
     def count(
         self,
@@ -44,11 +55,12 @@ class Subject:
         carried: Sequence[tuple[nn.Module, Carried]] = (),
         spiking: Sequence[nn.Module] = (),
         update: Update | None = None,
+        settled: bool = False,
     ) -> Cost:
         """Count ``run(watcher)``, a training step, after it has run once.
 
         ``carried`` and ``spiking`` beside the states and the spikes of neurons; ``update``: that of the step, if it has
-        classifiers beside the module.
+        classifiers beside the module; ``settled``: a step leaves nothing that the next finds, so that it need not run before.
         """
         classifiers = None if update is None else update.classifiers
         trained = self.net if classifiers is None else nn.ModuleList([self.net, classifiers])
@@ -56,7 +68,8 @@ class Subject:
             for optimizer in (self.optimizer, None if update is None else update.beside):
                 if optimizer is not None and not optimizer.state:
                     make_optimizer_state(optimizer)
-            run(None)
+            if not settled:
+                run(None)
             trained.zero_grad(set_to_none=True)
             return count(
                 run,
@@ -109,12 +122,18 @@ def subject(
         if not net.training:  # parts that are not in training beside others that are, stay so
             net.train()
         recognised = recognise(net, frame, T, world, encoding)
-        steps = (T,) if encoding == "frames" else ()
         positions = recognised.output[(1 if recognised.averages else 2) + 1 :]  # behind batch (and time) and classes
-        with world.open():
-            x = torch.zeros(*steps, batch, *frame, dtype=dtype_of(net), device=world.device)
-            target = torch.zeros(batch, *positions, dtype=torch.long, device=world.device)
-        yield Subject(net, by, adapters, recognised, x, target, world)
+        x, target = _batch(net, world, encoding, T, batch, frame, positions)
+        yield Subject(net, by, adapters, recognised, x, target, world, encoding)
+
+
+def _batch(
+    net: nn.Module, world: World, encoding: Encoding, T: int, batch: int, frame: Sequence[int], positions: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    steps = (T,) if encoding == "frames" else ()
+    with world.open():
+        x = torch.zeros(*steps, batch, *frame, dtype=dtype_of(net), device=world.device)
+        return x, torch.zeros(batch, *positions, dtype=torch.long, device=world.device)
 
 
 def _copies(module: nn.Module, optimizer: Optimizer, world: World) -> tuple[nn.Module, torch.optim.Optimizer | None]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bench.lift.limits import Limit, Limits
+from bench.planning.longest import MOST
 from bench.quantity import size
 
 if TYPE_CHECKING:
-    from bench.lift.compare import Compared
+    from bench.lift.compare import Compared, Row
     from bench.lift.measure import Measured
     from bench.lift.recognise import Recognised
 
@@ -40,30 +42,83 @@ def shown(measured: Measured, note: str = "") -> RenderableType:
 
 
 def compared(found: Compared, note: str = "") -> RenderableType:
-    """Return the table of a comparison, and what does not apply with the reason."""
-    table = _table("algorithm", "options", "peak", "MACs", "", "gradient", *(["fits"] if found.allowed is not None else []))
+    """Return the table of a comparison, what fits, and what does not apply with the reason."""
+    budget, first = found.allowed is not None, found.rows[0]
+    table = _table("algorithm", "options", "peak", "MACs", "", "gradient", *(["fits"] if budget else []))
     table.columns[1].justify = table.columns[5].justify = "left"
-    first = found.rows[0]
     for row in found.rows:
         if row.cost is not None:
             options = ", ".join(f"{name} = {value}" for name, value in row.options.items())
-            fits = [] if found.allowed is None else ["yes" if found.fits(row) else "no"]
             times = f"{row.macs / first.macs:.2f} x" if first.macs else ""
-            exact = "exact" if row.exact else "approximate"
-            table.add_row(f"  {row.algorithm}", options, size(row.cost.memory.total), f"{row.macs:.3g}", times, exact, *fits)
-    why = Table.grid(padding=(0, 2))
-    for reason in dict.fromkeys(row.reason for row in found.rows if row.cost is None):
-        names = ", ".join(row.algorithm for row in found.rows if row.cost is None and row.reason == reason)
-        why.add_row(f"  {names}", reason)
-    head = f"{found.recognised.module}: one training step, T = {found.T}, batch {found.batch}, float32"
-    parts: list[RenderableType] = [Text(head, style="bold"), table]
-    if why.row_count:
-        parts += [Text("does not apply", style="bold"), why]
+            fits = [("yes" if found.fits(row) else "no")] if budget else []
+            table.add_row(
+                f"  {row.algorithm}", options, size(row.cost.memory.total), f"{row.macs:.3g}", times, _gradient(row), *fits
+            )
+    head = f"{found.recognised.module}: one training step, T = {found.T}, batch {found.batch}, {found.precision}"
+    parts: list[RenderableType] = [Text(head, style="bold"), table, *([_largest(found)] if budget else [])]
+    for title, reasons in (
+        ("does not apply", {row.algorithm: row.reason for row in found.rows if row.cost is None}),
+        ("no cosine", {row.algorithm: row.cosine for row in found.rows if isinstance(row.cosine, str)}),
+        ("no largest batch and T", {row.algorithm: row.limits for row in found.rows if isinstance(row.limits, str)}),
+    ):
+        if reasons:
+            parts += [Text(title, style="bold"), _grouped(reasons)]
     if found.allowed is not None:
         best = found.cheapest_exact()
         words = f"{best.algorithm}, {size(best.cost.memory.total)}" if best is not None and best.cost is not None else "none"
         parts.append(Text(f"the exact one of fewest dense MACs that fits {size(found.allowed)}: {words}"))
-    return Group(*parts, *([Text(note)] if note else []))
+    return Group(*parts, *(Text(line) for line in (*_of_numbers(found), note) if line))
+
+
+def _gradient(row: Row) -> str:
+    if row.exact:
+        return "exact"
+    return f"cosine {row.cosine:.3f}" if isinstance(row.cosine, float) else "approximate"
+
+
+def _largest(found: Compared) -> Table:
+    """The largest batch and T that fit the budget, by algorithm."""
+    table = _table("largest that fits", f"batch at T = {found.T}", f"T at batch {found.batch}")
+    table.columns[1].justify = table.columns[2].justify = "left"
+    for row in found.rows:
+        if isinstance(row.limits, Limits):
+            table.add_row(f"  {row.algorithm}", _limit(row.limits.batch), _limit(row.limits.T))
+    return table
+
+
+def _limit(found: Limit | None) -> str:
+    """A count as it is; a value by formula after "about", one beyond the checked T with its band."""
+    match found:
+        case None:
+            return "its own"
+        case Limit(value=value) if value >= MOST:
+            return f"over {MOST:,}"
+        case Limit(basis="counted"):
+            return f"{found.value:,}"
+        case Limit(basis="extrapolated"):
+            return f"{found.value:,} extrapolated ({found.low:,} to {found.high:,})"
+    return f"{found.value:,} ({found.low:,} to {found.high:,})"
+
+
+def _of_numbers(found: Compared) -> Iterator[str]:
+    if found.allowed is not None:
+        yield (
+            "plain numbers of what fits are counted; those with a range come from a formula, and the range is that of its "
+            "deviation from a count at T <= 100"
+        )
+    if isinstance(found.cosine_at, tuple):
+        T, batch = found.cosine_at
+        yield f"cosine to BPTT's gradient on random samples at the module's weights, T = {T}, batch {batch}"
+    elif found.cosine_at:
+        yield f"no cosines: {found.cosine_at}"
+
+
+def _grouped(reasons: Mapping[str, object]) -> Table:
+    """Reasons, each with the names that share it."""
+    found = Table.grid(padding=(0, 2))
+    for reason in dict.fromkeys(reasons.values()):
+        found.add_row(f"  {', '.join(name for name, why in reasons.items() if why == reason)}", str(reason))
+    return found
 
 
 def understood(found: Recognised) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ that is a sum, or a mean, over time steps of a loss of each step; whether it is,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from torch.amp.grad_scaler import GradScaler
 from bench import algorithms
 from bench.algorithms.context import StepContext, Unwatched, Watcher
 from bench.errors import UserError, choose
+from bench.lift.flow import Flow, flow_of
+from bench.lift.layers import Recompute, depth_of, parsed
 from bench.lift.prepare import Given, Prepared, prepared
 from bench.lift.recognise import Recognised, recognise
 from bench.lift.trial import Trials
@@ -32,6 +35,7 @@ LIFTED = (  # in the order of tables
     *("ottt-dense", "ostl", "approximate-otpe", "otpe"),
 )
 _WHOLE_SEQUENCE = ("bptt", "local")  # they run all time steps in one window
+IN_DEPTH = ("bptt", "checkpointed")  # of which layers can be computed again in the backward pass
 _IN_BLOCKS = ("local", "ttl-bptt")
 _WRAPPED = ("DistributedDataParallel", "FullyShardedDataParallel", "DataParallel", "OptimizedModule")
 
@@ -61,12 +65,14 @@ class LiftedStep:
     loss: Loss
     update: Update
     ends: Sequence[str] | None = None  # names of the last parts of blocks
+    layers: Sequence[Recompute] | None = None  # computed again in the backward pass
     outputs: Tensor | None = None
     share: Share | None = None  # how the loss is made of those of time steps, once known
     _prepared: dict[tuple[int, ...], Prepared] = field(default_factory=dict)
     _recognised: dict[tuple[int, ...], Recognised] = field(default_factory=dict)
+    _flows: dict[tuple[int, ...], Flow] = field(default_factory=dict)
 
-    def __call__(self, x: Tensor, target: Any, watcher: Watcher | None = None) -> Tensor:
+    def __call__(self, x: Tensor, target: object, watcher: Watcher | None = None) -> Tensor:
         if not torch.is_grad_enabled():
             raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
         ready = self.prepared(x)
@@ -78,10 +84,28 @@ class LiftedStep:
             losses.append(value.detach())
             return value if self.update.scaler is None else self.update.scaler.scale(value)
 
-        rule = algorithms.load(self.algorithm)
+        rule = algorithms.load(self.rule)
         context = StepContext(loss, self.update, watcher or Unwatched())
-        self.outputs = rule.train_step(ready.net, ready.entry(x), context, self.options)
+        with self._in_depth(tuple(x.shape[2:]), context.watcher):
+            self.outputs = rule.train_step(ready.net, ready.entry(x), context, self.options)
         return torch.stack(losses[ready.blocks - 1 :: ready.blocks]).sum()
+
+    @property
+    def rule(self) -> str:
+        """The algorithm that runs: a sequence in one segment is run as a whole, which any loss and any module allow."""
+        one = self.algorithm == "checkpointed" and self.options.as_dict()["segments"] == 1
+        return "bptt" if one else self.algorithm
+
+    def run_in_depth(self, flow: Flow | None, layers: Sequence[str] | None) -> None:
+        """Compute these groups of layers again from now on; ``flow``: how the layers are linked, if that is known."""
+        self.layers = None if layers is None else tuple(parsed(group) for group in layers)
+        self._flows = {frame: flow for frame in self._prepared if flow is not None}
+
+    def _in_depth(self, frame: tuple[int, ...], watcher: Watcher) -> AbstractContextManager[None]:
+        if self.layers is None:
+            return nullcontext()
+        depth = depth_of(self.module, self._flows[frame], self.layers, watcher)
+        return depth.applied(forgetting=self.rule == "bptt" and self._recognised[frame].time == "multi-step")
 
     @property
     def classifiers(self) -> nn.Module | None:
@@ -98,20 +122,27 @@ class LiftedStep:
             if self._prepared and self.algorithm in _IN_BLOCKS:
                 former = next(iter(self._prepared))
                 raise UserError(f"frames of shape {frame} after {former}: the classifiers are made for one shape; use a new step")
-            world = Meta()
-            copy = twin(self.module, world)
-            recognised = recognise(copy, frame, x.shape[0], world, "frames")
-            require(self.algorithm, recognised)
-            trials = Trials(copy, frame, x.shape[0], world)
-            given = Given(self.module, trials, recognised, frame, self.options, self.ends)
-            with torch.enable_grad():
-                ready = prepared(self.algorithm, given)
-            self.update.also(ready.classifiers)
-            self._prepared[frame], self._recognised[frame] = ready, recognised
+            with torch.random.fork_rng(devices=[]):  # trials draw dropout masks too
+                self._prepare(frame, x.shape[0])
         return self._prepared[frame]
 
-    def _shares_of(self, recognised: Recognised, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
-        if self.algorithm in _WHOLE_SEQUENCE:
+    def _prepare(self, frame: tuple[int, ...], T: int) -> None:
+        world = Meta()
+        copy = twin(self.module, world)
+        recognised = recognise(copy, frame, T, world, "frames")
+        require(self.rule, recognised)
+        trials = Trials(copy, frame, T, world)
+        given = Given(self.module, trials, recognised, frame, self.options, self.ends)
+        with torch.enable_grad():
+            ready = prepared(self.rule, given)
+        self.update.also(ready.classifiers)
+        if self.layers is not None:
+            self._flows[frame] = flow_of(recognised, trials)
+            depth_of(copy, self._flows[frame], self.layers, Unwatched())  # raises for groups that there are not
+        self._prepared[frame], self._recognised[frame] = ready, recognised
+
+    def _shares_of(self, recognised: Recognised, x: Tensor, target: object) -> Callable[[Tensor], Tensor]:
+        if self.rule in _WHOLE_SEQUENCE:
             whole = self.loss
             return lambda outs: whole(outs[0] if recognised.averages else outs, target)
         if self.share is None:
@@ -129,6 +160,7 @@ def training_step(
     clip: float | None = None,
     scaler: GradScaler | None = None,
     blocks: Sequence[str] | None = None,
+    layers: Sequence[str] | None = None,
     **options: object,
 ) -> LiftedStep:
     """Return a training step of ``module`` by ``algorithm``, to be called with x [T, B, ...] and a target.
@@ -136,6 +168,7 @@ def training_step(
     ``loss(outputs[T, B, C], target)``: BPTT and local training take any; the others one that is a sum or a mean over time steps.
     ``optimizer``: of the module's parameters; without one, gradients are added to ``.grad``. ``clip``: largest norm of the
     gradient. ``blocks``: names of the last parts of the blocks of local training and TTL-BPTT, in the place of their size b.
+    ``layers``: groups of layers that bptt and checkpointed compute again in the backward pass (bench/lift/layers.py).
     ``options``: those of the algorithm. Raises UserError for what does not exist or does not apply, with the reason.
     """
     if not isinstance(module, nn.Module):
@@ -155,7 +188,10 @@ def training_step(
         raise UserError("skipper: skipped = 'leak' needs neurons whose decay is known; use skipped = 'frozen'")
     if algorithm in ("sltt", "ottt-a") and chosen.as_dict()["K"] != 1:
         raise UserError(f"{algorithm}: these neurons pass the gradient through time inside a window of K > 1 steps; use K = 1")
-    return LiftedStep(module, algorithm, chosen, loss, Update(module, optimizer, clip, scaler), blocks)
+    if layers is not None and algorithm not in IN_DEPTH:
+        raise UserError(f"layers = {layers!r} with {algorithm}: layers are computed again under {' and '.join(IN_DEPTH)}")
+    groups = None if layers is None else tuple(parsed(group) for group in layers)
+    return LiftedStep(module, algorithm, chosen, loss, Update(module, optimizer, clip, scaler), blocks, groups)
 
 
 def require_uncompiled(module: nn.Module) -> None:

@@ -13,13 +13,14 @@ from bench import readers
 from bench.claims import Verdict, judge, load_claims
 from bench.claims.gates import GateState, gate_states
 from bench.claims.judge import planned_by
-from bench.errors import UserError
+from bench.errors import UserError, choose
 from bench.figures.paper import Paper
 from bench.machine import Identity
 from bench.places import Project
 from bench.plan import papers
 from bench.record import Record
 from bench.record_store import LeftOut, Store, latest
+from bench.registry import ALGORITHMS
 from bench.report.tables import cost_table
 
 DECIDED = ("reproduced", "exceeded", "partly", "cannot tell", "not reproduced", "stale")
@@ -33,6 +34,7 @@ class About(TypedDict):
     venue: str
     link: str
     summary: str
+    algorithm: str  # whose equations are shown; empty: none
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def about(path: Path) -> About:
             "venue": text("venue"),
             "link": text("link"),
             "summary": text("summary"),
+            "algorithm": choose("algorithm", text("algorithm"), ALGORITHMS) if "algorithm" in content else "",
         }
     except TypeError as error:
         raise UserError(f"{path}, {error}; pages show it (see docs/adding_a_paper.md)") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.claims import as_csv, ledger_rows
 from bench.files import write_whole
+from bench.report import webpage
 from bench.report.chapters import Report, readable
 from bench.report.pages import blocks_of, filled, pages_of, template
 
@@ -35,7 +36,8 @@ def texts(report: Report) -> dict[Path, str]:
                 with readable(f"figure {figure.name} of {chapter.name}"):
                     files[place.with_suffix(".svg")] = figure.render(data)
     with readable("plots/index.html"):
-        files[project.plots / "index.html"] = template("index.html.j2", report=report)
+        known = webpage.data([chapter.paper for chapter in found])
+        files[project.plots / "index.html"] = template("index.html.j2", report=report, data=known, scripts=webpage.scripts())
     for page, parts in pages.items():
         of_paper = next((chapter for chapter in found if chapter.name == page.parent.name), None)
         with readable(project.name(page)):

@@ -11,8 +11,10 @@ from bench.errors import UserError, choose
 from bench.figures import style
 from bench.figures.measured import measured
 from bench.places import Project
+from bench.registry import ALGORITHMS
+from bench.report import webpage
 from bench.report.chapters import Chapter
-from bench.report.tables import by_place, counted, day, event_columns, main_costs, present
+from bench.report.tables import by_place, counted, day, equations_of, event_columns, main_costs, present
 
 _MARKER = re.compile(r"<!--\s*(generated|end)\b")  # a line that means to be one
 _START = re.compile(r"<!-- generated: ([\w-]+) -->")
@@ -90,9 +92,11 @@ def template(name: str, **values: object) -> str:
     environment.filters |= {
         "measured": measured, "day": day, "counted": counted, "present": present, "by_place": by_place,
         "cell": cell, "sentence": lambda text: text[:1].upper() + text[1:], "css": lambda name: name.replace(" ", "-"),
+        "kind": webpage.kind_of, "conditions": lambda of: ", ".join(f"{name} {value}" for name, value in of.items()),
     }  # fmt: skip
     environment.globals |= {
-        "backend": style.backend, "looks": style.VERDICTS, "main_costs": main_costs, "event_columns": event_columns,
+        "backend": style.backend, "looks": style.VERDICTS, "kinds": webpage.KINDS, "main_costs": main_costs,
+        "event_columns": event_columns, "equations_of": equations_of, "algorithms": ALGORITHMS,
         "front_table": lambda chapters: front.table(row for chapter in chapters for row in chapter.cost),
     }  # fmt: skip
     return environment.get_template(name).render(**values)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import textwrap
 from collections.abc import Sequence
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, TypedDict
 
 from bench import readers
@@ -10,8 +13,10 @@ from bench.claims import Verdict, counts
 from bench.figures import style
 from bench.figures.paper import Paper, options
 from bench.figures.words import images
+from bench.places import CODE
 from bench.quantity import count_of, significant, size
 from bench.record import Record
+from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from bench.report.chapters import Chapter
@@ -106,7 +111,9 @@ def event_columns(chapter: Chapter | None) -> list[Statistics]:
     records = chapter.paper.counted("event_rate") if chapter else []
     columns: list[Statistics] = []
     for record in sorted(records, key=lambda r: (_simulated(r), r.case["dataset"])):
-        part = "" if _simulated(record) else record.detail.get("part", "")  # the name of what is simulated says so
+        part = (
+            "" if _simulated(record) else record.detail.get("part", "")
+        )  # the name of a simulated data set says that it is simulated
         numbers = {name: _shown(readers.number(value, name)) for name, value in record.detail.items() if name != "part"}
         columns.append({"title": images(record.case["dataset"]) + (f" ({part})" if part else ""), "numbers": numbers})
     return columns
@@ -118,3 +125,11 @@ def _simulated(record: Record) -> bool:
 
 def _shown(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else significant(value)
+
+
+def equations_of(algorithm: str) -> str:
+    """Return the equations of an algorithm: the first indented block of its module's docstring."""
+    path = (CODE / ALGORITHMS[algorithm].module.replace(".", "/")).with_suffix(".py")
+    lines = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()
+    block = dropwhile(lambda line: not line.startswith("    "), lines)
+    return textwrap.dedent("\n".join(takewhile(lambda line: line.startswith("    "), block)))

@@ -171,7 +171,7 @@ class Nowhere(nullcontext):
 BEYOND = [
     (spec.name, algorithm, "native")
     for spec in BEYOND_LIF
-    for algorithm in ("bptt", "checkpointed", "sltt", "local", "ottt-a")
+    for algorithm in (("bptt",) if spec.name.startswith("spikformer") else ("bptt", "checkpointed", "local"))
     if support(spec.name, algorithm, "native")
 ]
 

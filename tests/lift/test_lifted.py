@@ -211,18 +211,60 @@ def spikes_of(net: nn.Module, x: Tensor) -> list[float]:
 # --------------------------------------------------------------------------- the module stays the user's
 
 
-@pytest.mark.parametrize("algorithm", LIFTED)
-def test_module_is_at_its_initial_state_after_a_step_and_its_weights_have_changed(algorithm: str) -> None:
-    net = made("snn-sequential")
+def left(net: nn.Module) -> dict[str, Any]:
+    """What a user can see of a module beside its weights: attributes, hooks, modes, buffers, hidden states."""
+    seen: dict[str, Any] = {"keys": list(net.state_dict())}
+    for path, module in net.named_modules():
+        plain = {name: value for name, value in vars(module).items() if not isinstance(value, dict | Tensor)}
+        seen[path] = plain | {f"memory {name}": value for name, value in getattr(module, "_memories", {}).items()}
+        seen[f"{path} hooks"] = (len(module._forward_hooks), len(module._forward_pre_hooks), len(module._buffers))
+        seen[f"{path} requires"] = [parameter.requires_grad for parameter in module.parameters(recurse=False)]
+        seen[f"{path} hidden"] = [buffer.shape for name, buffer in module.named_buffers(recurse=False) if name in ("mem", "syn")]
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [
+        *(("sj-dense", each) for each in LIFTED),
+        *(("snn-leaky", each) for each in ("bptt", "ottt-a", "ottt-o", "local", "ttl-bptt")),
+    ],
+)
+def test_module_is_left_as_it_was_but_for_its_weights(name: str, algorithm: str) -> None:
+    net = made(name)
+    net[1].requires_grad_(False)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    keys, before = list(net.state_dict()), net[0].weight.detach().clone()
     options = {"segments": 1, "p": 50} if algorithm == "skipper" else {}
-    training_step(net, algorithm, optimizer=optimizer, **options)(*batch())
-    assert list(net.state_dict()) == keys
-    assert net[1].mem.numel() == 0
-    assert not torch.equal(net[0].weight, before)
-    assert net[0].weight.grad is None
-    assert all(not module._forward_hooks for module in net.modules())
+    if algorithm in ("local", "ttl-bptt"):
+        options["blocks"] = ["4"] if name == "sj-dense" else ["5"]  # the first block has the frozen part and others
+    before, last = left(net), [*net.parameters()][-1].detach().clone()
+    net[4].register_forward_hook(fail := Failing())
+    step = training_step(net, algorithm, optimizer=optimizer, **options)
+    with pytest.raises(ZeroDivisionError):
+        step(*batch())
+    fail.calls = -(10**6)
+    net[4]._forward_hooks.clear()
+    assert left(net) == before
+    step(*batch())
+    assert left(net) == before
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert not torch.equal([*net.parameters()][-1], last)
+
+
+class Failing:
+    """A hook that fails in the fourth call on tensors with storage."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, _: nn.Module, __: object, out: Tensor) -> None:
+        self.calls += first_of(out).device.type == "cpu"
+        if self.calls == 4:
+            raise ZeroDivisionError
+
+
+def first_of(out: Any) -> Tensor:
+    return out[0] if isinstance(out, tuple) else out
 
 
 def test_module_is_at_its_initial_state_after_an_error() -> None:

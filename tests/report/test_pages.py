@@ -44,7 +44,8 @@ def test_papers_pages_name_machine_and_day_of_every_verdict(written: Path) -> No
 
 def test_index_page_has_an_anchor_for_every_claim_and_machine_and_day_of_every_verdict(written: Path) -> None:
     page = (written / "plots" / "index.html").read_text(encoding="utf-8")
-    claims = dict(re.findall(r'<tr id="([^"]+)">(.*?)</tr>', page))
+    page = page.partition("<script")[0]
+    claims = dict(re.findall(r'<tr id="([^"]+)" data-paper[^>]*>(.*?)</tr>', page, re.DOTALL))
     judged = {f"{row['paper']}-{row['claim']}": row for row in csv_rows(written / "results" / "ledger.csv")}
     assert claims.keys() == judged.keys()
     assert len(re.findall(r'\bid="', page)) == len(set(re.findall(r'\bid="([^"]+)"', page)))

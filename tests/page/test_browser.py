@@ -1,0 +1,191 @@
+"""plots/index.html in a real browser: Debian's or another Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.overhead import HEADROOM
+
+pytest.importorskip("playwright", reason="the package playwright is not installed")
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import spikecost
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))), None
+)
+INDEX = Path(__file__).parents[2] / "plots" / "index.html"
+GIB = 2**30
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
+    pytest.mark.skipif('"formulas":[]' in INDEX.read_text(encoding="utf-8"), reason="the page has no formulas: run 'calculator'"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """One page for the tests that change only choices; its console errors are gathered in ``errors``."""
+    page = opened(browser)
+    yield page
+    page.close()
+
+
+def opened(browser: Browser, anchor: str = "", **context: Any) -> Page:
+    page = browser.new_page(**({"viewport": {"width": 1200, "height": 900}} | context))
+    page.on("pageerror", lambda error: pytest.fail(f"an error on the page: {error}"))
+    page.on("console", lambda message: message.type == "error" and pytest.fail(f"console: {message.text}"))
+    page.goto(INDEX.as_uri() + anchor)
+    if context.get("java_script_enabled", True):
+        page.wait_for_selector("#claims-axis svg")
+    return page
+
+
+def choose(page: Page, network: str, T: int, batch: int, GiB: float) -> None:
+    drawn = int(page.evaluate("Number(document.documentElement.dataset.drawn)"))
+    page.select_option("#fit-network", network)
+    for name, value in (("T", T), ("batch", batch), ("GiB", GiB)):
+        page.fill(f"#fit-{name}", str(value))
+    page.wait_for_function("n => Number(document.documentElement.dataset.drawn) >= n", arg=drawn + 4)
+
+
+def rows(page: Page) -> list[dict[str, str]]:
+    return page.evaluate(
+        """() => [...document.querySelectorAll('#fit-rows tr')].map(row => ({id: row.dataset.id,
+        ...Object.fromEntries([...row.cells].map((cell, i) => [i ? cell.dataset.of || 'fit' : 'label', cell.textContent]))}))"""
+    )  # type: ignore[no-any-return]
+
+
+def command(page: Page, row: str) -> dict[str, Any]:
+    """Choose a row; return the arguments of ``spikecost.cost`` in the command that the page shows for it."""
+    page.evaluate(
+        """id => { const row = [...document.querySelectorAll('#fit-rows tr')].find(each => each.dataset.id === id);
+        if (!row.classList.contains('pinned')) row.querySelector('.pin').click(); }""",
+        row,
+    )
+    line = next(line for line in page.inner_text("#fit-command").splitlines() if line.startswith("cost ="))
+    taken: dict[str, Any] = {}
+    exec(line, {"spikecost": type("Door", (), {"cost": lambda *names, **options: taken.update(options, names=names)})})
+    return taken
+
+
+def test_twenty_random_choices_agree_with_counts_within_the_stated_error(page: Page) -> None:
+    draw = random.Random(20261128)
+    networks = page.eval_on_selector_all("#fit-network option", "options => options.map(option => option.value)")
+    light = [name for name in networks if not name.startswith(("nf-resnet", "alexnet"))]  # whose counts take a second
+    for _ in range(20):
+        T, batch = draw.randint(2, 64), draw.randint(2, 400)
+        choose(page, draw.choice(light or networks), T, batch, 24)
+        row = draw.choice(rows(page))
+        asked = command(page, row["id"])
+        names = asked.pop("names")
+        counted = spikecost.cost(*names, **asked).memory.total
+        shown = page.evaluate("() => document.querySelector('#fit-rows tr.pinned').dataset.peak")
+        stated = float(row["error at most"].split()[0]) / 100
+        assert abs(float(shown) / counted - 1) <= stated <= 0.02, (names, asked)
+        if row["fit"] != "too close to say":
+            assert (row["fit"] == "fits") is (counted <= 24 * GIB - HEADROOM)
+
+
+def test_cheapest_exact_schedule_is_that_of_the_command_fit(page: Page) -> None:
+    choose(page, "custom/n-mnist", 200, 256, 3)
+    answer = page.inner_text("#fit-answer")
+    found = spikecost.cheapest("custom/n-mnist", T=200, batch=256, budget=3 * GIB)
+    lengths = page.evaluate("() => document.querySelector('#fit-command').textContent.match(/lengths=\\[[\\d,]+\\]/)?.[0]")
+    assert "exact" in answer
+    assert found.peak <= 2 * GIB
+    if found.schedule.algorithm == "checkpointed":
+        assert len(json.loads(lengths.partition("=")[2])) == len(found.schedule.options["lengths"])  # type: ignore[arg-type]
+    page.evaluate("document.getElementById('fit-copy').focus()")
+    assert "import spikecost" in page.inner_text("#fit-command")
+
+
+def test_wrong_input_is_named_and_changes_no_answer(page: Page) -> None:
+    choose(page, "custom/n-mnist", 30, 64, 8)
+    before = page.inner_text("#fit-answer")
+    page.fill("#fit-T", "0")
+    assert "T: a whole number from 1" in page.inner_text("#fit-wrong")
+    assert page.inner_text("#fit-answer") == before
+    page.fill("#fit-T", "30")
+    assert page.inner_text("#fit-wrong") == ""
+
+
+def test_claims_are_filtered_by_paper_verdict_kind_and_text(page: Page) -> None:
+    total = page.locator("#claims tbody tr").count()
+    page.select_option("#claims-paper", "ottt")
+    page.select_option("#claims-kind", "memory")
+    shown = page.locator("#claims tbody tr:visible").count()
+    assert 0 < shown < total
+    assert page.inner_text("#claims-count") == f"{shown} of {total} claims"
+    page.fill("#claims-text", "no claim says this")
+    assert page.locator("#claims tbody tr:visible").count() == 0
+    page.fill("#claims-text", "")
+    page.select_option("#claims-paper", "")
+    page.select_option("#claims-kind", "")
+    assert page.locator("#claims tbody tr:visible").count() == total
+
+
+def test_permanent_link_opens_its_claim(browser: Browser) -> None:
+    page = opened(browser, "#skipper-memory-vs-bptt" if 'id="skipper-memory-vs-bptt"' in INDEX.read_text("utf-8") else "")
+    anchor = page.evaluate("() => document.querySelectorAll('#claims tbody tr')[200].id")
+    page.goto(f"{INDEX.as_uri()}#{anchor}")
+    page.wait_for_function("id => document.getElementById(id).querySelector('details').open", arg=anchor)
+    box = page.locator(f"[id='{anchor}']").bounding_box()
+    assert box is not None
+    assert -box["height"] < box["y"] < 900
+    page.close()
+
+
+def test_link_to_a_choice_restores_it(browser: Browser) -> None:
+    page = opened(browser, "#fit/custom/n-mnist/T12/b34/16")
+    assert [page.input_value(f"#fit-{name}") for name in ("network", "T", "batch", "GiB")] == ["custom/n-mnist", "12", "34", "16"]
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [380, 1280])
+def test_page_fits_its_width_and_has_no_serious_accessibility_fault(browser: Browser, width: int, scheme: str) -> None:
+    axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page = opened(browser, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = axe_playwright.Axe().run(page).response["violations"]
+    serious = [
+        (fault["id"], [node["html"][:120] for node in fault["nodes"][:3]])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert not serious
+    page.close()
+
+
+def test_without_scripts_claims_and_figures_are_there(browser: Browser) -> None:
+    page = opened(browser, java_script_enabled=False)
+    assert page.locator("#claims tbody tr:visible").count() > 100
+    assert page.locator("img:visible").count() > 10
+    assert page.locator("#fit:visible").count() == 0
+    page.close()
+
+
+def test_page_is_one_file_below_three_mebibytes_that_loads_nothing(browser: Browser) -> None:
+    assert INDEX.stat().st_size < 3 * 2**20
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(INDEX.as_uri())
+    page.wait_for_selector("#claims-axis svg")
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+    page.close()
