@@ -138,6 +138,7 @@ DATA_SETS: Mapping[str, str] = {
     "fashion-mnist": "bench.datasets.fashion_mnist",
     "n-mnist": "bench.datasets.n_mnist",
     "digits": "bench.datasets.digits",
+    "shd": "bench.datasets.shd",
     "randman-rate": "bench.datasets.randman:RATE",
     "randman-time": "bench.datasets.randman:TIME",
     **{f"randman-rate-{seed}": f"bench.datasets.randman:RATE_{seed}" for seed in (1, 2, 3)},
