@@ -8,7 +8,6 @@ traces. Where several seeds are run each has manifolds of its own, because the a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from bench.case import Case
 
@@ -99,11 +98,11 @@ def manifolds(code: str, seed: int) -> str:
     return f"{code}-{seed}" if seed else code
 
 
-def _training(dataset: str, algorithm: str, seed: int, scale: str, **part: Any) -> Case:
+def _training(dataset: str, algorithm: str, seed: int, scale: str, **part: object) -> Case:
     form = {} if algorithm == "bptt" else {"form": "adjoint"}
     options = _sorted(alpha=0.0, epochs=1, lr=0.001, optimizer="adamax", **form, **part)
     return Case(PAPER, "training", MAIN, algorithm, "native", T, BATCH, dataset, scale, seed, options)
 
 
-def _sorted(**options: Any) -> tuple[tuple[str, Any], ...]:
+def _sorted(**options: object) -> tuple[tuple[str, object], ...]:
     return tuple(sorted(options.items()))

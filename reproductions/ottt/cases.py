@@ -7,7 +7,6 @@ is available here: without CIFAR-10, scikit-learn's digits are used, under their
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from bench.case import Case
 
@@ -115,7 +114,7 @@ def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
     yield _training(dataset, "ottt-a", "smoke", **few, test_images=200, optimizer="adam", lr=0.005)  # learns in seconds
 
 
-def _training(dataset: str, algorithm: str, scale: str, **options: Any) -> Case:
+def _training(dataset: str, algorithm: str, scale: str, **options: object) -> Case:
     network, sorted_options = f"vgg-sws-small/{dataset}", tuple(sorted(options.items()))
     return Case(PAPER, "training", network, algorithm, "native", 6, 64, dataset, scale, options=sorted_options)
 
