@@ -24,7 +24,7 @@ from bench.lift import frameworks
 from bench.lift.counts import ByAlgorithm
 from bench.lift.forward import forward
 from bench.lift.measure import cross_entropy_of_mean, measure
-from bench.lift.parts import first, reset
+from bench.lift.parts import OptionValues, first, reset
 from bench.lift.recognise import Recognised
 from bench.lift.source import build
 from bench.lift.subject import subject
@@ -82,7 +82,7 @@ def gradients(network: ZooNetwork) -> Checked:
     return Checked("differs" if wrong else "equal", "; ".join(wrong), deviations)
 
 
-def _options(algorithm: str) -> dict[str, int]:
+def _options(algorithm: str) -> OptionValues:
     return {"segments": 2} if algorithm == "checkpointed" else {}
 
 
