@@ -27,7 +27,7 @@ PAPER = "tiny"
 
 
 def cases(has):
-    options = (("alpha", 0.0), ("epochs", 1), ("form", "adjoint"), ("test_images", 50), ("train_images", 6400))
+    options = (("alpha", 0.0), ("epochs", 1), ("form", "adjoint"), ("test_images", 50), ("train_images", 24000))
     network = "otpe-3x128/randman-k25"
     return [Case(PAPER, "training", network, "otpe", "native", 50, 16, "randman-rate", "night", 0, options)]
 '''
@@ -40,7 +40,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def night(root: Path) -> Path:
-    """A copy of the project with one paper, of one night case, whose trainings save themselves every half a second."""
+    """A copy of the project with one paper, of one night case, whose trainings save themselves five times a second."""
     copied = project(root).root
     own = copied / "reproductions" / "tiny"
     own.mkdir()
@@ -52,7 +52,7 @@ def night(root: Path) -> Path:
     loop = copied / "bench" / "training.py"
     text = loop.read_text()
     assert "CHECKPOINT_EVERY_S = 15.0" in text
-    loop.write_text(text.replace("CHECKPOINT_EVERY_S = 15.0", "CHECKPOINT_EVERY_S = 0.5"))
+    loop.write_text(text.replace("CHECKPOINT_EVERY_S = 15.0", "CHECKPOINT_EVERY_S = 0.2"))
     return copied
 
 
