@@ -6,6 +6,7 @@ PAPER ?=
 SCALE ?= laptop
 DATA_ROOT ?=
 WORKLOAD ?=
+ONLY ?=
 
 # The command runs the code of this folder, also if VENV was made for another checkout.
 SPIKECOST = $(VENV)/bin/python -m spikecost
@@ -17,12 +18,12 @@ given = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
 STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sleep 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-paper test test-slow test-full lint report benchmark speed curves clean
+.PHONY: help setup reproduce-paper test test-slow test-full lint report benchmark speed curves zoo clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  options: PAPER=ottt (unset: every paper)  SCALE=smoke|laptop|night|full  DATA_ROOT=folder with the data sets"
-	@echo "           WORKLOAD=vgg-sws/cifar10/T4 (of speed; unset: every workload)"
+	@echo "           WORKLOAD=vgg-sws/cifar10/T4 (of speed; unset: every workload)  ONLY=resnet18 (of zoo: a part of names)"
 
 setup: $(READY) ## make the virtual environment and install everything (5.5 GB, minutes)
 
@@ -60,6 +61,9 @@ benchmark: $(READY) ## time small training steps and kernels with pytest-benchma
 
 speed: $(READY) ## time training steps in turns and judge the goals of the native backend (an hour)
 	@trap : INT; $(SPIKECOST) speed $(call given,--workload,WORKLOAD) || $(STOPPABLE)
+
+zoo: $(READY) ## measure and check SpikingJelly's model zoo and snnTorch's tutorial networks; write docs/zoo.md (hours)
+	@trap : INT; $(SPIKECOST) zoo $(call given,--only,ONLY) || $(STOPPABLE)
 
 curves: $(READY) ## train both example networks on Fashion-MNIST by five algorithms and draw them (minutes)
 	@for name in spikingjelly snntorch; do $(SPIKECOST) train examples/fashion_mnist_$$name || exit; done

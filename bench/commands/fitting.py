@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,24 +12,12 @@ from rich.console import Console
 from bench import zoo
 from bench.case import Settings
 from bench.errors import UserError, choose
-from bench.lift.command import shape
+from bench.lift.command import memory, shape
 from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from bench.lift.fit import Fitted
-
-_UNITS = {"": 2**30, "gib": 2**30, "mib": 2**20, "gb": 10**9, "mb": 10**6}
-
-
-def memory(text: str) -> float:
-    """8GiB, 500 MiB, 8GB, or a number of GiB -> bytes. Raises UserError for anything else."""
-    found = re.fullmatch(r"\s*(.*?)\s*(gib|mib|gb|mb|)\s*", text, re.IGNORECASE)
-    assert found is not None
-    try:
-        return float(found[1]) * _UNITS[found[2].lower()]
-    except ValueError:
-        raise UserError(f"--budget {text!r}: give the card's memory as 8GiB, 500MiB or 8GB; a number alone is in GiB") from None
 
 
 @click.command()

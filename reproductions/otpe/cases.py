@@ -8,7 +8,6 @@ traces. Where several seeds are run each has manifolds of its own, because the a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from bench.case import Case
 
@@ -108,7 +107,7 @@ def _full() -> Iterator[Case]:
             yield _shd("otpe-3x128/shd-k25", algorithm, T, seed, epochs=157, lr=0.00025, update="step", **front)
 
 
-def _shd(network: str, algorithm: str, steps: int, seed: int, **own: Any) -> Case:
+def _shd(network: str, algorithm: str, steps: int, seed: int, **own: object) -> Case:
     options = _sorted(alpha=0.0, optimizer="adamax", **own)
     return Case(PAPER, "training", network, algorithm, "native", steps, BATCH, "shd", "full", seed, options)
 
@@ -118,11 +117,11 @@ def manifolds(code: str, seed: int) -> str:
     return f"{code}-{seed}" if seed else code
 
 
-def _training(dataset: str, algorithm: str, seed: int, scale: str, **part: Any) -> Case:
+def _training(dataset: str, algorithm: str, seed: int, scale: str, **part: object) -> Case:
     form = {} if algorithm == "bptt" else {"form": "adjoint"}
     options = _sorted(alpha=0.0, epochs=1, lr=0.001, optimizer="adamax", **form, **part)
     return Case(PAPER, "training", MAIN, algorithm, "native", T, BATCH, dataset, scale, seed, options)
 
 
-def _sorted(**options: Any) -> tuple[tuple[str, Any], ...]:
+def _sorted(**options: object) -> tuple[tuple[str, object], ...]:
     return tuple(sorted(options.items()))
