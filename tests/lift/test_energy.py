@@ -24,9 +24,10 @@ T, BATCH = 4, 3
 
 
 def batch(*, binary: bool = False) -> tuple[Tensor, Tensor]:
+    """Analog samples are large, so that every layer of neurons fires."""
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(T, BATCH, *FRAME, generator=generator)
-    return ((x < 0.4).float() if binary else x), torch.randint(CLASSES, (BATCH,), generator=generator)
+    return ((x < 0.4).float() if binary else 20 * x), torch.randint(CLASSES, (BATCH,), generator=generator)
 
 
 def found(name: str, *algorithms: str, **settings: Any) -> Energy:
