@@ -149,9 +149,9 @@ def cost(network: str, algorithm: str, backend: str, *, T: int, batch: int, **op
     from bench.probes.check import check
     from bench.training_step import training_step
 
-    able = check(Case("none", "cost", network, algorithm, backend, T, batch, options=tuple(options.items())))
-    if not able:
-        raise UserError(f"{algorithm} on backend {backend}, network {network}: {able.reason}")
+    supported = check(Case("none", "cost", network, algorithm, backend, T, batch, options=tuple(options.items())))
+    if not supported:
+        raise UserError(f"{algorithm} on backend {backend}, network {network}: {supported.reason}")
     step = training_step(network, algorithm, backend, device="meta", **options)
     return cost_of(step, *batch_for(step, T, batch, "meta"))
 

@@ -75,7 +75,8 @@ def read(folder: Path) -> list[Line]:
         try:
             values = json.loads(text)
             numbers = values.pop("run")
-            run = Run(**{name: tuple(value) if isinstance(value, list) else value for name, value in numbers.items()})
+            losses, accuracies, tests = (tuple(numbers.pop(name)) for name in ("losses", "accuracies", "tests"))
+            run = Run(losses, accuracies, tests, **numbers)
             found.append(Line(run=run, **values))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{path}, line {number} is no result ({error}): delete the line, it is trained again") from error

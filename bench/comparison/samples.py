@@ -87,7 +87,8 @@ def from_arrays(folder: str | Path, encoding: Encoding = "repeat") -> Samples:
             x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
         splits.append(_of_tensors(str(path), x, y, encoding))
         digest.update(path.read_bytes())
-    return Samples(place.name, *splits, encoding, digest.hexdigest())
+    train, test = splits
+    return Samples(place.name, train, test, encoding, digest.hexdigest())
 
 
 def from_datasets(train: MapStyle, test: MapStyle, encoding: Encoding = "repeat", name: str = "") -> Samples:
@@ -132,7 +133,8 @@ def from_events(folder: str | Path, sensor: tuple[int, int], size: tuple[int, in
             choose(f"class in {place / part}", path.parent.name, classes)
             digest.update(f"{path.relative_to(place)} {path.stat().st_size}\n".encode())
         splits.append(_of_files(files, [classes.index(path.parent.name) for path in files], sensor, size or sensor))
-    return Samples(place.name, *splits, "frames", digest.hexdigest())
+    train, test = splits
+    return Samples(place.name, train, test, "frames", digest.hexdigest())
 
 
 def of_the_suite(name: str, train: int | None = None, test: int | None = None) -> Samples:

@@ -140,7 +140,8 @@ class Synaptic:
         before = dict(self._macs.dense)
         self._macs.on_operator(op, args, reads, outputs)
         if rule is not None:
-            purpose = next((role for role in ROLES if self._macs.dense[role] != before[role]), "forward")
+            changed = (role for role in ROLES if self._macs.dense[role] != before[role])
+            purpose: Role = next(changed, "forward")
             named = _by_name(op, args)
             for product in rule(named, outputs):
                 self._add(product, product.role or purpose, named)
@@ -198,7 +199,8 @@ def _over_windows(x: Tensor, named: Mapping[str, Any]) -> float:
     by_group = x.reshape(x.shape[0] * groups, -1, *x.shape[2:]).sum(1, keepdim=True)
     ones = torch.ones(1, 1, *weight.shape[2:], dtype=x.dtype, device=x.device)
     out = torch.ops.aten.convolution(by_group, ones, None, stride, padding, dilation, False, [0] * spatial, 1)
-    return float(out.sum(dtype=torch.float64)) * (weight.shape[0] // groups)
+    each: int = weight.shape[0] // groups
+    return float(out.sum(dtype=torch.float64)) * each
 
 
 def _nonzero(x: Tensor) -> Tensor:
