@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +19,19 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("benchmarks are timed alone on the machine: leave out -n (pytest-xdist)")
 
 
-LONG = ("docs", "runner", "report", "command", "test_wheel.py")  # folders and files of few but long tests
+# Folders and files that take long, the longest first.
+LONG = (
+    "docs",
+    "test_killed.py",
+    "test_fit.py",
+    "report",
+    "lift",
+    "runner",
+    "command",
+    "test_memory.py",
+    "test_wheel.py",
+    "kernels",
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -26,11 +39,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     With --benchmark-only, deselect the other tests, so that they do not appear as skipped.
     """
-    items.sort(key=lambda item: not {item.path.name, item.path.parent.name} & set(LONG))
+    items.sort(key=lambda item: min((LONG.index(name) for name in item.path.parts[-2:] if name in LONG), default=len(LONG)))
     if config.getoption("benchmark_only", default=False):
         others = [item for item in items if "benchmark" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One temporary folder for all processes of this session (pytest-xdist)."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session", autouse=True)

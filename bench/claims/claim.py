@@ -61,6 +61,7 @@ class Measure(TypedDict, total=False):
     to_T: int
     cut: Cut
     algorithm: str
+    family: str
     reports: Mapping[str, Sequence[float]]
     parts: Sequence[Measure]
 

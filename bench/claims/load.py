@@ -59,7 +59,7 @@ _SETTINGS: Mapping[str, Allowed] = {  # of a measure
     "partly": (lambda value: _number(value, 0), "a finite number >= 0"),
     "direction": (lambda value: value in DIRECTIONS, " or ".join(DIRECTIONS)),
     "cut": (lambda value: value in CUTS, " or ".join(CUTS)),
-    "algorithm": _TEXT, "reports": (_reports, "a table of [change in per cent, tolerance >= 0]"),
+    "algorithm": _TEXT, "family": _TEXT, "reports": (_reports, "a table of [value, tolerance >= 0]"),
 }  # fmt: skip
 _TEXTS: Allowed = (
     lambda value: isinstance(value, str) or (bool(value) and _SELECTED["any"][0](value)),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from bench import zoo
+from bench.case import Settings
 from bench.errors import UserError, choose
 from bench.lift.command import memory, shape
 from bench.overhead import HEADROOM, usable
@@ -83,7 +84,7 @@ def _of_the_catalogue(network: str, T: int, batch: int, budget: float, headroom:
     click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{_settings(options)})')
 
 
-def _of_a_module(source: str, frame: tuple[int, ...], settings: dict[str, Any], as_json: bool) -> None:
+def _of_a_module(source: str, frame: tuple[int, ...], settings: Settings, as_json: bool) -> None:
     allowed = usable(settings["budget"], settings["headroom"])
     with Console(stderr=True).status("building and counting ..."):  # shown on a terminal only
         from bench.lift.fit import fit as fitted

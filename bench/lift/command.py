@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from rich.console import Console, RenderableType
 
+from bench.case import Settings
 from bench.errors import UserError
 
 
@@ -131,7 +132,7 @@ def compare(
     _print(found.as_dict(), shown(found, built.note), built.note, as_json)
 
 
-def _named(settings: dict[str, Any]) -> dict[str, Any]:
+def _named(settings: Settings) -> Settings:
     return settings | {"optimizer": None if settings["optimizer"] == "none" else settings["optimizer"]}
 
 

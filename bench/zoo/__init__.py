@@ -8,6 +8,7 @@
 | vgg5.py | VGG5, VGG11 and ResNet20, assumed for Skipper; a small VGG5 for laptops |
 | lenet.py | LeNet and a custom network for events, assumed for Skipper |
 | alexnet.py | AlexNet-type networks for events and images, assumed for TTL-BPTT; a small one for laptops |
+| r400_family.py | variants of OTTT's recurrent network, in what no source states |
 | randman.py | dense networks of OTPE |
 | beyond_lif.py | small networks of neurons beyond LIF (PLIF, synaptic, ALIF, refractory), of norms, and a block of Spikformer |
 """

@@ -7,7 +7,6 @@ set is available: without CIFAR-10, scikit-learn's digits replace it, under thei
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from bench.case import Case
 
@@ -35,7 +34,7 @@ SEEDS = range(3)
 
 
 def cases(has: Callable[[str], bool]) -> list[Case]:
-    return [*_counts(), *_costs(), *_half(), *_gates(), *_gradients(has), *_short_trainings(has), *_full()]
+    return [*_counts(), *_costs(), *_half(), *_gates(), *_gradients(has), *_short_trainings(has), *_night(has), *_full()]
 
 
 def _counts() -> Iterator[Case]:
@@ -106,13 +105,35 @@ def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
         yield _training(network, algorithm, 6, 64, images, "laptop", 0, squared_target="ones", **size, **own)
 
 
-def _training(network: str, algorithm: str, T: int, batch: int, dataset: str, scale: str, seed: int, **options: Any) -> Case:
+def _night(has: Callable[[str], bool]) -> Iterator[Case]:
+    """Cosines at several leaks along 200 batches of BPTT's training, at its weights: is it the leak after training too?"""
+    images = "cifar10" if has("cifar10") else "digits"
+    for seed in SEEDS:
+        for leak in LEAKS:
+            for algorithm in ("ottt-a", "sltt"):
+                options = (("after_batches", 200), ("batches", 2), ("every", 100))
+                yield Case(
+                    PAPER,
+                    "alignment",
+                    f"vgg-bn-small-{leak}/{images}",
+                    algorithm,
+                    "native",
+                    6,
+                    64,
+                    images,
+                    "night",
+                    seed,
+                    options,
+                )
+
+
+def _training(network: str, algorithm: str, T: int, batch: int, dataset: str, scale: str, seed: int, **options: object) -> Case:
     return Case(PAPER, "training", network, algorithm, "native", T, batch, dataset, scale, seed, tuple(sorted(options.items())))
 
 
 def _full() -> Iterator[Case]:
     """The schedules of the public commands on the data sets that this suite can load, three seeds; they need a GPU."""
-    recipes: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
+    recipes: tuple[tuple[str, int, int, dict[str, object]], ...] = (
         ("resnet18/cifar10", 6, 128, {"epochs": 200, "squared_target": "ones", "weight_decay": 5e-5}),
         ("resnet18/cifar100", 6, 128, {"epochs": 200, "preparation": "sltt", "squared_target": "ones", "weight_decay": 5e-4}),
         ("vgg11-bn/cifar10-dvs", 10, 128, {"epochs": 300, "lr": 0.05, "weight_decay": 5e-4}),

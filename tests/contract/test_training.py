@@ -1,12 +1,14 @@
 """Combinations that ``support`` accepts can be trained, evaluated and resumed and have firing rates; others are rejected first.
 
-For all algorithms, backends and four kinds of networks; the full product has the marker ``full``.
+For all algorithms, backends and four kinds of networks: combinations in which every two of them meet, if they can. The whole
+product has the marker ``slow``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +23,7 @@ from bench.probes.check import check
 from bench.probes.train import firing_rates
 from bench.spec import AvgPool, BatchNorm, Conv, Dense, Flatten, Layer, Loop, NetworkSpec, NeuronSpec, Residual, Spike
 from bench.training_step import TrainingStep, support, training_step
+from tests.sampling import pairwise
 
 NEURON = NeuronSpec(decay=0.5, threshold=0.3)
 T, BATCH, CLASSES = 6, 3, 3
@@ -40,12 +43,6 @@ NETWORKS = {
         network("feedback", (Loop((Conv(4),), (Spike(NEURON), Conv(4), Spike(NEURON)), (Conv(4),)),), 423),
     )
 }
-
-
-def in_ci(algorithm: str, backend: str, _: str) -> bool:
-    """Whether the default run includes it: all algorithms and backends at least once on all supported kinds of network."""
-    whole = algorithm in ("bptt", "ottt-a", "skipper", "local") or backend in ("native", "native-small")
-    return whole or backend.endswith("-shipped")
 
 
 @pytest.fixture(autouse=True)
@@ -88,12 +85,21 @@ class Killed(Exception):
     """Simulates a kill of the training."""
 
 
-def product(in_ci: Callable[[str, str, str], bool]) -> Iterator[Any]:
-    for algorithm in algorithms.names():
-        for backend in backends.names():
-            for name in NETWORKS:
-                marks = [] if in_ci(algorithm, backend, name) else [pytest.mark.full]
-                yield pytest.param(algorithm, backend, name, id=f"{algorithm}, {backend}, {name}", marks=marks)
+def combinations() -> Iterator[Any]:
+    """The whole product; a sample of it has no marker, in which every two values meet: supported and rejected, if they can be."""
+    factors = (algorithms.names(), backends.names(), list(NETWORKS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo, "spec", lambda name: NETWORKS[name])
+        supported = {(a, b, n) for a, b, n in product(*factors) if support(n, a, b, T=T)}
+    sample = {
+        *pairwise(*factors, possible=lambda *values: values in supported),
+        *pairwise(*factors, possible=lambda *values: values not in supported),
+    }
+    for values in product(*factors):
+        yield pytest.param(*values, id=", ".join(values), marks=[] if values in sample else [pytest.mark.slow])
+
+
+COMBINATIONS = list(combinations())
 
 
 def trained(case: Case, step: TrainingStep, checkpoint: Path, **more: Any) -> list[tuple[float, float]]:
@@ -101,7 +107,7 @@ def trained(case: Case, step: TrainingStep, checkpoint: Path, **more: Any) -> li
     return [(e.train_loss, e.test_accuracy) for e in training.train(case, step, data, epochs=1, checkpoint=checkpoint, **more)]
 
 
-@pytest.mark.parametrize(("algorithm", "backend", "name"), list(product(in_ci)))
+@pytest.mark.parametrize(("algorithm", "backend", "name"), COMBINATIONS)
 def test_supported_combinations_train_resume_and_evaluate(algorithm: str, backend: str, name: str, tmp_path: Path) -> None:
     answer = support(name, algorithm, backend, T=T)
     if not answer:
@@ -149,9 +155,7 @@ FUSED = ("native-fast", "native-balanced", "native-small")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
-@pytest.mark.parametrize(
-    ("algorithm", "backend", "name"), list(product(lambda algorithm, _, name: name == "chain" or algorithm in ("bptt", "ottt-a")))
-)
+@pytest.mark.parametrize(("algorithm", "backend", "name"), COMBINATIONS)
 def test_gradients_under_autocast_equal_single_precision_up_to_rounding(
     algorithm: str, backend: str, name: str, dtype: torch.dtype
 ) -> None:

@@ -9,10 +9,10 @@ The peak of a step is the maximum, over windows w and blocks i, of  outside(w, i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import pairwise
+from itertools import pairwise, product
 from math import prod
 from typing import Any
 
@@ -29,6 +29,7 @@ from bench.losses import InstantaneousLoss
 from bench.nets.layers import state_tensors
 from bench.nets.shapes import chain_shape
 from bench.training_step import TrainingStep, training_step
+from tests import sampling
 from tests.registered import PLAIN
 
 SMALL, ALEXNET, RESIDUAL = "ttl-small/n-mnist", "alexnet/cifar10-dvs-42", "resnet20/cifar10"
@@ -240,15 +241,26 @@ def of_network(network: str, *more: Any) -> Any:
 VARIANTS = [of_network(network, batch) for network, batch in _VARIANTS]
 
 
+def each_pair(*factors: Sequence[Any]) -> list[Any]:
+    """(network, batch, one value a factor). Of networks in ALWAYS every two values meet; their other combinations are slow."""
+    always = [variant for variant in _VARIANTS if variant[0] in ALWAYS]
+    sample = sampling.pairwise(always, *factors)
+
+    def marks(variant: tuple[str, int], values: sampling.Combination) -> list[Any]:
+        if variant not in always:
+            return [pytest.mark.full]
+        return [] if (variant, *values) in sample else [pytest.mark.slow]
+
+    return [pytest.param(*variant, *values, marks=marks(variant, values)) for variant, *values in product(_VARIANTS, *factors)]
+
+
 def assert_falls(peaks: list[int]) -> None:
     assert all(before > after for before, after in pairwise(peaks)), peaks
 
 
-@pytest.mark.parametrize("backend", ["native", "spikingjelly"])
-@pytest.mark.parametrize(("network", "batch"), VARIANTS)
-def test_peak_decreases_with_the_window(network: str, batch: int, backend: str) -> None:
-    for b in (1, 2, 99):
-        assert_falls([peak(network, "ttl-bptt", 8, batch, backend, K=K, b=b) for K in (8, 4, 2, 1)])
+@pytest.mark.parametrize(("network", "batch", "backend", "b"), each_pair(("native", "spikingjelly"), (1, 2, 99)))
+def test_peak_decreases_with_the_window(network: str, batch: int, backend: str, b: int) -> None:
+    assert_falls([peak(network, "ttl-bptt", 8, batch, backend, K=K, b=b) for K in (8, 4, 2, 1)])
 
 
 AT_SIZE = [of_network(n) for n in (ALEXNET, "alexnet-unpooled/cifar10-dvs-48", "alexnet/cifar10-dvs-128", "vgg-sws/cifar10-dvs")]
@@ -267,22 +279,18 @@ def assert_falls_with_every_cut(network: str, batch: int, K: int, T: int = 8, **
         assert_falls([by_b[b] for b in reversed(distinct)])
 
 
-@pytest.mark.parametrize("K", [8, 4, 2])
-@pytest.mark.parametrize("classifier", ["pooled", "conv"])
-@pytest.mark.parametrize(("network", "batch"), VARIANTS)
+@pytest.mark.parametrize(("network", "batch", "classifier", "K"), each_pair(("pooled", "conv"), (8, 4, 2)))
 def test_peak_decreases_with_every_cut(network: str, batch: int, classifier: str, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, classifier=classifier)
 
 
-@pytest.mark.parametrize("K", [20, 10, 5, 2])
+@pytest.mark.parametrize("K", [20, pytest.param(10, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("network", AT_SIZE)
 def test_peak_decreases_with_every_cut_at_the_papers_size(network: str, K: int) -> None:
     assert_falls_with_every_cut(network, 64, K, T=20)
 
 
-@pytest.mark.parametrize("K", [8, 4])
-@pytest.mark.parametrize("classifier", ["dense", "fixed"])
-@pytest.mark.parametrize(("network", "batch"), VARIANTS)
+@pytest.mark.parametrize(("network", "batch", "classifier", "K"), each_pair(("dense", "fixed"), (8, 4)))
 def test_peak_decreases_with_large_classifiers_in_long_windows(network: str, batch: int, classifier: str, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, classifier=classifier)
 

@@ -1,6 +1,7 @@
 """Every block of code and every command in README, docs and the papers' pages runs, page by page, in a copy of the project.
 
-The words behind a block's language say what is done with it:
+Commands in Python are forked from a process that has imported the libraries of others (preloaded.py). The words behind a block's
+language say what is done with it:
 
     ```python                     run
     ```sh                         run, every line
@@ -22,7 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from markdown_it import MarkdownIt
+
+import bench.cli as cli
+from tests.docs import preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ("make ", "spikecost ")
@@ -76,15 +81,22 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-@pytest.fixture
-def environment(tmp_path: Path, project: Path) -> dict[str, str]:
-    """Commands of this interpreter's environment, which `make` does not install anew; nothing is downloaded."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the commands python, pytest and spikecost, and make, which does not install anew."""
+    tools = tmp_path_factory.mktemp("tools")
     venv = Path(sys.executable).parents[1]
     make = tools / "make"
     make.write_text(f'#!/bin/sh\nexec {shutil.which("make")} VENV="{venv}" -o "{venv}/.ready" "$@"\n')
     make.chmod(0o755)
+    preloaded.shims(tools, tools / "socket")
+    with preloaded.server(tools / "socket"):
+        yield tools
+
+
+@pytest.fixture
+def environment(tools: Path, project: Path) -> dict[str, str]:
+    """Commands of this interpreter's environment; nothing is downloaded."""
     path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
     own = {name: value for name, value in os.environ.items() if not name.startswith("SPIKECOST_")}
     return {**own, "PATH": path, "PYTHONPATH": str(project), "https_proxy": "http://127.0.0.1:9"}
@@ -118,7 +130,7 @@ def follow(page: Path, project: Path, environment: dict[str, str], *, whole: boo
         if block.action in ("file", "append"):
             apply(block, project)
         elif block.language == "python":
-            run([sys.executable, "-c", block.text], page, block.line, project, environment)
+            run(["python", "-c", block.text], page, block.line, project, environment)
         elif block.action == "run" or (block.action == "slow" and whole):
             run(["bash", "-euo", "pipefail", "-c", block.text], page, block.line, project, environment)
         elif block.action == "slow":
@@ -136,11 +148,20 @@ def dry(command: str, page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_named_in_the_text_of_page_exist(page: Path, project: Path, environment: dict[str, str]) -> None:
+def test_commands_named_in_the_text_of_page_exist(page: Path, tools: Path) -> None:
     for command in commands_in_words(page):
         words = command.split()
-        shown = ["make", "--dry-run", *words[1:]] if words[0] == "make" else ["spikecost", words[1], "--help"]
-        run(shown, page, 0, project, environment)
+        if words[0] == "make":
+            run(
+                ["make", "--dry-run", *words[1:]],
+                page,
+                0,
+                ROOT,
+                {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
+            )
+        else:
+            told = CliRunner().invoke(cli.main, [words[1], "--help"])
+            assert told.exit_code == 0, f"{page}: {command}\n{told.output}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -126,6 +126,6 @@ CLAIMS = [
     for paper in papers()
     for claim in load_claims(ROOT / "reproductions" / paper)
     if claim.parts
-    and all(part["rule"] != "some_setting" for part in claim.parts)
+    and all(part["rule"] not in ("some_setting", "some_recipe") for part in claim.parts)
     and all(cases_of(claim, selector, part) for part, _, selector in sides(claim))
 ]

@@ -210,6 +210,35 @@ def searched(claim: MakeClaim, record: MakeRecord, tolerance: float, report: flo
     return finding.holds
 
 
+def trained(record: MakeRecord, reports: dict[str, list[float]], asked: Claim, means: np.ndarray) -> str:
+    """What a search over recipes says whose accuracies are ``means`` [recipe, algorithm]."""
+    of = {"probe": "training", "metric": "test_accuracy", "T": 5}
+    records = [
+        record(float(value), network=f"family-{i}", algorithm=algorithm, **of)
+        for i, row in enumerate(means)
+        for algorithm, value in zip(reports, row, strict=True)
+    ]
+    finding = RULES["some_recipe"].find(asked, asked.measure, Evidence(records, Plan(planned(*records))))
+    assert isinstance(finding, Finding)
+    return finding.holds
+
+
+def training(claim: MakeClaim, record: MakeRecord, there: bool) -> dict[str, float]:
+    """Of 8 recipes with accuracies even in 80 to 95; if ``there``, one of them has the reported ones."""
+    reports = {"bptt": [90.58, 0.6], "ottt-a": [90.36, 0.6], "ottt-o": [90.40, 0.6]}
+    asked = claim("some_recipe", family="family-", reports=reports)
+    del asked.measure["select"]
+    said, rng = dict.fromkeys(SAID, 0), np.random.default_rng(0)
+    for _ in range(100):
+        means = rng.uniform(80, 95, (8, 1)) + rng.normal(0, 0.5, (8, 3))
+        if there:
+            means[0] = [value for value, _ in reports.values()]
+        else:
+            means = np.where(np.abs(means - 90.4) < 1, means + 2, means)
+        said[trained(record, reports, asked, means)] += 1
+    return {name: float(count) for name, count in said.items()}
+
+
 def searching(claim: MakeClaim, record: MakeRecord, tolerance: float, reports: Sequence[float]) -> dict[str, float]:
     said = dict.fromkeys(SAID, 0)
     for report in reports:
@@ -226,6 +255,9 @@ def table(worlds: list[World], claim: MakeClaim, record: MakeRecord) -> dict[str
         rows[f"`some_setting`: 40 settings over 20 points, tolerance {tolerance}; false: a report drawn at random"] = (
             searching(claim, record, tolerance, drawn), searching(claim, record, tolerance, there),
         )  # fmt: skip
+    rows["`some_recipe`: 8 recipes over 15 points, three accuracies at once, tolerance 0.6; false: none is within a point"] = (
+        training(claim, record, there=False), training(claim, record, there=True),
+    )  # fmt: skip
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from bench import report
+from bench.files import write_whole
 from bench.places import Project
 from bench.record import Record
 from bench.report import Report
@@ -29,17 +31,19 @@ def write(root: Path) -> list[Path]:
     return report.write(read(root))
 
 
-_DRAWN: dict[str, str] = {}  # by figure and data
+def drawn_once(figure: ModuleType, folder: Path) -> SimpleNamespace:
+    """A figure that draws the same data once, for all processes that know the folder.
 
-
-def drawn_once(figure: ModuleType) -> SimpleNamespace:
-    """A figure that draws the same data once; that it draws them alike is tested with the real ones."""
+    That it draws them alike is tested with hand-made records, and by the drawings in the repository.
+    """
 
     def render(data: Mapping[str, Any]) -> str:
-        known = figure.name + json.dumps(data, sort_keys=True)
-        if known not in _DRAWN:
-            _DRAWN[known] = figure.render(data)
-        return _DRAWN[known]
+        known = f"{figure.name} {json.dumps(data, sort_keys=True)}"
+        path = folder / f"{hashlib.sha256(known.encode()).hexdigest()}.svg"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(path, figure.render(data).encode())
+        return path.read_text(encoding="utf-8")
 
     return SimpleNamespace(name=figure.name, data=figure.data, render=render)
 

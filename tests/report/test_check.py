@@ -24,16 +24,27 @@ def check(root: Path) -> list[str]:
     return report.check(read(root))
 
 
+@pytest.mark.usefixtures("written", "draws_once")
 def test_generated_files_of_the_repository_match_its_results() -> None:
     found = report.read(Project(ROOT, ROOT / "results"), reporting.fresh)
     assert report.check(found) == [], OUT_OF_STEP
     assert found.left_out == []
 
 
+@pytest.mark.usefixtures("draws_once")
 def test_writing_the_report_again_changes_no_file(written: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*") if path.is_file()}
     assert write(written) == []
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*") if path.is_file()} == before
+
+
+def test_report_imports_no_torch(written: Path, drawn: Path) -> None:
+    imported = json.loads((drawn / "imported.json").read_text(encoding="utf-8"))
+    assert imported["before"] == []
+    assert "torch" not in imported["after"]
+    assert "matplotlib" in imported["after"]
+    assert (written / "results" / "ledger.csv").stat().st_size > 0
+    assert (written / "plots" / "index.html").exists()
 
 
 def checked(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:

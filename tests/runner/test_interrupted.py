@@ -71,11 +71,12 @@ KILLED_RUN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-import faulty, test_run
+import faulty
 from bench.runner import run
+from tests.runner.running import THREE, measure
 run.PRELOAD.clear()
 run.work = faulty.hangs
-test_run.measure(Path(sys.argv[1]), test_run.THREE)
+measure(Path(sys.argv[1]), THREE)
 """
 
 

@@ -26,6 +26,7 @@ from bench.claims.rules.finding import DIRECTIONS, Finding, Holds, Missing, wors
 from bench.claims.rules.growth import affine_in_T, flat_in_T
 from bench.claims.rules.memory import memory_ratio
 from bench.claims.rules.numbers import printed_number
+from bench.claims.rules.recipes import some_recipe
 from bench.claims.rules.search import some_setting
 from bench.claims.rules.sign import lowered_by, positive, raised_by
 from bench.claims.rules.values import at_least, equal, ratio, within
@@ -57,6 +58,7 @@ RULES = {
     "lowered_by": Rule(lowered_by, ("select", "cut")),
     "raised_by": Rule(raised_by, ("select", "cut")),
     "some_setting": Rule(some_setting, ("algorithm", "reports")),
+    "some_recipe": Rule(some_recipe, ("family", "reports")),
 }
 
 
