@@ -11,12 +11,11 @@ from typing import Any, TypedDict
 
 from bench.figures import style
 from bench.figures.paper import Origin, Plotted
+from bench.lift.zoo_front_page import DRAWN
 from bench.quantity import size
 from bench.registry import Colour
 
 name = "exact_front"
-SHOWN = (("spiking_vgg11/m", 32), ("spiking_vgg11_bn/m", 4), ("sew_resnet18/m", 4), ("spiking_resnet18/m", 4), ("ms_resnet18", 4),
-         ("spikformer_cifar10", 4))  # fmt: skip
 _SIZES = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 _KEY = 0.3  # inches
 _OURS, _THEIRS = Colour("#1f6fb4", "#5eaee8"), Colour("#c4531c", "#ff9a63")
@@ -40,9 +39,9 @@ class Data(Plotted):
 
 
 def data(lines: Sequence[Json]) -> Data | None:
-    """The networks of ``SHOWN`` that are measured."""
+    """The networks of ``DRAWN`` (bench/lift/zoo_front_page.py) that are measured."""
     found = {(line["network"], case["T"]): case for line in lines for case in line.get("front", {}).get("cases", ())}
-    shown = [key for key in SHOWN if key in found]
+    shown = [key for key in DRAWN if key in found]
     if not shown:
         return None
     return {

@@ -11,6 +11,10 @@ from typing import Any
 from bench.quantity import count_of, size
 
 Json = Mapping[str, Any]
+DRAWN = (  # network and T of the panels of plots/zoo/exact_front.svg
+    *(("spiking_vgg11/m", 32), ("spiking_vgg11_bn/m", 4), ("sew_resnet18/m", 4), ("spiking_resnet18/m", 4)),
+    *(("ms_resnet18", 4), ("spikformer_cifar10", 4)),
+)
 _TITLES = (
     *("network", "T", "bound", "BPTT", "spikes as bits, 1.00 x", "least", "SpikingJelly, level 1", "levels 2 to 4, emulated"),
     *("left by the bound", "no more memory"),
@@ -35,8 +39,9 @@ def section(lines: Sequence[Json]) -> str:
         "bound: what it leaves of BPTT's peak, over what it leaves of the least.\n"
     )
     rows = [_TITLES, tuple("---" if i == 0 else "--:" for i in range(len(_TITLES))), *(_row(*each) for each in cases)]
-    plural = count_of(len(cases), "case")
-    return "\n".join([head, *(f"| {' | '.join(row)} |" for row in rows), "", f"{plural}.", ""])
+    drawn = any((network, case["T"]) in DRAWN for network, case in cases)
+    figure = ["", "![Exact fronts: memory against multiply-accumulates](../plots/zoo/exact_front.svg)"] if drawn else []
+    return "\n".join([head, *(f"| {' | '.join(row)} |" for row in rows), "", f"{count_of(len(cases), 'case')}.", *figure, ""])
 
 
 def beaten(case: Json) -> list[Json]:
