@@ -6,8 +6,9 @@ Without names, blocks have b layers of neurons by the rule of that file; with na
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +47,7 @@ def block_network(
     layers = layers_of(module, links, once)
     weight = next(module.parameters())
     shapes = [_readable(links[end - 1]) for _, end in blocks[:-1]]
-    world = weight.fake_mode if isinstance(weight, FakeTensor) else nullcontext()
+    world: AbstractContextManager[Any] = weight.fake_mode if isinstance(weight, FakeTensor) else nullcontext()
     with world, torch.device(weight.device):
         heads = [make(shape, classes).to(dtype_of(module)) for shape in shapes]
     net = BlockNetwork(Network(None, m.Chain(layers), layerwise=not once), blocks, heads)  # type: ignore[arg-type]
