@@ -6,23 +6,24 @@ PAPER ?=
 SCALE ?= laptop
 DATA_ROOT ?=
 WORKLOAD ?=
+ONLY ?=
 
-# The command of this folder, also where VENV was made for another checkout.
+# The command runs the code of this folder, also if VENV was made for another checkout.
 SPIKECOST = $(VENV)/bin/python -m spikecost
 READY = $(VENV)/.ready
 quoted = '$(subst ','\'',$(1))'
-# An option with the value of a variable, as it was given: a $ in it names no variable.
+# An option with the value of a variable, unchanged: a $ in the value is not expanded.
 given = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
-# Ctrl-C ends make without a word of its own: the run has said what is kept. Make must be told while it still waits for this.
+# After Ctrl-C the run prints what is kept, and make ends without a message of its own: it gets the signal while it waits here.
 STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sleep 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-paper test test-slow test-full lint report benchmark speed clean
+.PHONY: help setup reproduce-paper test test-slow test-full lint report benchmark speed curves zoo clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  options: PAPER=ottt (unset: every paper)  SCALE=smoke|laptop|night|full  DATA_ROOT=folder with the data sets"
-	@echo "           WORKLOAD=vgg-sws/cifar10/T4 (of speed; unset: every workload)"
+	@echo "           WORKLOAD=vgg-sws/cifar10/T4 (of speed; unset: every workload)  ONLY=resnet18 (of zoo: a part of names)"
 
 setup: $(READY) ## make the virtual environment and install everything (5.5 GB, minutes)
 
@@ -46,7 +47,7 @@ test: $(READY) ## run the tests (minutes); the slow ones: test-slow
 test-slow: $(READY) ## run the tests that `make test` leaves out because they take long (minutes)
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m 'slow and not full' $(PARALLEL)
 
-test-full: $(READY) ## run whole products: all algorithms, backends, networks with one another (hours); recorded in tests/
+test-full: $(READY) ## run every combination of algorithm, backend and network (hours); recorded in tests/
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.full $(PARALLEL)
 
 lint: $(READY) ## lint, formatting and types
@@ -60,6 +61,12 @@ benchmark: $(READY) ## time small training steps and kernels with pytest-benchma
 
 speed: $(READY) ## time training steps in turns and judge the goals of the native backend (an hour)
 	@trap : INT; $(SPIKECOST) speed $(call given,--workload,WORKLOAD) || $(STOPPABLE)
+
+zoo: $(READY) ## measure and check SpikingJelly's model zoo and snnTorch's tutorial networks; write docs/zoo.md (hours)
+	@trap : INT; $(SPIKECOST) zoo $(call given,--only,ONLY) || $(STOPPABLE)
+
+curves: $(READY) ## train both example networks on Fashion-MNIST by five algorithms and draw them (minutes)
+	@for name in spikingjelly snntorch; do $(SPIKECOST) train examples/fashion_mnist_$$name || exit; done
 
 clean: ## remove the virtual environment and caches (results stay)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .benchmarks results/scratch *.egg-info

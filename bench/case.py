@@ -90,7 +90,7 @@ class Case:
 
     @classmethod
     def of(cls, record: CaseFields) -> Self:
-        """The case that a record holds. Raises UserError if it is none, as may be if the record is older than the code."""
+        """The case that a record holds. Raises UserError if it is not a valid case, e.g. one of an older version."""
         differ = sorted({field.name for field in fields(cls)} ^ record.keys())
         if differ:
             raise UserError(f"{differ[0]} is missing, or no field of a case")

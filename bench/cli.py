@@ -1,4 +1,4 @@
-"""The command line. Only workers, ``measure``, ``compare``, ``fit`` and ``list NAME`` import torch. Places: bench/places.py."""
+"""The command line. It imports torch for workers, measure, compare, zoo, train, fit and ``list NAME`` alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from bench.commands.group import Group
 from bench.commands.papers import plan_, run
 from bench.commands.reporting import report
 from bench.commands.timing import speed
+from bench.commands.zoo import zoo
+from bench.comparison.command import new, train
 from bench.lift.command import compare, measure
 from bench.places import CODE
 
@@ -28,5 +30,5 @@ def main() -> None:
     """Measure memory-saving training algorithms for spiking networks and compare them with what their papers report."""
 
 
-for _command in (list_, plan_, run, fit, speed, report, measure, compare):
+for _command in (list_, plan_, run, fit, speed, report, measure, compare, zoo, new, train):
     main.add_command(_command)

@@ -5,7 +5,7 @@
 The closure follows import statements, also those inside functions, within the packages bench/ and reproductions/. If a module
 names a source file of another language in its own folder (a kernel), the whole text of that file is included. Imports by
 name through the registry are not found: the caller lists such modules in ``modules``. Left out is what computes nothing: the
-modules in CHOOSERS, which find others by name; imports for type checkers; messages of errors and of ``no(...)``; and the
+modules in LOOKUPS, which find others by name; imports for type checkers; messages of errors and of ``no(...)``; and the
 ``meaning`` of an option.
 """
 
@@ -22,7 +22,7 @@ from bench.errors import UserError
 
 PACKAGES = ("bench", "reproductions")
 LANGUAGES = (".cpp", ".cu")
-# They say what there is and whether it can be used here. A new algorithm, probe or data set makes no other's results stale.
+# They find modules by name and compute nothing: a new algorithm, probe or data set makes no other results stale.
 LOOKUPS = frozenset({"bench.registry", "bench.algorithms", "bench.backends", "bench.datasets", "bench.zoo", "bench.probes"})
 
 

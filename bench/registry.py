@@ -138,6 +138,7 @@ DATA_SETS: Mapping[str, str] = {
     "fashion-mnist": "bench.datasets.fashion_mnist",
     "n-mnist": "bench.datasets.n_mnist",
     "digits": "bench.datasets.digits",
+    "shd": "bench.datasets.shd",
     "randman-rate": "bench.datasets.randman:RATE",
     "randman-time": "bench.datasets.randman:TIME",
     **{f"randman-rate-{seed}": f"bench.datasets.randman:RATE_{seed}" for seed in (1, 2, 3)},
@@ -196,12 +197,13 @@ PROBES: Mapping[str, Probe] = {
     "cuda-memory-half": Probe("bench.probes.cuda_memory_half", "cuda", 5, precision="half", steps=False),
     "longest": Probe("bench.probes.longest", "meta", 6, depends_on_T=False, steps=False),
     "coefficients": Probe("bench.probes.coefficients", "meta", 12, depends_on_T=False, steps=False),
+    "energy": Probe("bench.probes.energy", "cpu", 6, _PART),
     "activity": Probe("bench.probes.activity", "cpu", 4, _PART),
     "events": Probe("bench.probes.events", "cpu", 16, _PART, depends_on_T=False, steps=False),
 }
 PROBE_OPTIONS: tuple[str, ...] = tuple(sorted({name for probe in PROBES.values() for name in probe.options}))
 
 UNITS: tuple[str, ...] = (  # of measurements
-    *("1", "%", "points", "B", "MAC", "s", "steps", "pass/fail", "spikes/neuron/step", "events/pixel/s"),
+    *("1", "%", "points", "B", "MAC", "AC", "J", "s", "steps", "pass/fail", "spikes/neuron/step", "events/pixel/s"),
     *("x BPTT's", "x native BPTT"),
 )

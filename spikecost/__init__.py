@@ -47,10 +47,12 @@ if TYPE_CHECKING:
     from bench.algorithms import names as algorithms
     from bench.backends import names as backends
     from bench.counting.any_step import Cost
+    from bench.counting.energy import Convention
     from bench.counting.step import batch_for
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
     from bench.lift.compare import Compared, compare
+    from bench.lift.energy import Energy, energy
     from bench.lift.fit import Fitted, Front, fit, front
     from bench.lift.measure import Measured, measure
     from bench.lift.training import LiftedStep
@@ -77,7 +79,9 @@ else:  # a type checker would take any name for one of this module's
 
 __all__ = [
     "Compared",
+    "Convention",
     "Cost",
+    "Energy",
     "Fitted",
     "Front",
     "LiftedStep",
@@ -95,6 +99,7 @@ __all__ = [
     "copy_weights",
     "cost",
     "datasets",
+    "energy",
     "fit",
     "front",
     "measure",
@@ -105,7 +110,9 @@ __all__ = [
 
 _HOMES = {  # public name: module and the name there
     "Compared": "bench.lift.compare:Compared",
+    "Convention": "bench.counting.energy:Convention",
     "Cost": "bench.counting.any_step:Cost",
+    "Energy": "bench.lift.energy:Energy",
     "Fitted": "bench.lift.fit:Fitted",
     "Front": "bench.lift.fit:Front",
     "LiftedStep": "bench.lift.training:LiftedStep",
@@ -121,6 +128,7 @@ _HOMES = {  # public name: module and the name there
     "compare": "bench.lift.compare:compare",
     "copy_weights": "bench.nets.weights:copy_weights",
     "datasets": "bench.datasets:names",
+    "energy": "bench.lift.energy:energy",
     "fit": "bench.lift.fit:fit",
     "front": "bench.lift.fit:front",
     "measure": "bench.lift.measure:measure",
@@ -141,9 +149,9 @@ def cost(network: str, algorithm: str, backend: str, *, T: int, batch: int, **op
     from bench.probes.check import check
     from bench.training_step import training_step
 
-    able = check(Case("none", "cost", network, algorithm, backend, T, batch, options=tuple(options.items())))
-    if not able:
-        raise UserError(f"{algorithm} on backend {backend}, network {network}: {able.reason}")
+    supported = check(Case("none", "cost", network, algorithm, backend, T, batch, options=tuple(options.items())))
+    if not supported:
+        raise UserError(f"{algorithm} on backend {backend}, network {network}: {supported.reason}")
     step = training_step(network, algorithm, backend, device="meta", **options)
     return cost_of(step, *batch_for(step, T, batch, "meta"))
 

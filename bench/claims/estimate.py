@@ -156,10 +156,15 @@ def sampling_noise(records: Sequence[Record]) -> float:
         size = record.detail.get("test images")
         if not isinstance(size, int) or size < 1:
             return math.inf
-        share = min(max(record.number / 100, 0.0), 1.0) if record.unit == "%" else 0.5
-        share = min(max(share, 1 / size), 1 - 1 / size) if size > 1 else 0.5  # none wrong of N does not mean none ever
-        half = max(half, 100 * Z_95 * math.sqrt(share * (1 - share) / size))
+        half = max(half, sampling_half_width(record.number if record.unit == "%" else 50.0, size))
     return half
+
+
+def sampling_half_width(accuracy: float, size: int) -> float:
+    """Half width at 95 %, in points, of the sampling noise of an accuracy (%) on ``size`` samples."""
+    share = min(max(accuracy / 100, 0.0), 1.0)
+    share = min(max(share, 1 / size), 1 - 1 / size) if size > 1 else 0.5  # none wrong of N does not mean none ever
+    return 100 * Z_95 * math.sqrt(share * (1 - share) / size)
 
 
 def _turns(record: Record) -> list[float]:

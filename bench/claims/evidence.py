@@ -148,7 +148,7 @@ class Evidence:
 
 
 def finite(value: object) -> TypeGuard[float]:
-    """Whether it is a number: what a diverged run leaves ('nan', 'inf') is none, nor are words."""
+    """Whether it is a finite number: neither text nor what a diverged run leaves ('nan', 'inf')."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= sys.float_info.max  # false for nan; math.isfinite raises for a whole number that no float holds

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from bench import zoo
+from bench.case import Settings
 from bench.errors import UserError, choose
-from bench.lift.command import shape
+from bench.lift.command import memory, shape
 from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from bench.lift.fit import Fitted
-
-_UNITS = {"": 2**30, "gib": 2**30, "mib": 2**20, "gb": 10**9, "mb": 10**6}
-
-
-def memory(text: str) -> float:
-    """8GiB, 500 MiB, 8GB, or a number of GiB -> bytes. Raises UserError for anything else."""
-    found = re.fullmatch(r"\s*(.*?)\s*(gib|mib|gb|mb|)\s*", text, re.IGNORECASE)
-    assert found is not None
-    try:
-        return float(found[1]) * _UNITS[found[2].lower()]
-    except ValueError:
-        raise UserError(f"--budget {text!r}: give the card's memory as 8GiB, 500MiB or 8GB; a number alone is in GiB") from None
 
 
 @click.command()
@@ -96,7 +84,7 @@ def _of_the_catalogue(network: str, T: int, batch: int, budget: float, headroom:
     click.echo(f'  Python   spikecost.training_step("{network}", "{algorithm}", "native"{_settings(options)})')
 
 
-def _of_a_module(source: str, frame: tuple[int, ...], settings: dict[str, Any], as_json: bool) -> None:
+def _of_a_module(source: str, frame: tuple[int, ...], settings: Settings, as_json: bool) -> None:
     allowed = usable(settings["budget"], settings["headroom"])
     with Console(stderr=True).status("building and counting ..."):  # shown on a terminal only
         from bench.lift.fit import fit as fitted

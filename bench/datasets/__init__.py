@@ -12,6 +12,7 @@ A data set is a module, or a value in one, with (see ``samples.Source``)
 | n_mnist.py | N-MNIST, whole or its published part |
 | dvs_gesture.py | DVS128 Gesture |
 | cifar10_dvs.py | CIFAR10-DVS |
+| shd.py | SHD, spoken digits as spikes of a cochlea |
 | randman.py | Randman: random manifolds as spikes, generated |
 | cifar10_dvs_simulated.py | a simulation of CIFAR10-DVS from CIFAR-10: simulated, not recorded |
 | samples.py | the interface of all data sets, and class-balanced subsets |

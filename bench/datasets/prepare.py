@@ -16,7 +16,6 @@ from torch import Generator, Tensor, nn
 class Cutout:
     """Erase one rectangle with probability ``p``, as torchtoolbox 0.1.8.2 does to a PIL image by default.
 
-
     With A = H*W, s ~ U(area) and r ~ U(aspect): width floor(sqrt(s*A/r)), height floor(sqrt(s*A*r)), at a position uniform over
     all where it fits. With the default ranges it fits every square image (0.4 * 2.5 = 1); in other images a longer side is cut.
 

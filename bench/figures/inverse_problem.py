@@ -93,7 +93,7 @@ def _counts(record: Record, algorithm: str, found: Sequence[Setting]) -> bool:
 
 
 def _by_shade(changes: Sequence[float]) -> dict[float, list[float]]:
-    """The places (left edges, %) of marks by their shade: the more of the changes lie in a mark, the darker it is."""
+    """The places (left edges, %) of marks by their shade: a mark is darker the more changes lie in it."""
     counts = Counter(math.floor(change / _BIN) for change in changes)
     places: dict[float, list[float]] = {}
     for nth, count in sorted(counts.items()):

@@ -144,7 +144,7 @@ def _budget(record: Record) -> float:
 
 
 def _of(lines: list[Line], algorithm: str) -> dict[float, float]:
-    """Longest T by budget, of an algorithm's first setting; where not even one step fits there is none."""
+    """Longest T by budget, of an algorithm's first setting; without the budgets that do not fit even one step."""
     found = next((line for line in lines if line["algorithm"] == algorithm), None)
     return {GiB: T for GiB, T, _ in _fitting(found)} if found else {}
 

@@ -16,6 +16,7 @@ _IMAGES = {
     "dvs-gesture": "DVS128 Gesture",
     "cifar10-dvs": "CIFAR10-DVS",
     "cifar10-dvs-simulated": "CIFAR10-DVS, simulated",
+    "shd": "Spiking Heidelberg Digits",
     "randman-rate": "Randman, rate code",
     "randman-time": "Randman, time code",
     "digits": "scikit-learn's digits (8×8, a stand-in for the paper's images)",

@@ -48,8 +48,8 @@ class _Event:
     read: Tensor | None
     written: Tensor | None
     alone: bool  # it reads one tensor, as its first argument, and writes one first
-    function: Any = None
-    others: tuple[Any, ...] = ()
+    function: partial[Tensor] | None = None
+    others: tuple[object, ...] = ()
 
 
 @dataclass
@@ -198,13 +198,17 @@ def _break(events: Sequence[_Event], ends: tuple[Tensor | None, Tensor | None]) 
     return None if at is ends[1] else len(events)
 
 
+def _label(event: _Event) -> str:
+    return f"the function {event.function.args[0].__name__}" if event.function else event.path or "forward"
+
+
 def _broken(name: str, record: _Record, path: str) -> str:
     """Say where a forward is no chain."""
     events, ends = record.events[path], record.ends[path]
     at = _break(events, ends)
     if at is None:
         return "has one part alone"
-    labels = [event.path or f"the function {event.function.args[0].__name__}" for event in events] + ["the output"]
+    labels = [*(_label(event) for event in events), "the output"]
     before = labels[at - 1] if at else "the input"
     return (
         f"is no chain of parts: {labels[at]} does not read the output of {before} alone. Write it as nn.Sequential, or so that "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from rich.console import Console, RenderableType
 
+from bench.case import Settings
 from bench.errors import UserError
 
 
@@ -29,11 +30,12 @@ def memory(text: str) -> float:
     >>> memory("8"), memory("0.5 GiB"), memory("8GB")
     (8589934592.0, 536870912.0, 8000000000.0)
     """
-    found = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
-    scale = {"": 2**30, "gib": 2**30, "mib": 2**20, "kib": 2**10, "gb": 1e9, "mb": 1e6}.get(found[2].lower()) if found else None
-    if found is None or scale is None or found[1].count(".") > 1 or found[1] == ".":
-        raise UserError(f"--budget {text!r}: give the card's memory as 8GiB, 500MiB or 8GB; a number alone is in GiB")
-    return float(found[1]) * scale
+    found = re.fullmatch(r"\s*(.*?)\s*(gib|mib|kib|gb|mb|)\s*", text, re.IGNORECASE)
+    assert found is not None
+    try:
+        return float(found[1]) * {"": 2**30, "gib": 2**30, "mib": 2**20, "kib": 2**10, "gb": 1e9, "mb": 1e6}[found[2].lower()]
+    except ValueError:
+        raise UserError(f"--budget {text!r}: give the card's memory as 8GiB, 500MiB or 8GB; a number alone is in GiB") from None
 
 
 def pair(text: str) -> tuple[int, int]:
@@ -130,7 +132,7 @@ def compare(
     _print(found.as_dict(), shown(found, built.note), built.note, as_json)
 
 
-def _named(settings: dict[str, Any]) -> dict[str, Any]:
+def _named(settings: Settings) -> Settings:
     return settings | {"optimizer": None if settings["optimizer"] == "none" else settings["optimizer"]}
 
 

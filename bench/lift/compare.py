@@ -6,10 +6,11 @@ bytes. Every lifted row has the same loss, a mean over time steps, as an algorit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -20,6 +21,7 @@ from bench.lift.cosine import Cosines, cosines
 from bench.lift.counts import AsWritten, ByAlgorithm, Counts, Setting
 from bench.lift.limits import Limits, Question, far
 from bench.lift.measure import Precision, checked, measure
+from bench.lift.parts import OptionValues
 from bench.lift.recognise import Recognised
 from bench.lift.subject import Optimizer
 from bench.lift.timing import Encoding
@@ -36,7 +38,7 @@ class Row:
     """An algorithm: its cost, or the reason why it does not apply; ``exact``: whether its gradient is that of BPTT.
 
     ``limits``: the largest batch and T that fit the budget, or why that is not known. ``cosine`` of its gradient to BPTT's, or
-    why there is none; None if it was not asked for, or is 1 but for rounding.
+    why there is none; None if it was not asked for, or is 1 but for rounding. ``seconds`` of the CPU that counting its cost took.
     """
 
     algorithm: str
@@ -46,6 +48,7 @@ class Row:
     reason: str = ""
     limits: Limits | str | None = None
     cosine: float | str | None = None
+    seconds: float = 0.0
 
     @property
     def macs(self) -> int:
@@ -98,9 +101,9 @@ class _Comparison:
     allowed: float | None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
-    def as_written(self, cost: Cost) -> Row:
+    def as_written(self, cost: Cost, seconds: float) -> Row:
         """Return the row of the module as written, whose cost is known."""
-        row = Row(AS_WRITTEN, {}, True, cost)
+        row = Row(AS_WRITTEN, {}, True, cost, seconds=seconds)
         if self.allowed is None:
             return row
         with self.setting.subject() as it:
@@ -110,16 +113,18 @@ class _Comparison:
 
     def by_algorithm(self, algorithm: str) -> Row:
         options, exact = dict(self.options.get(algorithm, _usual(algorithm, self.setting.T))), ALGORITHMS[algorithm].exact
+        began = time.process_time()
         try:
             with self.setting.subject() as it:
                 counts = ByAlgorithm(it, algorithm, self.setting.precision)
-                row = Row(algorithm, options, exact, counts.cost(self.setting.T, self.setting.batch, **options))
+                cost = counts.cost(self.setting.T, self.setting.batch, **options)
+                row = Row(algorithm, options, exact, cost, seconds=time.process_time() - began)
                 formula = partial(peaks.by_algorithm, counts, options=options)
                 return row if self.allowed is None else replace(row, limits=self._limits(counts, formula, options))
         except UserError as error:
             return Row(algorithm, options, exact, None, str(error))
 
-    def _limits(self, counts: Counts, formula: Any, options: Mapping[str, Any]) -> Limits | str:
+    def _limits(self, counts: Counts, formula: Callable[..., peaks.OfT] | None, options: OptionValues) -> Limits | str:
         """``formula(batch)`` gives the peak as a function of T; None if T is not free."""
         assert self.allowed is not None
 
@@ -156,7 +161,7 @@ def compare(
     precision: Precision = "float32",
     cosine: Literal["reduced", "none"] | Size = "reduced",
     algorithms: Sequence[str] | None = None,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Mapping[str, OptionValues] | None = None,
 ) -> Compared:
     """Count one training step of ``module`` as written and by ``algorithms`` (default: every one).
 
@@ -170,9 +175,11 @@ def compare(
     for name in (*asked, *(options or {})):
         choose("algorithm", name, LIFTED)
     allowed = None if budget is None else usable(budget, headroom)
+    began = time.process_time()
     written = measure(module, frame, T=T, batch=batch, encoding=encoding, optimizer=optimizer, precision=precision)
+    seconds = time.process_time() - began
     by = _Comparison(Setting(module, frame, T, batch, encoding, optimizer, precision), allowed, options or {})
-    rows = [by.as_written(written.cost), *map(by.by_algorithm, asked)]
+    rows = [by.as_written(written.cost, seconds), *map(by.by_algorithm, asked)]
     at: Size | str | None = None
     if size != "none":
         try:
@@ -196,7 +203,7 @@ def _size(cosine: object) -> Size | Literal["none"] | None:
     raise UserError(f"cosine = {cosine!r}: use 'reduced', 'none', or (T, batch) as whole numbers >= 1")
 
 
-def _usual(algorithm: str, T: int) -> dict[str, Any]:
+def _usual(algorithm: str, T: int) -> dict[str, int]:
     """Return options that suit T time steps: the defaults of the algorithms, but not more steps than there are."""
     most = min(2, T)
     return {"tbptt": {"K": most}, "ttl-bptt": {"K": most}, "sltt-k": {"k": most}}.get(algorithm, {})

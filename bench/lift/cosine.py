@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from bench.errors import UserError
 from bench.lift import frameworks
 from bench.lift.counts import Setting
-from bench.lift.parts import dtype_of, reset
+from bench.lift.parts import OptionValues, dtype_of, reset
 from bench.lift.timing import Encoding
 from bench.lift.training import training_step
 from bench.lift.twin import Real, twin
@@ -50,7 +49,7 @@ class Trial:
     encoding: Encoding
     output: Sequence[int]  # [T, B, C, ...] of some T and B
 
-    def gradient(self, algorithm: str, options: Mapping[str, Any], T: int, batch: int) -> Tensor:
+    def gradient(self, algorithm: str, options: OptionValues, T: int, batch: int) -> Tensor:
         """Return the gradient of all parameters as one vector, in double precision. Raises UserError if there is none."""
         with _with_values(self.module) as net:
             x, target = self._samples(T, batch)
@@ -74,7 +73,7 @@ def cosines(
     setting: Setting,
     output: Sequence[int],
     peak: Callable[[int, int], int],
-    algorithms: Mapping[str, Mapping[str, Any]],
+    algorithms: Mapping[str, OptionValues],
     size: tuple[int, int] | None,
 ) -> Cosines:
     """Return the cosines of ``algorithms`` (name -> options) to BPTT; ``output``: the shape of the outputs, [T, B, C, ...].

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
 
+from bench.algorithms.context import Watcher
 from bench.counting.any_step import Cost
 from bench.errors import UserError
 from bench.lift.measure import PRECISIONS, Precision, Usual, cross_entropy_of_mean
+from bench.lift.parts import OptionValues
 from bench.lift.stepped import Lifted
 from bench.lift.subject import Optimizer, Subject, subject
 from bench.lift.timing import Encoding
@@ -45,7 +47,7 @@ class Setting:
 class Counts(Protocol):
     """Costs of training steps of one kind, with options that may differ; each is counted once."""
 
-    def cost(self, T: int, batch: int, **options: Any) -> Cost: ...
+    def cost(self, T: int, batch: int, **options: object) -> Cost: ...
 
 
 @dataclass
@@ -56,7 +58,7 @@ class AsWritten:
     precision: Precision
     _known: dict[tuple[int, int], Cost] = field(default_factory=dict)
 
-    def cost(self, T: int, batch: int, **options: Any) -> Cost:
+    def cost(self, T: int, batch: int, **options: object) -> Cost:
         if (T, batch) not in self._known:
             it, dtype = self.it.sized(T, batch), PRECISIONS[self.precision]
             run = Usual(it.recognised, T, it.encoding == "repeat", cross_entropy_of_mean, dtype, it.adapters)
@@ -74,18 +76,18 @@ class ByAlgorithm:
     _known: dict[tuple[int, int, str], Cost] = field(default_factory=dict)
     _steps: dict[str, LiftedStep] = field(default_factory=dict)
 
-    def cost(self, T: int, batch: int, **options: Any) -> Cost:
+    def cost(self, T: int, batch: int, **options: object) -> Cost:
         key = (T, batch, repr(sorted(options.items())))
         if key not in self._known:
             self._known[key] = self._count(self.it.sized(T, batch), T, options)
         return self._known[key]
 
-    def lifted(self, T: int, **options: Any) -> Lifted:
+    def lifted(self, T: int, **options: object) -> Lifted:
         """Return the module with explicit state, as checkpointing sees it."""
         net: Lifted = self._step(options).lifted(self.it.sequence(T))
         return net
 
-    def _count(self, it: Subject, T: int, options: Mapping[str, Any]) -> Cost:
+    def _count(self, it: Subject, T: int, options: OptionValues) -> Cost:
         if self.algorithm == "skipper" and self.precision != "float32":
             raise UserError(_NO_VALUES)
         step, x = self._step(options), it.sequence(T)
@@ -94,13 +96,13 @@ class ByAlgorithm:
         if self.precision != "float32":
             mixed = torch.autocast("cpu", PRECISIONS[self.precision])
 
-        def run(watcher: Any) -> None:
+        def run(watcher: Watcher | None) -> None:
             with mixed:
                 step(x, it.target, watcher)
 
         return it.count(run, [(net, net.carried)], net.spiking(), step.update)
 
-    def _step(self, options: Mapping[str, Any]) -> LiftedStep:
+    def _step(self, options: OptionValues) -> LiftedStep:
         key = repr(sorted(options.items()))
         if key not in self._steps:
             step = training_step(self.it.net, self.algorithm, optimizer=self.it.optimizer, **options)

@@ -14,13 +14,12 @@ tensors without storage: a peak that is returned is a count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from bench.algorithms.context import Unwatched
 from bench.counting.any_step import Cost
@@ -30,6 +29,7 @@ from bench.errors import UserError
 from bench.lift.flow import Flow, flow_of
 from bench.lift.layers import NORMS, Recompute, depth_of
 from bench.lift.measure import checked
+from bench.lift.parts import OptionValues
 from bench.lift.recognise import Recognised
 from bench.lift.schedules import Model, cheapest
 from bench.lift.subject import Optimizer, Subject, subject
@@ -48,7 +48,7 @@ class Schedule:
     """``training_step(module, algorithm, **options)``, counted: ``peak`` live bytes, dense multiply-accumulates."""
 
     algorithm: str
-    options: Mapping[str, Any]
+    options: OptionValues
     peak: int
     macs: int
 
@@ -194,13 +194,13 @@ class _Counts:
     def units(self) -> list[Unit]:
         return units_of(self.flow, self.subject.net)
 
-    def _x(self) -> Any:
+    def _x(self) -> Tensor:
         return self.subject.x.expand(self.T, *self.subject.x.shape) if self.encoding == "repeat" else self.subject.x
 
     def _whole(self) -> LiftedStep:
         return self._step("bptt", {})
 
-    def _step(self, algorithm: str, options: Mapping[str, Any]) -> LiftedStep:
+    def _step(self, algorithm: str, options: OptionValues) -> LiftedStep:
         key = f"{algorithm} {options.get('segments')}"
         if key not in self._steps:
             step = training_step(self.subject.net, algorithm, optimizer=self.subject.optimizer, **options)
@@ -208,14 +208,14 @@ class _Counts:
             self._steps[key] = step
         return self._steps[key]
 
-    def count(self, algorithm: str, options: Mapping[str, Any]) -> Schedule:
+    def count(self, algorithm: str, options: OptionValues) -> Schedule:
         key = f"{algorithm} {options}"
         if key not in self._known:
             cost = self._cost(algorithm, options)
             self._known[key] = Schedule(algorithm, options, cost.memory.total, sum(cost.macs.dense.values()))
         return self._known[key]
 
-    def _cost(self, algorithm: str, options: Mapping[str, Any]) -> Cost:
+    def _cost(self, algorithm: str, options: OptionValues) -> Cost:
         inner = {name: value for name, value in options.items() if name != "layers"}
         step, x = self._step(algorithm, inner), self._x()
         net = step.lifted(x)

@@ -10,11 +10,10 @@ Seen in two calls with different batches on tensors without storage: what is rea
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -141,7 +140,9 @@ class _Recorder(TorchFunctionMode):
             self.trials.call(*given)
         return self
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., object], types: object, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None
+    ) -> object:
         self._now += 1
         for tensor in tensors((args, tuple((kwargs or {}).values()))):
             self.used.setdefault(id(tensor), []).append(self._now)

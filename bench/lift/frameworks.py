@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
@@ -72,8 +72,8 @@ class Framework(Protocol):
     def over_time(self, net: nn.Module) -> dict[str, str]:
         """Return the modules whose output at one time step depends on the others where a call is a sequence, and why."""
 
-    def kernel(self, device: str) -> str:
-        """What the neurons run as when they are counted on this device."""
+    def kernel(self, namespaces: Set[str]) -> str:
+        """What the neurons run as, from the namespaces of the operators that ran: those of a kernel have their own."""
 
     def as_on_a_gpu(self) -> AbstractContextManager[None]:
         """In this context, neurons on CPU tensors run the operators that they run on a GPU, where the two differ."""

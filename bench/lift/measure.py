@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.algorithms.context import Watcher
 from bench.counting.any_step import Cost
+from bench.counting.tape import watching
 from bench.errors import UserError, choose
 from bench.lift.forward import forward
 from bench.lift.frameworks import Framework
+from bench.lift.operators import Operators
 from bench.lift.parts import reset
 from bench.lift.recognise import Recognised
 from bench.lift.subject import Optimizer, subject
@@ -99,8 +102,14 @@ def measure(
     with subject(module, optimizer, world, frame, T, batch, encoding) as it:
         recognised, image = it.recognised, encoding == "repeat"
         own = step or Usual(recognised, T, image, loss or cross_entropy_of_mean, PRECISIONS[precision], it.adapters)
-        cost = it.count(lambda _: own(it.net, it.optimizer, it.x, it.target))
-        kernels = tuple(adapter.kernel(world.device) for adapter in it.adapters)
+        operators = Operators()
+
+        def run(watcher: Watcher | None) -> None:
+            with watching(operators) if watcher is None else nullcontext():
+                own(it.net, it.optimizer, it.x, it.target)
+
+        cost = it.count(run)
+        kernels = tuple(adapter.kernel(operators.namespaces) for adapter in it.adapters)
     parameters = list(module.parameters())
     return Measured(
         cost=cost,
@@ -148,7 +157,7 @@ class Usual:
             optimizer.step()
 
 
-def checked(module: Any, x_shape: Any, T: Any, batch: Any, encoding: Any, precision: Any) -> tuple[int, ...]:
+def checked(module: object, x_shape: Sequence[int], T: object, batch: object, encoding: str, precision: str) -> tuple[int, ...]:
     """Return the shape of a frame. Raises UserError unless these can be settings of a measurement."""
     if not isinstance(module, nn.Module):
         raise UserError(f"{module!r} is no module: give a torch.nn.Module, or a function without arguments that makes one")

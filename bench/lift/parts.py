@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from bench.counting.tape import tensors
 from bench.errors import UserError
 from bench.lift.frameworks import Framework
 
+OptionValues = Mapping[str, Any]  # options by name; Any, because they are passed on as keyword arguments
 _INITIAL = ("initial_state", "init_state", "init_hidden")  # methods that make the first state of a batch
 _STATES = ("state", "states", "hidden", "mem", "spk", "syn")  # names of arguments, also with a number behind them
 

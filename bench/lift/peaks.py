@@ -1,93 +1,85 @@
-"""The formulas of bench/planning for the peak live bytes of a user's module, fitted to few counts without storage.
-
-    BPTT and other algorithms that keep every step    lines through counts of SHORT time steps
-    checkpointed                                      bench/planning/peaks.py
-    Skipper                                           as checkpointed with segments of the kept steps' lengths
-    algorithms whose graph does not grow with T       a line through three and six windows, or more steps
-
-In the batch every peak is affine: what belongs to the weights, and the rest in proportion to the number of samples.
-"""
+"""The formulas of bench/planning/formulas.py for a user's module at one batch, fitted to few counts without storage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import ceil, prod
-from typing import Any
+from typing import Any, cast
 
 from bench import algorithms
-from bench.algorithms.checkpointed import segments_of
-from bench.algorithms.segments import edges
-from bench.algorithms.skipper import best_allowed_segments
 from bench.lift.counts import AsWritten, ByAlgorithm
-from bench.lift.timing import Encoding
-from bench.planning.peaks import ZERO, Peaks, lines_through
-from bench.registry import ALGORITHMS
+from bench.options import Declared
+from bench.planning import coefficients
+from bench.planning.formulas import Peak, Sizes, joined
 
 SHORT = (4, 8, 16)  # the first steps, from a state that is not yet there, differ
 
-Peak = Callable[[int], float]  # T -> bytes
+OfT = Callable[[int], float]  # T -> bytes
 
 
-def as_written(counts: AsWritten, batch: int) -> Peak:
+def as_written(counts: AsWritten, batch: int) -> OfT:
     """Return the peak of the module as written, as a function of T."""
-    return lines_through([(T, counts.cost(T, batch).memory.total) for T in SHORT])
+    points = [(T, float(counts.cost(T, batch).memory.total)) for T in SHORT]
+    return lambda T: joined(points, T)
 
 
-def by_algorithm(counts: ByAlgorithm, batch: int, options: Mapping[str, Any]) -> Peak:
+def by_algorithm(counts: ByAlgorithm, batch: int, options: Mapping[str, Any]) -> OfT:
     """Return the peak of a training step by an algorithm, as a function of T."""
-    algorithm = counts.algorithm
-    chosen: Any = algorithms.load(algorithm).Options.named(algorithm, dict(options))
-
-    def counted(T: int) -> tuple[int, float]:
-        return T, counts.cost(T, batch, **options).memory.total
-
-    match algorithm:
-        case "checkpointed":
-            peaks = peaks_of(counts, batch)
-            return lambda T: peaks.checkpointed([end - begin for begin, end in segments_of(T, peaks.graph_to_state, chosen)])
+    counting = OfModule(counts, batch, dict(options))
+    match counts.algorithm:
         case "skipper":
-            return _skipper(peaks_of(ByAlgorithm(counts.it, "checkpointed", counts.precision), batch), chosen)
-    if ALGORITHMS[algorithm].memory == "grows with T":
-        return lines_through([counted(T) for T in SHORT])
-    few = max(6, 3 * getattr(chosen, "K", 1), getattr(chosen, "k", 1))  # the first window reads no state, the last leaves none
-    return lines_through([counted(T) for T in (few, 2 * few)])
+            return _skipper(counting)
+        case "replay":
+            points = [(T, counting.peak(T)(batch)) for T in SHORT]
+            return lambda T: joined(points, T)
+    found = coefficients.formula(counting, SHORT, (6, 12))
+    return lambda T: found.peak(coefficients.lengths(found, counting.options, T), batch)
 
 
-def peaks_of(counts: ByAlgorithm, batch: int) -> Peaks:
-    """Count what the formulas of checkpointed BPTT need; ``counts`` are of the algorithm "checkpointed"."""
-    net = counts.lifted(max(SHORT))
-    _, state_of_one = net.graph_and_state
-    frame = _bytes_of_input(counts.it.encoding, net.frame, batch, counts.it.x.element_size())
-    state = batch * state_of_one
-
-    def peak(*lengths: int) -> int:
-        return counts.cost(sum(lengths), batch, lengths=list(lengths)).memory.total
-
-    return Peaks(
-        input=frame,
-        state=state,
-        spikes=0.0,
-        graph=lines_through([(K, peak(K) - K * frame) for K in SHORT]),
-        middle=lines_through([(K, peak(K, K, 1) - (2 * K + 1) * frame - state) for K in SHORT]),
-        replayed=ZERO,
-        invertible_steps=0.0,
-        can_replay=False,
-        layers=len(net.neurons()),
-        graph_to_state=net.graph_to_state,
-    )
-
-
-def _skipper(peaks: Peaks, options: Any) -> Peak:
-    share = 1 - options.p / 100
+def _skipper(counting: OfModule) -> OfT:
+    """As checkpointed with segments of the kept steps' lengths: Skipper's own would take long sequences to count."""
+    sizes, options, batch = counting.sizes, counting.options.as_dict(), counting.batch
+    segments = coefficients.formula(counting.by("checkpointed"), SHORT)
+    own = replace(segments, kind="skipper", sizes=replace(sizes, kept=1 - cast(float, options["p"]) / 100))
 
     def peak(T: int) -> float:
-        C = options.segments or best_allowed_segments(T, peaks.layers, options.p, peaks.graph_to_state)
-        kept = [ceil(share * (end - begin)) for begin, end in edges(T, min(C, T))]
-        return T * peaks.input + max(i * peaks.state + peaks.middle(K) for i, K in enumerate(kept))
+        kept = [ceil(own.sizes.kept * K) for K in coefficients.lengths(own, counting.options, T)]
+        return T * sizes.input * batch + max(i * sizes.state * batch + segments.at("M", K, batch) for i, K in enumerate(kept))
 
     return peak
 
 
-def _bytes_of_input(encoding: Encoding, frame: tuple[int, ...], batch: int, itemsize: int) -> int:
-    """Return the bytes of one time step of the input; an image that is repeated takes none."""
-    return itemsize * batch * prod(frame) if encoding == "frames" else 0
+@dataclass(frozen=True)
+class OfModule:
+    """A user's module at one batch; satisfies ``bench.planning.coefficients.Counting``."""
+
+    counts: ByAlgorithm
+    batch: int
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def algorithm(self) -> str:
+        return self.counts.algorithm
+
+    @cached_property
+    def options(self) -> Declared:
+        found: Declared = algorithms.load(self.algorithm).Options.named(self.algorithm, dict(self.named))
+        return found
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        net, it = self.counts.lifted(max(SHORT)), self.counts.it
+        _, state = net.graph_and_state
+        frame = it.x.element_size() * prod(net.frame) if it.encoding == "frames" else 0
+        return Sizes(frame, state, len(net.neurons()), net.graph_to_state, spikes=state / 32)
+
+    def suits(self, T: int) -> bool:
+        return max(getattr(self.options, name, 1) for name in ("K", "k")) <= T
+
+    def peak(self, T: int, **options: Any) -> Peak:
+        return Peak(((self.counts.cost(T, self.batch, **{**self.named, **options}).memory.total, 0.0),))
+
+    def by(self, algorithm: str) -> OfModule:
+        return replace(self, counts=ByAlgorithm(self.counts.it, algorithm, self.counts.precision), named={})

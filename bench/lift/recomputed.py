@@ -200,7 +200,7 @@ class _Run:
         wants_x: bool,
         shape: torch.Size,
         g_y: Tensor | None,
-        g_after: Sequence[Any],
+        g_after: Sequence[Tensor | None],
     ) -> tuple[Tensor | None, list[Tensor | None]]:
         """Return dL/dx and dL/d(states before)."""
         group = self.group

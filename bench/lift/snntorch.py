@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -43,7 +43,7 @@ def emits_ones(module: nn.Module) -> bool:
 
 def leak(module: Any) -> float | str:
     if type(module) not in (snntorch.Leaky, snntorch.RLeaky):
-        return f"is of kind {type(module).__name__}, whose potential does not decay by one factor"
+        return f"is of kind {type(module).__name__}, and a constant decay is known of Leaky and RLeaky"
     beta = module.beta
     if isinstance(beta, nn.Parameter):
         return "learns its decay (learn_beta)"
@@ -98,7 +98,7 @@ def over_time(net: nn.Module) -> dict[str, str]:
     return {path: "its neurons read the whole sequence" for path, module in net.named_modules() if isinstance(module, parallel)}
 
 
-def kernel(device: str) -> str:
+def kernel(namespaces: Set[str]) -> str:
     return "snnTorch's neurons, operator by operator"
 
 

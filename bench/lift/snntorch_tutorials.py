@@ -127,7 +127,7 @@ def make(name: str, size: Size, T: int) -> nn.Module:
     """Make a network by name; ``T``: time steps of those that loop over time themselves."""
     spike: Surrogate = surrogate.fast_sigmoid(slope=25) if size == "real" else _of_any_type
     widths = (EVENTS if name in ("convolutional-events", "sconv2dlstm") else WIDTHS)[size]
-    kept: dict[str, Any] = {"spike_grad": spike, "init_hidden": True}
+    kept: dict[str, object] = {"spike_grad": spike, "init_hidden": True}
     match name:
         case "feed-forward/loop":
             return FeedForward(widths, spike, T)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -28,7 +28,10 @@ _NEURONS = (
     *("MaskedPSN", "SlidingPSN", "DSRIFNode", "DSRLIFNode", "GatedLIFNode", "ActivationAwareIFNode", "FlexSN", "STBIFNode"),
     "FewSpikeNode",
 )
-_WHOLE_SEQUENCE = ("PSN", "MaskedPSN", "DSRIFNode", "DSRLIFNode", "ILCBaseNode", "NoisyBaseNode", "NoisyNonSpikingBaseNode")
+_WHOLE_SEQUENCE = (
+    *("PSN", "MaskedPSN", "DSRIFNode", "DSRLIFNode", "ILCBaseNode", "NoisyBaseNode", "NoisyNonSpikingBaseNode"),
+    "NonSpikingBaseNode",
+)
 # What is inside runs once for each time step, also in multi-step mode.
 _STEP_BY_STEP = ("MultiStepContainer", "BatchNormThroughTime1d", "BatchNormThroughTime2d", "BatchNormThroughTime3d")
 # They emit several levels, or a potential.
@@ -59,11 +62,9 @@ def leak(module: Any) -> float | str:
     for kind in (neuron.IFNode, neuron.LIFNode):
         if _runs_as(module, kind):
             return 1.0 if kind is neuron.IFNode else 1 - 1 / module.tau
-    if isinstance(module, neuron.NonSpikingLIFNode | neuron.NonSpikingIFNode):
-        return 1 - 1 / module.tau if isinstance(module, neuron.NonSpikingLIFNode) else 1.0
     if isinstance(module, neuron.ParametricLIFNode):
         return "learns its decay"
-    return f"is of kind {type(module).__name__}, whose potential does not decay by one constant factor"
+    return f"is of kind {type(module).__name__}, and a constant decay is known of IFNode and LIFNode"
 
 
 def lif(module: Any) -> Lif | str:
@@ -95,7 +96,7 @@ def _runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
     return isinstance(module, kind) and all(getattr(type(module), name) is getattr(kind, name) for name in _STEPS)
 
 
-def _smooth(function: Any) -> Surrogate | None:
+def _smooth(function: surrogate.SurrogateFunctionBase) -> Surrogate | None:
     """Return the catalogue's surrogate of the same derivative."""
     kinds: dict[type, SurrogateKind] = {
         surrogate.Sigmoid: "sigmoid", surrogate.PiecewiseQuadratic: "triangle", surrogate.Rect: "rectangle",
@@ -147,8 +148,12 @@ def _of_layers(names: tuple[str, ...]) -> tuple[type[nn.Module], ...]:
     return tuple(kind for kind in (getattr(layer, each, None) for each in names) if kind is not None)
 
 
-def kernel(device: str) -> str:
-    return "SpikingJelly's neurons as on a GPU, one operator a layer"
+def kernel(namespaces: Set[str]) -> str:
+    """Neurons of which the framework has no fused operator, or not with their surrogate, run as on a CPU."""
+    fused = sorted(each.rpartition("sj_")[2] for each in namespaces if "sj_" in each)
+    if not fused:
+        return "SpikingJelly's neurons, operator by operator"
+    return f"SpikingJelly's neurons as on a GPU, one operator a layer ({', '.join(fused)})"
 
 
 @contextmanager

@@ -95,13 +95,14 @@ def _single_step(trials: Trials, encoding: Encoding) -> Timing:
     one, other = images
     if isinstance(one, Call) and isinstance(other, Call):
         runs = one.least_runs
-        if runs == other.least_runs == 1:
+        if runs == other.least_runs == 1 and first(one.output).shape[:2] != (1, trials.batches[0]):
             return Timing("single-step", "frame", None, first(one.output))
-        if runs == other.least_runs > 1:
+        if runs == other.least_runs:  # 1 in a loop over a single step, whose output has time first
             if encoding == "frames":
                 raise UserError(
-                    f"{trials.name}.forward loops over {runs} time steps of one image, so it takes no frames: use encoding = "
-                    "'repeat'"
+                    f"{trials.name}.forward loops over {runs} time steps of one image, so it takes no frames: let "
+                    "forward take one frame x [B, ...] and keep the state in the neurons or as an argument, or measure it as it "
+                    "is with encoding = 'repeat'"
                 )
             return Timing("own loop", "frame", runs, first(one.output))
     batch = trials.batches[0]

@@ -73,7 +73,7 @@ class LiftedStep:
     _recognised: dict[tuple[int, ...], Recognised] = field(default_factory=dict)
     _flows: dict[tuple[int, ...], Flow] = field(default_factory=dict)
 
-    def __call__(self, x: Tensor, target: Any, watcher: Watcher | None = None) -> Tensor:
+    def __call__(self, x: Tensor, target: object, watcher: Watcher | None = None) -> Tensor:
         if not torch.is_grad_enabled():
             raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
         ready = self.prepared(x)
@@ -146,7 +146,7 @@ class LiftedStep:
             depth_of(copy, self._flows[frame], self.layers, Unwatched())  # raises for groups that there are not
         self._prepared[frame], self._recognised[frame] = ready, recognised
 
-    def _shares_of(self, recognised: Recognised, x: Tensor, target: Any) -> Callable[[Tensor], Tensor]:
+    def _shares_of(self, recognised: Recognised, x: Tensor, target: object) -> Callable[[Tensor], Tensor]:
         if self.rule in _WHOLE_SEQUENCE:
             whole = self.loss
             return lambda outs: whole(outs[0] if recognised.averages else outs, target)

@@ -61,7 +61,7 @@ class Fake:
     # snnTorch's reset touches the neurons of every network of the process, real ones among them.
     mode: FakeTensorMode = field(default_factory=partial(FakeTensorMode, allow_non_fake_inputs=True))
 
-    def open(self) -> AbstractContextManager[Any]:
+    def open(self) -> AbstractContextManager[object]:
         return self.mode
 
     def like(self, tensor: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Fake:
 class Real:
     device: str = "cpu"
 
-    def open(self) -> AbstractContextManager[Any]:
+    def open(self) -> AbstractContextManager[object]:
         return nullcontext()
 
     def like(self, tensor: Tensor) -> Tensor:

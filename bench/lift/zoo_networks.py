@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
+from bench.lift.parts import OptionValues
 from bench.lift.timing import Encoding, Time
 
 Shape = tuple[int, ...]
@@ -60,7 +61,7 @@ def _encoding(frame: Shape) -> Encoding:
 # --------------------------------------------------------------------------- SpikingJelly
 
 
-def _of_layers(where: str, name: str, spiking: str, mode: Step, options: Mapping[str, Any]) -> nn.Module:
+def _of_layers(where: str, name: str, spiking: str, mode: Step, options: OptionValues) -> nn.Module:
     """Make a network of SpikingJelly's that takes the class of its neurons and has both step modes."""
     from spikingjelly.activation_based import functional, neuron, surrogate
 
@@ -72,7 +73,7 @@ def _of_layers(where: str, name: str, spiking: str, mode: Step, options: Mapping
     return net
 
 
-def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
+def _built(name: str, options: OptionValues) -> nn.Module:
     """Make a network of SpikingJelly's that chooses its neurons itself."""
     from spikingjelly.activation_based import model
 
@@ -81,7 +82,7 @@ def _built(name: str, options: Mapping[str, Any]) -> nn.Module:
 
 
 def _both_modes(
-    where: str, names: tuple[str, ...], spiking: str, frame: Shape, small: Shape, few: Mapping[str, Any], **options: Any
+    where: str, names: tuple[str, ...], spiking: str, frame: Shape, small: Shape, few: OptionValues, **options: object
 ) -> Iterator[tuple[str, ZooNetwork]]:
     """Yield networks in both step modes; ``few``: what makes them small."""
     for name in names:
@@ -95,7 +96,7 @@ def _of_images(
     name: str,
     frame: Shape,
     small: Shape,
-    few: Mapping[str, Any],
+    few: OptionValues,
     *,
     steps: int = T,
     small_steps: int = SMALL_T,

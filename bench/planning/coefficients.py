@@ -1,27 +1,31 @@
-"""Counts the coefficients of bench/planning/formulas.py, on device 'meta'.
+"""Counts the coefficients of bench/planning/formulas.py, without storage.
 
-In the batch the peak is exact: the live bytes at every operator are counted for two batches, and each operator gets the line
-through its two counts. In T, and for schedules, it is a fit, whose error is measured at settings that were not used.
+A peak is counted either at one batch, or for every batch: then the live bytes at every operator are counted for two batches, and
+each operator gets the line through its two counts, which is exact. In T, and for schedules, a formula is a fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil, isinf, prod
-from typing import Any, cast
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 import torch
 
+from bench.algorithms import checkpointed, skipper
 from bench.algorithms.replay import invertible_steps
+from bench.algorithms.segments import edges
 from bench.counting.any_step import Cost
 from bench.counting.step import batch_for, cost_of
 from bench.counting.timeline import timeline_of
 from bench.errors import UserError
 from bench.nets.build import Network
 from bench.nets.graph_size import graph_and_state
-from bench.planning.formulas import Amount, Formula, Peak, Pieces, Sizes, envelope
+from bench.options import Declared
+from bench.planning.formulas import Amount, Amounts, Formula, Peak, Pieces, Sizes, envelope
 from bench.registry import ALGORITHMS
 from bench.training_step import TrainingStep, training_step
 
@@ -31,20 +35,59 @@ BATCHES = (2, 3)
 Options = Mapping[str, Any]
 
 
+class Counting(Protocol):
+    """Counts of training steps of one network by one algorithm, with options that may differ."""
+
+    @property
+    def algorithm(self) -> str: ...
+
+    @property
+    def options(self) -> Declared:
+        """The algorithm's own options."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """Bytes of input and state, layers, graph over state; for replay, the steps that can be run back."""
+
+    def suits(self, T: int) -> bool:
+        """Whether the options suit a sequence of T time steps."""
+
+    def peak(self, T: int, **options: Any) -> Peak: ...
+
+    def by(self, algorithm: str) -> Self:
+        """Return the same for another algorithm with its default options."""
+
+
 @dataclass(frozen=True)
-class Counter:
-    """One algorithm on one network and backend."""
+class OfCatalogue:
+    """A network of the catalogue on a backend; peaks as functions of the batch, or ``at`` one batch alone, which is faster."""
 
     network: str
     algorithm: str
     backend: str
-    options: Options
+    named: tuple[tuple[str, Any], ...] = ()
+    at: int | None = None
+
+    @cached_property
+    def options(self) -> Declared:
+        return self.step().recipe.options
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        step = self.step()
+        net = cast(Network, step.net)
+        spec, (graph, state), back = net.spec, graph_and_state(net), invertible_steps(net)
+        frame = 4 * prod(spec.input) if spec.encoding == "frames" else 0
+        within = 0 if isinf(back) else int(back)
+        return Sizes(frame, state, len(net.neurons()), graph / state, spikes=state / 32, within=within)
+
+    def by(self, algorithm: str) -> OfCatalogue:
+        return replace(self, algorithm=algorithm, named=())
 
     def step(self, **options: Any) -> TrainingStep:
-        return training_step(self.network, self.algorithm, self.backend, device="meta", **{**self.options, **options})
+        return training_step(self.network, self.algorithm, self.backend, device="meta", **{**dict(self.named), **options})
 
     def suits(self, T: int) -> bool:
-        """Whether the options suit a sequence of T time steps."""
         step = self.step()
         try:
             step.recipe.options.suits(step.trainable.spec, T)
@@ -57,7 +100,8 @@ class Counter:
         return cost_of(step, *batch_for(step, T, batch, "meta"))
 
     def peak(self, T: int, **options: Any) -> Peak:
-        """Return the peak as a function of the batch; exact."""
+        if self.at is not None:
+            return Peak(((self.cost(T, self.at, **options).memory.total, 0.0),))
         low, high = (self._live(T, batch, options) for batch in BATCHES)
         slopes = [(b - a) / (BATCHES[1] - BATCHES[0]) for a, b in zip(low, high, strict=True)]
         return Peak(envelope([(a - slope * BATCHES[0], slope) for a, slope in zip(low, slopes, strict=True)]))
@@ -70,8 +114,82 @@ class Counter:
         return [live for moment in moments for live in (moment.before, moment.after)]
 
 
+def formula(counting: Counting, steps: Sequence[int] = STEPS, few: Sequence[int] = FEW) -> Formula:
+    """Count the formula of one algorithm, at ``steps`` time steps, or at a ``few`` if its memory is constant in T.
+
+    Raises UserError if the combination does not exist.
+    """
+    match counting.algorithm:
+        case "checkpointed":
+            return _checkpointed(counting, steps)
+        case "skipper":
+            return _skipper(counting)
+        case "replay":
+            return _replay(counting, steps)
+    K = _window(counting)
+    tried = few if ALGORITHMS[counting.algorithm].memory == "constant in T" else steps
+    lengths = sorted(T for T in {*tried, *((K, K + K // 2, 2 * K, 3 * K, 4 * K) if K > 1 else ())} if counting.suits(T))
+    return Formula("plain", {"P": tuple((T, counting.peak(T)) for T in lengths)})
+
+
+def lengths(found: Formula, options: Declared, T: int) -> list[int]:
+    """Return the lengths of the segments of T time steps; options may set their number, or make them fall."""
+    match options:
+        case checkpointed.Options():
+            parts = checkpointed.segments_of(T, found.sizes.graph_to_state, options)
+        case skipper.Options(segments=segments) if segments:
+            parts = edges(T, segments)
+        case _:
+            return found.lengths(T)
+    return [end - begin for begin, end in parts]
+
+
+def _window(counting: Counting) -> int:
+    """Return the steps of a window; a last one that is shorter has another cost."""
+    return int(getattr(counting.options, "K", 1))
+
+
+def _checkpointed(counting: Counting, steps: Sequence[int]) -> Formula:
+    sizes, bptt = counting.sizes, counting.by("bptt")
+    E, S = sizes.input, sizes.state
+    pieces = {
+        "P": tuple((K, bptt.peak(K)) for K in steps),
+        "M": tuple((K, counting.peak(2 * K + 1, lengths=[K, K, 1]).less((2 * K + 1) * E + S)) for K in steps),
+        "G": tuple((K, counting.peak(K + 1, lengths=[1, K]).less((K + 1) * E + S)) for K in steps),
+    }
+    return Formula("checkpointed", pieces, sizes)
+
+
+def _skipper(counting: Counting) -> Formula:
+    sizes = replace(counting.sizes, kept=_kept(counting.options))
+    n = sizes.layers
+
+    def equal(segments: int, steps: int) -> Peak:
+        T = segments * ceil(steps / sizes.kept)
+        return counting.peak(T, segments=segments).less(T * sizes.input)
+
+    tried = (n, 2 * n) if n >= 8 else (n, 2 * n, 4 * n)  # a segment keeps at least as many steps as there are layers
+    pieces: dict[str, Pieces] = {f"P{C}": tuple((steps, equal(C, steps)) for steps in tried) for C in (1, 2, 3)}
+    return Formula("skipper", pieces, sizes)
+
+
+def _kept(options: Declared) -> float:
+    return 1 - cast(float, options.as_dict()["p"]) / 100
+
+
+def _replay(counting: Counting, steps: Sequence[int]) -> Formula:
+    sizes = replace(counting.sizes, window=_window(counting))
+    lengths = sorted({*steps, sizes.window})
+    nothing = Formula("replay", {"P": tuple((K, Peak(((0.0, 0.0),))) for K in lengths)}, sizes)
+    peaks = tuple((K, counting.peak(4 * K, K=K).less(nothing.peak([3 * K, K], 1))) for K in lengths)
+    return Formula("replay", {"P": peaks}, sizes)
+
+
+# --------------------------------------------------------------------------- MACs and traffic
+
+
 @dataclass(frozen=True)
-class Place:
+class _Place:
     """A setting at which MACs and traffic are counted; ``again``: its time steps that are recomputed with a graph."""
 
     T: int
@@ -80,78 +198,9 @@ class Place:
     options: Options
 
 
-def formula(counter: Counter) -> Formula:
-    """Count the formula of one algorithm; takes seconds. Raises UserError if the combination does not exist."""
-    match counter.algorithm:
-        case "checkpointed":
-            return _checkpointed(counter)
-        case "skipper":
-            return _skipper(counter)
-        case "replay":
-            return _replay(counter)
-    K = getattr(counter.step().recipe.options, "K", 1)  # of a window: a shorter last one changes the cost
-    steps = FEW if ALGORITHMS[counter.algorithm].memory == "constant in T" else STEPS
-    lengths = sorted(T for T in {*steps, K, K + K // 2, 2 * K, 3 * K, 4 * K} if counter.suits(T))
-    pieces = tuple((T, counter.peak(T)) for T in lengths)
-    return Formula("plain", {"P": pieces}, *_amounts(counter, [Place(2 * K, 0, 1, {}), Place(4 * K, 0, 1, {})]))
-
-
-def _checkpointed(counter: Counter) -> Formula:
-    sizes = _sizes(counter)
-    E, S = sizes.input, sizes.state
-    bptt = Counter(counter.network, "bptt", counter.backend, {})
-    pieces = {
-        "P": tuple((K, bptt.peak(K)) for K in STEPS),
-        "M": tuple((K, counter.peak(2 * K + 1, lengths=[K, K, 1]).less((2 * K + 1) * E + S)) for K in STEPS),
-        "G": tuple((K, counter.peak(K + 1, lengths=[1, K]).less((K + 1) * E + S)) for K in STEPS),
-    }
-    places = [
-        Place(sum(lengths), sum(lengths[:-1]), len(lengths), {"lengths": lengths}) for lengths in ([8], [4, 4], [6, 2], [2, 4, 4])
-    ]
-    return Formula("checkpointed", pieces, *_amounts(counter, places), sizes)
-
-
-def _skipper(counter: Counter) -> Formula:
-    p = counter.step().recipe.options.as_dict()["p"]
-    sizes = replace(_sizes(counter), kept=1 - cast(float, p) / 100)
-    n, kept = sizes.layers, sizes.kept
-
-    def equal(segments: int, steps: int) -> Peak:
-        T = segments * ceil(steps / kept)
-        return counter.peak(T, segments=segments).less(T * sizes.input)
-
-    pieces: dict[str, Pieces] = {f"P{C}": tuple((steps, equal(C, steps)) for steps in (n, 2 * n, 4 * n)) for C in (1, 2, 3)}
-    T = ceil(2 * n / kept)
-    places = [
-        Place(T, T, 1, {"segments": 1, "p": 0}),
-        Place(2 * T, 2 * T, 1, {"segments": 1, "p": 0}),
-        Place(T, T, 2, {"segments": 2, "p": 0}),
-        Place(T, ceil(kept * T), 1, {"segments": 1, "p": p}),
-    ]
-    return Formula("skipper", pieces, *_amounts(counter, places), sizes)
-
-
-def _replay(counter: Counter) -> Formula:
-    step = counter.step()
-    K, back = cast(int, step.recipe.options.as_dict()["K"]), invertible_steps(cast(Network, step.net))
-    sizes = replace(_sizes(counter), window=K, within=0 if isinf(back) else int(back))
-    sizes = replace(sizes, spikes=sizes.state / 32)
-    nothing = Amount((0, 0, 0, 0), (0, 0, 0, 0))
-    empty = Formula("replay", {"P": ((K, Peak(((0.0, 0.0),))),)}, nothing, nothing, nothing, sizes)
-    T = 4 * K
-    pieces = {"P": ((K, counter.peak(T).less(empty.peak(empty.lengths(T), 1))),)}
-    return Formula("replay", pieces, *_amounts(counter, [Place(T, T - K, 2, {}), Place(2 * T, 2 * T - K, 2, {})]), sizes)
-
-
-def _sizes(counter: Counter) -> Sizes:
-    step = counter.step()
-    spec, (graph, state) = step.trainable.spec, graph_and_state(cast(Network, step.net))
-    frame = 4 * prod(spec.input) if spec.encoding == "frames" else 0
-    return Sizes(frame, round(state), len(step.trainable.neurons()), graph / state)
-
-
-def _amounts(counter: Counter, places: Sequence[Place]) -> tuple[Amount, Amount, Amount]:
-    """Return MACs, multiplications and traffic, from counts at two places (coefficients of 1 and T) or at four (all)."""
+def amounts(counter: OfCatalogue) -> Amounts:
+    """Count MACs, multiplications and traffic of one algorithm."""
+    places = _places(counter)
     terms = np.array([[1, place.T, place.again, place.segments][: len(places)] for place in places], dtype=float)
     low, high = ([_read(counter.cost(place.T, batch, **place.options)) for place in places] for batch in BATCHES)
     found = []
@@ -159,7 +208,28 @@ def _amounts(counter: Counter, places: Sequence[Place]) -> tuple[Amount, Amount,
         slope = (np.array(at_high) - np.array(at_low)) / (BATCHES[1] - BATCHES[0])
         fixed = np.array(at_low) - BATCHES[0] * slope
         found.append(Amount(*(_four(np.linalg.solve(terms, values)) for values in (fixed, slope))))
-    return found[0], found[1], found[2]
+    return Amounts(*found)
+
+
+def _places(counter: OfCatalogue) -> list[_Place]:
+    """Return as many places as there are coefficients: two of 1 and T, or four."""
+    K = _window(counter)
+    match counter.algorithm:
+        case "checkpointed":
+            tried = ([8], [4, 4], [6, 2], [2, 4, 4])
+            return [_Place(sum(lengths), sum(lengths[:-1]), len(lengths), {"lengths": lengths}) for lengths in tried]
+        case "skipper":
+            p, kept = counter.options.as_dict()["p"], _kept(counter.options)
+            T = ceil(2 * counter.sizes.layers / kept)
+            return [
+                _Place(T, T, 1, {"segments": 1, "p": 0}),
+                _Place(2 * T, 2 * T, 1, {"segments": 1, "p": 0}),
+                _Place(T, T, 2, {"segments": 2, "p": 0}),
+                _Place(T, ceil(kept * T), 1, {"segments": 1, "p": p}),
+            ]
+        case "replay":
+            return [_Place(4 * K, 3 * K, 2, {}), _Place(8 * K, 7 * K, 2, {})]
+    return [_Place(2 * K, 0, 1, {}), _Place(4 * K, 0, 1, {})]
 
 
 def _four(solved: np.ndarray[Any, Any]) -> tuple[float, float, float, float]:

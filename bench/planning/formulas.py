@@ -13,7 +13,7 @@ of a step, of a state and of the spikes of a step, and segments of lengths K[0..
     "plain"         P(T)
     "checkpointed"  P(T) for C = 1, else  T * E + max( max over i < C - 1 of i * S + M(K[i]),  (C - 1) * S + G(K[C-1]) )
     "skipper"       T * E + P[C](kept) for C <= 2, else  T * E + max over i of (min(i, C - 2) - 1) * S + P[3](kept steps of i)
-    "replay"        T * E + (T - K) * R + anchors * S + P(K), K fixed
+    "replay"        T * E + (T - K) * R + anchors * S + P(K), K: steps of the last window
 
 M is the peak of a recomputed segment with another one after it and G that of the last one, without states; P[C] that of C
 segments of equal length. MACs and traffic:
@@ -56,6 +56,96 @@ Pieces = tuple[tuple[int, Peak], ...]  # by number of time steps
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """What schedules are chosen by, in bytes per sample: ``input`` of a step (E), ``state`` (S), ``spikes`` of a step (R).
+
+    ``layers``: of neurons. ``graph_to_state``: bytes saved for backward in a time step over bytes of state. ``kept``: share of
+    the steps that Skipper keeps. ``window``: K of replay, ``within``: steps that it runs back from one state; 0: no bound.
+    """
+
+    input: int = 0
+    state: float = 0.0
+    layers: int = 0
+    graph_to_state: float = 1.0
+    kept: float = 1.0
+    spikes: float = 0.0
+    window: int = 1
+    within: int = 0
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The peak live bytes of a training step for any T and batch. ``pieces``: P, M, G and P1 to P3 by name."""
+
+    kind: Kind
+    pieces: Mapping[str, Pieces]
+    sizes: Sizes = field(default_factory=Sizes)
+
+    def lengths(self, T: int) -> list[int]:
+        """Return the lengths of the segments that the algorithm chooses itself; of replay: what is run back, and its window."""
+        sizes = self.sizes
+        match self.kind:
+            case "plain":
+                return [T]
+            case "replay":
+                return [T - sizes.window, sizes.window] if sizes.window < T else [T]
+        segments = best_allowed_segments(T, sizes.layers, 100 * (1 - sizes.kept), sizes.graph_to_state)
+        return [end - begin for begin, end in edges(T, segments)]
+
+    def again(self, lengths: Sequence[int]) -> int:
+        """Return the time steps that are recomputed with a graph."""
+        if self.kind == "skipper":
+            return sum(ceil(self.sizes.kept * length) for length in lengths)
+        return sum(lengths[:-1])
+
+    def at(self, piece: str, steps: float, batch: int) -> float:
+        """Return P, M or G at a number of time steps."""
+        return joined([(K, peak(batch)) for K, peak in self.pieces[piece]], steps)
+
+    def peak(self, lengths: Sequence[int], batch: int) -> float:
+        """Return the peak live bytes for segments of these lengths."""
+        T, S, C, last = sum(lengths), self.sizes.state * batch, len(lengths), lengths[-1]
+        match self.kind:
+            case "plain":
+                return self.at("P", T, batch)
+            case "checkpointed":
+                if C == 1:
+                    return self.at("P", T, batch)
+                needs = [i * S + self.at("M", K, batch) for i, K in enumerate(lengths[:-1])]
+                most = max(*needs, (C - 1) * S + self.at("G", last, batch))
+            case "skipper":
+                kept = [ceil(self.sizes.kept * K) for K in lengths]
+                if C <= 2:
+                    most = self.at(f"P{C}", kept[0], batch)
+                else:
+                    most = max((min(i, C - 2) - 1) * S + self.at("P3", K, batch) for i, K in enumerate(kept))
+            case "replay":
+                spikes = (T - last) * self.sizes.spikes * batch
+                most = spikes + anchors(T, last, self.sizes.within) * S + self.at("P", last, batch)
+        return T * self.sizes.input * batch + most
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything, in types that JSON has."""
+        pieces = {name: [[K, [list(line) for line in peak.lines]] for K, peak in some] for name, some in self.pieces.items()}
+        return {"kind": self.kind, "pieces": pieces, "sizes": asdict(self.sizes)}
+
+
+def anchors(T: int, K: int, within: int) -> int:
+    """Return the number of states that replay saves against rounding: one per run of windows invertible in a row.
+
+    ``within``: steps that can be run back from one state; 0: no bound.
+    """
+    if not within or T <= K:
+        return 0
+    short = min(K, within)
+    first = (T - K) % short or short  # the remaining steps form the first window
+    windows, in_row = (T - K - first) // short, within // short
+    runs = ceil(windows / in_row)
+    room = within - (windows - (runs - 1) * in_row) * short if runs else within
+    return max(runs - 1, 0) + (1 if runs and first > room else 0)
+
+
+@dataclass(frozen=True)
 class Amount:
     """MACs or bytes of traffic: coefficients of 1, T, again and C, without and with the batch as a factor."""
 
@@ -68,92 +158,16 @@ class Amount:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """What schedules are chosen by, in bytes per sample: ``input`` of a step (E), ``state`` (S), ``spikes`` of a step (R).
+class Amounts:
+    """What a training step computes and moves, besides what it keeps."""
 
-    ``layers``: of neurons. ``graph_to_state``: bytes saved for backward in a time step over bytes of state. ``kept``: share of
-    the steps that Skipper keeps. ``window``: K of replay, ``within``: steps that it runs back from one state; 0: no bound.
-    """
-
-    input: int = 0
-    state: int = 0
-    layers: int = 0
-    graph_to_state: float = 1.0
-    kept: float = 1.0
-    spikes: float = 0.0
-    window: int = 1
-    within: int = 0
-
-
-@dataclass(frozen=True)
-class Formula:
-    """What a training step of one algorithm needs, for any T and batch. ``pieces``: P, M, G and P[1] to P[3] by name."""
-
-    kind: Kind
-    pieces: Mapping[str, Pieces]
     macs: Amount
     multiplications: Amount
     traffic: Amount
-    sizes: Sizes = field(default_factory=Sizes)
-
-    def lengths(self, T: int) -> list[int]:
-        """Return the lengths of the segments that the algorithm chooses itself; of replay: what is run back, and its window."""
-        match self.kind:
-            case "plain":
-                return [T]
-            case "replay":
-                return [T - self.sizes.window, self.sizes.window] if self.sizes.window < T else [T]
-        sizes = self.sizes
-        segments = best_allowed_segments(T, sizes.layers, 100 * (1 - sizes.kept), sizes.graph_to_state)
-        return [end - begin for begin, end in edges(T, segments)]
-
-    def again(self, lengths: Sequence[int]) -> int:
-        """Return the time steps that are recomputed with a graph."""
-        if self.kind == "skipper":
-            return sum(ceil(self.sizes.kept * length) for length in lengths)
-        return sum(lengths[:-1])
-
-    def peak(self, lengths: Sequence[int], batch: int) -> float:
-        """Return the peak live bytes for segments of these lengths."""
-        T, S = sum(lengths), self.sizes.state * batch
-
-        def at(piece: str, steps: int) -> float:
-            return joined([(K, peak(batch)) for K, peak in self.pieces[piece]], steps)
-
-        match self.kind:
-            case "plain":
-                return at("P", T)
-            case "checkpointed":
-                if len(lengths) == 1:
-                    return at("P", T)
-                needs = [i * S + at("M", K) for i, K in enumerate(lengths[:-1])]
-                most = max(*needs, (len(lengths) - 1) * S + at("G", lengths[-1]))
-            case "skipper":
-                kept, C = [ceil(self.sizes.kept * K) for K in lengths], len(lengths)
-                few = C <= 2
-                most = at(f"P{C}", kept[0]) if few else max((min(i, C - 2) - 1) * S + at("P3", K) for i, K in enumerate(kept))
-            case "replay":
-                most = batch * (T - lengths[-1]) * self.sizes.spikes + self.anchors(T) * S + at("P", lengths[-1])
-        return T * self.sizes.input * batch + most
-
-    def anchors(self, T: int) -> int:
-        """Return the number of states that replay saves against rounding: one per run of windows invertible in a row."""
-        K, within = self.sizes.window, self.sizes.within
-        if not within or T <= K:
-            return 0
-        short = min(K, within)
-        first = (T - K) % short or short  # the remaining steps form the first window
-        runs = ceil(((T - K - first) // short) / (within // short))
-        room = within - ((T - K - first) // short - (runs - 1) * (within // short)) * short if runs else within
-        return max(runs - 1, 0) + (1 if runs and first > room else 0)
 
     def as_dict(self) -> dict[str, object]:
         """Everything, in types that JSON has."""
-        pieces = {name: [[K, [list(line) for line in peak.lines]] for K, peak in some] for name, some in self.pieces.items()}
-        amounts = {
-            name: [list(c) for c in asdict(getattr(self, name)).values()] for name in ("macs", "multiplications", "traffic")
-        }
-        return {"kind": self.kind, "pieces": pieces, **amounts, "sizes": asdict(self.sizes)}
+        return {name: [list(amount.fixed), list(amount.per_sample)] for name, amount in vars(self).items()}
 
 
 def envelope(lines: Sequence[Line], least: float = 1.0) -> tuple[Line, ...]:

@@ -1,27 +1,21 @@
 """The longest sequence whose live tensors fit in a given number of bytes, for any algorithm.
 
 bench/overhead.py defines how many bytes of a card live tensors may use. For T <= COUNTED every step of the search is counted;
-beyond, a formula is used:
-
-    exact algorithms     peaks.py
-    Skipper              T * in + (C - 3) * S + P(kept steps of a segment), P by lines through counts with three segments
-    all others           a straight line: their graph does not grow with T
+beyond, the formulas of
+bench/planning/formulas.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from math import ceil
 from typing import Any
 
-from bench.algorithms.checkpointed import segments_of
-from bench.algorithms.segments import edges
-from bench.algorithms.skipper import best_allowed_segments
 from bench.counting.any_step import Cost
 from bench.counting.step import batch_for, cost_of
-from bench.planning.peaks import Peaks, lines_through, peaks_of
-from bench.training_step import recipe, training_step
+from bench.planning import coefficients
+from bench.planning.coefficients import OfCatalogue
+from bench.training_step import training_step
 
 COUNTED = 128
 MOST = 10**6
@@ -81,40 +75,6 @@ def _cached_formula(network: str, algorithm: str, batch: int, options: tuple[tup
 
 def formula(network: str, algorithm: str, batch: int, options: Mapping[str, Any]) -> Callable[[int], float]:
     """Return the peak live bytes as a function of T, on the native backend."""
-    peaks = peaks_of(network, batch)
-    match algorithm:
-        case "bptt":
-            return peaks.bptt
-        case "checkpointed":
-            lengths = _options_of("checkpointed", options)
-            return lambda T: peaks.checkpointed([end - begin for begin, end in segments_of(T, peaks.graph_to_state, lengths)])
-        case "replay":
-            K = _options_of("replay", options).K
-            return lambda T: peaks.replay(T, min(K, T))
-        case "skipper":
-            return _skipper(network, batch, peaks, options)
-    K = getattr(_options_of(algorithm, options), "K", 1)
-    few = max(20, 3 * K)  # three windows: the first reads no state and the last leaves none
-    points = [(T, counted(network, algorithm, T, batch, options).memory.total) for T in (few, 2 * few)]
-    return lines_through(points)
-
-
-def _options_of(algorithm: str, options: Mapping[str, Any]) -> Any:
-    """Return the algorithm's own options."""
-    return recipe(algorithm, "native", options).options
-
-
-def _skipper(network: str, batch: int, peaks: Peaks, options: Mapping[str, Any]) -> Callable[[int], float]:
-    share, layers = 1 - _options_of("skipper", options).p / 100, peaks.layers
-    points = []
-    for kept in (layers, 2 * layers) if layers >= 8 else (8, 16, 32):
-        T = 3 * ceil(kept / share)
-        points.append((kept, counted(network, "skipper", T, batch, {**options, "segments": 3}).memory.total - T * peaks.input))
-    need = lines_through(points)
-
-    def peak(T: int) -> float:
-        C = best_allowed_segments(T, layers, 100 * (1 - share), peaks.graph_to_state)
-        kept = ((i, ceil(share * (end - begin))) for i, (begin, end) in enumerate(edges(T, C)))
-        return T * peaks.input + max((i - 2) * peaks.state + need(K) for i, K in kept)
-
-    return peak
+    counting = OfCatalogue(network, algorithm, "native", tuple(sorted(options.items())), at=batch)
+    found = coefficients.formula(counting)
+    return lambda T: found.peak(coefficients.lengths(found, counting.options, T), batch)

@@ -6,7 +6,7 @@ All schedules back-propagate through all T steps once. Their cost beyond BPTT is
     segments             T - K[C-1]     the fewest that cover T, each as long as fits beside the states kept at that time
     one-bit replay       T - K          the longest window that fits
 
-peaks.py proposes schedules by formula, and each is then counted: the ``peak`` of a plan is a count, and at most the bytes that
+exact.py proposes schedules by formula, and each is then counted: the ``peak`` of a plan is a count, and at most the bytes that
 bench/overhead.py allows for live tensors.
 """
 
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from bench.counting.any_step import Cost
 from bench.errors import UserError
 from bench.overhead import HEADROOM, usable
+from bench.planning.exact import Exact, exact_of
 from bench.planning.longest import counted, largest
-from bench.planning.peaks import Peaks, peaks_of
 
 
 @dataclass(frozen=True)
@@ -40,30 +40,32 @@ class Plan:
     macs_ratio: float
 
 
-def schedules(peaks: Peaks, T: int, live: float) -> Iterator[Schedule]:
+def schedules(exact: Exact, T: int, live: float) -> Iterator[Schedule]:
     """Yield the schedules that fit by formula, at most one of each kind; one-bit replay last."""
-    if peaks.bptt(T) <= live:
+    if exact.bptt(T) <= live:
         yield Schedule("bptt", {}, 0)
-    lengths = segments_within(peaks, T, live)
+    lengths = segments_within(exact, T, live)
     if len(lengths) > 1:
         yield Schedule("checkpointed", {"lengths": lengths}, T - lengths[-1])
-    if peaks.can_replay:
-        K = largest(lambda K: peaks.replay(T, K), live, T)
+    if exact.replayed is not None:
+        K = largest(lambda K: exact.replay(T, K), live, T)
         if K > 0:
             yield Schedule("replay", {"K": K}, T - K)
 
 
-def segments_within(peaks: Peaks, T: int, live: float) -> list[int]:
+def segments_within(exact: Exact, T: int, live: float) -> list[int]:
     """Return the fewest segments that cover T steps, the last (not recomputed) as long as possible; [] if none fit."""
-    free = live - T * peaks.input
+    if exact.bptt(T) <= live:
+        return [T]
+    free = live - T * exact.input
     earlier: list[int] = []
     while True:
-        last = min(T, peaks.graph.longest(free - len(earlier) * peaks.state))
+        last = exact.longest("G", free - len(earlier) * exact.state, T)
         if last < 1:
             return []
         if sum(earlier) + last >= T:
             break
-        longest = peaks.middle.longest(free - len(earlier) * peaks.state)
+        longest = exact.longest("M", free - len(earlier) * exact.state, T)
         if longest < 1:
             return []
         earlier.append(longest)
@@ -82,13 +84,13 @@ def cheapest(network: str, T: int, batch: int, budget: float, headroom: float = 
     the least memory needed.
     """
     live = usable(budget, headroom)
-    peaks = peaks_of(network, batch)
+    exact = exact_of(network, batch)
     allowed = live
     while True:
-        schedule = min(schedules(peaks, T, allowed), key=lambda schedule: schedule.recomputed, default=None)
+        schedule = min(schedules(exact, T, allowed), key=lambda schedule: schedule.recomputed, default=None)
         if schedule is None:
             raise UserError(
-                f"{network} with T = {T}, batch {batch} does not fit with exact gradients: about {_mib(least(peaks, T))} of live "
+                f"{network} with T = {T}, batch {batch} does not fit with exact gradients: about {_mib(least(exact, T))} of live "
                 f"tensors are needed, and a budget of {_mib(budget)} less {_mib(headroom)} of headroom leaves {_mib(live)}. "
                 "Raise the budget, lower the headroom, T or the batch, or take an approximation (truncated BPTT, SLTT)"
             )
@@ -108,10 +110,10 @@ def _dense_macs(cost: Cost) -> int:
     return sum(cost.macs.dense.values())
 
 
-def least(peaks: Peaks, T: int) -> float:
+def least(exact: Exact, T: int) -> float:
     """Return the bytes of the smallest schedule, by formula."""
-    low, high = 0.0, peaks.bptt(T)
+    low, high = 0.0, exact.bptt(T)
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (low, middle) if segments_within(peaks, T, middle) else (middle, high)
-    return min(high, peaks.replay(T, 1)) if peaks.can_replay else high
+        low, high = (low, middle) if segments_within(exact, T, middle) else (middle, high)
+    return min(high, exact.replay(T, 1)) if exact.replayed is not None else high

@@ -8,6 +8,7 @@
 | count.py | parameters; forward MACs by fvcore | real tensors, one sample |
 | equivalence.py | whether spikes and gradients are equal on all backends | real tensors, small batch |
 | gradient.py | cosine of the gradient to exact BPTT's, layer by layer | real data |
+| energy.py | multiply-accumulates and accumulations by measured spikes, energy by conventions | real data |
 | activity.py | spikes in the time steps that Skipper skips | real data |
 | train.py | accuracy, firing rate | real data, real training |
 | events.py | statistics of event recordings | real and simulated recordings |

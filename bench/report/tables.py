@@ -111,7 +111,9 @@ def event_columns(chapter: Chapter | None) -> list[Statistics]:
     records = chapter.paper.counted("event_rate") if chapter else []
     columns: list[Statistics] = []
     for record in sorted(records, key=lambda r: (_simulated(r), r.case["dataset"])):
-        part = "" if _simulated(record) else record.detail.get("part", "")  # the name of what is simulated says so
+        part = (
+            "" if _simulated(record) else record.detail.get("part", "")
+        )  # the name of a simulated data set says that it is simulated
         numbers = {name: _shown(readers.number(value, name)) for name, value in record.detail.items() if name != "part"}
         columns.append({"title": images(record.case["dataset"]) + (f" ({part})" if part else ""), "numbers": numbers})
     return columns

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from typing import Any
 
 from bench.claims import Claim, Verdict
 from bench.figures import reported_against_measured, style
@@ -60,7 +59,7 @@ def data(papers: Sequence[Paper]) -> str:
     return json.dumps(found, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
 
 
-def formulas(papers: Iterable[Paper]) -> list[dict[str, Any]]:
+def formulas(papers: Iterable[Paper]) -> list[dict[str, object]]:
     """Return every formula that was counted by today's code, with its stated error; of backends behind a closed gate none."""
     listed = list(papers)
     gates = _gates(listed)
@@ -103,9 +102,9 @@ def _gates(papers: Iterable[Paper]) -> dict[tuple[str, str], bool]:
     return gates
 
 
-def cosines(papers: Iterable[Paper]) -> dict[str, list[dict[str, Any]]]:
+def cosines(papers: Iterable[Paper]) -> dict[str, list[dict[str, object]]]:
     """Return by algorithm the cosines of its gradient to BPTT's at initial weights, each with where it was measured."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[dict[str, object]]] = {}
     for paper in papers:
         for record in paper.gradients():
             case = record.case
@@ -114,12 +113,12 @@ def cosines(papers: Iterable[Paper]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _points(paper: Paper) -> list[dict[str, Any]]:
+def _points(paper: Paper) -> list[dict[str, object]]:
     """Claims with a number and a measurement, as measured / reported."""
-    drawn: Mapping[str, Any] = reported_against_measured.data(paper) or {"groups": []}
+    drawn = reported_against_measured.data(paper)
     by_id: dict[str, Verdict] = {verdict.claim.id: verdict for verdict in paper.verdicts}
     found = []
-    for group in drawn["groups"]:
+    for group in drawn["groups"] if drawn else ():
         for row in group["rows"]:
             for point in row["points"]:
                 found.append(

@@ -64,7 +64,6 @@ def run(
 ) -> None:
     """Run ``cases`` on ``workers`` processes.
 
-
     ``keep`` stores an outcome; an exception that it raises ends the run, and nothing stored before is lost.
     """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # for the workers: GPUs in the driver's order, as in the plan

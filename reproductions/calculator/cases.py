@@ -7,7 +7,6 @@ layer by layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from bench.case import Case
 
@@ -20,7 +19,7 @@ NETWORKS = (
 DENSE = "otpe-3x256/randman-k10"
 SMOKE = "custom/n-mnist"
 
-Options = tuple[tuple[str, Any], ...]
+Options = tuple[tuple[str, object], ...]
 WINDOWS: Options = (("K", 10),)
 ON_NATIVE: tuple[tuple[str, Options], ...] = (
     ("bptt", ()), ("checkpointed", ()), ("replay", ()), ("skipper", (("p", 50),)), ("tbptt", WINDOWS), ("sltt", ()),

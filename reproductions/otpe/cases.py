@@ -1,6 +1,6 @@
 """What is measured for OTPE (Summe, Schaefer, Joshi 2023): its rules on dense networks, on Randman in both codes.
 
-SHD is in no data set of this suite: its networks are counted, its accuracies wait. Trainings use the offline adjoint of the
+SHD is not at hand: its networks are counted, its accuracies are planned at scale "full". Trainings use the offline adjoint of the
 rules, which gives the same gradient as their traces at BPTT's cost (bench/algorithms/dense_traces.py); costs are those of the
 traces. Where several seeds are run each has manifolds of its own, because the authors' are of another generator.
 """
@@ -8,7 +8,6 @@ traces. Where several seeds are run each has manifolds of its own, because the a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from bench.case import Case
 
@@ -25,7 +24,7 @@ EVEN_T = {SMALL: (74, 75), MAIN: (126, 127), SHD: (486, 487)}  # the last T at w
 
 
 def cases(has: Callable[[str], bool]) -> list[Case]:
-    return [*_counts(), *_costs(), *_gates(), *_alignments(), *_short_trainings(), *_night()]
+    return [*_counts(), *_costs(), *_gates(), *_alignments(), *_short_trainings(), *_night(), *_full()]
 
 
 def _counts() -> Iterator[Case]:
@@ -94,16 +93,35 @@ def _night() -> Iterator[Case]:
                 yield _training(code, algorithm, seed, "night")
 
 
+def _full() -> Iterator[Case]:
+    """SHD, for machines that have it: about 10,000 batches (64 an epoch), of the short one 5,000; a GPU is advised."""
+    offline = (("otpe-3x512/shd-k25", 50, 157, 4), ("otpe-3x384/shd-k10", 50, 157, 4), ("otpe-3x128/shd-k10", 20, 79, 5))
+    for network, steps, epochs, seeds in offline:
+        for algorithm in ("bptt", *RULES):
+            for seed in range(seeds):
+                form = {} if algorithm == "bptt" else {"form": "adjoint"}
+                yield _shd(network, algorithm, steps, seed, epochs=epochs, lr=0.001, **form)
+    online = (*((algorithm, {}) for algorithm in RULES), ("approximate-otpe", {"front": True}), ("otpe", {"front": True}))
+    for algorithm, front in online:
+        for seed in range(4):
+            yield _shd("otpe-3x128/shd-k25", algorithm, T, seed, epochs=157, lr=0.00025, update="step", **front)
+
+
+def _shd(network: str, algorithm: str, steps: int, seed: int, **own: object) -> Case:
+    options = _sorted(alpha=0.0, optimizer="adamax", **own)
+    return Case(PAPER, "training", network, algorithm, "native", steps, BATCH, "shd", "full", seed, options)
+
+
 def manifolds(code: str, seed: int) -> str:
     """The data set of this code whose manifolds have this seed."""
     return f"{code}-{seed}" if seed else code
 
 
-def _training(dataset: str, algorithm: str, seed: int, scale: str, **part: Any) -> Case:
+def _training(dataset: str, algorithm: str, seed: int, scale: str, **part: object) -> Case:
     form = {} if algorithm == "bptt" else {"form": "adjoint"}
     options = _sorted(alpha=0.0, epochs=1, lr=0.001, optimizer="adamax", **form, **part)
     return Case(PAPER, "training", MAIN, algorithm, "native", T, BATCH, dataset, scale, seed, options)
 
 
-def _sorted(**options: Any) -> tuple[tuple[str, Any], ...]:
+def _sorted(**options: object) -> tuple[tuple[str, object], ...]:
     return tuple(sorted(options.items()))

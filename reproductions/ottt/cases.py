@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any
 
 from bench.case import Case
 from bench.zoo.r400_family import name_of
@@ -117,7 +116,7 @@ def _short_trainings(has: Callable[[str], bool]) -> Iterator[Case]:
     yield _training(dataset, "ottt-a", "smoke", **few, test_images=200, optimizer="adam", lr=0.005)  # learns in seconds
 
 
-def _training(dataset: str, algorithm: str, scale: str, **options: Any) -> Case:
+def _training(dataset: str, algorithm: str, scale: str, **options: object) -> Case:
     network, sorted_options = f"vgg-sws-small/{dataset}", tuple(sorted(options.items()))
     return Case(PAPER, "training", network, algorithm, "native", 6, 64, dataset, scale, options=sorted_options)
 

@@ -29,7 +29,7 @@ SKIPPED = (25, 50, 70)  # per cent of the steps
 MEMORY_FIGURE_T = (10, 20, 50, 100, 200, 400, 1000)
 BATCHES = (1, 4, 16, 128, 256)
 
-Options = tuple[tuple[str, Any], ...]
+Options = tuple[tuple[str, object], ...]
 Row = tuple[str, Options]
 BPTT: Row = ("bptt", ())
 EVEN: Row = ("checkpointed", ())
@@ -136,7 +136,7 @@ def _quality(network: str, dataset: str, T: int, batch: int, segments: tuple[int
 _LAYERS = {"cifar10": 4, "digits": 4, "n-mnist": 2}  # of neurons, in the networks above: a segment keeps as many steps
 
 
-def _skipper(segments: int, p: int, *more: tuple[str, Any]) -> Row:
+def _skipper(segments: int, p: int, *more: tuple[str, object]) -> Row:
     return "skipper", tuple(sorted((("p", p), ("segments", segments), *more)))
 
 

@@ -7,7 +7,6 @@ set is available: without CIFAR-10, scikit-learn's digits replace it, under thei
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from bench.case import Case
 
@@ -128,13 +127,13 @@ def _night(has: Callable[[str], bool]) -> Iterator[Case]:
                 )
 
 
-def _training(network: str, algorithm: str, T: int, batch: int, dataset: str, scale: str, seed: int, **options: Any) -> Case:
+def _training(network: str, algorithm: str, T: int, batch: int, dataset: str, scale: str, seed: int, **options: object) -> Case:
     return Case(PAPER, "training", network, algorithm, "native", T, batch, dataset, scale, seed, tuple(sorted(options.items())))
 
 
 def _full() -> Iterator[Case]:
     """The schedules of the public commands on the data sets that this suite can load, three seeds; they need a GPU."""
-    recipes: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
+    recipes: tuple[tuple[str, int, int, dict[str, object]], ...] = (
         ("resnet18/cifar10", 6, 128, {"epochs": 200, "squared_target": "ones", "weight_decay": 5e-5}),
         ("resnet18/cifar100", 6, 128, {"epochs": 200, "preparation": "sltt", "squared_target": "ones", "weight_decay": 5e-4}),
         ("vgg11-bn/cifar10-dvs", 10, 128, {"epochs": 300, "lr": 0.05, "weight_decay": 5e-4}),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from bench.case import Case
 from bench.design_space import Cell, setting
@@ -28,7 +27,7 @@ LENGTHS = {10: (1, 2, 5, 10), 20: (1, 2, 5, 10, 20)}  # T: K
 BLOCKS = (1, 2, 3, 4, 7)  # layers of neurons; 7 is the AlexNet's all
 SEEDS = range(3)
 
-Options = tuple[tuple[str, Any], ...]
+Options = tuple[tuple[str, object], ...]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Space:
     def cells(self) -> list[Cell]:
         return [Cell(K, b) for K in self.lengths for b in self.blocks]
 
-    def case(self, probe: str, cell: Cell, seed: int = 0, **options: Any) -> Case:
+    def case(self, probe: str, cell: Cell, seed: int = 0, **options: object) -> Case:
         algorithm, own = setting(cell, self.T)
         dataset = "none" if probe == "cost" else self.dataset
         sorted_options = tuple(sorted({**own, **options}.items()))

@@ -17,6 +17,7 @@ from torch import nn
 from bench.cli import main
 from bench.counting.any_step import Cost
 from bench.errors import UserError
+from bench.lift import cosine
 from bench.lift.compare import Compared, Row, compare
 from bench.lift.counts import ByAlgorithm, Setting
 from bench.lift.limits import Limits, Question
@@ -225,12 +226,27 @@ def test_cosine_is_that_of_the_two_gradients() -> None:
     assert row_of(found, "sltt").cosine == pytest.approx(float(one @ other / one.norm() / other.norm()), abs=1e-9)
 
 
-def test_cosine_by_default_is_at_the_full_size_of_a_small_network() -> None:
+def test_cosine_by_default_is_at_the_full_size_if_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cosine, "SECONDS", 1e6)
     found = compare(seeded(NETS["sj-single-step"][0]), FRAME, T=6, batch=4, algorithms=["tbptt"])
     assert found.cosine_at == (6, 4)
-    cosine = row_of(found, "tbptt").cosine
-    assert isinstance(cosine, float)
-    assert 0 < cosine < 1
+    near = row_of(found, "tbptt").cosine
+    assert isinstance(near, float)
+    assert 0 < near < 1
+
+
+def test_cosine_in_little_time_or_memory_is_at_a_smaller_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cosine, "SECONDS", 1e6)
+    net = seeded(NETS["sj-multi-step"][0])
+    peak = peaks(compared("sj-multi-step", T=8, batch=4, algorithms=["bptt"]))["bptt"]
+    monkeypatch.setattr(cosine, "BYTES", peak - 1)
+    assert compare(net, FRAME, T=8, batch=4, algorithms=["sltt"]).cosine_at == (8, 2)
+    monkeypatch.setattr(cosine, "SECONDS", 0.0)
+    found = compare(net, FRAME, T=8, batch=4, algorithms=["sltt"])
+    assert found.cosine_at == (4, 2)
+    assert "0 s were over" in str(row_of(found, "sltt").cosine)
+    monkeypatch.setattr(cosine, "BYTES", 1)
+    assert "take more than" in str(compare(net, FRAME, T=8, batch=4, algorithms=["sltt"]).cosine_at)
 
 
 def test_module_without_values_has_no_cosines_and_says_so() -> None:
@@ -252,10 +268,10 @@ def test_unknown_algorithm_is_refused_before_anything_is_counted() -> None:
         compared("sj-single-step", algorithms=["slt"])
 
 
-@pytest.mark.parametrize("cosine", ["all", (0, 2), (4,), True])
-def test_unknown_size_of_cosines_is_refused(cosine: Any) -> None:
+@pytest.mark.parametrize("size", ["all", (0, 2), (4,), True])
+def test_unknown_size_of_cosines_is_refused(size: Any) -> None:
     with pytest.raises(UserError, match="use 'reduced', 'none', or"):
-        compared("sj-single-step", T=4, batch=2, cosine=cosine)
+        compared("sj-single-step", T=4, batch=2, cosine=size)
 
 
 def test_half_precision_takes_less_and_what_needs_values_says_so() -> None:

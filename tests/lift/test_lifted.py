@@ -360,7 +360,7 @@ def test_state_that_no_framework_knows_is_refused() -> None:
 @pytest.mark.parametrize(
     ("algorithm", "options", "words"),
     [
-        ("ottt-a", {}, r"Sequential\.5 is of kind Synaptic, whose potential does not decay by one factor"),
+        ("ottt-a", {}, r"Sequential\.5 is of kind Synaptic, and a constant decay is known of Leaky"),
         ("ottt-a", {"K": 2}, "use K = 1"),
         ("replay", {}, r"Sequential\.1 is of snnTorch, whose reset acts one time step later"),
         ("otpe", {}, "a chain of linear layers, each with neurons, and 0 is of kind Conv2d"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache, partial
 from itertools import combinations, pairwise
@@ -19,8 +20,10 @@ from bench.cli import main
 from bench.counting.step import batch_for, cost_of
 from bench.errors import UserError
 from bench.overhead import HEADROOM
+from bench.planning.coefficients import OfCatalogue
+from bench.planning.exact import exact_of
+from bench.planning.formulas import anchors
 from bench.planning.longest import counted, formula, largest, longest
-from bench.planning.peaks import Lines, lines_through, peaks_of
 from bench.planning.schedules import cheapest, least, segments_within
 from bench.probes.longest import CARDS_GIB
 from bench.training_step import training_step
@@ -41,12 +44,12 @@ def peak(network: str, algorithm: str, T: int, batch: int = BATCH, **options: An
 
 def schedules(network: str, T: int) -> list[tuple[str, dict[str, Any], Callable[[], float]]]:
     """(algorithm, its options, its peak by formula) of everything that has a formula, BPTT first."""
-    peaks = peaks_of(network, BATCH)
-    found: list[tuple[str, dict[str, Any], Callable[[], float]]] = [("bptt", {}, partial(peaks.bptt, T))]
-    for parts in (edges(T, 2), edges(T, 9), falling_edges(T, peaks.graph_to_state)):
+    exact = exact_of(network, BATCH)
+    found: list[tuple[str, dict[str, Any], Callable[[], float]]] = [("bptt", {}, partial(exact.bptt, T))]
+    for parts in (edges(T, 2), edges(T, 9), falling_edges(T, exact.segments.sizes.graph_to_state)):
         lengths = [end - begin for begin, end in parts]
-        found.append(("checkpointed", {"lengths": lengths}, partial(peaks.checkpointed, lengths)))
-    found += [("replay", {"K": K}, partial(peaks.replay, T, K)) for K in (3, 24)]
+        found.append(("checkpointed", {"lengths": lengths}, partial(exact.checkpointed, lengths)))
+    found += [("replay", {"K": K}, partial(exact.replay, T, K)) for K in (3, 24)]
     for algorithm, options in (("checkpointed", {}), ("skipper", {"p": 50}), ("tbptt", {"K": 10})):
         found.append((algorithm, options, lambda of=(algorithm, options): formula(network, of[0], BATCH, of[1])(T)))
     return found
@@ -69,16 +72,6 @@ def test_formula_is_within_two_per_cent_of_counts(network: str, T: int, schedule
     assert by_formula() == pytest.approx(peak(network, algorithm, T, **options), rel=0.02), (algorithm, options)
 
 
-def test_piecewise_affine_formula_recovers_a_maximum_of_lines() -> None:
-    lines = Lines(((5.0, 1.0), (1.0, 2.0)))
-    again = lines_through([(K, lines(K)) for K in (1, 2, 8, 16)])
-    for K in range(1, 40):
-        assert again(K) >= lines(K) - 1e-9
-        assert lines.longest(lines(K)) == K
-        assert lines.longest(lines(K) + 0.5) == K
-    assert lines.longest(2.0) == 0
-
-
 def test_largest_finds_the_last_that_fits() -> None:
     for size in (0, 1, 2, 3, 17, 64, 1000):
         assert largest(lambda n: n, size, 500) == min(size, 500)
@@ -98,11 +91,11 @@ def test_longest_of_skipper_is_the_largest_T_that_fits() -> None:
 
 @pytest.mark.parametrize("decay", ["lenet/dvs-gesture", "vgg-sws/cifar10"])
 def test_formula_counts_the_states_saved_by_replay(decay: str) -> None:
-    peaks = peaks_of(decay, 2)
+    within = OfCatalogue(decay, "replay", "native").sizes.within
     for T in (*range(1, 60), 180, 183, 184, 275, 400):
         for K in {1, 2, 3, 5, 12, 90, 91, 92, T} & set(range(1, T + 1)):
-            kept = windows_to_save(windows(T, K, peaks.invertible_steps), peaks.invertible_steps)
-            assert peaks.anchors(T, K) == len(kept), f"T = {T}, K = {K}"
+            kept = windows_to_save(windows(T, K, within or math.inf), within or math.inf)
+            assert anchors(T, K, within) == len(kept), f"T = {T}, K = {K}"
 
 
 SMALL, T_SMALL, BATCH_SMALL = "custom/n-mnist", 7, 4
@@ -177,15 +170,15 @@ def test_longest_probe_fits_the_card_less_the_headroom() -> None:
 
 
 def test_segments_within_cover_the_sequence_with_the_longest_last_segment() -> None:
-    peaks, T = peaks_of("custom/n-mnist", BATCH), 300
+    exact, T = exact_of("custom/n-mnist", BATCH), 300
     for share in (0.1, 0.2, 0.5, 0.9):
-        budget = share * peaks.bptt(T)
-        lengths = segments_within(peaks, T, budget)
+        budget = share * exact.bptt(T)
+        lengths = segments_within(exact, T, budget)
         assert sum(lengths) == T
-        assert peaks.checkpointed(lengths) <= budget
+        assert exact.checkpointed(lengths) <= budget
         longer = [*lengths[:-2], lengths[-2] - 1, lengths[-1] + 1] if lengths[-2] > 1 else [*lengths[:-2], lengths[-1] + 1]
-        assert peaks.checkpointed(longer) > budget
-    assert segments_within(peaks, T, 1e6) == []
+        assert exact.checkpointed(longer) > budget
+    assert segments_within(exact, T, 1e6) == []
 
 
 @pytest.mark.parametrize(
@@ -229,9 +222,9 @@ def test_longest_grows_with_the_budget_and_keeps_the_order_of_algorithms() -> No
 @pytest.mark.parametrize("network", ["vgg5/cifar10", "custom/n-mnist"])
 def test_least_memory_is_at_most_that_of_any_exact_schedule(network: str) -> None:
     """With one sample and few steps a window that is replayed takes more than the whole graph."""
-    peaks = peaks_of(network, 1)
+    exact = exact_of(network, 1)
     for T in (1, 2, 4, 30):
-        assert least(peaks, T) <= min(peaks.bptt(T), peaks.replay(T, 1)) + 1
+        assert least(exact, T) <= min(exact.bptt(T), exact.replay(T, 1)) + 1
 
 
 def test_longest_probe_rejects_other_backends() -> None:
@@ -261,7 +254,7 @@ NETWORK = ["fit", "r400/fashion-mnist", "--T", "5", "--batch", "4"]
 def test_fit_command_rejects_an_invalid_budget_before_counting(
     arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.planning.schedules.peaks_of", lambda *_: pytest.fail("counted"))
+    monkeypatch.setattr("bench.planning.schedules.exact_of", lambda *_: pytest.fail("counted"))
     ran = CliRunner().invoke(main, [*NETWORK, *arguments])
     assert ran.exit_code == 1
     assert isinstance(ran.exception, SystemExit)  # a message, not a traceback

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bench.planning.coefficients import STEPS, Counter, formula
+from bench.planning.coefficients import STEPS, OfCatalogue, amounts, formula
 from bench.planning.formulas import Formula, Peak, envelope, joined
 from bench.registry import ALGORITHMS
 from bench.training_step import support
@@ -17,13 +17,13 @@ RUNNABLE = [name for name in ALGORITHMS if support(NETWORK, name, "native")]
 
 
 @pytest.fixture(scope="module")
-def counted() -> dict[str, tuple[Counter, Formula]]:
+def counted() -> dict[str, tuple[OfCatalogue, Formula]]:
     return {}
 
 
-def of(algorithm: str, counted: dict[str, tuple[Counter, Formula]]) -> tuple[Counter, Formula]:
+def of(algorithm: str, counted: dict[str, tuple[OfCatalogue, Formula]]) -> tuple[OfCatalogue, Formula]:
     if algorithm not in counted:
-        counter = Counter(NETWORK, algorithm, "native", OPTIONS.get(algorithm, {}))
+        counter = OfCatalogue(NETWORK, algorithm, "native", tuple(OPTIONS.get(algorithm, {}).items()))
         counted[algorithm] = counter, formula(counter)
     return counted[algorithm]
 
@@ -45,7 +45,7 @@ def test_joined_is_linear_between_points_and_beyond() -> None:
 
 
 @pytest.mark.parametrize("algorithm", RUNNABLE)
-def test_peak_at_a_counted_length_is_exact_for_any_batch(algorithm: str, counted: dict[str, tuple[Counter, Formula]]) -> None:
+def test_peak_at_a_counted_length_is_exact_for_any_batch(algorithm: str, counted: dict[str, tuple[OfCatalogue, Formula]]) -> None:
     counter, found = of(algorithm, counted)
     if found.kind != "plain":
         pytest.skip(f"{algorithm} has segments: see the next test")
@@ -56,11 +56,11 @@ def test_peak_at_a_counted_length_is_exact_for_any_batch(algorithm: str, counted
 @pytest.mark.parametrize("algorithm", RUNNABLE)
 @pytest.mark.parametrize(("T", "batch"), [(19, 31), (40, 5)])
 def test_formula_of_unused_settings_is_within_one_per_cent(
-    algorithm: str, T: int, batch: int, counted: dict[str, tuple[Counter, Formula]]
+    algorithm: str, T: int, batch: int, counted: dict[str, tuple[OfCatalogue, Formula]]
 ) -> None:
     counter, found = of(algorithm, counted)
     cost, lengths = counter.cost(T, batch), found.lengths(T)
     assert found.peak(lengths, batch) == pytest.approx(cost.memory.total, rel=0.01)
-    macs = found.macs(T, found.again(lengths), len(lengths), batch)
+    macs = amounts(counter).macs(T, found.again(lengths), len(lengths), batch)
     if T % OPTIONS.get(algorithm, {}).get("K", 1) == 0:  # a last window that is shorter has another cost
         assert macs == pytest.approx(sum(cost.macs.dense.values()), rel=1e-6)

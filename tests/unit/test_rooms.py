@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("claims",),
     ("figures",),
     ("front",),
-    ("report",),
+    ("report", "comparison"),
     ("listing",),
     ("commands",),
     ("cli",),

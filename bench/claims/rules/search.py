@@ -43,7 +43,7 @@ def some_setting(claim: Claim, measure: Measure, evidence: Evidence) -> Finding 
     if chance > LARGEST_CHANCE:
         holds, reason = "undecidable", f"{reason}, more than {100 * LARGEST_CHANCE:.0f} %: the search decides nothing"
     elif not agreeing:
-        reason += "; of settings not searched that says nothing"
+        reason += "; this says nothing about settings that were not searched"
     return capped(
         Finding(holds, len(agreeing), reason, _of(near, records), n=len(found)), Group(tuple(records), tuple(sorted(lost)))
     )

@@ -1,0 +1,42 @@
+"""``zoo``: networks that nobody here wrote, measured and checked, and their page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.commands import options
+from bench.errors import UserError
+from bench.files import write_whole
+from bench.lift.zoo_page import PAGE, RESULTS, page
+from bench.places import project_of
+
+
+@click.command()
+@options.project
+@options.results
+@click.option("--only", default="", metavar="REGEX", help="networks whose name holds it [default: all]")
+@click.option("--part", "parts", type=click.Choice(["cost", "checks", "front"]), multiple=True, help="only this [default: all]")
+@click.option("--again", is_flag=True, help="also what the same code has measured already")
+@click.option("--page", "page_only", is_flag=True, help="measure nothing: write docs/zoo.md from what is there")
+def zoo(project: Path | None, results: Path | None, only: str, parts: tuple[str, ...], again: bool, page_only: bool) -> None:
+    """Measure and check SpikingJelly's model zoo and snnTorch's tutorial networks, and write docs/zoo.md.
+
+    Costs by every algorithm, checks, and exact fronts. Every network runs in a process of its own; a run may be stopped, and the
+    same command goes on from there.
+    """
+    from bench.runner.zoo import Zoo, chosen, run
+
+    here = project_of(project, results)
+    if not page_only:
+        from bench.lift import zoo_front
+        from bench.lift.zoo_networks import ZOO
+
+        if not chosen(list(ZOO), only):
+            raise UserError(f"--only {only!r} matches no network; there are {', '.join(ZOO)}")
+        work = {"cost": list(ZOO), "checks": list(ZOO), "front": zoo_front.names()}
+        for network, part, outcome in run(here, {part: work[part] for part in parts or work}, only, again):
+            click.echo(f"{network}, {part}: {outcome}")
+    lines = list(Zoo(here.results / RESULTS).lines().values())
+    write_whole(here.root / "docs" / PAGE, page(lines).encode())
