@@ -23,6 +23,7 @@
 | inverse_problem.py | which settings could have given what the paper reports, in which way of counting? |
 | skipped_activity.py | which time steps are skipped, and how much activity lies in them? |
 | cosine_by_layer.py | where in the network does the gradient part from BPTT's? |
+| cosine_along_training.py | ... and how does it change along a training by BPTT? |
 | cosine_against_leak.py | ... and how does that depend on the leak of the neurons? |
 | training_curves.py | does it learn, on real images? |
 | published_against_counted.py | how do published gigabytes compare with the live bytes of the same step? |
@@ -38,6 +39,7 @@ from types import ModuleType
 from bench.figures import (
     accuracy_front,
     cosine_against_leak,
+    cosine_along_training,
     cosine_by_layer,
     design_space,
     fidelity_against_memory,
@@ -75,6 +77,7 @@ FIGURES: tuple[ModuleType, ...] = (
     fidelity_against_skipping,
     skipped_activity,
     cosine_by_layer,
+    cosine_along_training,
     cosine_against_leak,
     training_curves,
     published_against_counted,

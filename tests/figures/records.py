@@ -10,6 +10,7 @@ from bench.case import Case
 from bench.design_space import Cell, setting
 from bench.figures import (
     accuracy_front,
+    cosine_along_training,
     cosine_by_layer,
     fidelity_against_memory,
     fidelity_against_skipping,
@@ -40,6 +41,7 @@ OF_SKIPPING = (
 )
 OF_CELLS = (quality_space, accuracy_front)
 OF_ROWS = (speed,)
+OF_TRAINING = (cosine_along_training,)
 
 
 def record(
@@ -239,11 +241,22 @@ ROWS = [
     row("bptt on native-fast", [7.0, 7.0, 7.0], T=4),
     row("bptt on native-fast", [9.0, 9.0], options=(("turns", 2),)),
 ]
+ALONG = [
+    record(
+        f"gradient_cosine after {moment}", cosine, "alignment", algorithm, network="otpe-3x128/randman-k25", T=50, batch=64,
+        dataset=dataset, seed=seed, options=(("after_batches", 100),),
+        detail={"0.weight": cosine, "2.weight": "undefined" if moment else 0.9, "undefined": {"2.weight": 1}, "batches": 1},
+    )
+    for algorithm, cosine in (("otpe", 0.9), ("ostl", 0.5))
+    for seed, dataset in ((0, "randman-rate"), (1, "randman-rate-1"))
+    for moment in (0, 100)
+]  # fmt: skip
 EVIDENCE_OF = {
     **dict.fromkeys(FIGURES, EVIDENCE),
     **dict.fromkeys(OF_SKIPPING, SKIPPING),
     **dict.fromkeys(OF_CELLS, CELLS),
     **dict.fromkeys(OF_ROWS, ROWS),
+    **dict.fromkeys(OF_TRAINING, ALONG),
 }
 
 

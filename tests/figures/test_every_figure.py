@@ -25,6 +25,7 @@ from tests.figures.records import (
     OF_CELLS,
     OF_ROWS,
     OF_SKIPPING,
+    OF_TRAINING,
     ROWS,
     SKIPPING,
     record,
@@ -34,7 +35,7 @@ from tests.figures.records import (
 FAILED_ONLY = [r for r in [*EVIDENCE, *SKIPPING, *CELLS, *ROWS] if r.status != "ok"]
 
 
-@pytest.mark.parametrize("figure", [*FIGURES, *OF_SKIPPING, *OF_CELLS, *OF_ROWS], ids=lambda figure: figure.name)
+@pytest.mark.parametrize("figure", [*FIGURES, *OF_SKIPPING, *OF_CELLS, *OF_ROWS, *OF_TRAINING], ids=lambda figure: figure.name)
 class TestEveryFigure:
     def test_figure_without_records_is_none(self, figure: ModuleType) -> None:
         assert figure.data(Paper("ottt", [])) is None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from bench.figures import (
+    cosine_along_training,
     cosine_by_layer,
     training_curves,
 )
-from tests.figures.records import gradient, shown, training
+from bench.figures.paper import Paper
+from tests.figures.records import ALONG, gradient, shown, training
 
 
 class TestCosineByLayer:
@@ -74,3 +76,17 @@ class TestTrainingCurves:
         records = [*training("bptt", [20.0], 640), *training("sltt", [30.0], 640, machine="bench-2")]
         (panel,) = shown(training_curves, records)["panels"]
         assert len(panel["lines"]) == 1
+
+
+class TestCosineAlongTraining:
+    def test_seeds_on_manifolds_of_their_own_are_points_of_one_line(self) -> None:
+        (row,) = shown(cosine_along_training)["rows"]
+        first, second = row
+        assert first["title"] == "otpe-3x128/randman-k25, Randman, rate code: layer 1 of 2"
+        assert [line["algorithm"] for line in first["lines"]] == ["ostl", "otpe"]
+        assert first["lines"][1]["points"] == [{"batches": moment, "cosines": [0.9, 0.9]} for moment in (0, 100)]
+        assert second["lines"][0]["points"] == [{"batches": 0, "cosines": [0.9, 0.9]}]  # undefined after training: no point
+
+    def test_one_moment_alone_is_no_figure(self) -> None:
+        early = [r for r in ALONG if r.metric.endswith(" 0")]
+        assert cosine_along_training.data(Paper("otpe", early)) is None
