@@ -132,8 +132,10 @@ def test_lifted_network_has_the_bytes_of_the_catalogue(backend: str, algorithm: 
 
 @pytest.mark.parametrize("algorithm", ["bptt", "skipper"])
 def test_network_in_snntorch_lacks_what_the_catalogues_neurons_hold_beside(algorithm: str) -> None:
-    """The catalogue's hold the potentials before and after the reset; at their peak, in the reset of the second layer, also its new
-    ones."""
+    """The catalogue's hold the potentials before and after the reset.
+
+    Its peak lies in the reset of the second layer, where also the new potentials of that layer exist.
+    """
     found, expected = found_and_expected("snntorch", algorithm)
     first, second = 4 * BATCH * 12 * 34 * 34, 4 * BATCH * 64 * 17 * 17
     assert differences(found, expected) == {"state": -second, "temporary": -(first + second)}
