@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal
 
 import torch
@@ -78,18 +79,22 @@ class LiftedStep:
             raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
         ready = self.prepared(x)
         share = self._shares_of(self._recognised[tuple(x.shape[2:])], x, target)
-        losses: list[Tensor] = []
+        total: Tensor | None = None
+        of_parts = count(1)
 
         def loss(outs: Tensor) -> Tensor:
+            nonlocal total
             value = share(outs)
-            losses.append(value.detach())
+            if next(of_parts) % ready.blocks == 0:  # that of the module's own output
+                total = value.detach() if total is None else total + value.detach()
             return value if self.update.scaler is None else self.update.scaler.scale(value)
 
         rule = algorithms.load(self.rule)
         context = StepContext(loss, self.update, watcher or Unwatched())
         with self._in_depth(tuple(x.shape[2:]), context.watcher):
             self.outputs = rule.train_step(ready.net, ready.entry(x), context, self.options)
-        return torch.stack(losses[ready.blocks - 1 :: ready.blocks]).sum()
+        assert total is not None, "a sequence of no steps"
+        return total
 
     @property
     def rule(self) -> str:
