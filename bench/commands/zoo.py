@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -40,3 +41,10 @@ def zoo(project: Path | None, results: Path | None, only: str, parts: tuple[str,
             click.echo(f"{network}, {part}: {outcome}")
     lines = list(Zoo(here.results / RESULTS).lines().values())
     write_whole(here.root / "docs" / PAGE, page(lines).encode())
+    from bench.figures import exact_front
+
+    drawn, place = exact_front.data(lines), here.plots / "zoo" / exact_front.name
+    if drawn is not None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place.with_suffix(".json"), (json.dumps(drawn, indent=1, ensure_ascii=False) + "\n").encode())
+        write_whole(place.with_suffix(".svg"), exact_front.render(drawn).encode())

@@ -53,16 +53,27 @@ def digest_of(case: Trained, network: Path, samples: str) -> str:
     return hashlib.sha256(f"{code} {samples}".encode() + network.read_bytes()).hexdigest()[:12]
 
 
-def line(plan: Plan, case: Trained, seed: int, run: Run, cost: tuple[int, int], samples: str, digest: str) -> Line:
-    """Return what is written of a training that has just ended here; ``cost``: bytes and MACs."""
+@dataclass(frozen=True)
+class Here:
+    """Where trainings run, and with what; asked before they begin, for the code may change meanwhile."""
+
+    machine: str
+    commit: str
+    versions: Mapping[str, str]
+
+
+def here() -> Here:
     from bench.machine import identity, machine_id
     from bench.runner.store import commit_of, version_of
 
     versions = {name: version_of(name) for name in ("torch", "spikingjelly", "snntorch")}
+    return Here(machine_id(identity()), commit_of(CODE), versions)
+
+
+def line(plan: Plan, case: Trained, seed: int, run: Run, cost: tuple[int, int], samples: str, digest: str, at: Here) -> Line:
+    """Return what is written of a training that has just ended; ``cost``: bytes and MACs."""
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    return Line(
-        case.title, plan.recipe(case), seed, run, *cost, samples, digest, machine_id(identity()), commit_of(CODE), versions, when
-    )
+    return Line(case.title, plan.recipe(case), seed, run, *cost, samples, digest, **asdict(at), when=when)
 
 
 def read(folder: Path) -> list[Line]:

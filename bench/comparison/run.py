@@ -31,13 +31,15 @@ def complete(folder: Path, say: Say = lambda _: None, progress: Say = lambda _: 
         raise UserError(f"{folder / 'data.py'}: load() returns a {found}; use a function of bench.comparison.samples")
     digests = {case.title: results.digest_of(case, folder / "network.py", samples.identity) for case in settings.cases}
     lines = results.current(results.read(folder), settings, digests)
-    missing = _missing(settings, lines)
+    missing, at = _missing(settings, lines), results.here()
     costs = {case.title: train.cost(make_net, samples, settings, case) for case in settings.cases if case.title in missing}
-    for case in settings.cases:
-        for seed in missing.get(case.title, ()):
+    for seed in settings.seeds:  # all algorithms from one seed, then from the next: a first answer comes early
+        for case in settings.cases:
+            if seed not in missing.get(case.title, ()):
+                continue
             run = train.train(make_net, samples, settings, case, seed, progress)
             say(f"{case.title}, seed {seed}: test accuracy {run.tests[-1]:.1f} %, {run.seconds:g} s")
-            lines.append(results.line(settings, case, seed, run, costs[case.title], samples.name, digests[case.title]))
+            lines.append(results.line(settings, case, seed, run, costs[case.title], samples.name, digests[case.title], at))
             lines = results.current(lines, settings, digests)  # in the order of the plan
             results.write(folder, lines)
     return draw(folder, settings.title, lines)

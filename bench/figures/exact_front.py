@@ -11,16 +11,16 @@ from typing import Any, TypedDict
 
 from bench.figures import style
 from bench.figures.paper import Origin, Plotted
+from bench.lift.zoo_front_page import DRAWN
 from bench.quantity import size
 from bench.registry import Colour
 
 name = "exact_front"
-SHOWN = (("spiking_vgg11/m", 32), ("spiking_vgg11_bn/m", 4), ("sew_resnet18/m", 4), ("spiking_resnet18/m", 4), ("ms_resnet18", 4),
-         ("spikformer_cifar10", 4))  # fmt: skip
 _SIZES = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 _KEY = 0.3  # inches
 _OURS, _THEIRS = Colour("#1f6fb4", "#5eaee8"), Colour("#c4531c", "#ff9a63")
 
+Json = Mapping[str, Any]
 Point = list[float]  # multiply-accumulates over those of BPTT, bytes
 
 
@@ -38,10 +38,10 @@ class Data(Plotted):
     panels: list[Panel]
 
 
-def data(lines: Sequence[Mapping[str, Any]]) -> Data | None:
-    """The networks of ``SHOWN`` that are measured."""
+def data(lines: Sequence[Json]) -> Data | None:
+    """The networks of ``DRAWN`` (bench/lift/zoo_front_page.py) that are measured."""
     found = {(line["network"], case["T"]): case for line in lines for case in line.get("front", {}).get("cases", ())}
-    shown = [key for key in SHOWN if key in found]
+    shown = [key for key in DRAWN if key in found]
     if not shown:
         return None
     return {
@@ -120,7 +120,7 @@ def _words(panel: Panel) -> str:
     return f"{panel['network']}: BPTT {size(bptt[1])}, at least {size(least[1])} at {least[0]:.2f} times its MACs{other}"
 
 
-def _panel(network: str, case: Mapping[str, Any]) -> Panel:
+def _panel(network: str, case: Json) -> Panel:
     bptt = case["schedules"][0]["macs"]
 
     def points(emulated: bool) -> list[Point]:
@@ -138,7 +138,7 @@ def _panel(network: str, case: Mapping[str, Any]) -> Panel:
     }
 
 
-def _origin(lines: Sequence[Mapping[str, Any]]) -> Origin:
+def _origin(lines: Sequence[Json]) -> Origin:
     parts = [line["front"] for line in lines]
     commits = sorted({part["commit"] for part in parts})
     machines = sorted({part["machine"] for part in parts})

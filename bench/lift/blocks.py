@@ -6,10 +6,12 @@ Without names, blocks have b layers of neurons by the rule of that file; with na
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from bench.algorithms.blocks import CLASSIFIERS, BlockNetwork, Part, parts
 from bench.algorithms.packed_output import PackedOutput
@@ -44,28 +46,26 @@ def block_network(
     layers = layers_of(module, links, once)
     weight = next(module.parameters())
     shapes = [_readable(links[end - 1]) for _, end in blocks[:-1]]
-    with torch.device(weight.device):
-        heads = [make(shape, classes) for shape in shapes]
+    world = weight.fake_mode if isinstance(weight, FakeTensor) else nullcontext()
+    with world, torch.device(weight.device):
+        heads = [make(shape, classes).to(dtype_of(module)) for shape in shapes]
     net = BlockNetwork(Network(None, m.Chain(layers), layerwise=not once), blocks, heads)  # type: ignore[arg-type]
     levels = [_levels(module, link) for link in links]
     net.packed = nn.ModuleList(PackedOutput(levels[slice(*part)]) for part in blocks)
-    net.classifiers.to(dtype_of(module))
-    _draw(net.classifiers)
+    if not (weight.is_meta or isinstance(weight, FakeTensor)):
+        _draw(net.classifiers, weight.device)
     return net
 
 
-def _draw(classifiers: nn.Module) -> None:
-    weights = [*classifiers.parameters(), *classifiers.buffers()]
-    if any(weight.is_meta for weight in weights):
-        return
+def _draw(classifiers: nn.Module, device: torch.device) -> None:
+    """Draw the weights on the CPU, so that every device gets the same."""
     generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+    classifiers.to("cpu")
     for module in classifiers.modules():
         reset = getattr(module, "reset_parameters", None)
         if reset is not None:
-            places = [weight.device for weight in module.parameters()] + [weight.device for weight in module.buffers()]
-            module.to("cpu")  # the generator is the CPU's, so that every device gets the same weights
             reset(generator)
-            module.to(places[0])
+    classifiers.to(device)
 
 
 def _readable(link: Link) -> tuple[int, ...]:
@@ -157,8 +157,3 @@ def _square(value: object) -> int | None:
     sizes = set(value) if isinstance(value, tuple) else {value}
     size = sizes.pop()
     return size if not sizes and isinstance(size, int) else None
-
-
-def read_out(losses: Sequence[Tensor], blocks: int) -> list[Tensor]:
-    """Return, of the losses of all blocks and windows, those of the network's own output."""
-    return list(losses[blocks - 1 :: blocks])

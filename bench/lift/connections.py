@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.counting.macs import Macs
 from bench.counting.tape import tensors, watching
-from bench.lift.parts import binary_neurons, dropouts
+from bench.lift.parts import binary_neurons, dropouts, reset
 from bench.lift.trial import Trials
 
 _SYNAPSES = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd)
@@ -59,8 +59,7 @@ def connections(trials: Trials, given: tuple[object, ...]) -> tuple[tuple[Synaps
             stack.callback(module.register_forward_hook(lambda _, inputs, out: _pass_on(macs, inputs, out)).remove)
         stack.enter_context(trials.from_the_start())
         stack.enter_context(watching(macs))
-        for _ in range(2):  # a recurrent layer reads spikes from the second time step on
-            trials.call(*given)
+        trials.call_for_two_steps(*given)
     joined = list(ends.values())
     chain = len(joined) > 1 and all(former[1] == later[0] for former, later in pairwise(joined))
     synapses = tuple(Synapse(path, type(modules[path]).__name__, spikes) for path, spikes in reads.items())
@@ -74,6 +73,7 @@ def other_state(trials: Trials, given: tuple[object, ...]) -> tuple[str, ...]:
     with trials.from_the_start():
         trials.call(*given)
         before = _held(trials.net)
+        reset(trials.net, trials.adapters)  # known states: layers may count the time steps that there are
         trials.call(*given)
         after = _held(trials.net)
     paths = {id(module): f"{path}." if path else "" for path, module in trials.net.named_modules()}

@@ -21,7 +21,7 @@ from bench.errors import UserError, choose
 from bench.lift import frameworks
 from bench.lift.forward import forward
 from bench.lift.frameworks import Framework
-from bench.lift.parts import binary_neurons, reset
+from bench.lift.parts import OptionValues, binary_neurons, reset
 from bench.lift.recognise import Recognised, recognise
 from bench.lift.training import LIFTED, training_step
 from bench.lift.twin import Meta, Real, twin
@@ -94,7 +94,7 @@ def energy(
     data: tuple[Tensor, Tensor],
     algorithms: Sequence[str] = ("bptt",),
     *,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Mapping[str, OptionValues] | None = None,
     conventions: Mapping[str, Convention] = CONVENTIONS,
 ) -> Energy:
     """Count what ``module`` does on real samples; the module is left as it is.
@@ -145,7 +145,7 @@ class _Copy:
         layers = tuple(Layer(path, kind, operations) for path, (kind, operations) in counted.by_layer().items())
         return layers, {path: sum(shares) / len(shares) for path, shares in spikes.items()}
 
-    def step(self, algorithm: str, options: Mapping[str, Any], x: Tensor, target: Tensor) -> Mapping[Role, Operations]:
+    def step(self, algorithm: str, options: OptionValues, x: Tensor, target: Tensor) -> Mapping[Role, Operations]:
         if not self.net.training:  # parts that are not in training beside others that are, stay so
             self.net.train()
         step = training_step(self.net, algorithm, **options)

@@ -261,6 +261,7 @@ def _flow(one: _Recorder, other: _Recorder, trials: Trials) -> Flow:
                 found.append(each)
     runs: dict[str, list[Run]] = {}
     ambiguous = {path for path, places in seen.items() if len(set(places)) > 1} | _registered_twice(trials.net)
+    ambiguous |= {path for path, neuron in trials.neurons.items() if getattr(neuron, "store_v_seq", False)}  # all at once
     ambiguous |= {path for _, linked in order for path, times in Counter(linked).items() if times > 1}
     for where, linked in order:
         for piece in _split(linked, ambiguous):
@@ -292,7 +293,7 @@ def _split(run: Run, leave_out: Set[str]) -> Iterator[Run]:
 def _part(call: _Call, also: _Call, one: _Recorder, other: _Recorder, alike: bool, trials: Trials) -> Part:
     operators, others = _within(one, call), _within(other, also)
     mixes = not alike or any(
-        depends and size == again
+        depends and size == again > 0
         for former, later in zip(operators, others, strict=False)
         for (size, depends), (again, _) in zip(former.sizes, later.sizes, strict=False)
     )

@@ -107,9 +107,8 @@ def inputs_of_synapses(trials: Trials, given: tuple[object, ...]) -> tuple[Input
         stack.enter_context(trials.from_the_start())
         stack.enter_context(watching(origins))
         origins.mark(list(tensors(given))[:1], "input")
-        for _ in range(2):  # a recurrent layer reads spikes from the second time step on
-            trials.call(*given)
-    return tuple(Input(path, _one(seen), runs[path] // 2) for path, seen in found.items())
+        calls = trials.call_for_two_steps(*given)
+    return tuple(Input(path, _one(seen), runs[path] // calls) for path, seen in found.items())
 
 
 def _one(seen: set[Origin]) -> Origin:

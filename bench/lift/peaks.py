@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, prod
@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from bench import algorithms
 from bench.lift.counts import AsWritten, ByAlgorithm
+from bench.lift.parts import OptionValues
 from bench.options import Declared
 from bench.planning import coefficients
 from bench.planning.formulas import Peak, Sizes, joined
@@ -25,7 +26,7 @@ def as_written(counts: AsWritten, batch: int) -> OfT:
     return lambda T: joined(points, T)
 
 
-def by_algorithm(counts: ByAlgorithm, batch: int, options: Mapping[str, Any]) -> OfT:
+def by_algorithm(counts: ByAlgorithm, batch: int, options: OptionValues) -> OfT:
     """Return the peak of a training step by an algorithm, as a function of T."""
     counting = OfModule(counts, batch, dict(options))
     match counts.algorithm:
@@ -57,7 +58,7 @@ class OfModule:
 
     counts: ByAlgorithm
     batch: int
-    named: Mapping[str, Any] = field(default_factory=dict)
+    named: OptionValues = field(default_factory=dict)
 
     @property
     def algorithm(self) -> str:

@@ -10,9 +10,10 @@ one piece exists at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -255,6 +256,7 @@ class _Recomputed(torch.autograd.Function):
         group = run.group
         ctx.run, ctx.shape = run, x.shape
         ctx.random = Randomness(x.device) if group.draws else None
+        ctx.mixed = _mixed_precision(x.device.type)
         y, after = run.forward(x, given, run.stored)
         for packed in run.stored:
             group.watcher.saves(packed.planes)
@@ -274,11 +276,19 @@ class _Recomputed(torch.autograd.Function):
                 stack.enter_context(ctx.random.repeated())
             stack.enter_context(frozen_averages(run.group))
             stack.enter_context(torch.enable_grad())
+            stack.enter_context(ctx.mixed())
             try:
                 g_x, g_given = run.backward(x, kept, ctx.needs_input_grad[2], ctx.shape, g_y, g_after)
             finally:
                 now.put(run.group.slots)
         return None, None, g_x, *g_given
+
+
+def _mixed_precision(device: str) -> Callable[[], AbstractContextManager[object]]:
+    """Return what makes the context of automatic mixed precision of now, for the backward pass, which may run outside of it."""
+    if device not in ("cpu", "cuda"):  # device 'meta' has none
+        return nullcontext
+    return partial(torch.autocast, device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
 
 
 class _Entry(torch.autograd.Function):

@@ -30,7 +30,7 @@ _NEURONS = (
 )
 _WHOLE_SEQUENCE = (
     *("PSN", "MaskedPSN", "DSRIFNode", "DSRLIFNode", "ILCBaseNode", "NoisyBaseNode", "NoisyNonSpikingBaseNode"),
-    "NonSpikingBaseNode",
+    *("NonSpikingBaseNode", "GatedLIFNode"),
 )
 # What is inside runs once for each time step, also in multi-step mode.
 _STEP_BY_STEP = ("MultiStepContainer", "BatchNormThroughTime1d", "BatchNormThroughTime2d", "BatchNormThroughTime3d")
@@ -107,9 +107,15 @@ def _smooth(function: surrogate.SurrogateFunctionBase) -> Surrogate | None:
 
 
 def mode(module: nn.Module) -> Mode:
-    if isinstance(module, _kinds(_WHOLE_SEQUENCE)):
+    if _reads_all(module):
         return "whole sequence"
     return "multi-step" if getattr(module, "step_mode", "m") == "m" else "single-step"
+
+
+def _reads_all(module: nn.Module) -> bool:
+    """Whether it starts anew in every call; the sliding neurons do in multi-step mode, and keep a queue in single-step mode."""
+    sliding = isinstance(module, _kinds(("SlidingPSN",))) and getattr(module, "step_mode", "m") == "m"
+    return sliding or isinstance(module, _kinds(_WHOLE_SEQUENCE))
 
 
 def slots(net: nn.Module) -> list[Slot]:
@@ -135,7 +141,7 @@ def over_time(net: nn.Module) -> dict[str, str]:
     stepwise = tuple(f"{path}." for path, module in net.named_modules() if isinstance(module, _of_layers(_STEP_BY_STEP)))
     found = {}
     for path, module in net.named_modules():
-        if isinstance(module, _kinds(_WHOLE_SEQUENCE)):
+        if _reads_all(module):
             found[path] = "its neurons read the whole sequence"
         elif isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training and not path.startswith(stepwise):
             found[path] = "batch norm takes its statistics over all time steps of a call"

@@ -71,6 +71,7 @@ class LiftedStep:
     _prepared: dict[tuple[int, ...], Prepared] = field(default_factory=dict)
     _recognised: dict[tuple[int, ...], Recognised] = field(default_factory=dict)
     _flows: dict[tuple[int, ...], Flow] = field(default_factory=dict)
+    _modes: tuple[bool, ...] = ()  # which modules were in training when their links were looked for
 
     def __call__(self, x: Tensor, target: object, watcher: Watcher | None = None) -> Tensor:
         if not torch.is_grad_enabled():
@@ -118,13 +119,17 @@ class LiftedStep:
     def prepared(self, x: Tensor) -> Prepared:
         """Return the module ready for the algorithm, for sequences like x [T, B, ...]."""
         frame = tuple(x.shape[2:])
-        if frame not in self._prepared:
+        changed = self.layers is not None and self._modes != self._training_modes()  # batch norm in evaluation ties no samples
+        if frame not in self._prepared or changed:
             if self._prepared and self.algorithm in _IN_BLOCKS:
                 former = next(iter(self._prepared))
                 raise UserError(f"frames of shape {frame} after {former}: the classifiers are made for one shape; use a new step")
             with torch.random.fork_rng(devices=[]):  # trials draw dropout masks too
                 self._prepare(frame, x.shape[0])
         return self._prepared[frame]
+
+    def _training_modes(self) -> tuple[bool, ...]:
+        return tuple(part.training for part in self.module.modules())
 
     def _prepare(self, frame: tuple[int, ...], T: int) -> None:
         world = Meta()
@@ -139,7 +144,7 @@ class LiftedStep:
         if self.layers is not None:
             self._flows[frame] = flow_of(recognised, trials)
             depth_of(copy, self._flows[frame], self.layers, Unwatched())  # raises for groups that there are not
-        self._prepared[frame], self._recognised[frame] = ready, recognised
+        self._prepared[frame], self._recognised[frame], self._modes = ready, recognised, self._training_modes()
 
     def _shares_of(self, recognised: Recognised, x: Tensor, target: object) -> Callable[[Tensor], Tensor]:
         if self.rule in _WHOLE_SEQUENCE:

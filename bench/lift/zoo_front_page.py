@@ -10,14 +10,18 @@ from typing import Any
 
 from bench.quantity import count_of, size
 
-Case = Mapping[str, Any]
+Json = Mapping[str, Any]
+DRAWN = (  # network and T of the panels of plots/zoo/exact_front.svg
+    *(("spiking_vgg11/m", 32), ("spiking_vgg11_bn/m", 4), ("sew_resnet18/m", 4), ("spiking_resnet18/m", 4)),
+    *(("ms_resnet18", 4), ("spikformer_cifar10", 4)),
+)
 _TITLES = (
     *("network", "T", "bound", "BPTT", "spikes as bits, 1.00 x", "least", "SpikingJelly, level 1", "levels 2 to 4, emulated"),
     *("left by the bound", "no more memory"),
 )
 
 
-def section(lines: Sequence[Mapping[str, Any]]) -> str:
+def section(lines: Sequence[Json]) -> str:
     """Return the section; empty if nothing was measured."""
     cases = [(line["network"], case) for line in lines for case in line.get("front", {}).get("cases", ())]
     if not cases:
@@ -35,20 +39,21 @@ def section(lines: Sequence[Mapping[str, Any]]) -> str:
         "bound: what it leaves of BPTT's peak, over what it leaves of the least.\n"
     )
     rows = [_TITLES, tuple("---" if i == 0 else "--:" for i in range(len(_TITLES))), *(_row(*each) for each in cases)]
-    plural = count_of(len(cases), "case")
-    return "\n".join([head, *(f"| {' | '.join(row)} |" for row in rows), "", f"{plural}.", ""])
+    drawn = any((network, case["T"]) in DRAWN for network, case in cases)
+    figure = ["", "![Exact fronts: memory against multiply-accumulates](../plots/zoo/exact_front.svg)"] if drawn else []
+    return "\n".join([head, *(f"| {' | '.join(row)} |" for row in rows), "", f"{count_of(len(cases), 'case')}.", *figure, ""])
 
 
-def beaten(case: Case) -> list[Mapping[str, Any]]:
+def beaten(case: Json) -> list[Json]:
     """Return the results of the optimiser that have less memory than any schedule of as few products."""
     return [each for each in case["spikingjelly"] if _within(case, each["macs"]) > each["peak"]]
 
 
-def _within(case: Case, macs: int) -> float:
+def _within(case: Json, macs: int) -> float:
     return min((each["peak"] for each in case["schedules"] if each["macs"] <= macs), default=float("inf"))
 
 
-def _row(network: str, case: Case) -> tuple[str, ...]:
+def _row(network: str, case: Json) -> tuple[str, ...]:
     bptt, least = case["schedules"][0], case["schedules"][-1]
     free = [each for each in case["schedules"] if each["macs"] <= bptt["macs"]][-1]
     shipped = [each for each in case["spikingjelly"] if not each["emulated"]]
@@ -59,16 +64,16 @@ def _row(network: str, case: Case) -> tuple[str, ...]:
     return network, str(case["T"]), f"{size(bound)}, {_holds(case)}", *cells, f"{left:.1f} x", "no" if beaten(case) else "yes"
 
 
-def _least(entries: Sequence[Mapping[str, Any]], bptt: int) -> str:
+def _least(entries: Sequence[Json], bptt: int) -> str:
     best = min(entries, key=lambda each: (each["peak"], each["macs"]), default=None)
     return "not run" if best is None else _cell(best, bptt)
 
 
-def _cell(entry: Mapping[str, Any], bptt: int) -> str:
+def _cell(entry: Json, bptt: int) -> str:
     return size(entry["peak"]) + (f" ({entry['macs'] / bptt:.2f} x)" if bptt else "")
 
 
-def _holds(case: Case) -> str:
+def _holds(case: Json) -> str:
     """Return what the largest part of the bound is."""
     parts = {"weights and optimizer": case["bound"]["weights"], "the input": case["bound"]["input"]}
     parts[f"batch norm {case['bound']['layer']}"] = case["bound"]["norm"]

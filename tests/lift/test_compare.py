@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +84,24 @@ def test_algorithms_are_ordered_as_is_known(name: str) -> None:
     assert {row.algorithm for row in found.rows if row.exact} >= {"as written", "bptt", "checkpointed"}
 
 
-@pytest.mark.parametrize("name", ["sj-single-step", "sj-multi-step", "snn-sequential", "snn-explicit"])
-@pytest.mark.parametrize("algorithm", ["bptt", "checkpointed", "tbptt", "sltt"])
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [
+        *product(
+            ["sj-single-step", "sj-multi-step", "snn-sequential", "snn-explicit"], ["bptt", "checkpointed", "tbptt", "sltt"]
+        ),
+        *product(["sj-catalogue", "sj-catalogue-multi-step"], ["ottt-a", "ottt-o", "replay", "local", "ttl-bptt"]),
+        *product(["sj-dense"], ["ottt-dense", "ostl", "approximate-otpe", "otpe"]),
+        *product(["snn-leaky"], ["ottt-o", "local"]),
+    ],
+)
 def test_bytes_of_lifted_algorithms_equal_real_tensors(name: str, algorithm: str) -> None:
     (row,) = [row for row in usual(name).rows if row.algorithm == algorithm]
     net = seeded(NETS[name][0])
     with subject(net, "sgd", Real(), FRAME, T, BATCH, "repeat") as it:
         step = training_step(it.net, algorithm, optimizer=it.optimizer, **row.options)
         lifted = step.lifted(x := it.x.expand(T, *it.x.shape))
-        real = it.count(lambda watcher: step(x, it.target, watcher), [(lifted, lifted.carried)])
+        real = it.count(lambda watcher: step(x, it.target, watcher), [(lifted, lifted.carried)], lifted.spiking(), step.update)
     assert isinstance(row.cost, Cost)
     assert (row.cost.memory.total, row.cost.macs.dense) == (real.memory.total, real.macs.dense)
 

@@ -24,9 +24,10 @@ T, BATCH = 4, 3
 
 
 def batch(*, binary: bool = False) -> tuple[Tensor, Tensor]:
+    """Analog samples are large, so that every layer of neurons fires."""
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(T, BATCH, *FRAME, generator=generator)
-    return ((x < 0.4).float() if binary else x), torch.randint(CLASSES, (BATCH,), generator=generator)
+    return ((x < 0.4).float() if binary else 20 * x), torch.randint(CLASSES, (BATCH,), generator=generator)
 
 
 def found(name: str, *algorithms: str, **settings: Any) -> Energy:
@@ -43,9 +44,35 @@ def test_first_layer_multiplies_and_later_ones_accumulate(name: str) -> None:
     assert all(layer.operations.macs == 0 for layer in later if layer.reads == "spikes")
 
 
-def test_average_pooled_spikes_are_multiplied() -> None:
-    kinds = {layer.path: layer.reads for layer in found("sj-multi-step").layers}
-    assert [*kinds.values()] == ["input", "spikes", "real"]  # behind the input, max pooling, and average pooling
+class Residual(nn.Module):
+    """Two layers of neurons whose spikes are added, and averaged over space for a readout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        parts = pytest.importorskip("spikingjelly.activation_based")
+        self.first, self.second = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.one, self.other = parts.neuron.IFNode(), parts.neuron.IFNode()
+        self.sums, self.pooled = nn.Linear(4 * 8 * 8, 3), nn.Linear(4 * 4 * 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes = self.one(self.first(x))
+        added = spikes + self.other(4 * self.second(spikes))
+        return self.sums(added.flatten(1)) + self.pooled(nn.functional.avg_pool2d(spikes, 2).flatten(1))
+
+
+def test_residual_sums_accumulate_each_spike_and_average_pooled_ones_multiply() -> None:
+    layers = {layer.path: layer for layer in energy(seeded(Residual), batch(), ()).layers}
+    assert {path: layer.reads for path, layer in layers.items()} == {
+        "first": "input",
+        "second": "spikes",
+        "sums": "sums",
+        "pooled": "real",
+    }
+    sums, pooled = layers["sums"].operations, layers["pooled"].operations
+    assert sums.macs == pooled.acs == 0
+    assert sums.acs % 3 == 0  # every spike meets every output once
+    assert 0 < sums.acs < 2 * sums.dense
+    assert 0 < pooled.macs < pooled.dense
 
 
 def test_binary_input_accumulates_from_the_first_layer_on() -> None:

@@ -297,6 +297,40 @@ def test_only_what_is_linked_is_computed_as_one() -> None:
             training_step(seeded(Shared).double(), "checkpointed", segments=1, layers=[group])(*batch())
 
 
+def test_layers_are_computed_again_under_the_mixed_precision_of_the_forward_pass() -> None:
+    def once(layers: list[str] | None) -> dict[str, Tensor]:
+        net, (x, target) = seeded(residual), batch(torch.float32)
+        with torch.autocast("cpu", torch.bfloat16):
+            training_step(net, "checkpointed", segments=1, layers=layers)(x, target)
+        return held(net)
+
+    expected = once(None)
+    for layers in ([], ["conv:pool", "blocks.0"]):
+        for name, value in once(layers).items():
+            torch.testing.assert_close(value, expected[name], rtol=2e-2, atol=1e-3, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_groups_follow_the_modes_of_the_modules() -> None:
+    """Batch norm in evaluation leaves samples alone, so that the batch may be divided; in training it may not."""
+    net, other = made("residual").eval(), made("residual").eval()
+    step = training_step(net, "checkpointed", segments=1, layers=["conv:pool/2"])
+    step(*batch())
+    own_loop(other)
+    assert_same(held(net), held(other))
+    net.train()
+    with pytest.raises(UserError, match="bn makes the samples of a batch depend on one another"):
+        step(*batch())
+
+
+def test_neurons_that_store_their_potentials_are_computed_once() -> None:
+    net = made("plain")
+    net[1].store_v_seq = True  # type: ignore[union-attr]
+    with pytest.raises(UserError, match="0:2 are no linked parts"):
+        training_step(net, "checkpointed", segments=1, layers=["0:2"])(*batch())
+    training_step(net, "checkpointed", segments=1, layers=[])(*batch())
+    assert net[1].v_seq.shape[:2] == (T, BATCH)  # type: ignore[union-attr]
+
+
 # --------------------------------------------------------------------------- refused
 
 

@@ -31,9 +31,13 @@ def cases(has):
     network = "otpe-3x128/randman-k25"
     return [Case(PAPER, "training", network, "otpe", "native", 50, 16, "randman-rate", "night", 0, options)]
 '''
-PAPER = (
-    'id = "tiny"\ntitle = "A night"\nauthors = ["A. Test"]\nvenue = "none"\nlink = "https://example.org"\nsummary = "One case."\n'
-)
+PAPER_TOML = """id = "tiny"
+title = "A night"
+authors = ["A. Test"]
+venue = "none"
+link = "https://example.org"
+summary = "One case."
+"""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,7 @@ def night(root: Path) -> Path:
     own.mkdir()
     (own / "__init__.py").touch()
     (own / "cases.py").write_text(CASES)
-    (own / "paper.toml").write_text(PAPER)
+    (own / "paper.toml").write_text(PAPER_TOML)
     (own / "claims.toml").write_text("table = []\n")
     (own / "README.md").write_text("# tiny\n\n<!-- generated: claims -->\n<!-- end -->\n")
     loop = copied / "bench" / "training.py"

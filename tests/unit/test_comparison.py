@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from bench.cli import main
 from bench.comparison import new, plan, results, summary
-from bench.comparison.run import complete
+from bench.comparison.run import complete, draw
 from bench.comparison.samples import from_arrays, from_datasets, from_events, of_the_suite
 from bench.comparison.train import Run
 from bench.errors import UserError
@@ -271,6 +271,21 @@ def test_interval_holds_seeds_and_test_samples() -> None:
     assert (one.accuracy.value, other.accuracy.value) == (80.0, 80.0)
     half = (12.706 * (2.0**0.5) / 2**0.5) ** 2 + (100 * 1.96 * (0.8 * 0.2 / 100) ** 0.5) ** 2
     assert other.accuracy.high - 80 == pytest.approx(half**0.5)
+
+
+EXAMPLES = sorted(path.parent for path in (Path(__file__).parents[2] / "examples").glob("*/results.jsonl"))
+
+
+@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
+def test_generated_files_of_an_example_match_its_results(folder: Path, tmp_path: Path) -> None:
+    settings = plan.read(folder)
+    lines = results.read(folder)
+    assert {(line.title, line.seed) for line in lines} == {(c.title, seed) for c in settings.cases for seed in settings.seeds}
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "README.md").write_text(page, encoding="utf-8")
+    draw(tmp_path, settings.title, lines)
+    for name in ("README.md", "curves.json", "curves.svg", "front.json", "front.svg"):
+        assert (tmp_path / name).read_text(encoding="utf-8") == (folder / name).read_text(encoding="utf-8"), name
 
 
 # --------------------------------------------------------------------------- the command
