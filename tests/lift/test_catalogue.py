@@ -16,8 +16,8 @@ from torch import Tensor, nn
 import spikecost
 from bench.counting.any_step import Cost
 from bench.kernels.surrogate import fire
-from bench.lift.compare import Compared
-from bench.lift.training import LIFTED, instantaneous
+from bench.lift.cost.compare import Compared
+from bench.lift.running.training import LIFTED, instantaneous
 from bench.probes.equivalence import in_double
 from bench.spec import Surrogate
 from bench.training_step import support

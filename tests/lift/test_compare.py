@@ -18,13 +18,13 @@ from torch import nn
 from bench.cli import main
 from bench.counting.any_step import Cost
 from bench.errors import UserError
-from bench.lift import cosine
-from bench.lift.compare import Compared, Row, compare
-from bench.lift.counts import ByAlgorithm, Setting
-from bench.lift.limits import Limits, Question
-from bench.lift.subject import subject
-from bench.lift.training import training_step
-from bench.lift.twin import Real
+from bench.lift.cost import cosine
+from bench.lift.cost.compare import Compared, Row, compare
+from bench.lift.cost.counts import ByAlgorithm, Setting
+from bench.lift.cost.limits import Limits, Question
+from bench.lift.cost.subject import subject
+from bench.lift.recognition.twin import Real
+from bench.lift.running.training import training_step
 from bench.registry import ALGORITHMS
 from bench.seeds import seed_of
 

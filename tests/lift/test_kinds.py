@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
-from bench.lift.training import instantaneous, training_step
+from bench.lift.running.training import instantaneous, training_step
 
 pytest.importorskip("spikingjelly")
 pytest.importorskip("snntorch")

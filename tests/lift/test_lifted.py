@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import spikecost
 from bench.errors import UserError
-from bench.lift.training import LIFTED, LiftedStep, instantaneous, training_step
+from bench.lift.running.training import LIFTED, LiftedStep, instantaneous, training_step
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import (
