@@ -167,8 +167,8 @@ def compare(
 
     ``budget``: bytes of a card, less ``headroom`` for what live tensors do not account for; with it, rows say whether they fit
     and the largest batch and T that do. ``cosine`` to BPTT's gradient (bench/lift/cost/cosine.py): at the largest size that runs
-    in 60 s and 8 GiB, at (T, batch), or "none". ``options``: those of algorithms, by name. Other arguments are those of ``measure``.
-    Raises UserError if the module cannot be measured as written.
+    in 60 s and 8 GiB, at (T, batch), or "none". ``options``: those of algorithms, by name. Other arguments are those of
+    ``measure``. Raises UserError if the module cannot be measured as written.
     """
     frame = checked(module, x_shape, T, batch, encoding, precision)
     size, asked = _size(cosine), LIFTED if algorithms is None else tuple(algorithms)
