@@ -12,7 +12,7 @@ from bench.commands.reporting import report
 from bench.commands.timing import speed
 from bench.commands.zoo import zoo
 from bench.comparison.command import new, train
-from bench.lift.command import compare, measure
+from bench.lift.cost.command import compare, measure
 from bench.places import CODE
 
 

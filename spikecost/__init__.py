@@ -51,11 +51,11 @@ if TYPE_CHECKING:
     from bench.counting.step import batch_for
     from bench.datasets import names as datasets
     from bench.errors import Support, UserError
-    from bench.lift.compare import Compared, compare
-    from bench.lift.energy import Energy, energy
-    from bench.lift.fit import Fitted, Front, fit, front
-    from bench.lift.measure import Measured, measure
-    from bench.lift.training import LiftedStep
+    from bench.lift.cost.compare import Compared, compare
+    from bench.lift.cost.energy import Energy, energy
+    from bench.lift.cost.measure import Measured, measure
+    from bench.lift.fitting.fit import Fitted, Front, fit, front
+    from bench.lift.running.training import LiftedStep
     from bench.nets.weights import copy_weights
     from bench.planning.schedules import Plan, cheapest
     from bench.training_step import TrainingStep, support
@@ -109,14 +109,14 @@ __all__ = [
 ]
 
 _HOMES = {  # public name: module and the name there
-    "Compared": "bench.lift.compare:Compared",
+    "Compared": "bench.lift.cost.compare:Compared",
     "Convention": "bench.counting.energy:Convention",
     "Cost": "bench.counting.any_step:Cost",
-    "Energy": "bench.lift.energy:Energy",
-    "Fitted": "bench.lift.fit:Fitted",
-    "Front": "bench.lift.fit:Front",
-    "LiftedStep": "bench.lift.training:LiftedStep",
-    "Measured": "bench.lift.measure:Measured",
+    "Energy": "bench.lift.cost.energy:Energy",
+    "Fitted": "bench.lift.fitting.fit:Fitted",
+    "Front": "bench.lift.fitting.fit:Front",
+    "LiftedStep": "bench.lift.running.training:LiftedStep",
+    "Measured": "bench.lift.cost.measure:Measured",
     "Plan": "bench.planning.schedules:Plan",
     "Support": "bench.errors:Support",
     "TrainingStep": "bench.training_step:TrainingStep",
@@ -125,13 +125,13 @@ _HOMES = {  # public name: module and the name there
     "backends": "bench.backends:names",
     "batch_for": "bench.counting.step:batch_for",
     "cheapest": "bench.planning.schedules:cheapest",
-    "compare": "bench.lift.compare:compare",
+    "compare": "bench.lift.cost.compare:compare",
     "copy_weights": "bench.nets.weights:copy_weights",
     "datasets": "bench.datasets:names",
-    "energy": "bench.lift.energy:energy",
-    "fit": "bench.lift.fit:fit",
-    "front": "bench.lift.fit:front",
-    "measure": "bench.lift.measure:measure",
+    "energy": "bench.lift.cost.energy:energy",
+    "fit": "bench.lift.fitting.fit:fit",
+    "front": "bench.lift.fitting.fit:front",
+    "measure": "bench.lift.cost.measure:measure",
     "networks": "bench.zoo:names",
     "support": "bench.training_step:support",
 }
@@ -164,7 +164,7 @@ def training_step(network: Any, algorithm: str, backend: str | None = None, **op
     """Return a training step of a network of the catalogue on a backend, or of a module of your own.
 
     The catalogue: ``step.run(x, target)``; options of bench/training_step.py. A ``torch.nn.Module``: ``step(x, target)``; options
-    of bench/lift/training.py (loss, optimizer, clip, scaler). Both take the options of the algorithm.
+    of bench/lift/running/training.py (loss, optimizer, clip, scaler). Both take the options of the algorithm.
     """
     if isinstance(network, str) and backend is not None:
         from bench.training_step import training_step as of_the_catalogue
@@ -176,7 +176,7 @@ def training_step(network: Any, algorithm: str, backend: str | None = None, **op
         raise UserError(f"network {network!r} of the catalogue: name the backend too, e.g. 'native'")
     if backend is not None:
         raise UserError(f"backend = {backend!r} beside a module of your own, whose neurons are its own: leave it out")
-    from bench.lift.training import training_step as of_a_module
+    from bench.lift.running.training import training_step as of_a_module
 
     return of_a_module(network, algorithm, **options)
 

@@ -12,5 +12,5 @@
 | reporting.py | ``report`` |
 | measuring.py | measures the missing cases of a plan, then judges and draws: for ``run`` and ``speed`` |
 
-``measure`` and ``compare`` are in bench/lift/command.py.
+``measure`` and ``compare`` are in bench/lift/cost/command.py.
 """

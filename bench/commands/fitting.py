@@ -12,12 +12,12 @@ from rich.console import Console
 from bench import zoo
 from bench.case import Settings
 from bench.errors import UserError, choose
-from bench.lift.command import memory, shape
+from bench.lift.cost.command import memory, shape
 from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
 
 if TYPE_CHECKING:
-    from bench.lift.fit import Fitted
+    from bench.lift.fitting.fit import Fitted
 
 
 @click.command()
@@ -87,8 +87,8 @@ def _of_the_catalogue(network: str, T: int, batch: int, budget: float, headroom:
 def _of_a_module(source: str, frame: tuple[int, ...], settings: Settings, as_json: bool) -> None:
     allowed = usable(settings["budget"], settings["headroom"])
     with Console(stderr=True).status("building and counting ..."):  # shown on a terminal only
-        from bench.lift.fit import fit as fitted
-        from bench.lift.source import build, load
+        from bench.lift.fitting.fit import fit as fitted
+        from bench.lift.recognition.source import build, load
 
         built = build(load(source))
         found: Fitted = fitted(built.net, frame, **settings)

@@ -10,7 +10,7 @@ import click
 from bench.commands import options
 from bench.errors import UserError
 from bench.files import write_whole
-from bench.lift.zoo_page import PAGE, RESULTS, page
+from bench.lift.zoo.page import PAGE, RESULTS, page
 from bench.places import project_of
 
 
@@ -31,8 +31,8 @@ def zoo(project: Path | None, results: Path | None, only: str, parts: tuple[str,
 
     here = project_of(project, results)
     if not page_only:
-        from bench.lift import zoo_front
-        from bench.lift.zoo_networks import ZOO
+        from bench.lift.zoo import front as zoo_front
+        from bench.lift.zoo.networks import ZOO
 
         if not chosen(list(ZOO), only):
             raise UserError(f"--only {only!r} matches no network; there are {', '.join(ZOO)}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import algorithms, optimizers
 from bench.errors import UserError, choose
-from bench.lift.training import LIFTED
+from bench.lift.running.training import LIFTED
 
 NAME = "comparison.toml"
 

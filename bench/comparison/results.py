@@ -19,7 +19,11 @@ from bench.places import CODE
 from bench.registry import ALGORITHMS
 
 NAME = "results.jsonl"
-_ROOMS = ("bench.comparison.train", "bench.lift.spikingjelly", "bench.lift.snntorch")  # imported by name, too
+_ROOMS = (
+    "bench.comparison.train",
+    "bench.lift.frameworks.spikingjelly",
+    "bench.lift.frameworks.snntorch",
+)  # imported by name, too
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bench.comparison import curves, front, plan, results, summary, train
 from bench.comparison.samples import Samples
 from bench.errors import UserError
 from bench.files import write_whole
-from bench.lift.source import load
+from bench.lift.recognition.source import load
 
 Say = Callable[[str], None]
 

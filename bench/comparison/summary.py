@@ -8,7 +8,7 @@ from math import isfinite
 
 from bench.claims.estimate import Estimate, of_seeds, sampling_half_width
 from bench.comparison.results import Line
-from bench.quantity import seconds, size
+from bench.quantity import size
 
 START, END = "<!-- generated: table -->", "<!-- end -->"
 
@@ -50,8 +50,7 @@ def rows(lines: Sequence[Line]) -> list[Row]:
 def table(found: Sequence[Row]) -> str:
     """Return the table as Markdown."""
     head = (
-        "| algorithm | test accuracy, % | 95 % interval | seeds | peak of a step | MACs of a step | time of a training |\n"
-        "|---|--:|--:|--:|--:|--:|--:|\n"
+        "| algorithm | test accuracy, % | 95 % interval | seeds | peak of a step | MACs of a step |\n|---|--:|--:|--:|--:|--:|\n"
     )
     return head + "".join(_row(row) for row in found)
 
@@ -59,8 +58,7 @@ def table(found: Sequence[Row]) -> str:
 def _row(row: Row) -> str:
     mean, low, high = row.accuracy.value, row.accuracy.low, row.accuracy.high
     interval = f"{max(low, 0):.1f} to {min(high, 100):.1f}" if isfinite(low) else "one seed has none"
-    took = seconds(sum(line.run.seconds for line in row.lines) / len(row.lines))
-    return f"| {row.title} | {mean:.1f} | {interval} | {len(row.lines)} | {size(row.peak)} | {row.macs:.3g} | {took} |\n"
+    return f"| {row.title} | {mean:.1f} | {interval} | {len(row.lines)} | {size(row.peak)} | {row.macs:.3g} |\n"
 
 
 def filled(page: str, text: str) -> str:

@@ -19,12 +19,12 @@ from bench.comparison.plan import Plan, Trained
 from bench.comparison.samples import Samples
 from bench.errors import UserError
 from bench.lift import frameworks
-from bench.lift.counts import ByAlgorithm, Setting
-from bench.lift.forward import forward
-from bench.lift.parts import reset
-from bench.lift.recognise import Recognised, recognise
-from bench.lift.training import training_step
-from bench.lift.twin import Meta, twin
+from bench.lift.cost.counts import ByAlgorithm, Setting
+from bench.lift.recognition.forward import forward
+from bench.lift.recognition.parts import reset
+from bench.lift.recognition.recognise import Recognised, recognise
+from bench.lift.recognition.twin import Meta, twin
+from bench.lift.running.training import training_step
 from bench.seeds import seed_of
 
 

@@ -98,7 +98,7 @@ REVIEWED = frozenset(f"aten.{name}" for names in LISTS for name in names.split()
 
 # Operators of other libraries, by full name: this project's neurons, one-bit packing, pooling and standardisation, and the
 # profiler's marks. For SpikingJelly, whole namespaces, each of one kind of neurons or of one-bit packing; with spikecost_ before
-# its name, a kind's fused operator for CPU tensors (bench/lift/spikingjelly_ops.py).
+# its name, a kind's fused operator for CPU tensors (bench/lift/frameworks/spikingjelly_ops.py).
 OTHER_LIBRARIES = """
 spikecost.lif_ spikecost.lif_backward_ spikecost.pack spikecost.unpack spikecost.avg_pool_backward spikecost.standardise
 spikecost.standardise_backward profiler._record_function_enter profiler._record_function_enter_new profiler._record_function_exit

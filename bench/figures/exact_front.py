@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from bench.figures import style
 from bench.figures.paper import Origin, Plotted
-from bench.lift.zoo_front_page import DRAWN
+from bench.lift.zoo.front_page import DRAWN
 from bench.quantity import size
 from bench.registry import Colour
 
@@ -39,7 +39,7 @@ class Data(Plotted):
 
 
 def data(lines: Sequence[Json]) -> Data | None:
-    """The networks of ``DRAWN`` (bench/lift/zoo_front_page.py) that are measured."""
+    """The networks of ``DRAWN`` (bench/lift/zoo/front_page.py) that are measured."""
     found = {(line["network"], case["T"]): case for line in lines for case in line.get("front", {}).get("cases", ())}
     shown = [key for key in DRAWN if key in found]
     if not shown:

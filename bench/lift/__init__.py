@@ -1,23 +1,13 @@
 """A user's own network, a ``torch.nn.Module`` written with SpikingJelly, snnTorch or plain PyTorch: what it is, and its steps.
 
-| file | what is in it |
+| folder | what is in it |
 |---|---|
-| twin.py | a copy of a module that has shapes but no storage |
-| frameworks.py | what must be known of a framework; which of them a module uses |
-| spikingjelly.py, snntorch.py | what is known of each |
-| trial.py | small runs on the copy: how often its neurons run in a call, what shapes they see, where an error occurs |
-| timing.py | how the module treats time |
-| connections.py | synapses that read spikes, chains of blocks, and state that no framework knows |
-| recognise.py | all that together |
-| forward.py | a sequence through the module as its author would run it |
-| stepped.py | the module as a function with explicit state, for the algorithms of this suite |
-| training.py | a training step by one of them |
-| spikingjelly_ops.py | SpikingJelly's neurons on CPU tensors as they run on a GPU |
-| subject.py | a copy of module and optimizer with a batch, ready to be counted |
-| measure.py | what a training step costs |
-| compare.py | what it costs by each algorithm |
-| counts.py | counted training steps of any T and batch |
-| peaks.py, limits.py | formulas for their peaks; the largest batch and T that fit |
-| cosine.py | how far approximate gradients are from BPTT's |
-| source.py, command.py, table.py | the commands ``spikecost measure`` and ``spikecost compare`` |
+| frameworks | what must be known of SpikingJelly and of snnTorch; which of them a module uses |
+| recognition | a copy without storage; how the module treats time, its neurons and states, its synapses, what follows what |
+| running | the module as a function with explicit state, and a training step of it by an algorithm of this suite |
+| cost | what a training step costs, by every algorithm; largest batch and T; cosines; energy; the commands |
+| fitting | the cheapest exact schedule within a budget, in time and in depth; SpikingJelly's optimiser beside it |
+| zoo | real networks that nobody here wrote: their costs, checks and fronts, and the page of them |
+
+Imports point from the lower rows to the upper ones.
 """

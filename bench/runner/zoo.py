@@ -18,8 +18,8 @@ from bench.digest import code_digest
 from bench.errors import UserError
 from bench.files import write_whole
 from bench.lift.frameworks import ADAPTERS
-from bench.lift.zoo_page import RESULTS
-from bench.lift.zoo_worker import PARTS, run_alone
+from bench.lift.zoo.page import RESULTS
+from bench.lift.zoo.worker import PARTS, run_alone
 from bench.machine import identity, machine_id
 from bench.places import CODE, Project
 from bench.registry import ALGORITHMS
@@ -54,7 +54,7 @@ class Zoo:
 
 def code_of(part: str) -> str:
     """Return the digest of the code that measures a part, with what is imported by name."""
-    by_name = [*ADAPTERS.values(), "bench.lift.snntorch_tutorials", *(algorithm.module for algorithm in ALGORITHMS.values())]
+    by_name = [*ADAPTERS.values(), "bench.lift.zoo.tutorials", *(algorithm.module for algorithm in ALGORITHMS.values())]
     return code_digest([PARTS[part], *by_name], CODE)
 
 

@@ -42,8 +42,8 @@ def spikingjelly() -> dict[str, Callable[[], nn.Module]]:
         "ComplementaryLIFNode": lambda: neuron.ComplementaryLIFNode(**smooth),
         "CUBALIFNode": lambda: neuron.CUBALIFNode(**smooth),
         "TernaryLIFNode": lambda: neuron.TernaryLIFNode(),
-        "GatedLIFNode": lambda: neuron.GatedLIFNode(T=STEPS, **smooth),
         "ILIFNode": lambda: neuron.ILIFNode(),
+        "SlidingPSN": lambda: neuron.SlidingPSN(k=2, **smooth),
         "SynapseFilter": lambda: nn.Sequential(neuron.LIFNode(**smooth), layer.SynapseFilter(tau=3.0, learnable=True)),
         "Delay": lambda: nn.Sequential(neuron.LIFNode(**smooth), layer.Delay(2)),
         "Dropout": lambda: nn.Sequential(neuron.LIFNode(**smooth), layer.Dropout(0.3)),
@@ -57,8 +57,6 @@ def spikingjelly() -> dict[str, Callable[[], nn.Module]]:
     whole: dict[str, Callable[[], nn.Module]] = {
         "PSN": lambda: neuron.PSN(T=STEPS, **smooth),
         "MaskedPSN": lambda: neuron.MaskedPSN(k=2, T=STEPS, **smooth),
-        "SlidingPSN": lambda: neuron.SlidingPSN(k=2, **smooth),
-        "NonSpikingLIFNode": lambda: neuron.NonSpikingLIFNode(),
         "TemporalEffectiveBatchNorm1d": lambda: nn.Sequential(
             layer.TemporalEffectiveBatchNorm1d(STEPS, 8), neuron.LIFNode(**smooth)
         ),
@@ -91,15 +89,11 @@ def snntorch() -> dict[str, Callable[[], nn.Module]]:
     }
 
 
-def run(net: nn.Module, x: Tensor) -> Tensor:
+def run(net: nn.Module, x: Tensor, multi: bool) -> Tensor:
     """The loop that the author of the network would write."""
     from spikingjelly.activation_based import functional
 
-    if any(getattr(module, "step_mode", "s") == "m" for module in net.modules()):
-        functional.reset_net(net)
-        out: Tensor = net(x)
-    else:
-        functional.reset_net(net)
-        out = torch.stack([net(frame) for frame in x])
+    functional.reset_net(net)
+    out: Tensor = net(x) if multi else torch.stack([net(frame) for frame in x])
     functional.reset_net(net)
     return out

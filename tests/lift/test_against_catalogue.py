@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench import algorithms
 from bench.algorithms.context import StepContext
 from bench.backends import native
-from bench.lift.training import instantaneous, training_step
+from bench.lift.running.training import instantaneous, training_step
 from bench.nets.build import Network, build
 from bench.spec import AvgPool, BatchNorm, Conv, Dense, Flatten, Layer, NetworkSpec, NeuronSpec, Spike, Surrogate
 

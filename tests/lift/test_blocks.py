@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.errors import UserError
-from bench.lift.training import training_step
+from bench.lift.running.training import training_step
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import CLASSES, FRAME, NETS, SjResidual, seeded, sj_catalogue, sj_lif

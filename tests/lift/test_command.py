@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from bench.cli import main
 from bench.errors import UserError
-from bench.lift.command import shape
-from bench.lift.source import build, load
+from bench.lift.cost.command import shape
+from bench.lift.recognition.source import build, load
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPIKINGJELLY = """

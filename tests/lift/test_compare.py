@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from torch import nn
 from bench.cli import main
 from bench.counting.any_step import Cost
 from bench.errors import UserError
-from bench.lift import cosine
-from bench.lift.compare import Compared, Row, compare
-from bench.lift.counts import ByAlgorithm, Setting
-from bench.lift.limits import Limits, Question
-from bench.lift.subject import subject
-from bench.lift.training import training_step
-from bench.lift.twin import Real
+from bench.lift.cost import cosine
+from bench.lift.cost.compare import Compared, Row, compare
+from bench.lift.cost.counts import ByAlgorithm, Setting
+from bench.lift.cost.limits import Limits, Question
+from bench.lift.cost.subject import subject
+from bench.lift.recognition.twin import Real
+from bench.lift.running.training import training_step
 from bench.registry import ALGORITHMS
 from bench.seeds import seed_of
 
@@ -83,15 +84,24 @@ def test_algorithms_are_ordered_as_is_known(name: str) -> None:
     assert {row.algorithm for row in found.rows if row.exact} >= {"as written", "bptt", "checkpointed"}
 
 
-@pytest.mark.parametrize("name", ["sj-single-step", "sj-multi-step", "snn-sequential", "snn-explicit"])
-@pytest.mark.parametrize("algorithm", ["bptt", "checkpointed", "tbptt", "sltt"])
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [
+        *product(
+            ["sj-single-step", "sj-multi-step", "snn-sequential", "snn-explicit"], ["bptt", "checkpointed", "tbptt", "sltt"]
+        ),
+        *product(["sj-catalogue", "sj-catalogue-multi-step"], ["ottt-a", "ottt-o", "replay", "local", "ttl-bptt"]),
+        *product(["sj-dense"], ["ottt-dense", "ostl", "approximate-otpe", "otpe"]),
+        *product(["snn-leaky"], ["ottt-o", "local"]),
+    ],
+)
 def test_bytes_of_lifted_algorithms_equal_real_tensors(name: str, algorithm: str) -> None:
     (row,) = [row for row in usual(name).rows if row.algorithm == algorithm]
     net = seeded(NETS[name][0])
     with subject(net, "sgd", Real(), FRAME, T, BATCH, "repeat") as it:
         step = training_step(it.net, algorithm, optimizer=it.optimizer, **row.options)
         lifted = step.lifted(x := it.x.expand(T, *it.x.shape))
-        real = it.count(lambda watcher: step(x, it.target, watcher), [(lifted, lifted.carried)])
+        real = it.count(lambda watcher: step(x, it.target, watcher), [(lifted, lifted.carried)], lifted.spiking(), step.update)
     assert isinstance(row.cost, Cost)
     assert (row.cost.memory.total, row.cost.macs.dense) == (real.memory.total, real.macs.dense)
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from bench.counting.energy import CONVENTIONS, Convention
 from bench.counting.synaptic import Operations
 from bench.errors import UserError
-from bench.lift.compare import compare
-from bench.lift.energy import Energy, energy
+from bench.lift.cost.compare import compare
+from bench.lift.cost.energy import Energy, energy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import CLASSES, FRAME, NETS, seeded

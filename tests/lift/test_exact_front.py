@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from bench.figures import exact_front
-from bench.lift.zoo_front_page import DRAWN, section
-from bench.lift.zoo_page import RESULTS
+from bench.lift.zoo.front_page import DRAWN, section
+from bench.lift.zoo.page import RESULTS
 from bench.places import CODE
 
 GIB = 2**30

@@ -18,10 +18,10 @@ pytest.importorskip("spikingjelly", reason="spikingjelly is not installed: pip i
 import spikecost
 from bench.cli import main
 from bench.errors import UserError
-from bench.lift.fit import fit, front
-from bench.lift.levels import SPIKES
-from bench.lift.schedules import Model, cheapest
-from bench.lift.units import Taken, Unit
+from bench.lift.fitting.fit import fit, front
+from bench.lift.fitting.schedules import Model, cheapest
+from bench.lift.fitting.units import Taken, Unit
+from bench.lift.recognition.levels import SPIKES
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import FRAME, PlainExplicit, seeded, sj_convolutional, sj_single_step
@@ -175,10 +175,10 @@ def test_level_1_is_the_frameworks_own_placement_on_values() -> None:
     from spikingjelly.activation_based import functional, layer, neuron
     from spikingjelly.activation_based.memopt import optimize_memory, pipeline
 
-    from bench.lift.flow import flow_of
-    from bench.lift.recognise import recognise
-    from bench.lift.trial import Trials
-    from bench.lift.twin import Meta, twin
+    from bench.lift.recognition.flow import flow_of
+    from bench.lift.recognition.recognise import recognise
+    from bench.lift.recognition.trial import Trials
+    from bench.lift.recognition.twin import Meta, twin
 
     net = seeded(large)
     with torch.no_grad():
@@ -196,7 +196,7 @@ def test_level_1_is_the_frameworks_own_placement_on_values() -> None:
 
 
 def test_front_has_no_more_memory_than_the_optimiser_at_as_few_products() -> None:
-    from bench.lift.spikingjelly_memopt import optimised
+    from bench.lift.fitting.spikingjelly_memopt import optimised
 
     whole = front(large(), FRAME_OF_LARGE, **SETTINGS)
     results = optimised(large(), FRAME_OF_LARGE, **SETTINGS)
@@ -209,7 +209,7 @@ def test_front_has_no_more_memory_than_the_optimiser_at_as_few_products() -> Non
 
 def test_module_is_counted_as_before_after_the_optimiser() -> None:
     """What the optimiser wraps is a copy, and the copy is put back between its choices."""
-    from bench.lift.spikingjelly_memopt import optimised
+    from bench.lift.fitting.spikingjelly_memopt import optimised
 
     net = sj_convolutional("m")
     before = dict(net.named_modules())

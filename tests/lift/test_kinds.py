@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
-from bench.lift.training import instantaneous, training_step
+from bench.lift.running.training import instantaneous, training_step
 
 pytest.importorskip("spikingjelly")
 pytest.importorskip("snntorch")
@@ -23,7 +23,11 @@ EXACT = {"bptt": {}, "checkpointed": {"segments": 2}, "local": {"b": 99}}
 REFUSED = {  # algorithm and what it says, by kind
     "SpikingJelly PSN, m": {"checkpointed": r"Sequential\.1: its neurons read the whole sequence"},
     "SpikingJelly MaskedPSN, m": {"checkpointed": r"Sequential\.1: its neurons read the whole sequence"},
-    "SpikingJelly NonSpikingLIFNode, m": {"checkpointed": r"Sequential\.1: its neurons read the whole sequence"},
+    "SpikingJelly SlidingPSN, m": {"checkpointed": r"Sequential\.1: its neurons read the whole sequence"},
+    **{
+        f"SpikingJelly {name}RecurrentContainer, m": dict.fromkeys(("checkpointed", "local"), "forward loops over time")
+        for name in ("Linear", "ElementWise")
+    },
     "SpikingJelly TemporalEffectiveBatchNorm1d, m": {"checkpointed": "mixes time steps|statistics over all time steps"},
 }
 
@@ -50,7 +54,7 @@ def seen(net: nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_exact_algorithms_give_the_gradient_of_the_users_own_loop_or_say_why_not(kind: str) -> None:
     net, (x, target) = made(kind), batch()
-    instantaneous(run(net, x), target).backward()
+    instantaneous(run(net, x, kind.endswith(", m")), target).backward()
     expected = seen(net)
     assert any(value.abs().max() > 0 for value in expected.values())
     for algorithm, options in EXACT.items():

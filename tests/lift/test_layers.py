@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 import spikecost
 from bench.errors import UserError
-from bench.lift.compact import pack, unpack, width
-from bench.lift.fit import Schedule, front
-from bench.lift.levels import Levels
-from bench.lift.recomputed import InPlaceOf
-from bench.lift.subject import subject
-from bench.lift.training import instantaneous, training_step
-from bench.lift.twin import Meta, Real, World
+from bench.lift.cost.subject import subject
+from bench.lift.fitting.fit import Schedule, front
+from bench.lift.recognition.levels import Levels
+from bench.lift.recognition.twin import Meta, Real, World
+from bench.lift.running.compact import pack, unpack, width
+from bench.lift.running.recomputed import InPlaceOf
+from bench.lift.running.training import instantaneous, training_step
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import CLASSES, FRAME, NETS, seeded, sj_convolutional

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import spikecost
 from bench.errors import UserError
-from bench.lift.training import LIFTED, LiftedStep, instantaneous, training_step
+from bench.lift.running.training import LIFTED, LiftedStep, instantaneous, training_step
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import (
@@ -337,11 +337,44 @@ def test_average_over_time_is_refused_where_every_step_is_needed() -> None:
     refused(made("sj-averaging"), "tbptt", "averages over time")
 
 
-def test_loss_of_the_mean_output_is_refused_where_a_sequence_is_cut() -> None:
+@pytest.mark.parametrize("algorithm", [name for name in LIFTED if name not in ("bptt", "local")])
+def test_loss_of_the_mean_output_is_refused_where_a_sequence_is_cut_and_another_is_offered(algorithm: str) -> None:
     def of_mean(outputs: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(outputs.mean(0), target)
 
-    refused(made("sj-single-step"), "checkpointed", "neither a sum nor a mean over time steps", loss=of_mean)
+    net = made("sj-dense")
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    options = {"segments": 2} if algorithm in ("checkpointed", "skipper") else {}
+    words = "neither a sum nor a mean over time steps.*the mean of each step's cross entropy is"
+    refused(net, algorithm, words, loss=of_mean, optimizer=optimizer, **options)
+
+
+@pytest.mark.parametrize("algorithm", [name for name in LIFTED if name not in ("ottt-o", "local", "ttl-bptt")])
+def test_gradients_of_two_batches_add_up_without_an_optimizer(algorithm: str) -> None:
+    net = made("sj-dense")
+    options: dict[str, Any] = {"skipper": {"segments": 1}, "sltt-k": {"k": T}}.get(algorithm, {})
+    apart = []
+    for seed in (1, 2):
+        training_step(net, algorithm, **options)(*batch(seed))
+        apart.append(gradients(net))
+        net.zero_grad()
+    step = training_step(net, algorithm, **options)
+    for seed in (1, 2):
+        step(*batch(seed))
+    first, second = apart
+    assert_close(gradients(net), {name: first[name] + second[name] for name in first})
+
+
+@pytest.mark.parametrize("algorithm", ["bptt", "local", "ottt-o", "otpe"])
+def test_scaled_loss_gives_the_same_update(algorithm: str) -> None:
+    weights = []
+    for scaler in (None, torch.amp.GradScaler("cpu", init_scale=64.0)):
+        net = made("sj-dense")
+        torch.manual_seed(7)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        training_step(net, algorithm, optimizer=optimizer, clip=0.5, scaler=scaler)(*batch())
+        weights.append(dict(net.named_parameters()))
+    assert_close({name: p.detach() for name, p in weights[0].items()}, {name: p.detach() for name, p in weights[1].items()})
 
 
 class Counter(nn.Module):
@@ -385,6 +418,12 @@ def test_what_does_not_apply_is_refused(algorithm: str, options: dict[str, Any],
 
 def test_wrapped_module_is_refused() -> None:
     refused(torch.compile(made("snn-sequential")), "bptt", "wrapped in OptimizedModule")  # type: ignore[arg-type]
+
+
+def test_compiled_part_is_refused_with_its_path() -> None:
+    net = made("snn-sequential")
+    net[0].compile()
+    refused(net, "sltt", "0 is compiled and runs as one call: give the module as it was before compilation")
 
 
 def test_door_takes_modules_and_names() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.counting.any_step import make_optimizer_state
 from bench.errors import UserError
-from bench.lift.measure import Measured, measure
+from bench.lift.cost.measure import Measured, measure
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import CLASSES, FRAME, NETS, STEPS, SjRepeats, seeded, sj_convolutional, snn_sequential
@@ -87,7 +87,7 @@ def test_peak_equals_torchs_mem_tracker_where_every_module_runs_once(name: str) 
     mem_tracker = pytest.importorskip("torch.distributed._tools.mem_tracker")
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from bench.lift import spikingjelly
+    from bench.lift.frameworks import spikingjelly
 
     ours = measure(made(name), FRAME, T=STEPS, batch=3).cost.memory.total
     averages, image = name in ("sj-averaging", "sj-repeats"), name == "sj-repeats"

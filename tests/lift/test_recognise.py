@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from bench.errors import UserError
 from bench.lift import frameworks
-from bench.lift.recognise import Recognised, recognise
-from bench.lift.twin import Fake, Meta, World, twin
+from bench.lift.recognition.recognise import Recognised, recognise
+from bench.lift.recognition.twin import Fake, Meta, World, twin
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import FRAME, NETS, STEPS, SjLoop, SjRepeats, SnnTutorial, seeded, sj_convolutional, snn_recurrent, snn_sequential
@@ -187,7 +187,7 @@ def test_neurons_said_to_be_binary_emit_two_values(name: str) -> None:
     """On random input; those that need more than the usual arguments are left out."""
     from spikingjelly.activation_based import neuron
 
-    from bench.lift import spikingjelly
+    from bench.lift.frameworks import spikingjelly
 
     made = None
     for options in ({}, {"T": 4}, {"T": 4, "k": 2}, {"k": 2}, {"tau": 2.0, "decay_input": True}):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
-from bench.lift.training import training_step
+from bench.lift.running.training import training_step
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import CLASSES, FRAME, SjResidual, fire, seeded, sj_dense, sj_lif

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import torch
 
-from bench.lift import zoo_checks
-from bench.lift.bound import bound
-from bench.lift.fit import Bound, front
-from bench.lift.measure import measure
-from bench.lift.source import build
-from bench.lift.training import training_step
-from bench.lift.zoo_checks import Own, deviation
-from bench.lift.zoo_networks import BATCH, SMALL_BATCH, ZOO
+from bench.lift.cost.measure import measure
+from bench.lift.fitting.bound import bound
+from bench.lift.fitting.fit import Bound, front
+from bench.lift.recognition.source import build
+from bench.lift.running.training import training_step
+from bench.lift.zoo import checks as zoo_checks
+from bench.lift.zoo.checks import Own, deviation
+from bench.lift.zoo.networks import BATCH, SMALL_BATCH, ZOO
 
 pytest.importorskip("spikingjelly")
 pytest.importorskip("snntorch")
@@ -108,7 +108,7 @@ def test_bytes_that_differ_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """SpikingJelly's neurons on a CPU run as a chain of operators unless they are told to run as on a GPU."""
     from contextlib import nullcontext
 
-    from bench.lift import spikingjelly
+    from bench.lift.frameworks import spikingjelly
 
     monkeypatch.setattr(spikingjelly, "as_on_a_gpu", nullcontext)
     found = zoo_checks.bytes_(ZOO["MNISTNet/m"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.errors import UserError
-from bench.lift.zoo_page import PAGE, RESULTS, page
+from bench.lift.zoo.page import PAGE, RESULTS, page
 from bench.places import CODE, Project
 from bench.runner import zoo
 from bench.runner.zoo import Zoo, run

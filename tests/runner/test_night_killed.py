@@ -70,9 +70,19 @@ def start(root: Path, cache: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def stopped(process: subprocess.Popen[str]) -> None:
+    """Kill a run with all its processes, if it has not ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
 def finished(root: Path, cache: Path) -> dict[str, Any]:
     process = start(root, cache)
-    said, _ = process.communicate(timeout=600)
+    try:
+        said, _ = process.communicate(timeout=600)
+    finally:
+        stopped(process)
     assert process.returncode == 0, said
     (path,) = root.glob("results/runs/*/tiny.jsonl")
     records = [json.loads(line) for line in path.read_text().splitlines()]
@@ -101,9 +111,7 @@ def test_a_night_case_killed_ten_times_ends_as_an_undisturbed_one(tmp_path: Path
                 time.sleep(0.02)
             assert process.poll() is None, "the run ended before it was killed"
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            stopped(process)
         assert checkpoint(root) != before
         assert not list(root.glob("results/runs/*/tiny.jsonl"))
     assert finished(root, cache) == wanted

@@ -1,0 +1,1 @@
+"""What training steps of a module cost."""

@@ -1,0 +1,1 @@
+"""The cheapest exact training step of a module within a budget."""

@@ -1,0 +1,56 @@
+"""What bounds any network: the bytes of a training step that no recomputation, in time or in depth, does without.
+
+weights    parameters and buffers, gradients, and the optimizer's state
+input      the batch and its target
+norm       the input of one layer of batch norm in one call: of all time steps in multi-step mode, since it ties them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from torch import nn
+
+from bench.counting.any_step import make_optimizer_state
+from bench.counting.tape import tensors
+from bench.lift.cost.subject import Optimizer, Subject, subject
+from bench.lift.fitting.fit import Bound
+from bench.lift.recognition.forward import forward
+from bench.lift.recognition.timing import Encoding
+from bench.lift.recognition.twin import Meta
+
+
+def bound(
+    module: nn.Module, frame: Sequence[int], *, T: int, batch: int, encoding: Encoding, optimizer: Optimizer = "sgd"
+) -> Bound:
+    """Return what bounds the training of ``module``, counted without storage; arguments as of ``measure``."""
+    with subject(module, optimizer, Meta(), frame, T, batch, encoding) as it:
+        norms = _norms(it, T, encoding == "repeat")
+        layer = max(norms, key=lambda path: norms[path], default="")
+        return Bound(_weights(it), it.x.nbytes + it.target.nbytes, norms.get(layer, 0), layer)
+
+
+def _weights(it: Subject) -> int:
+    held = [*it.net.parameters(), *it.net.buffers()]
+    gradients = [parameter for parameter in it.net.parameters() if parameter.requires_grad]
+    if it.optimizer is not None:
+        make_optimizer_state(it.optimizer)
+        held += tensors([list(state.values()) for state in it.optimizer.state.values()])
+    return sum(tensor.nbytes for tensor in (*held, *gradients))
+
+
+def _norms(it: Subject, T: int, is_image: bool) -> dict[str, int]:
+    """Return the bytes that each layer of batch norm in training reads, in the call in which it reads the most."""
+    found: dict[str, int] = {}
+
+    def note(path: str, given: object) -> None:
+        found[path] = max(found.get(path, 0), sum(tensor.nbytes for tensor in tensors(given)))
+
+    with ExitStack() as hooks, it.world.open():
+        for path, module in it.net.named_modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+                hook = module.register_forward_pre_hook(lambda _, given, path=path: note(path, given))
+                hooks.callback(hook.remove)
+        forward(it.net, it.x, T, is_image, it.recognised)
+    return found

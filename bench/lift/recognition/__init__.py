@@ -1,0 +1,1 @@
+"""What a module is: seen on copies without storage, which are run in its place."""

@@ -1,0 +1,1 @@
+"""A module as a function with explicit state, and training steps of it."""
