@@ -156,7 +156,8 @@ class _Recorder(TorchFunctionMode):
         if depends:
             self._of_input.update(_address(tensor) for tensor in outputs)
         self._alive.extend((*reads, *outputs))
-        sizes = tuple((tensor.numel(), depends) for tensor in outputs)
+        kept = outputs[:1] if _uses_given_statistics(op, args) else outputs
+        sizes = tuple((tensor.numel(), depends) for tensor in kept)
         self.operators.append(_Operator(self._now, str(op), sizes, torch.Tag.nondeterministic_seeded in op.tags))
 
     def _enter(self, path: str, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
@@ -345,6 +346,14 @@ def _dimension(x: Tensor, also: Tensor, few: int, more: int) -> int | None:
         return None
     found = [i for i, sizes in enumerate(zip(x.shape, also.shape, strict=True)) if sizes[0] != sizes[1]]
     return found[0] if len(found) == 1 and (x.shape[found[0]], also.shape[found[0]]) == (few, more) else None
+
+
+def _uses_given_statistics(op: OpOverload, args: Sequence[object]) -> bool:
+    """Whether this is batch norm in evaluation, whose other outputs are its running statistics."""
+    given = zip(op._schema.arguments, args, strict=False)
+    return "batch_norm" in str(op) and not any(
+        value is True for argument, value in given if argument.name in ("train", "training")
+    )
 
 
 def _is_one(factor: object) -> bool:

@@ -274,7 +274,7 @@ class _Recomputed(torch.autograd.Function):
         with ExitStack() as stack:
             if ctx.random is not None:
                 stack.enter_context(ctx.random.repeated())
-            stack.enter_context(frozen_averages(run.group))
+            stack.enter_context(frozen_averages(_in_training(run.group)))
             stack.enter_context(torch.enable_grad())
             stack.enter_context(ctx.mixed())
             try:
@@ -282,6 +282,12 @@ class _Recomputed(torch.autograd.Function):
             finally:
                 now.put(run.group.slots)
         return None, None, g_x, *g_given
+
+
+def _in_training(group: Group) -> nn.Module:
+    """Return the batch norm that updates running statistics; in evaluation it uses them, also in the second computation."""
+    norms = (part for part in group.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training)
+    return nn.ModuleList(norms)
 
 
 def _mixed_precision(device: str) -> Callable[[], AbstractContextManager[object]]:

@@ -104,6 +104,11 @@ class Lifted(nn.Module):
         graph, state = self.graph_and_state
         return graph / max(state, 1)
 
+    def modules(self, remove_duplicate: bool = True) -> Iterator[nn.Module]:
+        """As of every module, without batch norm in evaluation: a second pass leaves it its running statistics, which it uses."""
+        norm = nn.modules.batchnorm._BatchNorm
+        return (part for part in super().modules(remove_duplicate) if not isinstance(part, norm) or part.training)
+
     def initial_state(self, batch: int) -> State:
         if self.recognised.state_arguments:
             made = initial_states(self.module, batch, self.recognised.state_arguments)
