@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from bench.case import SCALES, Case
 from bench.claims.claim import EVIDENCE, NEVER_REPORTED, SIDES, Claim, Measure
@@ -18,6 +18,7 @@ from bench.claims.evidence import DEVICES, NOT_OF_A_CASE, finite
 from bench.claims.rules import DIRECTIONS, RULES, printed_number
 from bench.design_space import CUTS
 from bench.errors import UserError, choose
+from bench.json_object import Json
 from bench.registry import DATA_SETS, PROBES
 
 _CLAIM_FIELDS = {f.name: f for f in fields(Claim) if f.name != "paper"}
@@ -128,7 +129,7 @@ def _complete(measure: Mapping[str, object]) -> dict[str, object]:
     return {**measure, "over": _joined(select, over)}
 
 
-def _claim(path: Path, paper: str, content: Mapping[str, Any]) -> Claim:  # Any: what a TOML file holds
+def _claim(path: Path, paper: str, content: Json) -> Claim:
     def wrong(name: str, problem: str) -> UserError:
         return UserError(f"{path}, claim {content.get('id', '(no id)')}, field {name}: {problem}")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from bench import algorithms, optimizers
+from bench.case import Settings
 from bench.errors import UserError, choose
 from bench.lift.running.training import LIFTED
 
@@ -20,7 +19,7 @@ class Trained:
     """An algorithm with its options, as one line of the figures."""
 
     algorithm: str
-    options: Mapping[str, Any]
+    options: Settings
 
     @property
     def title(self) -> str:
@@ -85,7 +84,7 @@ def read(folder: Path) -> Plan:
     return Plan(str(values["title"]), **whole, seeds=tuple(seeds), optimizer=values["optimizer"], lr=float(lr), cases=trained)
 
 
-def _case(path: Path, case: dict[str, Any]) -> Trained:
+def _case(path: Path, case: Settings) -> Trained:
     if "algorithm" not in case:
         raise UserError(f"{path}: a case names no algorithm; write algorithm = NAME below [[cases]]")
     algorithm = choose(f"algorithm in {path}", case.pop("algorithm"), LIFTED)

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bench.comparison.plan import Plan, Trained
 from bench.comparison.train import Run
 from bench.digest import code_digest
 from bench.errors import UserError
 from bench.files import write_whole
+from bench.json_object import Json
 from bench.places import CODE
 from bench.registry import ALGORITHMS
 
@@ -34,7 +34,7 @@ class Line:
     """
 
     title: str
-    recipe: Mapping[str, Any]
+    recipe: Json
     seed: int
     run: Run
     peak: int

@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from bench.counting.macs import ROLES, RULES, Macs, Product, Role
+from bench.counting.macs import ROLES, RULES, Arguments, Macs, Product, Role
 from bench.counting.operators import functional
 
 Kind = Literal["spikes", "sums", "real", "input"]
@@ -149,7 +149,7 @@ class Synaptic:
             for tensor in outputs:
                 self._outside.put(tensor, True)
 
-    def _add(self, product: Product, role: Role, named: Mapping[str, Any]) -> None:
+    def _add(self, product: Product, role: Role, named: Arguments) -> None:
         activations = [factor for factor in product.factors if not self._is_weight(factor)]
         if role in ("forward", "recomputation"):
             layer = self._where()
@@ -173,7 +173,7 @@ class Synaptic:
         return tensor.untyped_storage()._cdata in self._weights
 
 
-def _active(product: Product, known: Sequence[Tensor], named: Mapping[str, Any]) -> tuple[int, float]:
+def _active(product: Product, known: Sequence[Tensor], named: Arguments) -> tuple[int, float]:
     """Return how many products have factors that are not 0, and the sum of the sizes of what was read over its products."""
     if "stride" in named and "dilation" in named:
         return round(_over_windows(_nonzero(known[0]), named)), _over_windows(known[0].abs(), named)
@@ -186,7 +186,7 @@ def _active(product: Product, known: Sequence[Tensor], named: Mapping[str, Any])
     return round(float(_nonzero(known[0]).sum(dtype=torch.float64)) * each), float(known[0].abs().sum(dtype=torch.float64)) * each
 
 
-def _over_windows(x: Tensor, named: Mapping[str, Any]) -> float:
+def _over_windows(x: Tensor, named: Arguments) -> float:
     """Return the sum over the products of a convolution of the element of ``x`` that takes part."""
     weight, groups = named["weight"], named.get("groups", 1)
     padding, dilation, stride = named["padding"], named["dilation"], named["stride"]
@@ -207,7 +207,7 @@ def _nonzero(x: Tensor) -> Tensor:
     return (x != 0).to(x.dtype if x.is_floating_point() else torch.float32)
 
 
-def _by_name(op: OpOverload, args: Sequence[object]) -> dict[str, Any]:
+def _by_name(op: OpOverload, args: Sequence[object]) -> Arguments:
     """Return the arguments of an operator by the names of its schema, with defaults."""
     schema = op._schema.arguments
     given = {argument.name: value for argument, value in zip(schema, args, strict=False)}

@@ -6,21 +6,24 @@ Drawn from the lines of results/zoo.jsonl, not from a paper's records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 from bench.figures import style
 from bench.figures.paper import Origin, Plotted
+from bench.json_object import Json
 from bench.lift.zoo.front_page import DRAWN
 from bench.quantity import size
 from bench.registry import Colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 name = "exact_front"
 _SIZES = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 _KEY = 0.3  # inches
 _OURS, _THEIRS = Colour("#1f6fb4", "#5eaee8"), Colour("#c4531c", "#ff9a63")
 
-Json = Mapping[str, Any]
 Point = list[float]  # multiply-accumulates over those of BPTT, bytes
 
 
@@ -98,7 +101,7 @@ def render(data: Data) -> str:
         return style.svg(figure, data["title"], ". ".join(map(_words, panels)) + ".")
 
 
-def _draw(axes: Any, panel: Panel) -> None:
+def _draw(axes: Axes, panel: Panel) -> None:
     style.plain(axes)
     points = [*panel["ours"], *panel["shipped"], *panel["emulated"]]
     heights = [y / 2**30 for _, y in points] + [panel["bound"] / 2**30]

@@ -6,10 +6,9 @@ over its size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from bench.counting.energy import CONVENTIONS
 from bench.counting.macs import Role
 from bench.counting.synaptic import Operations, Synaptic
 from bench.counting.tape import tensors, watching
+from bench.json_object import Json
 from bench.measurement import Measurement
 from bench.options import Part
 from bench.probes.resources import Resources
@@ -51,7 +51,7 @@ def measure(case: Case, resources: Resources) -> list[Measurement]:
     ]
 
 
-def _measurements(what: str, found: Operations, batch: int, detail: dict[str, Any]) -> list[Measurement]:
+def _measurements(what: str, found: Operations, batch: int, detail: Json) -> list[Measurement]:
     joules = {name: convention.joules(found) / batch for name, convention in CONVENTIONS.items()}
     first = next(iter(joules.values()))
     return [
@@ -61,8 +61,8 @@ def _measurements(what: str, found: Operations, batch: int, detail: dict[str, An
     ]
 
 
-def _inference(step: TrainingStep, x: Tensor) -> tuple[dict[str, Any], Operations]:
-    net: Any = step.net
+def _inference(step: TrainingStep, x: Tensor) -> tuple[Json, Operations]:
+    net = step.trainable
     net.eval()
     with torch.no_grad():
         counted = _counted(step, x, lambda _: net.outputs(x))
@@ -76,7 +76,7 @@ def _training(step: TrainingStep, x: Tensor, target: Tensor) -> Mapping[Role, Op
     return _counted(step, x, lambda watcher: step.run(x, target, watcher)).by_role()
 
 
-def _counted(step: TrainingStep, x: Tensor, run: Any) -> Synaptic:
+def _counted(step: TrainingStep, x: Tensor, run: Callable[[Synaptic], object]) -> Synaptic:
     inside: list[str] = []
     counted = Synaptic(step.net.parameters(), [x], lambda: inside[-1] if inside else "")
     with ExitStack() as hooks:

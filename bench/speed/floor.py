@@ -16,7 +16,7 @@ from bench.training_step import training_step
 ORDERS = dict(zip(LAYOUTS, (None, torch.channels_last), strict=True))
 
 
-def convolutions_alone(network: str, T: int, batch: int, device: str, layout: str) -> Callable[[], Any]:
+def convolutions_alone(network: str, T: int, batch: int, device: str, layout: str) -> Callable[[], object]:
     """Return a function that runs the product of each synapse with its input, and its two gradients.
 
     Time is folded into the batch. ``layout`` of the tensors: one of ORDERS.

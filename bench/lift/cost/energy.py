@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.algorithms.context import Watcher
 from bench.counting.energy import CONVENTIONS, Convention
 from bench.counting.macs import Role
 from bench.counting.synaptic import Kind, Operations, Synaptic
@@ -153,7 +153,7 @@ class _Copy:
         torch.manual_seed(seed_of("energy", "masks"))
         return self._counted(x, lambda watcher: step(x, target, watcher)).by_role()
 
-    def _counted(self, x: Tensor, run: Callable[[Any], object]) -> Synaptic:
+    def _counted(self, x: Tensor, run: Callable[[Watcher], object]) -> Synaptic:
         counted = Synaptic(self.net.parameters(), [x], lambda: self.inside[-1] if self.inside else "")
         with ExitStack() as hooks:
             for path, module in self.net.named_modules():

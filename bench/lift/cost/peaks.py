@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, prod
-from typing import Any, cast
+from typing import cast
 
 from bench import algorithms
 from bench.lift.cost.counts import AsWritten, ByAlgorithm
@@ -79,7 +79,7 @@ class OfModule:
     def suits(self, T: int) -> bool:
         return max(getattr(self.options, name, 1) for name in ("K", "k")) <= T
 
-    def peak(self, T: int, **options: Any) -> Peak:
+    def peak(self, T: int, **options: object) -> Peak:
         return Peak(((self.counts.cost(T, self.batch, **{**self.named, **options}).memory.total, 0.0),))
 
     def by(self, algorithm: str) -> OfModule:

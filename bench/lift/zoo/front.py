@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
+from bench.case import Settings
 from bench.errors import UserError
+from bench.json_object import Json
 from bench.lift.fitting.fit import front
 from bench.lift.fitting.spikingjelly_memopt import LEVELS, optimised
 from bench.lift.recognition.source import build
@@ -21,7 +22,7 @@ def names() -> list[str]:
     return [name for name, network in ZOO.items() if network.framework == "spikingjelly" and network.time == "multi-step"]
 
 
-def of(name: str) -> dict[str, Any]:
+def of(name: str) -> Json:
     """Return the fronts of a network at its T, and at ``LONG`` steps if no batch norm ties them; types that JSON has."""
     network = ZOO[name]
     if name not in names():
@@ -32,9 +33,9 @@ def of(name: str) -> dict[str, Any]:
     return {"cases": cases}
 
 
-def _case(name: str, network: ZooNetwork, T: int) -> dict[str, Any]:
+def _case(name: str, network: ZooNetwork, T: int) -> Json:
     net = build(network.real.make).net
-    settings: dict[str, Any] = {"T": T, "batch": BATCH, "encoding": network.encoding}
+    settings: Settings = {"T": T, "batch": BATCH, "encoding": network.encoding}
     began = time.process_time()
     found = front(net, network.real.frame, **settings)
     counted = time.process_time()

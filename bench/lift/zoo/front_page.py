@@ -5,12 +5,11 @@ Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from bench.json_object import Json
 from bench.quantity import count_of, size
 
-Json = Mapping[str, Any]
 DRAWN = (  # network and T of the panels of plots/zoo/exact_front.svg
     *(("spiking_vgg11/m", 32), ("spiking_vgg11_bn/m", 4), ("sew_resnet18/m", 4), ("spiking_resnet18/m", 4)),
     *(("ms_resnet18", 4), ("spikformer_cifar10", 4)),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from bench.errors import UserError
+from bench.json_object import Json
 from bench.lift.zoo import front_page as zoo_front_page
 from bench.quantity import count_of, significant, size
 from bench.registry import ALGORITHMS
+
+Key = TypeVar("Key")
 
 RESULTS, PAGE = "zoo.jsonl", "zoo.md"
 SECONDS, RESIDENT = 5.0, 2 * 2**30  # that measuring a network may take
@@ -21,10 +24,8 @@ _CHECKS = {
     "tracker": "the peak against that of torch's MemTracker, at the network's own input",
 }
 
-Line = Mapping[str, Any]
 
-
-def page(lines: Sequence[Line]) -> str:
+def page(lines: Sequence[Json]) -> str:
     """Return docs/zoo.md. Raises UserError if nothing was measured."""
     lines = sorted(
         lines, key=lambda line: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", line["network"])]
@@ -52,7 +53,7 @@ def page(lines: Sequence[Line]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _head(lines: Sequence[Line]) -> Iterator[str]:
+def _head(lines: Sequence[Json]) -> Iterator[str]:
     costs = [line["cost"] for line in lines if "cost" in line]
     first, last = min(cost["when"] for cost in costs), max(cost["when"] for cost in costs)
     versions = ", ".join(f"{name} {version}" for name, version in costs[-1]["versions"].items())
@@ -106,7 +107,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str
         yield f"| {' | '.join(row)} |"
 
 
-def _bounds(line: Line) -> tuple[str, ...]:
+def _bounds(line: Json) -> tuple[str, ...]:
     cost = line["cost"]
     bound = cost["bound"]
     parts = {"weights": bound["weights"], f"batch norm {bound['layer']}": bound["norm"], "input": bound["input"]}
@@ -130,7 +131,7 @@ def _kernel(words: str) -> str:
     return words.partition("neurons")[2].strip(", ")
 
 
-def _rows(line: Line) -> Iterator[tuple[str, ...]]:
+def _rows(line: Json) -> Iterator[tuple[str, ...]]:
     rows = [row for row in line["cost"]["rows"] if "peak" in row]
     written = rows[0]
     for row in rows:
@@ -147,7 +148,7 @@ def _rows(line: Line) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _words_of_checks(lines: Sequence[Line]) -> Iterator[str]:
+def _words_of_checks(lines: Sequence[Json]) -> Iterator[str]:
     """Yield what each check is, its counts, and the words of what is not equal."""
     checked = [(line["network"], line["checks"]) for line in lines if "gradients" in line.get("checks", {})]
     for check, meaning in _CHECKS.items():
@@ -162,7 +163,7 @@ def _words_of_checks(lines: Sequence[Line]) -> Iterator[str]:
     yield ""
 
 
-def _reasons(lines: Sequence[Line]) -> Iterator[tuple[str, str, str]]:
+def _reasons(lines: Sequence[Json]) -> Iterator[tuple[str, str, str]]:
     left_out = [(row["algorithm"], _short(row["reason"]), line["network"]) for line in lines for row in line["cost"]["rows"]
                 if "reason" in row]  # fmt: skip
     by_reason = _grouped(((reason, network), algorithm) for algorithm, reason, network in left_out)
@@ -175,7 +176,7 @@ def _named(networks: Sequence[str], all_of_them: int) -> str:
     return f"all {all_of_them}" if len(networks) == all_of_them else f"{len(networks)}: {', '.join(networks)}"
 
 
-def _failures(lines: Sequence[Line]) -> Iterator[str]:
+def _failures(lines: Sequence[Json]) -> Iterator[str]:
     failed = [
         (line["network"], part, line[part]["failed"])
         for line in lines
@@ -191,8 +192,8 @@ def _short(reason: str) -> str:
     return _WHERE.sub(lambda head: "forward " if "forward" in head[0] else "", reason).replace("|", "/")
 
 
-def _grouped(pairs: Iterable[tuple[Any, str]]) -> list[tuple[Any, list[str]]]:
-    found: dict[Any, list[str]] = {}
+def _grouped(pairs: Iterable[tuple[Key, str]]) -> list[tuple[Key, list[str]]]:
+    found: dict[Key, list[str]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
     return list(found.items())

@@ -7,13 +7,14 @@ import importlib
 import multiprocessing
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
-from typing import Any
+
+from bench.json_object import Json
 
 PARTS: Mapping[str, str] = {"cost": "bench.lift.zoo.cost", "checks": "bench.lift.zoo.checks", "front": "bench.lift.zoo.front"}
 _IMPORTED = ("torch", "spikingjelly.activation_based.model", "snntorch", "torchvision", *PARTS.values())
 
 
-def run_alone(part: str, network: str) -> dict[str, Any]:
+def run_alone(part: str, network: str) -> Json:
     """Return what the part gives for the network, or {"failed": why}."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_IMPORTED))
@@ -21,7 +22,7 @@ def run_alone(part: str, network: str) -> dict[str, Any]:
     process = context.Process(target=_work, args=(part, network, there))
     process.start()
     there.close()
-    found: dict[str, Any] = {}
+    found: Json = {}
     with contextlib.suppress(EOFError):
         found = here.recv()
     process.join()
