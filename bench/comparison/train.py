@@ -30,7 +30,11 @@ from bench.seeds import seed_of
 
 @dataclass(frozen=True)
 class Run:
-    """``losses`` and ``accuracies`` (%) of each training step on its batch; ``tests``: accuracy (%) after each epoch."""
+    """``losses`` and ``accuracies`` (%) of each training step on its batch; ``tests``: accuracy (%) after each epoch.
+
+    The loss is the cross entropy of the output averaged over time, whatever the algorithm trains on: Skipper's own loss is that
+    of the time steps it keeps.
+    """
 
     losses: tuple[float, ...]
     accuracies: tuple[float, ...]
@@ -63,10 +67,11 @@ def train(
             for i, rows in enumerate(_batches(samples.train.size, plan.batch, seed, epoch)):
                 x, y = (each.to(device) for each in samples.sequence(samples.train, rows, plan.T))
                 torch.manual_seed(seed_of("comparison", "masks", seed, epoch, i))
-                losses.append(float(step(x, y)))
+                step(x, y)
+                assert step.outputs is not None
+                losses.append(float(nn.functional.cross_entropy(step.outputs / plan.T, y)))
                 if not math.isfinite(losses[-1]):
                     raise FloatingPointError(f"{case.title}: the loss is {losses[-1]} in epoch {epoch + 1}; lower lr")
-                assert step.outputs is not None
                 accuracies.append(_share(step.outputs, y))
                 progress(f"{case.title}, seed {seed}, epoch {epoch + 1}, step {i + 1}: loss {losses[-1]:.3f}")
             tests.append(_accuracy(net, samples, plan, device))
