@@ -113,7 +113,8 @@ def read(project: Project, fresh: Callable[[Record], bool]) -> Report:
             if data is not None:
                 drawn[figure.name] = data
         found.append(Chapter(paper, about(folder / "paper.toml"), drawn, cost_table(paper)))
-    found.sort(key=lambda chapter: not chapter.paper.records)  # of which nothing was measured: last
+    # Last: those of which nothing was measured, then those that claim nothing.
+    found.sort(key=lambda chapter: (not chapter.verdicts, not chapter.paper.records))
     return Report(project, found, store.machines(), list(left_out))
 
 
