@@ -112,9 +112,9 @@ def render(data: Data) -> str:
                 axes.set_title(panel["title"].rpartition(": ")[2], size=7.5, color=style.INK.light, loc="left")
                 axes.set_xlabel("batches of training")
             row[0].set_ylabel(panels[0]["title"].rpartition(": ")[0].replace(", ", ",\n"), size=7)
-        figure.legend(
+        grid[0][len(data["rows"][0]) - 1].legend(  # of the last layer, whose lines are close to 1
             handles=[_handle(look) for _, look in sorted(looks.items(), key=lambda item: style.algorithm_order(item[0]))],
-            loc="outside upper left", ncols=4, frameon=False, fontsize=7.5, labelcolor=style.INK.light,
+            loc="lower right", frameon=False, fontsize=7.5, labelcolor=style.INK.light,
         )  # fmt: skip
         return style.svg(figure, data["title"], "Lines over the training. " + "; ".join(said) + ".")
 
