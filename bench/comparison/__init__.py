@@ -5,7 +5,7 @@ A comparison is a folder, written by ``spikecost new comparison NAME`` and run b
     network.py         make_net() -> torch.nn.Module
     data.py            load() -> bench.comparison.samples.Samples
     comparison.toml    T, batch, epochs, seeds, optimizer, and the algorithms with their options
-    results.jsonl      one training a line, written when it has ended; the same command goes on from there
+    results.jsonl      one training per line, written when it has ended; the same command goes on from there
     curves.svg/.json, front.svg/.json, README.md (its table)      generated from results.jsonl alone
 
 | file | what is in it |

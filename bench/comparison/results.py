@@ -1,4 +1,4 @@
-"""results.jsonl: one training a line. A line holds while recipe, network, samples and the code that trained are the same."""
+"""results.jsonl: one training per line. A line holds while recipe, network, samples and the code that trained are the same."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Row:
 
 
 def rows(lines: Sequence[Line]) -> list[Row]:
-    """Return one row a case, in the order of the lines.
+    """Return one row per case, in the order of the lines.
 
     The interval is Student's over seeds, widened by the sampling of the test set, which all seeds share.
     """

@@ -1,7 +1,7 @@
 """The store of measurements: files of JSON lines, to which lines are only appended. Imports no torch.
 
     results/machines/<machine>.json          what the machine is, written once
-    results/runs/<machine>/<paper>.jsonl     one Record a line
+    results/runs/<machine>/<paper>.jsonl     one Record per line
 
 The records of a case are written in one write. Each line also states their number (``of``), so that a case whose write was cut
 short is recognised and measured again. A line that cannot be read, or is rejected, stays in the file, is reported with a remedy,

@@ -1,4 +1,4 @@
-"""Measures and checks the networks of the zoo, each in processes of its own, into results/zoo.jsonl: a line a network.
+"""Measures and checks the networks of the zoo, each in processes of its own, into results/zoo.jsonl: one line per network.
 
 A line is written when its network is done, so that a run that was stopped goes on. What the same code and the same versions have
 measured is kept.

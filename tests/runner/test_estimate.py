@@ -50,12 +50,12 @@ def test_estimate_is_constant_on_a_typical_machine(workers: int) -> None:
 @pytest.mark.parametrize("speed", [0.4, 3.0])
 def test_estimate_converges_monotonically_on_another_machine(speed: float) -> None:
     """The estimate gets closer at every event; by the middle it is within a third."""
-    told = ends(2, speed)
-    end = told[-1][0]
-    assert all(1 / 3.5 < thought / end < 3.5 for _, thought in told)
-    for now, thought in told:
-        if now > end / 2:
-            assert abs(thought - end) < end / 3, (now / end, thought / end)
+    shown = ends(2, speed)
+    end = shown[-1][0]
+    assert all(1 / 3.5 < estimate / end < 3.5 for _, estimate in shown)
+    for moment, estimate in shown:
+        if moment > end / 2:
+            assert abs(estimate - end) < end / 3, (moment / end, estimate / end)
 
 
 def test_estimate_uses_the_reported_progress_of_a_training() -> None:

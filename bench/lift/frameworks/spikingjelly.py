@@ -159,7 +159,7 @@ def kernel(namespaces: Set[str]) -> str:
     fused = sorted(each.rpartition("sj_")[2] for each in namespaces if "sj_" in each)
     if not fused:
         return "SpikingJelly's neurons, operator by operator"
-    return f"SpikingJelly's neurons as on a GPU, one operator a layer ({', '.join(fused)})"
+    return f"SpikingJelly's neurons as on a GPU, one operator per layer ({', '.join(fused)})"
 
 
 @contextmanager
