@@ -78,11 +78,15 @@ def _training(step: TrainingStep, x: Tensor, target: Tensor) -> Mapping[Role, Op
 
 def _counted(step: TrainingStep, x: Tensor, run: Callable[[Synaptic], object]) -> Synaptic:
     inside: list[str] = []
+
+    def leave(_: object, __: object, ___: object) -> None:  # a hook that returned something would replace the output
+        inside.pop()
+
     counted = Synaptic(step.net.parameters(), [x], lambda: inside[-1] if inside else "")
     with ExitStack() as hooks:
         for path, module in step.net.named_modules():
             hooks.callback(module.register_forward_pre_hook(lambda _, __, path=path: inside.append(path)).remove)
-            hooks.callback(module.register_forward_hook(lambda _, __, ___: inside.pop()).remove)
+            hooks.callback(module.register_forward_hook(leave).remove)
         for module in step.trainable.spiking():
             hooks.callback(module.register_forward_hook(lambda _, __, out: counted.emitted([*tensors(out)][:1])).remove)
         with watching(counted):
