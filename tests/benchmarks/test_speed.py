@@ -18,6 +18,7 @@ from bench import backends, probes
 from bench.case import SCALES, Case
 from bench.claims import judge, load_claims
 from bench.claims.judge import planned_by
+from bench.commands import measuring
 from bench.digest import closure
 from bench.errors import Unavailable, UserError, no
 from bench.machine import usable_cores
@@ -192,7 +193,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def command(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """``command("--workload", ...)`` on a machine without a GPU, in a project of its own; no figure is drawn."""
-    monkeypatch.setattr(cli, "_gpu", lambda: None)
+    monkeypatch.setattr(measuring, "_gpu", lambda: None)
     monkeypatch.setattr("bench.figures.FIGURES", ())
     return lambda *arguments: CliRunner().invoke(cli.main, ["speed", "--project", str(project), *arguments])
 
@@ -306,7 +307,7 @@ def test_speed_rejects_unknown_workloads_and_too_few_turns_first(
 def test_speed_uses_the_gpu_if_there_is_one(
     command: Callable[..., Result], quick: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_gpu", lambda: "NVIDIA H100")
+    monkeypatch.setattr(measuring, "_gpu", lambda: "NVIDIA H100")
     ran = command("--workload", "lenet/dvs-gesture/T4", "--turns", "2")
     assert ran.exit_code == 0, ran.output
     assert [(case.probe, case.batch) for case in quick] == [("cuda-speed", 160)]
