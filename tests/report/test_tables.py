@@ -16,8 +16,9 @@ from tests.report.reading import block, csv_rows, measured_pages, tables
 def test_readme_has_the_verdict_counts_of_the_ledger(written: Path) -> None:
     verdicts = csv_rows(written / "results" / "ledger.csv")
     lines = block(written / "README.md", "verdicts").strip().splitlines()
-    assert len(lines) == len({row["paper"] for row in verdicts}) > 0
-    for line in lines:
+    claiming = [line for line in lines if not line.endswith("a comparison, no claims")]
+    assert len(claiming) == len({row["paper"] for row in verdicts}) > 0
+    for line in claiming:
         paper = re.search(r"\(reproductions/(\w+)/README\.md\)", line)
         told = re.search(r": (\d+) claims: (.*)$", line)
         assert paper
@@ -77,6 +78,8 @@ def test_papers_page_has_the_costs_of_the_cost_table(written: Path) -> None:
     }
     costs = csv_rows(written / "results" / "cost.csv")
     for page in measured_pages(written):
+        if "<!-- generated: cost -->" not in page.read_text(encoding="utf-8"):
+            continue  # of formulas alone
         setting = re.search(r"^(\S+), T = (\d+), batch (\d+), one training step:$", block(page, "cost"), re.MULTILINE)
         assert setting
         [shown] = tables(page, "cost")

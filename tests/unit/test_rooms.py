@@ -16,7 +16,17 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("bench", "spikecost", "reproductions")
 # From low to high. A room is a module or a package of bench, or another package; rooms of one layer do not import one another.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "contracts", "measurement", "progress", "quantity", "readers", "registry", "seeds"),  # values and names
+    (
+        "errors",
+        "contracts",
+        "json_object",
+        "measurement",
+        "progress",
+        "quantity",
+        "readers",
+        "registry",
+        "seeds",
+    ),  # values and names
     ("case",),
     ("record",),
     ("design_space", "digest", "files", "machine", "overhead", "setting_search", "spec"),

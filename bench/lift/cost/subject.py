@@ -79,7 +79,7 @@ class Subject:
                 carried=[*self._states(), *carried],
                 spiking=[*binary_neurons(self.net, self.adapters), *spiking],
                 passes_spikes=dropouts(self.net),
-                state=self._alive,
+                state=self.state,
             )
 
     def _states(self) -> list[tuple[nn.Module, Carried]]:
@@ -96,7 +96,7 @@ class Subject:
         returned: list[tuple[nn.Module, Carried]] = [(self.net, lambda out: tensors(out[1:]))] if explicit else []
         return [*((module, tensors_of(slots)) for module, slots in by_module.items()), *returned]
 
-    def _alive(self) -> list[Tensor]:
+    def state(self) -> list[Tensor]:
         """Return the tensors that modules hold between steps beside parameters and buffers that are no state."""
         slots = [slot for adapter in self.adapters for slot in adapter.kept(self.net)]
         hidden = [tensor for slot in slots for tensor in frameworks.state_tensors(slot.read())]

@@ -9,16 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from torch import nn
 
 from bench.counting.any_step import make_optimizer_state
 from bench.counting.tape import tensors
 from bench.lift.cost.subject import Optimizer, Subject, subject
-from bench.lift.fitting.fit import Bound
 from bench.lift.recognition.forward import forward
 from bench.lift.recognition.timing import Encoding
 from bench.lift.recognition.twin import Meta
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Bytes that recomputation leaves: weights, gradients and the optimizer's state; the input; one layer under batch norm."""
+
+    weights: int
+    input: int
+    norm: int
+    layer: str  # the path of the layer of batch norm with the largest input, if there is one
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.input + self.norm
+
+    def __str__(self) -> str:
+        layer = f", {size_of(self.norm)} under batch norm {self.layer}" if self.norm else ""
+        return f"{size_of(self.weights)} of weights, gradients and optimizer, {size_of(self.input)} of input{layer}"
+
+    def as_dict(self) -> dict[str, object]:
+        return {"weights": self.weights, "input": self.input, "norm": self.norm, "layer": self.layer, "total": self.total}
 
 
 def bound(
@@ -28,15 +49,18 @@ def bound(
     with subject(module, optimizer, Meta(), frame, T, batch, encoding) as it:
         norms = _norms(it, T, encoding == "repeat")
         layer = max(norms, key=lambda path: norms[path], default="")
-        return Bound(_weights(it), it.x.nbytes + it.target.nbytes, norms.get(layer, 0), layer)
+        return Bound(weights_of(it), it.x.nbytes + it.target.nbytes, norms.get(layer, 0), layer)
 
 
-def _weights(it: Subject) -> int:
-    held = [*it.net.parameters(), *it.net.buffers()]
+def weights_of(it: Subject) -> int:
+    """Return the bytes of parameters, of buffers that are no state, of gradients and of the optimizer's state."""
+    state = {id(tensor) for tensor in it.state()}
+    held = [*it.net.parameters(), *(buffer for buffer in it.net.buffers() if id(buffer) not in state)]
     gradients = [parameter for parameter in it.net.parameters() if parameter.requires_grad]
     if it.optimizer is not None:
-        make_optimizer_state(it.optimizer)
-        held += tensors([list(state.values()) for state in it.optimizer.state.values()])
+        if not it.optimizer.state:
+            make_optimizer_state(it.optimizer)
+        held += tensors([list(kept.values()) for kept in it.optimizer.state.values()])
     return sum(tensor.nbytes for tensor in (*held, *gradients))
 
 
@@ -54,3 +78,8 @@ def _norms(it: Subject, T: int, is_image: bool) -> dict[str, int]:
                 hooks.callback(hook.remove)
         forward(it.net, it.x, T, is_image, it.recognised)
     return found
+
+
+def size_of(count: float) -> str:
+    """Return a number of bytes for people."""
+    return f"{count / 2**30:.3g} GiB" if count >= 2**28 else f"{count / 2**20:.3g} MiB"

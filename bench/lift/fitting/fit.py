@@ -28,6 +28,7 @@ from bench.counting.timeline import Timeline, held_tensors
 from bench.errors import UserError
 from bench.lift.cost.measure import checked
 from bench.lift.cost.subject import Optimizer, Subject, subject
+from bench.lift.fitting.bound import Bound, size_of, weights_of
 from bench.lift.fitting.schedules import Model, cheapest
 from bench.lift.fitting.units import Marks, Unit, taken, units_of
 from bench.lift.recognition.flow import Flow, flow_of
@@ -54,27 +55,6 @@ class Schedule:
 
     def as_dict(self) -> dict[str, object]:
         return {"algorithm": self.algorithm, "options": dict(self.options), "peak": self.peak, "macs": self.macs}
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Bytes that recomputation leaves: weights, gradients and the optimizer's state; the input; one layer under batch norm."""
-
-    weights: int
-    input: int
-    norm: int
-    layer: str  # the path of the layer of batch norm with the largest input, if there is one
-
-    @property
-    def total(self) -> int:
-        return self.weights + self.input + self.norm
-
-    def __str__(self) -> str:
-        layer = f", {_size(self.norm)} under batch norm {self.layer}" if self.norm else ""
-        return f"{_size(self.weights)} of weights, gradients and optimizer, {_size(self.input)} of input{layer}"
-
-    def as_dict(self) -> dict[str, object]:
-        return {"weights": self.weights, "input": self.input, "norm": self.norm, "layer": self.layer, "total": self.total}
 
 
 @dataclass(frozen=True)
@@ -132,9 +112,9 @@ def fit(
             name, least = counts.subject.recognised.module, counts.least()
             raise UserError(
                 f"{name} with T = {T}, batch {batch} does not fit with exact gradients: the least that was found is "
-                f"{_size(least.peak)}, and a budget of {_size(budget)} less {_size(headroom)} of headroom leaves "
-                f"{_size(allowed)}. What recomputation leaves is {counts.bound}. Raise the budget, lower the batch or T, or take "
-                "an approximation (truncated BPTT, SLTT)"
+                f"{size_of(least.peak)}, and a budget of {size_of(budget)} less {size_of(headroom)} of headroom leaves "
+                f"{size_of(allowed)}. What recomputation leaves is {counts.bound}. Raise the budget, lower the batch or T, or "
+                "take an approximation (truncated BPTT, SLTT)"
             )
         return Fitted(best, best.macs / max(bptt.macs, 1), allowed, counts.bound, counts.subject.recognised)
 
@@ -305,16 +285,8 @@ class _Counts:
     @cached_property
     def bound(self) -> Bound:
         it = self.subject
-        weights = sum(p.nbytes * (2 if p.requires_grad else 1) for p in it.net.parameters()) + sum(
-            b.nbytes for b in it.net.buffers()
-        )
-        states = [] if it.optimizer is None else tensors([list(state.values()) for state in it.optimizer.state.values()])
         norms = [part for part in self.flow.parts.values() if part.kind in NORMS and part.mixes]
         largest = max(norms, key=lambda part: part.sizes[0], default=None)
         norm = 0 if largest is None else largest.sizes[0] * self.batch * self._word
         given = it.x.untyped_storage().nbytes() + it.target.nbytes
-        return Bound(weights + sum(state.nbytes for state in states), given, norm, "" if largest is None else largest.path)
-
-
-def _size(count: float) -> str:
-    return f"{count / 2**30:.3g} GiB" if count >= 2**28 else f"{count / 2**20:.3g} MiB"
+        return Bound(weights_of(it), given, norm, "" if largest is None else largest.path)

@@ -49,7 +49,9 @@ def block_network(
     shapes = [_readable(links[end - 1]) for _, end in blocks[:-1]]
     world: AbstractContextManager[Any] = weight.fake_mode if isinstance(weight, FakeTensor) else nullcontext()
     with world, torch.device(weight.device):
-        heads = [make(shape, classes).to(dtype_of(module)) for shape in shapes]
+        heads = [make(shape, classes) for shape in shapes]
+    if dtype_of(module) != torch.get_default_dtype():  # fake tensors, which count mixed precision, cannot be converted in place
+        heads = [head.to(dtype_of(module)) for head in heads]
     net = BlockNetwork(Network(None, m.Chain(layers), layerwise=not once), blocks, heads)  # type: ignore[arg-type]
     levels = [_levels(module, link) for link in links]
     net.packed = nn.ModuleList(PackedOutput(levels[slice(*part)]) for part in blocks)
