@@ -56,14 +56,14 @@ def shims(folder: Path, address: Path) -> None:
 @contextlib.contextmanager
 def server(address: Path) -> Iterator[None]:
     bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # each command has its own
-    process = subprocess.Popen([sys.executable, "-P", __file__, str(address)], env=bare, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n", "preloaded Python did not start"
-        yield
-    finally:
-        process.kill()
-        process.wait()
+    command = [sys.executable, "-P", __file__, str(address)]
+    with subprocess.Popen(command, env=bare, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n", "preloaded Python did not start"
+            yield
+        finally:
+            process.kill()
 
 
 def _serve(address: str) -> None:
