@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
@@ -18,8 +17,7 @@ CARDS = {  # memory of cards that are sold under these names, in GiB
     "4 GiB": 4, "RTX 4060, 8 GiB": 8, "RTX 3060, 12 GiB": 12, "RTX 4080, T4, 16 GiB": 16, "RTX 4090, L4, 24 GiB": 24,
     "A100, 40 GiB": 40, "L40S, 48 GiB": 48, "A100, H100, 80 GiB": 80, "H200, 141 GB": 131,
 }  # fmt: skip
-LEAST_ERROR = 0.005  # that the page states of a formula; a formula that was further off than MOST_ERROR is left out
-MOST_ERROR = 0.02
+ERROR = 0.02  # that the page states of every formula; one that was further off at a setting that was checked is left out
 _LIBRARIES = ("vega-6.4.0.min.js", "vega-lite-6.4.3.min.js", "vega-embed-7.3.0.min.js")
 KINDS = {  # of a claim, by words of its quantity
     "accuracy": ("accuracy", "top-1", "test result"),
@@ -66,8 +64,10 @@ def formulas(papers: Iterable[Paper]) -> list[dict[str, object]]:
     found = []
     for paper in listed:
         for record in _formula_records(paper):
-            case, error = record.case, max(LEAST_ERROR, math.ceil(1000 * float(record.value or 0)) / 1000)
-            if error > MOST_ERROR or not (case["backend"] == "native" or gates.get((case["network"], case["backend"]), False)):
+            case = record.case
+            if float(record.value or 0) > ERROR or not (
+                case["backend"] == "native" or gates.get((case["network"], case["backend"]), False)
+            ):
                 continue
             look, backend = ALGORITHMS[case["algorithm"]], BACKENDS[case["backend"]]
             named = options(record)
@@ -76,7 +76,7 @@ def formulas(papers: Iterable[Paper]) -> list[dict[str, object]]:
                 {
                     "network": case["network"], "algorithm": case["algorithm"], "backend": case["backend"],
                     "options": dict(case["options"]), "title": title, "backendTitle": backend.title,
-                    "colour": [look.colour.light, look.colour.dark], "exact": look.exact, "error": error,
+                    "colour": [look.colour.light, look.colour.dark], "exact": look.exact, "error": ERROR,
                     **{name: value for name, value in record.detail.items() if name != "checked"},
                 }
             )  # fmt: skip
