@@ -60,6 +60,8 @@ def test_fused_rejects_other_types_and_names_the_supported_ones(on: On, kernel: 
         kernel(torch.ones(2, 3, 4, dtype=dtype, device=on.device), None, NeuronSpec())
 
 
+# Triton's interpreter computes with whatever lies behind the last element of a block, whose results are not stored.
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_operators_pass_opcheck(on: On, dtype: torch.dtype) -> None:
     """All written arguments are declared as mutable, and results on device 'meta' have the same shapes, strides and types."""
