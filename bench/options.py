@@ -166,6 +166,6 @@ class Part(Declared):
     train_images: int | None = whole(None, least=1, meaning="training samples, class-balanced; None uses all")
     test_images: int | None = whole(None, least=1, meaning="test samples, class-balanced; None uses all")
     validation_images: int | None = whole(
-        None, least=1, meaning="training images, class-balanced, that are held out and stand in the place of the test images"
+        None, least=1, meaning="training images, class-balanced, that are held out and replace the test images"
     )
     preparation: str = one_of("usual", ("usual", "sltt"), meaning="of images: the usual one, or a paper's")

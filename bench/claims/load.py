@@ -212,7 +212,7 @@ def _check(claim: Claim, measure: Measure, wrong: Callable[[str, str], UserError
             if not allowed(value):
                 raise wrong(f"measure.{side}.{name}", f"is {value!r}; {words} is required")
         if "draws" in selector and "dataset" in selector:
-            raise wrong(f"measure.{side}.draws", "stands in the place of dataset; leave that out")
+            raise wrong(f"measure.{side}.draws", "replaces dataset; leave dataset out")
         if selector.get("device", DEVICES[0]) not in DEVICES:
             raise wrong(f"measure.{side}.device", f"is {selector['device']!r}; known are {'; '.join(DEVICES)}")
         if "metric" not in selector or selector.get("probe") not in PROBES:

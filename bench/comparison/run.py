@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 def complete(folder: Path, say: Say = lambda _: None, progress: Say = lambda _: None) -> list[summary.Row]:
     """Train the missing cases of the comparison in ``folder`` and draw it again; return the rows of its table.
 
-    ``say`` is told what happens, ``progress`` every training step. Raises UserError for what is wrong in the folder, before
+    ``say`` gets a line per event, ``progress`` one per training step. Raises UserError for what is wrong in the folder, before
     anything is trained.
     """
     settings = plan.read(folder)

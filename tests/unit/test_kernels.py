@@ -116,8 +116,8 @@ def test_lif_leaves_its_arguments_unchanged():
     before = x.detach().clone(), v.detach().clone(), on_s.clone(), on_v.clone()
     s, after = lif(x, v, NeuronSpec(detach_reset=False))
     torch.autograd.backward([s, after], [on_s, on_v])
-    for now, then in zip((x, v, on_s, on_v), before, strict=True):
-        assert torch.equal(now, then)
+    for argument, copy in zip((x, v, on_s, on_v), before, strict=True):
+        assert torch.equal(argument, copy)
 
 
 def test_lif_membrane_potential_by_hand():

@@ -29,7 +29,7 @@ _LEAST, _MOST, _STEPS = 20, 48, 480  # of a T that is counted: least, most, and 
 
 @dataclass(frozen=True)
 class Limit:
-    """The largest value that fits, 0 if none does; ``MOST`` stands for no limit up to there."""
+    """The largest value that fits, 0 if none does; ``MOST``: no limit was found up to there."""
 
     value: int
     basis: Basis

@@ -271,7 +271,7 @@ def _flow(one: _Recorder, other: _Recorder, trials: Trials) -> Flow:
 
 
 def _registered_twice(net: nn.Module) -> set[str]:
-    """Return the paths of modules that are also called by another path, so that none may stand in their place."""
+    """Return the paths of modules that are also called by another path, so that none of them may be replaced."""
     paths: dict[int, list[str]] = {}
     for path, module in net.named_modules(remove_duplicate=False):
         paths.setdefault(id(module), []).append(path)
