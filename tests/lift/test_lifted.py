@@ -108,21 +108,19 @@ def reference(name: str, loss: Callable[[Tensor, Tensor], Tensor] = instantaneou
 
 # --------------------------------------------------------------------------- exact algorithms
 
+EXACT: list[tuple[str, dict[str, Any]]] = [
+    ("bptt", {}),
+    ("tbptt", {"K": T}),
+    ("checkpointed", {"segments": 4}),
+    ("checkpointed", {"segments": 5}),
+    ("checkpointed", {"lengths": "falling"}),
+    ("checkpointed", {}),
+    ("skipper", {"p": 0, "segments": 3}),
+]
+
 
 @pytest.mark.parametrize("name", STEPWISE)
-@pytest.mark.parametrize(
-    ("algorithm", "options"),
-    [
-        ("bptt", {}),
-        ("tbptt", {"K": T}),
-        ("checkpointed", {"segments": 4}),
-        ("checkpointed", {"segments": 5}),
-        ("checkpointed", {"lengths": "falling"}),
-        ("checkpointed", {}),
-        ("skipper", {"p": 0, "segments": 3}),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("algorithm", "options"), EXACT, ids=str)
 def test_exact_algorithm_gives_the_gradients_and_statistics_of_the_users_own_loop(
     name: str, algorithm: str, options: dict[str, Any]
 ) -> None:
@@ -133,6 +131,25 @@ def test_exact_algorithm_gives_the_gradients_and_statistics_of_the_users_own_loo
     assert_close(found[1], expected[1])
     torch.testing.assert_close(found[2], expected[2])
     assert any(value.abs().max() > 0 for value in expected[0].values())
+
+
+@pytest.mark.parametrize(("algorithm", "options"), EXACT, ids=str)
+def test_exact_algorithm_recomputes_batch_norm_in_evaluation_with_its_running_statistics(
+    algorithm: str, options: dict[str, Any]
+) -> None:
+    def in_evaluation() -> nn.Module:
+        net = made("sj-single-step").eval()
+        for norm in (part for part in net.modules() if isinstance(part, nn.BatchNorm2d)):
+            norm.running_mean.fill_(0.3)  # type: ignore[union-attr]
+            norm.running_var.fill_(0.2)  # type: ignore[union-attr]
+        return net
+
+    net, users, (x, target) = in_evaluation(), in_evaluation(), batch()
+    training_step(net, algorithm, loss=instantaneous, **options)(x, target)
+    instantaneous(own_loop("sj-single-step", users, x), target).backward()
+    assert_close(gradients(net), gradients(users))
+    assert_close(buffers(net), buffers(users))
+    assert buffers(users)
 
 
 def test_bptt_takes_any_loss() -> None:
