@@ -32,6 +32,8 @@ from tests.docs import preloaded
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ("make ", "spikecost ")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "reproductions").glob("*/README.md"))]
+LONG = ("adding_an_algorithm", "adding_a_paper", "adding_a_probe", "your_network")  # 10 s and more a page
+RUN = [pytest.param(page, marks=[pytest.mark.slow] if page.stem in LONG else []) for page in PAGES]
 SHOWN = ("text",)
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "scratch", "runs", "plots", "*.egg-info")
 
@@ -164,7 +166,7 @@ def test_commands_named_in_the_text_of_page_exist(page: Path, tools: Path) -> No
             assert told.exit_code == 0, f"{page}: {command}\n{told.output}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_and_commands_of_page_run_as_printed(page: Path, project: Path, environment: dict[str, str]) -> None:
     follow(page, project, environment, whole=False)
 

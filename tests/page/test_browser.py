@@ -83,6 +83,7 @@ def command(page: Page, row: str) -> dict[str, Any]:
     return taken
 
 
+@pytest.mark.slow
 def test_twenty_random_choices_agree_with_counts_within_the_stated_error(page: Page) -> None:
     draw = random.Random(20261128)
     networks = page.eval_on_selector_all("#fit-network option", "options => options.map(option => option.value)")
@@ -156,8 +157,10 @@ def test_link_to_a_choice_restores_it(browser: Browser) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [380, 1280])
+OTHERS = [pytest.param(*other, marks=pytest.mark.slow) for other in ((380, "light"), (1280, "dark"))]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(380, "dark"), (1280, "light"), *OTHERS])
 def test_page_fits_its_width_and_has_no_serious_accessibility_fault(browser: Browser, width: int, scheme: str) -> None:
     axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     page = opened(browser, viewport={"width": width, "height": 800}, color_scheme=scheme)
