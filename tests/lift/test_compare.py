@@ -19,7 +19,7 @@ from bench.cli import main
 from bench.counting.any_step import Cost
 from bench.errors import UserError
 from bench.lift.cost import cosine
-from bench.lift.cost.compare import Compared, Row, compare
+from bench.lift.cost.compare import MEMOPT, Compared, Row, compare
 from bench.lift.cost.counts import ByAlgorithm, Setting
 from bench.lift.cost.limits import Limits, Question
 from bench.lift.cost.subject import subject
@@ -129,6 +129,18 @@ def test_what_does_not_apply_says_why() -> None:
     assert "batch norm takes its statistics over all time steps" in reasons["checkpointed"]
     assert "traces" in {row.algorithm: row.reason for row in usual("snn-sequential").rows}["ottt-a"]
     assert "loops over time itself" in {row.algorithm: row.reason for row in usual("sj-loop").rows}["sltt"]
+
+
+def test_frameworks_own_optimiser_needs_at_least_the_memory_of_the_best_exact_schedule_or_says_why_not() -> None:
+    rows = {name: row_of(usual(name), MEMOPT) for name in ("sj-catalogue-multi-step", "sj-single-step", "snn-sequential")}
+    counted, bptt = rows["sj-catalogue-multi-step"].cost, peaks(usual("sj-catalogue-multi-step"))["bptt"]
+    assert counted is not None
+    assert peaks(usual("sj-catalogue-multi-step"))["checkpointed"] <= counted.memory.total < bptt
+    assert rows["sj-catalogue-multi-step"].options["level"] == 1
+    for name in ("sj-single-step", "snn-sequential"):
+        assert "is no multi-step module of SpikingJelly's" in rows[name].reason
+    half = compared("sj-catalogue-multi-step", T=4, batch=2, precision="bfloat16", algorithms=[MEMOPT])
+    assert "in float32 only" in row_of(half, MEMOPT).reason
 
 
 def test_options_of_an_algorithm_are_taken() -> None:
@@ -338,9 +350,9 @@ def test_option_that_is_no_size_is_refused_before_anything_is_built(given: list[
 @pytest.mark.parametrize("name", [name for name in NETS if NETS[name][2] != "frame" or NETS[name][1] != "own loop"])
 def test_every_algorithm_of_the_registry_runs_on_a_module_or_says_why_not(name: str) -> None:
     rows = {row.algorithm: row for row in usual(name).rows}
-    assert set(rows) == {"as written", *ALGORITHMS}
+    assert set(rows) == {"as written", MEMOPT, *ALGORITHMS}
     for row in rows.values():
         assert (row.cost is None) == bool(row.reason)
         assert not re.search("Error|assert", row.reason), row.reason  # said in words, not by what failed
-    able = {algorithm for algorithm, row in rows.items() if row.cost is not None} - {"as written"}
+    able = {algorithm for algorithm, row in rows.items() if row.cost is not None} - {"as written", MEMOPT}
     assert able == RUNS[name]

@@ -7,8 +7,8 @@ import time
 from bench.case import Settings
 from bench.errors import UserError
 from bench.json_object import Json
+from bench.lift.cost.spikingjelly_memopt import LEVELS, optimised
 from bench.lift.fitting.fit import front
-from bench.lift.fitting.spikingjelly_memopt import LEVELS, optimised
 from bench.lift.recognition.source import build
 from bench.lift.zoo.networks import BATCH, ZOO, ZooNetwork
 
