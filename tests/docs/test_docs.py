@@ -15,11 +15,13 @@ language say what is done with it:
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,22 @@ def commands_in_words(page: Path) -> list[str]:
     inline = (token for token in MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8")) if token.type == "inline")
     spans = (child.content for token in inline for child in token.children or () if child.type == "code_inline")
     return [span for span in spans if span.startswith(COMMAND)]
+
+
+def links(page: Path) -> Iterator[str]:
+    """Targets of links and images that lie in the project."""
+    inline = (token for token in MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8")) if token.type == "inline")
+    for child in (child for token in inline for child in token.children or ()):
+        target = str(child.attrs.get("href") or child.attrs.get("src") or "")
+        if target and "://" not in target:
+            yield target
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
+    titles = (text.content for head, text in pairwise(tokens) if head.type == "heading_open")
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.fixture
@@ -164,6 +182,15 @@ def test_commands_named_in_the_text_of_page_exist(page: Path, tools: Path) -> No
         else:
             told = CliRunner().invoke(cli.main, [words[1], "--help"])
             assert told.exit_code == 0, f"{page}: {command}\n{told.output}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_page_lead_to_files_and_headings(page: Path) -> None:
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        place = page.parent / path if path else page
+        assert place.exists(), f"{page}: {target}"
+        assert not anchor or anchor in anchors(place), f"{page}: {target}"
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
