@@ -10,7 +10,8 @@
 | papers.py | ``plan`` and ``run`` |
 | timing.py | ``speed`` |
 | reporting.py | ``report`` |
+| zoo.py | ``zoo`` |
 | measuring.py | measures the missing cases of a plan, then judges and draws: for ``run`` and ``speed`` |
 
-``measure`` and ``compare`` are in bench/lift/cost/command.py.
+``measure`` and ``compare`` are in bench/lift/cost/command.py, ``new`` and ``train`` in bench/comparison/command.py.
 """

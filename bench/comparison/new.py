@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.files import write_whole
 
-NETWORK = '''"""The network. make_net() is called anew for every training, after a seed is set."""
+NETWORK = '''"""The network. make_net() is called for every training, after a seed is set."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 | running | the module as a function with explicit state, and a training step of it by an algorithm of this suite |
 | cost | what a training step costs, by every algorithm; largest batch and T; cosines; energy; the commands |
 | fitting | the cheapest exact schedule within a budget, in time and in depth; SpikingJelly's optimiser beside it |
-| zoo | real networks that nobody here wrote: their costs, checks and fronts, and the page of them |
+| zoo | SpikingJelly's model zoo and snnTorch's tutorial networks: their costs, checks and fronts, and the page of them |
 
 Imports point from the lower rows to the upper ones.
 """

@@ -13,7 +13,7 @@ names no code.
 |---|---|
 | store.py | the files: records are appended, and read with the lines that are left out |
 | lines.py | one record as one line |
-| checks.py | which lines are not believed, and which cases are incomplete |
+| checks.py | which lines are rejected, and which cases are incomplete |
 | machines.py | descriptions of machines |
 | counting.py | which records still count, and what makes a case done |
 | disk.py | bytes on the disk |

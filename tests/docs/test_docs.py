@@ -68,7 +68,7 @@ def block(page: Path, line: int, info: list[str], text: str) -> Block:
         case [language, target] if target.startswith(("file=", "append=")):
             action, _, path = target.partition("=")
             return Block(line, language, action, path, text)
-    raise ValueError(f"{page}, line {line}: nobody knows what to do with a block ```{' '.join(info)}")
+    raise ValueError(f"{page}, line {line}: no rule for a block ```{' '.join(info)}")
 
 
 def commands_in_words(page: Path) -> list[str]:
@@ -206,5 +206,5 @@ def test_slow_commands_of_page_run_as_printed(page: Path, project: Path, environ
 
 @pytest.mark.parametrize("info", [[], ["bash"], ["python", "slow"], ["sh", "file"]], ids=repr)
 def test_block_without_known_meaning_is_refused(info: list[str]) -> None:
-    with pytest.raises(ValueError, match="nobody knows what to do"):
+    with pytest.raises(ValueError, match="no rule for a block"):
         block(Path("page.md"), 1, info, "")

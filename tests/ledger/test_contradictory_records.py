@@ -25,7 +25,7 @@ TRAINED = Case(
 
 
 def stored(tmp_path: Path, spoil: Callable[[bytes], bytes], **changes: Any) -> tuple[list[Record], list[str]]:
-    """One record of a training, spoilt on its way through the store: what is believed, and what is told."""
+    """One record of a training, damaged in the store: what is accepted, and what is reported."""
     plain: dict[str, Any] = {
         "case": TRAINED.as_dict(), "key": TRAINED.key, "metric": "test_accuracy", "value": 90.5, "unit": "%", "version": 1,
         "detail": {"test images": 50, "recipe": {"lr": 0.1, "epochs": 3}}, "status": "ok", "reason": "", "kernel": "",

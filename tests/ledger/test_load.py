@@ -1,4 +1,4 @@
-"""claims.toml: what is read, and how a mistake is told."""
+"""claims.toml: what is read, and how a mistake is reported."""
 
 from __future__ import annotations
 

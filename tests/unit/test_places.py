@@ -49,7 +49,7 @@ def test_results_are_the_flag_else_the_variable_else_in_the_project(project: Pat
     assert project_of(project, Path("/by/flag")).results == Path("/by/flag")
 
 
-def test_results_that_are_no_folder_are_told_to_every_command(project: Path, tmp_path: Path) -> None:
+def test_every_command_refuses_results_that_are_no_folder(project: Path, tmp_path: Path) -> None:
     file = tmp_path / "results.txt"
     file.write_text("")
     for command in ("plan", "run", "report"):
