@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeGuard
 
 from bench.case import SCALES, Case
-from bench.claims.claim import EVIDENCE, NEVER_REPORTED, SIDES, Claim, Measure
+from bench.claims.claim import DIRECTIONS, EVIDENCE, NEVER_REPORTED, SIDES, Claim, Measure
 from bench.claims.evidence import DEVICES, NOT_OF_A_CASE, finite
-from bench.claims.rules import DIRECTIONS, RULES, printed_number
+from bench.claims.rules import RULES, printed_number
 from bench.design_space import CUTS
 from bench.errors import UserError, choose
 from bench.json_object import Json

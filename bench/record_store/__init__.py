@@ -21,8 +21,8 @@ names no code.
 
 from __future__ import annotations
 
-from bench.record_store.counting import DoneKey, Place, done_key, latest, place_of, to_frame, uncommitted
+from bench.record_store.counting import DoneKey, Place, done_key, latest, place_of, uncommitted
 from bench.record_store.lines import LeftOut
 from bench.record_store.store import Store
 
-__all__ = ["DoneKey", "LeftOut", "Place", "Store", "done_key", "latest", "place_of", "to_frame", "uncommitted"]
+__all__ = ["DoneKey", "LeftOut", "Place", "Store", "done_key", "latest", "place_of", "uncommitted"]

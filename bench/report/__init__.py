@@ -14,6 +14,7 @@ The same results give the same bytes. Imports no torch; matplotlib only where a 
 | generated.py | what every generated file should hold; writes it or compares it |
 | pages.py | hand-written pages with generated blocks, and templates |
 | tables.py | tables and counts that pages show |
+| webpage.py | the data and the scripts of plots/index.html |
 | terminal.py | the summary after a run |
 """
 

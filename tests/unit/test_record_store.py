@@ -13,7 +13,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.record import Record
-from bench.record_store import Store, latest, to_frame, uncommitted
+from bench.record_store import Store, latest, uncommitted
 from bench.record_store.lines import encoded
 from tests.unit.stored import CASE, WHAT, known, record
 
@@ -245,12 +245,3 @@ def test_latest_record_of_a_case_replaces_earlier_ones() -> None:
     other = record("peak", None, machine="elsewhere", status="crashed", when="1")
     assert latest([crashed, retried, half, other]) == [retried, half, other]
     assert latest([record(value=1), record("macs"), record(value=2)]) == [record("macs"), record(value=2)]
-
-
-def test_frame_has_readable_columns() -> None:
-    frame = to_frame([record(), record("macs", 7)])
-    assert list(frame["value"]) == [1, 7]
-    assert list(frame["T"]) == [2, 2]
-    assert list(frame["option k"]) == [1, 1]
-    assert list(frame["version torch"]) == ["2", "2"]
-    assert set(frame["key"]) == {CASE.key}
