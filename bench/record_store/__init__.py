@@ -7,7 +7,7 @@ The records of a case are written in one write. Each line also states their numb
 short is recognised and measured again. A line that cannot be read, or is rejected, stays in the file, is reported with a remedy,
 and affects no other line. A record is rejected if it contradicts itself (a key or a recipe that is not its case's, 150 %) or its
 place (another machine or paper than the file's, a GPU on a machine without one), or if its machine is not described or its commit
-names no code.
+is not the name of one.
 
 | file | what |
 |---|---|

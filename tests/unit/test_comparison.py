@@ -303,7 +303,7 @@ def test_new_comparison_is_a_folder_whose_settings_hold(tmp_path: Path) -> None:
 
 
 def test_name_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no name of a comparison"):
+    with pytest.raises(UserError, match="cannot be the name of a comparison"):
         new.write(tmp_path / "my clothes")
 
 
