@@ -9,6 +9,7 @@ from bench.claims.claim import Claim, Selector
 from bench.claims.evidence import Evidence, Plan
 from bench.claims.rules import find
 from bench.record import Record
+from bench.speed.rows import TIMING, backend_of
 
 ClaimId = tuple[str, str]  # paper, and the claim's id in it
 
@@ -19,8 +20,7 @@ def needed_by(claims: Iterable[Claim], planned: Sequence[Case]) -> dict[ClaimId,
     A number of another backend than native counts only if the equivalence gates of its network are open, so that these are
     needed too.
     """
-    cases = {case.key: case for case in planned}
-    gates: dict[tuple[str, str], set[str]] = {}
+    gates: dict[tuple[str, str | None], set[str]] = {}
     for case in planned:
         if case.probe == "equivalence":
             gates.setdefault((case.network, case.backend), set()).add(case.key)
@@ -30,21 +30,25 @@ def needed_by(claims: Iterable[Claim], planned: Sequence[Case]) -> dict[ClaimId,
         asked = Asked(plan)
         for part in claim.parts:
             find(claim, part, asked)
-        behind = {gate for key in asked.keys for gate in gates.get((cases[key].network, cases[key].backend), ())}
         if asked.keys:
-            needed[claim.paper, claim.id] = frozenset(asked.keys | behind)
+            needed[claim.paper, claim.id] = frozenset(asked.keys.union(*(gates.get(pair, ()) for pair in asked.compared)))
     return needed
 
 
 class Asked(Evidence):
-    """Evidence without records that notes what a rule asks for."""
+    """Evidence without records that notes what a rule asks for: keys of cases, and pairs of network and backend."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__((), plan)
+        self._planned = plan.by_key
         self.keys: set[str] = set()
+        self.compared: set[tuple[str, str | None]] = set()
 
     def _number(self, key: str, selector: Selector) -> Record | None:
+        case = self._planned[key].case
+        backend = backend_of(selector["metric"]) if case["probe"] in TIMING else case["backend"]  # as bench/claims/gates.py does
         self.keys.add(key)
+        self.compared.add((case["network"], backend))
         return super()._number(key, selector)
 
 
