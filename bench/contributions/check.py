@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.case import Case
 from bench.claims.evidence import Plan, finite
-from bench.contributions.metrics import TEXTS, unit_of
+from bench.contributions.metrics import TEXTS, problem_of
 from bench.errors import UserError
 from bench.record import Record
 from bench.record_store import Store, latest, uncommitted
@@ -79,11 +79,8 @@ def _of_case(records: Sequence[Record], plan: Plan, digest_of: Callable[[Case], 
 
 
 def _of_value(case: Case, record: Record) -> str:
-    unit = unit_of(case, record.metric)
-    if unit is None:
-        return f"probe {case.probe} measures no {record.metric!r}; delete the line and measure the case again"
-    if record.unit != unit:
-        return f"{record.metric} is in {record.unit!r} and not in {unit!r}; delete the line and measure the case again"
+    if strange := problem_of(case, record.metric, record.unit):
+        return f"{strange}; delete the line and measure the case again"
     if case.probe in TEXTS:
         known = record.value in TEXTS[case.probe]
     else:

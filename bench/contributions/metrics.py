@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from bench.case import Case
+from bench.registry import UNITS
 from bench.speed.rows import TIMING, rows
 
 _LIVE = {"peak_live_bytes": "B", "step_macs": "MAC", "step_multiplications": "MAC", "traffic_bytes": "B"}
@@ -35,7 +36,17 @@ TEXTS = {"equivalence": ("pass", "fail")}  # of a probe whose values are no numb
 
 
 def unit_of(case: Case, metric: str) -> str | None:
-    """Return the unit of a metric of a case; None if its probe measures no such metric."""
+    """Return the unit of a metric of a case; None if its probe measures no such metric. A probe must be in METRICS or TIMING."""
     if case.probe in TIMING:
         return "s" if metric in map(str, rows(case.T)) else None
     return next((unit for name, unit in METRICS[case.probe].items() if re.fullmatch(name, metric)), None)
+
+
+def problem_of(case: Case, metric: str, unit: str) -> str:
+    """Return what is wrong with the metric of a record or its unit; of a probe without an entry here any metric is taken."""
+    if case.probe not in (*METRICS, *TIMING):
+        return "" if unit in UNITS else f"{metric} is in {unit!r}, a unit of no metric"
+    known = unit_of(case, metric)
+    if known is None:
+        return f"probe {case.probe} measures no {metric!r}"
+    return "" if unit == known else f"{metric} is in {unit!r} and not in {known!r}"

@@ -51,6 +51,10 @@ def _content(path: Path, remedy: str) -> Mapping[Any, Any]:  # Any: what a file 
     import torch
 
     try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()  # by checksums, which torch.load does not compare
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} differs")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]

@@ -15,7 +15,7 @@ import pytest
 from bench.case import Case
 from bench.claims.judge import planned_by
 from bench.contributions.check import problems, store_of
-from bench.contributions.metrics import METRICS, unit_of
+from bench.contributions.metrics import METRICS, problem_of
 from bench.contributions.take import take
 from bench.errors import UserError
 from bench.machine import Identity, machine_id
@@ -23,7 +23,6 @@ from bench.plan import papers
 from bench.record import Record
 from bench.record_store import Store
 from bench.registry import PROBES, UNITS
-from bench.speed.rows import TIMING
 from tests.unit.stored import record
 
 WHAT: Identity = {
@@ -161,13 +160,19 @@ def test_records_keep_their_machine_day_and_run(tmp_path: Path) -> None:
     assert target.machines() == source.machines() == {MACHINE: WHAT}
 
 
-def test_every_probe_has_metrics_in_known_units() -> None:
-    assert {*METRICS, *TIMING} == set(PROBES)
-    assert {unit for metrics in METRICS.values() for unit in metrics.values()} | {"s"} == set(UNITS)
+def test_metrics_are_of_probes_in_known_units() -> None:
+    assert set(METRICS) <= set(PROBES)
+    assert {unit for metrics in METRICS.values() for unit in metrics.values()} <= set(UNITS)
+
+
+def test_probe_without_an_entry_may_measure_anything_in_a_known_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.contributions.metrics.METRICS", {})
+    assert problem_of(COUNT, "silent_neurons", "%") == ""
+    assert problem_of(COUNT, "silent_neurons", "%%") == "silent_neurons is in '%%', a unit of no metric"
 
 
 def test_metrics_of_stored_records_are_known() -> None:
     store = Store(Path(__file__).resolve().parents[2] / "results")
     found = {(Case.of(r.case), r.metric, r.unit) for name in papers() for r in store.load(name)[0] if r.status == "ok"}
     assert found
-    assert {(metric, unit) for case, metric, unit in found if unit_of(case, metric) != unit} == set()
+    assert {problem_of(*each) for each in found} == {""}

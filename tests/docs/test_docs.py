@@ -15,6 +15,7 @@ language say what is done with it:
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -145,7 +146,7 @@ def dry(command: str, page: Path) -> str:
     if command.startswith("make "):
         return command.replace("make", "make --dry-run", 1)
     if command.startswith("spikecost run "):
-        return command.replace(" run ", " plan ", 1)
+        return re.sub(r" --budget \S+", "", command.replace(" run ", " plan ", 1))
     raise ValueError(f"{page}: what this would do cannot be shown without doing it: {command}")
 
 
