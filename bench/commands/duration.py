@@ -23,11 +23,13 @@ def seconds_of(text: str) -> float:
 
 
 def words_of(seconds: float) -> str:
-    """Return a time in its largest suitable unit, to two digits from ten on.
+    """Return a time in the unit that suits it.
 
     >>> words_of(0.4), words_of(42), words_of(600), words_of(3600 * 2.54), words_of(3600 * 310)
-    ('0 s', '42 s', '10 min', '2.5 h', '310 h')
+    ('under 1 s', '42 s', '10 min', '2.5 h', '310 h')
     """
+    if seconds < 1:
+        return "under 1 s"
     for unit, name in (("h", "h"), ("m", "min"), ("s", "s")):
         if seconds >= 2 * UNITS[unit] or unit == "s":
             value = seconds / UNITS[unit]

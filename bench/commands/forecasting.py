@@ -44,7 +44,7 @@ def show_forecast(place: Project, wanted: Mapping[str, Sequence[Case]], scale: s
         forecaster = _forecaster(place, store, [name], here, folders)
         ahead = _outlook(place, {name: cases}, missing, forecaster)
         able = [ahead.forecasts[case.key] for case in ahead.order]
-        click.echo(f"    {'each':>8}  {'memory':>9}  {'known from':15}  case: the claims it decides")
+        click.echo(f"    {'each':>9}  {'memory':>9}  {'known from':15}  case: the claims it decides")
         for alike in _alike([*able, *ahead.blocked]):
             click.echo(_line(alike, ahead.claims))
         takes = words_of(sum(forecast.seconds for forecast in able))
@@ -77,7 +77,8 @@ def measure_within(
     )
     forecast = {case.key: ahead.forecasts[case.key].seconds for case in ahead.order if case.probe == "training"}
     try:
-        measure_cases(place, ahead.order, run_id, tally, folders, workers=workers, forecast=forecast, ends=ends)
+        if ahead.order:
+            measure_cases(place, ahead.order, run_id, tally, folders, workers=workers, forecast=forecast, ends=ends)
         write_report(place, list(wanted), run_id)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(tally.so_far()) from None
@@ -116,7 +117,7 @@ def _alike(forecasts: Sequence[Forecast]) -> list[list[Forecast]]:
 def _line(alike: Sequence[Forecast], claims: Mapping[str, Sequence[ClaimId]]) -> str:
     first = alike[0]
     memory = "" if first.memory is None else size(first.memory)
-    words = f"    {words_of(first.seconds):>8}  {memory:>9}  {first.basis:15}  {first.case.key}"
+    words = f"    {words_of(first.seconds):>9}  {memory:>9}  {first.basis:15}  {first.case.key}"
     others = len(alike) - 1
     if others:
         words += f" and {count_of(others, 'more such case' if first.obstacle and first.memory is None else 'other seed')}"

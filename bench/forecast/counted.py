@@ -22,7 +22,7 @@ class Counted:
         self._known = _read(path)
 
     def of(self, case: Case) -> Work:
-        """Return the work of a step of ``case``. Raises UserError if the combination does not exist here."""
+        """Return the work of a step of ``case``. Raises Unavailable if the combination does not exist here."""
         key = f"{kind_of(case)} {digest_of(case)}"
         if key not in self._known:
             from bench.forecast.counting import work_of

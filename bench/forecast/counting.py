@@ -12,9 +12,10 @@ from bench import zoo
 from bench.case import Case
 from bench.counting.step import batch_for, cost_of
 from bench.counting.tape import watching
+from bench.errors import Unavailable
 from bench.forecast.work import Work
 from bench.spec import Conv, every_layer
-from bench.training_step import training_step
+from bench.training_step import support, training_step
 
 
 @dataclass
@@ -28,7 +29,10 @@ class _Started:
 
 
 def work_of(case: Case) -> Work:
-    """Count one training step of ``case``. Raises UserError if the combination does not exist here."""
+    """Count one training step of ``case``. Raises Unavailable if the combination does not exist here."""
+    exists = support(case.network, case.algorithm, case.backend, T=case.T, options=case.algorithm_options)
+    if not exists:
+        raise Unavailable(exists.reason)
     step = training_step(case.network, case.algorithm, case.backend, device="meta", **case.algorithm_options)
     x, target = batch_for(step, case.T, case.batch, "meta")
     started = _Started()

@@ -18,6 +18,7 @@ import psutil
 
 from bench import datasets
 from bench.case import NO_DATA, Case
+from bench.errors import Unavailable
 from bench.forecast.counted import Counted
 from bench.forecast.history import finished_epochs, kind_of
 from bench.forecast.sizes import samples_of
@@ -63,7 +64,10 @@ class Forecaster:
         obstacle = self._obstacle(case)
         if case.probe != "training":
             return Forecast(case, PROBES[case.probe].typical_s, "typical", None, obstacle)
-        work = self._counted.of(case)
+        try:
+            work = self._counted.of(case)
+        except Unavailable as error:
+            return Forecast(case, PROBES[case.probe].typical_s, "typical", None, obstacle or str(error))
         per_sample, basis, done = self._per_sample(case, work)
         train, test = samples_of(case, self._data_root, self._cache)
         epochs = case.probe_options.get("epochs", 1)

@@ -104,6 +104,13 @@ def test_obstacle_names_a_gpu_data_or_memory_that_is_missing(tmp_path: Path, mon
         assert of(CASE, tmp_path).obstacle == said
 
 
+def test_combination_that_does_not_exist_here_is_an_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast, "Counted", Counted)
+    found = of(replace(CASE, algorithm="ottt-a", backend="spikingjelly-multistep"), tmp_path)
+    assert (found.basis, found.memory) == ("typical", None)
+    assert found.obstacle
+
+
 def test_counted_work_is_that_of_the_training_step() -> None:
     step = training_step(CASE.network, CASE.algorithm, CASE.backend, device="meta")
     cost = cost_of(step, *batch_for(step, CASE.T, CASE.batch, "meta"))
