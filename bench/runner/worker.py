@@ -125,25 +125,27 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
     except Unavailable as error:
         return replace(outcome("unsupported", str(error)), missing=error.missing)
     except UserError as error:
-        _require_space(error)
+        _require_space(job, error)
         return outcome("failed", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
         return outcome("out of memory", _first_line(error))
     except Exception as error:
         if "can't allocate memory" in str(error):  # the CPU allocator's RuntimeError
             return outcome("out of memory", _first_line(error))
-        _require_space(error)
+        _require_space(job, error)
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         return outcome("failed", f"{type(error).__name__}: {error} ({place})")
 
 
-def _require_space(error: BaseException) -> None:
-    """Raise FullDiskError if an error was caused by a full disk."""
+def _require_space(job: Job, error: Exception) -> None:
+    """Raise FullDiskError if an error was caused by a full disk. torch.save hides that cause in one of its own."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FullDiskError(f"{error}. What was finished before is kept") from error
+            remedy = f"{cause}, while {job.case.key} wrote to {job.scratch}: free some space and repeat the command"
+            said = str(error) if isinstance(error, UserError) else remedy
+            raise FullDiskError(f"{said}. What was finished before is kept") from error
         cause = cause.__cause__ or cause.__context__
 
 

@@ -94,6 +94,21 @@ def has_no_space(job: Job, channel: Connection) -> None:
     worker.work(job, channel)
 
 
+def has_no_space_in_torch(job: Job, channel: Connection) -> None:
+    """Find the disk full as torch.save tells it where some of the file was written: by an error of its own."""
+    from bench.probes import count
+
+    def full(case: Any, resources: Any) -> Any:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904  # the cause is the context alone
+
+    if job.case.T == 2:
+        count.measure = full
+    worker.work(job, channel)
+
+
 def chatters(job: Job, channel: Connection) -> None:
     """Report progress far longer than allowed."""
     for _ in range(1000 if job.case.T == 2 else 0):
