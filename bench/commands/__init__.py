@@ -9,6 +9,7 @@
 | fitting.py | ``fit`` |
 | papers.py | ``plan`` and ``run`` |
 | timing.py | ``speed`` |
+| gpu_check.py | ``gpu-check`` |
 | reporting.py | ``report`` |
 | zoo.py | ``zoo`` |
 | measuring.py | measures the missing cases of a plan, then judges and draws: for ``run`` and ``speed`` |
