@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -205,7 +205,7 @@ def _written(check: Check, done: Sequence[Result]) -> str:
 
     path = check.place.results / "gpu-check" / f"{check.here.machine}.json"
     about = {"commit": commit_of(CODE), "when": datetime.now(UTC).isoformat(timespec="seconds"), "torch": version_of("torch")}
-    steps: Mapping[str, object] = {result.step: {**asdict(result), "detail": dict(result.detail), **about} for result in done}
+    steps = {result.step: {**vars(result), "detail": dict(result.detail), **about} for result in done}
     write_whole(path, f"{json.dumps({**_before(path), **steps, 'gpu': check.here.gpu}, indent=1)}\n".encode())
     return check.place.name(path)
 

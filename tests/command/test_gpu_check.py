@@ -23,6 +23,7 @@ from bench.gpu_check.steps import STEPS, WHOLE_S, Result, allowed, failed, left_
 from bench.kernels import compiler, fused
 from bench.probes.equivalence import Comparison
 from bench.record import Record
+from bench.spec import NeuronSpec
 from tests.command.calling import Invoke, complaint
 from tests.command.test_runs import quick
 
@@ -139,7 +140,8 @@ def test_without_a_gpu_the_other_steps_run_and_the_status_is_zero(
     [kept] = (root / "results" / "gpu-check").glob("*.json")
     content = json.loads(kept.read_bytes())
     assert content["gpu"] is None
-    assert {name: content[name]["status"] for name in said} == {
+    assert all(said[name].startswith(content[name]["status"]) for name in said)
+    assert content["kernels"]["words"] == "ran on cpu"
         name: words.split(" in ")[0].split(":")[0] for name, words in said.items()
     }
 
@@ -239,15 +241,16 @@ def test_kernels_equal_their_references() -> None:
 
 
 @pytest.mark.usefixtures("few")
-@pytest.mark.parametrize("changed", [{"threshold": 0.801}, {"detach_reset": None}], ids=["spikes", "gradients"])
-def test_wrong_kernel_is_found_in_every_type(changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda neuron: replace(neuron, threshold=1.3),
+        lambda neuron: replace(neuron, surrogate=replace(neuron.surrogate, alpha=1.05 * neuron.surrogate.alpha)),
+    ],
+    ids=["spikes", "gradients"],
+)
+def test_wrong_kernel_is_found_in_every_type(wrong: Callable[[NeuronSpec], NeuronSpec], monkeypatch: pytest.MonkeyPatch) -> None:
     real, real_in_space = fused.lif_, fused.lif_in_space_
-
-    def wrong(neuron: Any) -> Any:
-        if "threshold" in changed:
-            return replace(neuron, threshold=1.3)
-        return replace(neuron, surrogate=replace(neuron.surrogate, alpha=1.05 * neuron.surrogate.alpha))
-
     monkeypatch.setattr(fused, "lif_", lambda x, v, neuron, *decay: real(x, v, wrong(neuron), *decay))
     monkeypatch.setattr(fused, "lif_in_space_", lambda x, v, neuron: real_in_space(x, v, wrong(neuron)))
     failures = kernels.compared("cpu").failures
