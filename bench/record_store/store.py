@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +90,14 @@ class Store:
 
     def append(self, paper: str, machine: str, records: Sequence[Record]) -> None:
         """Add the records of one case: all of them or, with a UserError, none. They are on the disk on return."""
-        if not records:
+        self.append_cases(paper, machine, [records])
+
+    def append_cases(self, paper: str, machine: str, cases: Iterable[Sequence[Record]]) -> None:
+        """Add the records of several cases in one write, as ``append`` does."""
+        blob = b"".join(encoded(record, len(records)) for records in cases for record in records)
+        if not blob:
             return
         path = self.path(paper, machine)
-        blob = b"".join(encoded(record, len(records)) for record in records)
         with self.locked(paper, machine), writing(path):
             existed = path.exists()
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)

@@ -163,7 +163,7 @@ def dry(command: str, page: Path) -> str:
     if command.startswith("make "):
         return command.replace("make", "make --dry-run", 1)
     if command.startswith("spikecost run "):
-        return command.replace(" run ", " plan ", 1)
+        return re.sub(r" --budget \S+", "", command.replace(" run ", " plan ", 1))
     raise ValueError(f"{page}: what this would do cannot be shown without doing it: {command}")
 
 
