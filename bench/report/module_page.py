@@ -114,11 +114,13 @@ class _Shown:
         assert not isinstance(self.cost, str)
         known = ALGORITHMS.get(self.row.algorithm)
         colour = known.colour if known else _AS_WRITTEN
-        return {
+        shown = {
             "network": network, "algorithm": self.row.algorithm, "backend": "module", "options": dict(self.row.options),
             "title": self.title, "backendTitle": "", "colour": [colour.light, colour.dark], "exact": self.row.exact,
-            "error": self.error, "least": self.cost.least, **self.cost.memory.as_dict(), **self.cost.amounts.as_dict(),
+            "error": self.error, "least": self.cost.least,
         }  # fmt: skip
+        counted = {T: [list(line) for line in peak.lines] for T, peak in self.cost.counted.items()}
+        return {**shown, "counted": counted, **self.cost.memory.as_dict(), **self.cost.amounts.as_dict()}
 
 
 def _lines(asked: Asked) -> Mapping[str, Sequence[str]]:

@@ -12,7 +12,7 @@ against counts that no coefficient was made of. Two algorithms have formulas of 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import cast
@@ -24,12 +24,13 @@ from bench.lift.cost.every_batch import Known, OfEveryBatch
 from bench.lift.cost.limits import far
 from bench.planning import coefficients
 from bench.planning.coefficients import OfCatalogue
-from bench.planning.formulas import Amounts, Formula, Pieces, Sizes
+from bench.planning.formulas import Amounts, Formula, Peak, Pieces, Sizes
 from bench.seeds import seed_of
 
 STEPS = (1, 2, 4, 8, 16)  # numbers of time steps that are counted
 FEW = (1, 2, 4, 8)  # where memory does not grow with T, but for the input
-CHECKS = 2  # beside the T and batch of the comparison
+SHORT = (2, 3, 4, 5, 6, 8)  # beside the T of the comparison: counted as they are, where the algorithm chooses segments
+CHECKS = 3
 LARGEST = 512  # batch of a check
 
 
@@ -49,9 +50,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training step of the module costs, for any batch and any T from ``least`` on."""
+    """What a training step of the module costs, for any batch from 2 and any T from ``least`` on."""
 
     memory: Formula
+    counted: Mapping[int, Peak]  # at these T, for every batch: no formula joins them
     amounts: Amounts
     least: int
     checks: tuple[Check, ...]
@@ -75,9 +77,12 @@ def _or_why_not(setting: Setting, row: Row, known: Known) -> Cost | str:
         try:
             found = _formula(counting)
             least = _least(counting, found)
+            longest = max(far(setting.module), least + 2 * CHECKS)
+            exactly = {} if found.kind == "plain" else {T: counting.peak(T) for T in sorted({*SHORT, setting.T}) if least <= T}
+            checks = tuple(_checks(counting, found, [T for T in range(least, longest + 1) if T not in exactly], row.algorithm))
             # It reads what OfEveryBatch has too: algorithm, options, sizes and cost.
             amounts = coefficients.amounts(cast(OfCatalogue, counting))
-            return Cost(found, amounts, least, tuple(_checks(counting, found, least, setting, row)))
+            return Cost(found, exactly, amounts, least, checks)
         except UserError as error:
             return str(error)
 
@@ -117,19 +122,11 @@ def _least(counting: OfEveryBatch, found: Formula) -> int:
     return max(of_skipper, *(getattr(counting.options, name, 1) for name in ("K", "k")))
 
 
-def _checks(counting: OfEveryBatch, found: Formula, least: int, setting: Setting, row: Row) -> Iterator[Check]:
-    """Yield what was counted for the comparison, and counts at settings drawn from the name of the algorithm."""
-    if row.cost is not None:
-        yield _check(counting, found, setting.T, setting.batch, row.cost.memory.total)
-    draw = random.Random(seed_of("checks of a formula", row.algorithm))
-    used = {T for piece in found.pieces.values() for T, _ in piece}
-    longest = max(far(setting.module), least + CHECKS)
-    unused = [T for T in range(least, longest + 1) if T not in used]
-    for T in draw.sample(unused, CHECKS):
+def _checks(counting: OfEveryBatch, found: Formula, lengths: Sequence[int], name: str) -> Iterator[Check]:
+    """Yield counts at settings drawn from the name of the algorithm, and what the formula gives there."""
+    used = {T for piece in found.pieces.values() for T, _ in piece} if found.kind == "plain" else set()
+    draw = random.Random(seed_of("checks of a formula", name))
+    for T in draw.sample([T for T in lengths if T not in used], CHECKS):
         batch = draw.randint(2, LARGEST)
-        yield _check(counting, found, T, batch, counting.cost(T, batch).memory.total)
-
-
-def _check(counting: OfEveryBatch, found: Formula, T: int, batch: int, counted: int) -> Check:
-    lengths = coefficients.lengths(found, counting.options, T)
-    return Check(T, batch, counted, round(found.peak(lengths, batch)))
+        parts = coefficients.lengths(found, counting.options, T)
+        yield Check(T, batch, counting.cost(T, batch).memory.total, round(found.peak(parts, batch)))

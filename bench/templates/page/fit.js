@@ -10,14 +10,23 @@
 
   const usable = () => state.GiB * GiB - DATA.headroom;
 
+  // In the largest unit of which there is at least one: 13.1 GiB, 819 MiB; 2.08T, 46.4M.
+  function inUnits(value, units, step) {
+    const at = Math.max(0, Math.min(units.length - 1, Math.floor(Math.log(value) / Math.log(step))));
+    return `${digits(value / step ** at)}${units[at]}`;
+  }
+  const bytes = (value) => inUnits(value, [" B", " KiB", " MiB", " GiB"], 1024);
+  const macs = (value) => inUnits(value, ["", "k", "M", "G", "T", "P"], 1000);
+
   function fits(peak, error) {
     if (peak * (1 + error) <= usable()) return "fits";
     return peak * (1 - error) > usable() ? "does not fit" : "too close to say";
   }
 
   function row(formula, parts, schedule) {
-    const peak = Calculator.peak(formula, parts, state.batch), room = usable() / (1 + formula.error);
-    const need = (T) => Calculator.peak(formula, Calculator.lengths(formula, Math.max(T, formula.least)), state.batch);
+    const ofBatch = (B) => (schedule ? Calculator.peak(formula, parts, B) : Calculator.own(formula, state.T, B));
+    const need = (T) => Calculator.own(formula, Math.max(T, formula.least), state.batch);
+    const peak = ofBatch(state.batch), error = !schedule && Calculator.counted(formula, state.T) ? 0 : formula.error;
     const title = schedule ? `${formula.title}, fewest recomputed steps that fit` : formula.title;
     return {
       id: `${formula.algorithm} ${JSON.stringify(formula.options)} ${formula.backend} ${schedule}`,
@@ -25,10 +34,10 @@
       peak, GiB: peak / GiB, macs: Calculator.amount(formula, "macs", parts, state.batch),
       multiplications: Calculator.amount(formula, "multiplications", parts, state.batch),
       traffic: Calculator.amount(formula, "traffic", parts, state.batch), exact: formula.exact,
-      gradient: formula.exact ? "exact" : cosine(formula.algorithm), error: formula.error, fit: fits(peak, formula.error),
+      gradient: formula.exact ? "exact" : cosine(formula.algorithm), error, fit: fits(peak, error),
       colour: tint(formula.colour),
-      largestBatch: Calculator.largest((B) => Calculator.peak(formula, parts, B), room, MOST_BATCH),
-      largestT: schedule ? null : Calculator.largest(need, room, MOST_T),
+      largestBatch: Calculator.largest(ofBatch, usable() / (1 + error), MOST_BATCH),
+      largestT: schedule ? null : Calculator.largest(need, usable() / (1 + formula.error), MOST_T),
     };
   }
 
@@ -77,10 +86,10 @@
     const bptt = found.find((each) => each.formula.algorithm === "bptt" && each.formula.backend === DATA.reference);
     if (!best && !least) return `No formula for this choice.`;
     const named = (each) => (each.backend ? `${each.title} on ${each.backend}` : each.title);
-    if (!best) return `No exact gradient ${exact.some((each) => each.fit !== "does not fit") ? "surely " : ""}fits in ${card}: ${named(least)} needs ${digits(least.GiB)} GiB.`;
+    if (!best) return `No exact gradient ${exact.some((each) => each.fit !== "does not fit") ? "surely " : ""}fits in ${card}: ${named(least)} needs ${bytes(least.peak)}.`;
     const more = bptt && best.macs > bptt.macs ? `, ${digits(best.macs / bptt.macs)} times the MACs of BPTT` : "";
     const parts = best.parts.length > 1 ? `, segments of ${best.parts.join(", ")} time steps` : "";
-    return `Cheapest exact gradient in ${card}: ${named(best)}${parts}. Peak ${digits(best.GiB)} GiB${more}.`;
+    return `Cheapest exact gradient in ${card}: ${named(best)}${parts}. Peak ${bytes(best.peak)}${more}.`;
   }
 
   // ------------------------------------------------------------------ charts
@@ -139,8 +148,7 @@
     for (const { formula, id, title, schedule } of found) {
       if (schedule || formula.backend !== DATA.reference) continue;
       for (const T of steps) {
-        const parts = Calculator.lengths(formula, T);
-        if (parts) values.push({ id, title, T, GiB: Calculator.peak(formula, parts, state.batch) / GiB, colour: tint(formula.colour) });
+        if (T >= formula.least) values.push({ id, title, T, GiB: Calculator.own(formula, T, state.batch) / GiB, colour: tint(formula.colour) });
       }
     }
     const x = { field: "T", type: "quantitative", scale: { type: "log", domain: [1, 400] }, title: "time steps T", axis: { values: [1, 2, 5, 10, 20, 50, 100, 200, 400] } };
@@ -182,10 +190,10 @@
         fit.className = { fits: "reproduced", "does not fit": "not-reproduced" }[each.fit] || "cannot-tell";
         const T = each.largestT === null ? "–" : each.largestT >= MOST_T ? `over ${MOST_T}` : String(each.largestT);
         line.append(
-          name, cell(`${digits(each.GiB)} GiB`, "peak"), fit, cell(digits(each.macs / 1e12), "10¹² MACs"),
-          cell(`${digits(each.traffic / GiB)} GiB`, "traffic"), cell(each.gradient, "gradient"),
+          name, cell(bytes(each.peak), "peak"), fit, cell(macs(each.macs), "MACs"),
+          cell(bytes(each.traffic), "traffic"), cell(each.gradient, "gradient"),
           cell(each.largestBatch >= MOST_BATCH ? `over ${MOST_BATCH}` : String(each.largestBatch), "largest batch"), cell(T, "largest T"),
-          cell(`${digits(100 * each.error, 2)} %`, "error at most"),
+          cell(each.error ? `${digits(100 * each.error, 2)} %` : "none: counted", "error at most"),
         );
         return line;
       }),
