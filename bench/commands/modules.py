@@ -16,6 +16,7 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     from bench.lift.cost.compare import Compared
     from bench.lift.recognition.source import Built
+    from bench.report.module_page import Asked
 
 
 def shape(text: str) -> tuple[int, ...]:
@@ -145,27 +146,26 @@ def compare(
         from bench.lift.cost.table import compared as shown
         from bench.lift.recognition.source import build, build_with_values, load
 
-        built = build(load(source)) if no_cosine else build_with_values(load(source), source.rpartition("/")[2])
+        make = load(source)
+        built = build(make) if no_cosine else build_with_values(make, source.rpartition("/")[2])
         found = compared(built.net, sizes, budget=card, cosine=cosine, algorithms=algorithms or None, **named)
     if html is not None:
+        from bench.report.module_page import Asked
+
+        is_made = make.__module__ != load.__module__  # where what is a network already is wrapped
+        words = {"encoding": named["encoding"], "optimizer": named["optimizer"] or "none", "precision": named["precision"]}
         with Console(stderr=True).status("counting formulas for the page ..."):
-            _write_page(html, source, built, found, sizes, card, named)
+            _write_page(html, Asked(source, is_made, sizes, budget=card, **words), built, found, named)
     _print(found.as_dict(), shown(found, built.note), built.note, as_json)
 
 
-def _write_page(
-    path: Path, source: str, built: Built, found: Compared, frame: tuple[int, ...], budget: float | None, named: Settings
-) -> None:
+def _write_page(path: Path, asked: Asked, built: Built, found: Compared, settings: Settings) -> None:
     from bench.files import write_whole
     from bench.lift.cost.counts import Setting
     from bench.lift.cost.formulas import formulas
-    from bench.lift.recognition.source import load
-    from bench.report.module_page import Asked, page
+    from bench.report.module_page import page
 
-    setting = Setting(module=built.net, frame=frame, **named)
-    is_made = load(source).__module__ != load.__module__  # which wraps a network that is one already
-    words = {"encoding": named["encoding"], "optimizer": named["optimizer"] or "none", "precision": named["precision"]}
-    asked = Asked(source, is_made, frame, budget=budget, **words)
+    setting = Setting(module=built.net, frame=asked.frame, **settings)
     write_whole(path, page(asked, found, formulas(setting, found.rows), built.note).encode())
     click.echo(f"{path}: open it in a browser", err=True)
 

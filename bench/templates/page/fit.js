@@ -31,7 +31,7 @@
     return {
       id: `${formula.algorithm} ${JSON.stringify(formula.options)} ${formula.backend} ${schedule}`,
       title, backend: formula.backendTitle, label: formula.backendTitle ? `${title} · ${formula.backendTitle}` : title, formula, parts, schedule,
-      peak, GiB: peak / GiB, macs: Calculator.amount(formula, "macs", parts, state.batch),
+      peak, GiB: peak / GiB, bytes: bytes(peak), macs: Calculator.amount(formula, "macs", parts, state.batch),
       multiplications: Calculator.amount(formula, "multiplications", parts, state.batch),
       traffic: Calculator.amount(formula, "traffic", parts, state.batch), exact: formula.exact,
       gradient: formula.exact ? "exact" : cosine(formula.algorithm), error, fit: fits(peak, error),
@@ -95,7 +95,7 @@
   // ------------------------------------------------------------------ charts
 
   const TIP = [
-    { field: "label", title: "algorithm" }, { field: "GiB", title: "peak, GiB", format: ".3~g" },
+    { field: "label", title: "algorithm" }, { field: "bytes", title: "peak" },
     { field: "macs", title: "MACs", format: ".3~s" }, { field: "gradient", title: "gradient" }, { field: "fit", title: "on this card" },
   ];
   const plain = (found) => found.map(({ formula, parts, ...rest }) => ({ ...rest, steps: parts.join(", ") }));
@@ -103,7 +103,7 @@
   function colours(found) {
     const unique = [...new Map(found.map((each) => [each.title, each.colour]))];
     const [domain, range] = [unique.map(([title]) => title), unique.map(([, tone]) => tone)];
-    return { field: "title", type: "nominal", scale: { domain, range }, legend: { orient: "bottom", title: null, columns: narrow() ? 2 : 4, labelLimit: 300 } };
+    return { field: "title", type: "nominal", scale: { domain, range }, legend: { orient: "bottom", title: null, columns: narrow() ? 1 : 4, labelLimit: 300 } };
   }
   // One shape per backend, where there are several.
   const shapes = (found) =>
@@ -113,13 +113,15 @@
   function bars(found) {
     const limit = { data: { values: [{ GiB: usable() / GiB }] }, mark: { type: "rule", strokeDash: [5, 3], strokeWidth: 1.5 }, encoding: { x: { field: "GiB", type: "quantitative" }, tooltip: { value: `${digits(usable() / GiB)} GiB for tensors` } } };
     const y = { field: "label", type: "nominal", sort: null, title: null, axis: { labelLimit: narrow() ? 150 : 380 } };
-    const x = { field: "GiB", type: "quantitative", title: "peak live memory, GiB; dashed: what the card leaves for tensors", axis: { tickCount: 6 } };
+    const room = usable() / GiB, off = room > 5 * Math.max(...found.map((each) => each.GiB)); // bars beside a far limit would be slivers
+    const place = off ? `the card leaves ${digits(room)} GiB for tensors` : `dashed: what the card leaves${narrow() ? "" : " for tensors"}`;
+    const x = { field: "GiB", type: "quantitative", title: `peak${narrow() ? "" : " live memory"}, GiB; ${place}`, axis: { tickCount: narrow() ? 4 : 6 } };
     return {
       description: "Peak memory of every algorithm and backend against the memory of the card", data: { values: plain(found) }, height: { step: 22 },
       layer: [
         { mark: { type: "bar", cornerRadiusEnd: 2, cursor: "pointer" }, encoding: { y, x, color: { ...colours(found), legend: null }, tooltip: TIP, opacity: { condition: { test: "datum.fit === 'fits'", value: 1 }, value: 0.35 }, stroke: { value: config().text.color }, strokeWidth: pinnedOr(2, 0) } },
-        { mark: { type: "text", align: "left", dx: 4, fontSize: 11 }, encoding: { y, x, text: { field: "GiB", format: ".3~g" } } },
-        limit,
+        { mark: { type: "text", align: "left", dx: 4, fontSize: 11 }, encoding: { y, x, text: { field: "bytes" } } },
+        ...(off ? [] : [limit]),
       ],
     };
   }
