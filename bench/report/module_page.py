@@ -76,7 +76,8 @@ class _Shown:
 
     @property
     def options(self) -> str:
-        return ", ".join(f"{name} = {value}" for name, value in self.row.options.items())
+        values = {name: " + ".join(map(str, of)) if isinstance(of, list) else of for name, of in self.row.options.items()}
+        return ", ".join(f"{name} = {value}" for name, value in values.items())
 
     @property
     def peak(self) -> str:

@@ -39,3 +39,14 @@ def rows(page: Page) -> list[dict[str, str]]:
         """() => [...document.querySelectorAll('#fit-rows tr')].map(row => ({id: row.dataset.id,
         ...Object.fromEntries([...row.cells].map((cell, i) => [i ? cell.dataset.of || 'fit' : 'label', cell.textContent]))}))"""
     )  # type: ignore[no-any-return]
+
+
+def serious_faults(page: Page) -> list[tuple[str, list[str]]]:
+    """Return the serious faults of accessibility that axe-core finds, each with the first places of it."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        (fault["id"], [node["html"][:120] for node in fault["nodes"][:3]])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]

@@ -16,7 +16,7 @@ pytest.importorskip("playwright", reason="the package playwright is not installe
 from playwright.sync_api import Browser, Page
 
 import spikecost
-from tests.page.browsing import CHROMIUM, choose, open_page, rows
+from tests.page.browsing import CHROMIUM, choose, open_page, rows, serious_faults
 
 INDEX = Path(__file__).parents[2] / "plots" / "index.html"
 GIB = 2**30
@@ -130,16 +130,9 @@ OTHERS = [pytest.param(*other, marks=pytest.mark.slow) for other in ((380, "ligh
 
 @pytest.mark.parametrize(("width", "scheme"), [(380, "dark"), (1280, "light"), *OTHERS])
 def test_page_fits_its_width_and_has_no_serious_accessibility_fault(browser: Browser, width: int, scheme: str) -> None:
-    axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     page = opened(browser, viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = axe_playwright.Axe().run(page).response["violations"]
-    serious = [
-        (fault["id"], [node["html"][:120] for node in fault["nodes"][:3]])
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    assert serious_faults(page) == []
     page.close()
 
 

@@ -17,7 +17,7 @@ pytest.importorskip("playwright", reason="the package playwright is not installe
 pytest.importorskip("spikingjelly")
 from playwright.sync_api import Browser, Page
 
-from tests.page.browsing import CHROMIUM, choose, open_page, rows
+from tests.page.browsing import CHROMIUM, choose, open_page, rows, serious_faults
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
 MODEL = """
@@ -124,3 +124,12 @@ def test_batch_of_one_is_refused_and_nothing_is_loaded(page: Page, written: Path
     data = json.loads(page.inner_text("#data") or page.evaluate("document.getElementById('data').textContent"))
     assert data["start"]["T"] == 10
     assert written.stat().st_size < 3 * 2**20
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(380, "dark"), (1280, "light")])
+def test_page_fits_its_width_and_has_no_serious_accessibility_fault(
+    browser: Browser, written: Path, width: int, scheme: str
+) -> None:
+    page = open_page(browser, written.as_uri(), "#fit-over-T svg", viewport={"width": width, "height": 800}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert serious_faults(page) == []

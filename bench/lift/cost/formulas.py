@@ -18,7 +18,7 @@ from math import ceil
 from typing import cast
 
 from bench.errors import UserError
-from bench.lift.cost.compare import Row
+from bench.lift.cost.compare import MEMOPT, Row
 from bench.lift.cost.counts import Setting
 from bench.lift.cost.every_batch import Known, OfEveryBatch
 from bench.lift.cost.limits import far
@@ -70,6 +70,8 @@ def formulas(setting: Setting, rows: Sequence[Row]) -> list[Cost | str]:
 
 
 def _or_why_not(setting: Setting, row: Row, known: Known) -> Cost | str:
+    if row.algorithm == MEMOPT:
+        return row.reason or "SpikingJelly's optimiser chooses anew at every setting what it recomputes"
     with setting.subject() as it:
         if it.recognised.own_steps is not None:
             return f"it repeats an image by {it.recognised.own_steps} time steps of its own, so that T is not free"
