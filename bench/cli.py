@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bench.commands.catalogue import list_
+from bench.commands.cluster import status_
 from bench.commands.fitting import fit
 from bench.commands.group import Group
 from bench.commands.papers import plan_, run
@@ -30,5 +31,5 @@ def main() -> None:
     """Measure memory-saving training algorithms for spiking networks and compare them with what their papers report."""
 
 
-for _command in (list_, plan_, run, fit, speed, report, measure, compare, zoo, new, train):
+for _command in (list_, plan_, run, status_, fit, speed, report, measure, compare, zoo, new, train):
     main.add_command(_command)

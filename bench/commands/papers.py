@@ -12,7 +12,7 @@ import click
 
 from bench import datasets
 from bench.case import SCALES
-from bench.commands import options
+from bench.commands import cluster, options
 from bench.commands.measuring import Folders, Here, measure, missing_cases, writable
 from bench.commands.printing import bold, warn
 from bench.errors import UserError, choose
@@ -55,6 +55,7 @@ def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path |
 @click.option("--workers", type=click.IntRange(min=1), help="parallel processes [default: one per core]")
 @options.retry
 @click.option("--only", metavar="TEXT", help="only cases whose key contains TEXT (see plan)")
+@click.option("--on", metavar="TOML", help="submit to a SLURM cluster: its settings, or `slurm` for defaults (docs/cluster.md)")
 def run(
     paper: str | None,
     scale: str,
@@ -65,10 +66,11 @@ def run(
     workers: int | None,
     retry: bool,
     only: str | None,
+    on: str | None,
 ) -> None:
     """Measure the missing cases of PAPER (default: every paper), judge its claims and draw its figures."""
     datasets.data_root(data_root)
-    place, has = writable(project, results), _fetching(data_root, cache)
+    place, has = writable(project, results), _fetching(data_root, cache) if on is None else cluster.has(data_root, on)
     chosen = _chosen(paper)
     planned = {name: plan(name, scale, has) for name in chosen}
     wanted = {name: [case for case in cases if only is None or only in case.key] for name, cases in planned.items()}
@@ -76,6 +78,9 @@ def run(
         others = [at for at in SCALES if at != scale]
         elsewhere = {at: [case.key for name in chosen for case in plan(name, at, _has(data_root))] for at in others}
         raise UserError(_matches_nothing(only, scale, [case.key for cases in planned.values() for case in cases], elsewhere))
+    if on is not None:
+        cluster.submit(place, wanted, scale, Folders(data_root, cache), on, retry=retry)
+        return
     measure(place, wanted, scale, Folders(data_root, cache), workers=workers, retry=retry)
 
 
