@@ -40,7 +40,8 @@ def settle(path: Path, here: Identity) -> Identity:
     if unlike:
         raise UserError(
             f"this node is {machine_id(here)}, the submission measures on {machine_id(kind)} ({'; '.join(unlike)}): records of "
-            "different machines are not combined. Name nodes of one kind by constraint or partition and submit again"
+            "different machines are not combined. Name nodes of one kind by constraint or partition and submit again; if the "
+            f"nodes were replaced, remove {path.parent.parent}/*/{path.name} first"
         )
     return kind
 

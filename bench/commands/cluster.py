@@ -245,4 +245,4 @@ def _print_logs(states: Sequence[Status], text: str) -> None:
         raise UserError(f"--log {text!r} is in the key of no submitted case; cases are called {states[-1].cases[0].key}")
     for each, case in matching:
         path = each.log(case)
-        click.echo(f"{case.word:7} {case.key}: {path if path and path.exists() else 'no log yet'}")
+        click.echo(f"{case.word:7} {case.key}: {path}{'' if path and path.exists() else ' (not there yet)'}")

@@ -79,6 +79,8 @@ def run(
         elsewhere = {at: [case.key for name in chosen for case in plan(name, at, _has(data_root))] for at in others}
         raise UserError(_matches_nothing(only, scale, [case.key for cases in planned.values() for case in cases], elsewhere))
     if on is not None:
+        if workers is not None:
+            raise UserError("--workers is for a run on this machine; with --on, set `workers` in the settings of the cluster")
         cluster.submit(place, wanted, scale, Folders(data_root, cache), on, retry=retry)
         return
     measure(place, wanted, scale, Folders(data_root, cache), workers=workers, retry=retry)

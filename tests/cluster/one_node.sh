@@ -95,8 +95,8 @@ project() { # a project without results, so that no page of the checkout is writ
 }
 
 spikecost() { (cd "$code" && SPIKECOST_PROJECT=$work/project "$python" -m spikecost "$@"); }
-job_of() { spikecost status --log "$1" | head -n 1 | sed 's#.*/\([0-9_]*\)_0_log.out.*#\1#'; } # SLURM's id, by a part of a case's key
-log_of() { spikecost status --log "$1" | head -n 1 | sed 's#.*: \(/.*\)#\1#'; }
+job_of() { spikecost status --log "$1" | tail -n 1 | sed 's#.*/\([0-9_]*\)_0_log.out.*#\1#'; } # SLURM's id, by a part of a case's key
+log_of() { spikecost status --log "$1" | tail -n 1 | sed 's#.*: \(/[^ ]*\).*#\1#'; }
 pids_of() { scontrol listpids "$(squeue -h -j "$1" -o %A)" | awk 'NR > 1 { print $1 }'; }
 workers_of() { for pid in $(pids_of "$1"); do grep -qs forkserver "/proc/$pid/cmdline" && echo "$pid"; done; }
 step() { echo "$(date +%T) $*"; }
@@ -110,7 +110,7 @@ mkdir -p "$work/data/.cifar-10-python.tar.gz.lock" # nor downloads
 cat >"$work/cluster.toml" <<TOML
 partition = "low"
 cpus = 1
-time = 2
+time = 10
 warning_s = 20
 minutes = 1
 TOML
@@ -126,22 +126,31 @@ other=$(job_of /spikingjelly-multistep/)
 [ "$(printf '%s\n' "$training" "$gate" "$other" | sort -u | wc -l)" -eq 3 ] || fail "not in three jobs: $training $gate $other"
 
 step "job $training is preempted after its first checkpoint"
-until_true "the training has a checkpoint" 'ls "$work"/project/results/scratch/*.checkpoint'
+until_true "the training has a checkpoint" 'ls "$work"/project/results/scratch/*.checkpoint >/dev/null'
+kill -STOP $(workers_of "$training") # else it may be done before it is killed
 sbatch --quiet --partition=high --exclusive --output=/dev/null --wrap 'sleep 1'
 until_true "the training is requeued" 'squeue -h -j "$training" -o %T | grep -q PENDING'
-until_true "the training goes on" 'sed "1,/PREEMPTION/d" "$log" | grep -q "epoch ./2"'
-went_on=$(sed "1,/PREEMPTION/d" "$log" | grep -m 1 "epoch ./2" | sed 's/.* image \([0-9]*\) of.*/\1/')
-[ "$went_on" -gt 64 ] || fail "it did not go on from its checkpoint, but at image $went_on"
 
-step "job $gate hangs until its time is up"
-until_true "it runs" '[ -n "$(workers_of "$gate")" ]'
-kill -STOP $(workers_of "$gate")
-until_true "it is requeued" 'grep -q "Requeued job" "$gate_log"'
-
-step "job $other is killed"
-until_true "it runs" '[ -n "$(workers_of "$other")" ]'
-kill -KILL $(pids_of "$other")
+(
+  until_true "job $gate runs" '[ -n "$(workers_of "$gate")" ]'
+  step "job $gate hangs until its time is up"
+  kill -STOP $(workers_of "$gate")
+  ran=$(squeue -h -j "$gate" -o %M | awk -F: '{ print 60 * $1 + $2 }')
+  scontrol update JobId="$gate" TimeLimit=$(((ran + 30) / 60 + 1)) # minutes
+  until_true "it is requeued" 'grep -q "Requeued job" "$gate_log"'
+) &
+hanging=$!
+(
+  until_true "job $other runs" '[ -n "$(workers_of "$other")" ]'
+  step "job $other is killed"
+  kill -KILL $(pids_of "$other")
+) &
+killing=$!
+wait $hanging
+wait $killing
 until_true "all that is left is done, and merged" merged
+went_on=$(sed "1,/PREEMPTION/d" "$log" | grep -m 1 "epoch ./2" | sed 's/.* image \([0-9]*\) of.*/\1/')
+[ "$went_on" -gt 64 ] || fail "the training did not go on from its checkpoint, but at image $went_on"
 spikecost status
 spikecost status | grep -q " lost" || fail "no case is lost"
 

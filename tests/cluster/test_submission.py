@@ -1,4 +1,4 @@
-"""From the command line to merged records, with a SLURM that starts nothing; jobs are called here, by a loop that measures nothing."""
+"""From the command line to merged records: SLURM starts nothing, jobs are called here, and their loop measures nothing."""
 
 from __future__ import annotations
 
