@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from bench.cluster.submission import Submission
+from bench.record import Record
 from bench.record_store import LeftOut, Store, adopt
 
 
@@ -11,19 +14,22 @@ def merge(submission: Submission) -> tuple[int, list[LeftOut]]:
 
     A case that is there is not added again, so that merging may be repeated, also while jobs run.
     """
-    main, added, left_out = Store(submission.results), 0, []
-    by_paper: dict[str, list[Store]] = {}
-    for number in range(len(submission.shares)):
-        store = submission.store(number)
-        for paper in store.papers():
-            by_paper.setdefault(paper, []).append(store)
-        for machine, identity in store.machines().items():
-            main.describe(machine, identity)
-    for paper, stores in by_paper.items():
-        records = []
-        for store in stores:
-            found, damaged = store.load(paper)
-            records += found
-            left_out += damaged
-        added += adopt(main, paper, records)
+    main, added = Store(submission.results), 0
+    left_out: list[LeftOut] = []
+    stores = [submission.store(number) for number in range(len(submission.shares))]
+    machines = {machine: identity for store in stores for machine, identity in store.machines().items()}
+    for machine, identity in sorted(machines.items()):
+        main.describe(machine, identity)
+        for paper in submission.papers():
+            having = [store for store in stores if store.path(paper, machine).exists()]
+            if having:
+                added += adopt(main, paper, machine, _of_machine(having, paper, machine, left_out))
     return added, left_out
+
+
+def _of_machine(stores: Sequence[Store], paper: str, machine: str, left_out: list[LeftOut]) -> Iterator[list[Record]]:
+    """The records of one store at a time: together they may not fit into memory."""
+    for store in stores:
+        found, damaged = store.load(paper)
+        left_out += damaged
+        yield [record for record in found if record.machine == machine]
