@@ -8,6 +8,7 @@
 | catalogue.py | ``list`` |
 | fitting.py | ``fit`` |
 | papers.py | ``plan`` and ``run`` |
+| cluster.py | ``run --on``: a plan as jobs of a cluster, and ``status`` |
 | timing.py | ``speed`` |
 | reporting.py | ``report`` |
 | measuring.py | measures the missing cases of a plan, then judges and draws: for ``run`` and ``speed`` |

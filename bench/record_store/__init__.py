@@ -15,14 +15,16 @@ names no code.
 | lines.py | one record as one line |
 | checks.py | which lines are not believed, and which cases are incomplete |
 | machines.py | descriptions of machines |
+| adopting.py | takes records of another store over |
 | counting.py | which records still count, and what makes a case done |
 | disk.py | bytes on the disk |
 """
 
 from __future__ import annotations
 
+from bench.record_store.adopting import adopt
 from bench.record_store.counting import DoneKey, Place, done_key, latest, place_of, to_frame, uncommitted
 from bench.record_store.lines import LeftOut
 from bench.record_store.store import Store
 
-__all__ = ["DoneKey", "LeftOut", "Place", "Store", "done_key", "latest", "place_of", "to_frame", "uncommitted"]
+__all__ = ["DoneKey", "LeftOut", "Place", "Store", "adopt", "done_key", "latest", "place_of", "to_frame", "uncommitted"]
