@@ -9,12 +9,12 @@ from bench.commands.cluster import status_
 from bench.commands.contributing import records
 from bench.commands.fitting import fit
 from bench.commands.group import Group
+from bench.commands.modules import compare, measure
 from bench.commands.papers import plan_, run
 from bench.commands.reporting import report
 from bench.commands.timing import speed
 from bench.commands.zoo import zoo
 from bench.comparison.command import new, train
-from bench.lift.cost.command import compare, measure
 from bench.places import CODE
 
 

@@ -107,10 +107,9 @@ def _alike(forecasts: Sequence[Forecast]) -> list[list[Forecast]]:
     """Join those whose cases differ in the seed alone, and those of a probe that cannot be measured and were not counted."""
     groups: dict[object, list[Forecast]] = {}
     for forecast in forecasts:
-        case, uncounted = forecast.case, forecast.obstacle and forecast.memory is None
-        groups.setdefault((case.paper, case.probe, forecast.obstacle) if uncounted else replace(case, seed=0), []).append(
-            forecast
-        )
+        case, uncounted = forecast.case, bool(forecast.obstacle) and forecast.memory is None
+        kind = (case.paper, case.probe, forecast.obstacle) if uncounted else (replace(case, seed=0), forecast.basis)
+        groups.setdefault(kind, []).append(forecast)
     return list(groups.values())
 
 

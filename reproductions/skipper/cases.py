@@ -1,7 +1,7 @@
 """What is measured for Skipper (Singh et al., MICRO 2022), beside every algorithm that a user could take instead.
 
-The abstract names no network, data set, T, batch, p or number of segments: all of them are assumed (bench/zoo/vgg5.py,
-lenet.py). Cost is counted at the assumed size; quality and seconds are measured on small networks and real data, a laptop's work.
+The abstract names no network, data set, T, batch, p or number of segments: all of them are assumed (vgg5.py and lenet.py in
+bench/zoo). Cost is counted at the assumed size; quality and seconds are measured on small networks and real data.
 """
 
 from __future__ import annotations

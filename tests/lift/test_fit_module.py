@@ -79,7 +79,7 @@ def test_budget_that_is_too_small_says_the_least_and_what_bounds_it() -> None:
         fit(sj_convolutional("m"), FRAME, **SETTINGS, budget=2**30)
 
 
-def test_sequence_is_cut_in_time_where_layers_are_not_told_apart() -> None:
+def test_sequence_is_cut_in_time_where_layers_cannot_be_recognised() -> None:
     """State as an argument: no part computes one tensor from one, so that there are no groups of layers."""
     settings = {"T": 16, "batch": 64, "encoding": "repeat", "headroom": 0}
     bptt = fit(PlainExplicit(), FRAME, **settings, budget=2**30).schedule

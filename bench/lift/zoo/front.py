@@ -26,7 +26,7 @@ def of(name: str) -> Json:
     """Return the fronts of a network at its T, and at ``LONG`` steps if no batch norm ties them; types that JSON has."""
     network = ZOO[name]
     if name not in names():
-        raise UserError(f"{name} is no multi-step network of SpikingJelly's, which its optimiser needs")
+        raise UserError(f"{name} is not a multi-step network of SpikingJelly's, which its optimiser needs")
     cases = [_case(name, network, network.real.T)]
     if cases[0]["bound"]["norm"] == 0 and name.startswith("spiking_vgg"):
         cases.append(_case(name, network, LONG))
