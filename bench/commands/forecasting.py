@@ -79,12 +79,14 @@ def measure_within(
     try:
         if ahead.order:
             measure_cases(place, ahead.order, run_id, tally, folders, workers=workers, forecast=forecast, ends=ends)
+        left = [case for case in ahead.order if case.key not in tally.keys]
+        stopped = sum(checkpoint_of(Job(case, folders.data_root, scratch_of(place))).exists() for case in left)
+        click.echo(
+            _spent(tally, [forecaster.of(case) for case in left], stopped, ahead.blocked)
+        )  # in time; the rest may take some
         write_report(place, list(wanted), run_id)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(tally.so_far()) from None
-    left = [case for case in ahead.order if case.key not in tally.keys]
-    stopped = sum(checkpoint_of(Job(case, folders.data_root, scratch_of(place))).exists() for case in left)
-    click.echo(_spent(tally, [forecaster.of(case) for case in left], stopped, ahead.blocked))
     tally.require_unbroken()
 
 
