@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bench.commands.catalogue import list_
+from bench.commands.cluster import status_
 from bench.commands.contributing import records
 from bench.commands.fitting import fit
 from bench.commands.group import Group
@@ -31,5 +32,5 @@ def main() -> None:
     """Measure memory-saving training algorithms for spiking networks and compare them with what their papers report."""
 
 
-for _command in (list_, plan_, run, fit, speed, report, records, measure, compare, zoo, new, train):
+for _command in (list_, plan_, run, status_, fit, speed, report, records, measure, compare, zoo, new, train):
     main.add_command(_command)

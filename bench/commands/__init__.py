@@ -9,6 +9,7 @@
 | fitting.py | ``fit`` |
 | modules.py | ``measure`` and ``compare``, of one's own network |
 | papers.py | ``plan`` and ``run`` |
+| cluster.py | ``run --on``: a plan as jobs of a cluster, and ``status`` |
 | timing.py | ``speed`` |
 | reporting.py | ``report`` |
 | zoo.py | ``zoo`` |
