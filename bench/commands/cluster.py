@@ -32,7 +32,7 @@ from bench.plan import wanted_key
 from bench.quantity import count_of, decimal
 from bench.record_store import Store
 
-SHOWN = 20  # running, failed and lost cases in full; of more, the number
+SHOWN = 10  # running, failed and lost cases in full; of more, the number
 
 
 def has(data_root: Path | None, on: str) -> Callable[[str], bool]:
@@ -113,10 +113,10 @@ class Work:
         measure_share(Submission.read(Path(self.folder)), self.number)
 
     def checkpoint(self) -> Any:
-        """What submitit submits again when the time is up or the job is preempted: the same; all progress is on the disk."""
+        """What submitit submits again when the time is up: the same, as all progress is on the disk. None: nothing."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self)
+        return DelayedSubmission(self) if Submission.read(Path(self.folder)).cluster.requeue else None
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from bench.record import Record
 from bench.record_store.counting import DoneKey, Place, done_key, place_of
-from bench.record_store.disk import append_to, writing
-from bench.record_store.lines import Line, encoded, read
+from bench.record_store.disk import writing
+from bench.record_store.lines import Line, read
 from bench.record_store.store import Store
 
 WAIT_S = 600.0  # for another run or merge that writes the same file
@@ -30,8 +30,7 @@ def adopt(store: Store, paper: str, machine: str, batches: Iterable[Iterable[Rec
             latest[place_of(record), record.key] = max(record.when, latest.get((place_of(record), record.key), ""))
         for records in batches:
             new = [case for case in _cases(records) if _name(case) not in known and not _older(case, latest)]
-            if new:
-                append_to(path, b"".join(encoded(record, len(case)) for case in new for record in case))
+            store.append_cases(paper, machine, new)
             known |= set(map(_name, new))
             added += len(new)
     return added

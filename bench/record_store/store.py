@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from bench.machine import Identity
 from bench.record import Record
 from bench.record_store.checks import complete_cases, why_rejected
 from bench.record_store.counting import DoneKey, done_key
-from bench.record_store.disk import append_to, listed, writing
+from bench.record_store.disk import append_whole, listed, sync_directory, writing
 from bench.record_store.lines import LeftOut, Line, encoded, read
 from bench.record_store.machines import description, no_description
 
@@ -81,9 +82,9 @@ class Store:
         path = self.path(paper, machine)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=wait_s, thread_local=False, is_singleton=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0, thread_local=False, is_singleton=True)
         try:
-            lock.acquire()
+            lock.acquire(timeout=wait_s)
         except Timeout:
             raise UserError(f"{path} is being written by another run: wait for it to end, or stop it") from None
         try:
@@ -93,12 +94,23 @@ class Store:
 
     def append(self, paper: str, machine: str, records: Sequence[Record]) -> None:
         """Add the records of one case: all of them or, with a UserError, none. They are on the disk on return."""
-        if not records:
+        self.append_cases(paper, machine, [records])
+
+    def append_cases(self, paper: str, machine: str, cases: Iterable[Sequence[Record]]) -> None:
+        """Add the records of several cases in one write, as ``append`` does."""
+        blob = b"".join(encoded(record, len(records)) for records in cases for record in records)
+        if not blob:
             return
         path = self.path(paper, machine)
-        blob = b"".join(encoded(record, len(records)) for record in records)
         with self.locked(paper, machine), writing(path):
-            append_to(path, blob)
+            existed = path.exists()
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                append_whole(file, blob)
+            finally:
+                os.close(file)
+            if not existed:
+                sync_directory(path.parent)
 
     def load(self, paper: str) -> tuple[list[Record], list[LeftOut]]:
         """Return the records of all machines, oldest first within a machine, and the lines that were left out, with reasons."""
