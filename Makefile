@@ -5,6 +5,7 @@ VENV ?= .venv
 PAPER ?=
 SCALE ?= laptop
 DATA_ROOT ?=
+BUDGET ?=
 WORKLOAD ?=
 ONLY ?=
 
@@ -23,6 +24,7 @@ STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sle
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  options: PAPER=ottt (unset: every paper)  SCALE=smoke|laptop|night|full  DATA_ROOT=folder with the data sets"
+	@echo "           BUDGET=25m (of reproduce-paper; unset: to the end)"
 	@echo "           WORKLOAD=vgg-sws/cifar10/T4 (of speed; unset: every workload)  ONLY=resnet18 (of zoo: a part of names)"
 
 setup: $(READY) ## make the virtual environment and install everything (5.5 GB, minutes)
@@ -37,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 
 reproduce-paper: $(READY) ## measure, judge and draw a paper's claims
 	@trap : INT; $(SPIKECOST) run $(call given,,PAPER) $(call given,--scale,SCALE) $(call given,--data-root,DATA_ROOT) \
-	  || $(STOPPABLE)
+	  $(call given,--budget,BUDGET) || $(STOPPABLE)
 
 PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 

@@ -95,7 +95,7 @@ class Case:
         if differ:
             raise UserError(f"{differ[0]} is missing, or no field of a case")
         if not isinstance(record["options"], Mapping):
-            raise UserError(f"options = {record['options']!r} is no table")
+            raise UserError(f"options = {record['options']!r} is not a table")
         return cls(
             record["paper"], record["probe"], record["network"], record["algorithm"], record["backend"], record["T"],
             record["batch"], record["dataset"], record["scale"], record["seed"], tuple(record["options"].items()),

@@ -67,14 +67,14 @@ def project_of(project: Path | None = None, results: Path | None = None) -> Proj
         raise UserError(f"{root} is where spikecost is installed, and no project: nothing is written there; {REMEDY}")
     chosen = (results or _from(RESULTS) or root / "results").expanduser()
     if chosen.exists() and not chosen.is_dir():
-        raise UserError(f"the results {chosen} are no folder; name the folder of what was measured (--results, {RESULTS})")
+        raise UserError(f"{chosen} is not a folder; name the folder of the results (--results, {RESULTS})")
     return Project(root, chosen)
 
 
 def _named_project(named: Path) -> Path:
     root = existing(named, "project", REMEDY)
     if not (root / "reproductions").is_dir():
-        raise UserError(f"{root} is no project: it holds no reproductions/; {REMEDY}")
+        raise UserError(f"{root} is not a project: it has no reproductions/; {REMEDY}")
     return root
 
 

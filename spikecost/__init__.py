@@ -1,4 +1,4 @@
-"""The library's door: what is public in Python, and nothing else. A name is imported when it is first used.
+"""The public Python names of the library, and nothing else. A name is imported when it is first used.
 
 What there is, and whether a combination exists:
 

@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Literal, TypedDict, cast
+from typing import Literal, TypedDict, cast, get_args
 
 from bench.design_space import Cut
 
 EVIDENCE = ("abstract", "table, quoted", "authors' notebook", "code", "checked", "own goal")
 NEVER_REPORTED = ("MEM", "DERIVED", "INF")  # source tags of numbers that nobody reported: no claim may use them
 SIDES: tuple[Literal["select", "over"], ...] = ("select", "over")  # of a comparison
-VERDICTS = (
-    "reproduced",
-    "exceeded",
-    "partly",
-    "cannot tell",
-    "not reproduced",
-    "not attempted",
-    "undecidable",
-    "stale",
-)
 
 Judgement = Literal["reproduced", "exceeded", "partly", "cannot tell", "not reproduced", "not attempted", "undecidable", "stale"]
-Direction = Literal["more", "less"]  # in which a claim may be exceeded
+VERDICTS: tuple[Judgement, ...] = get_args(Judgement)
+Direction = Literal["more", "less"]  # the side to which a claim may be exceeded
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 
 class Selector(TypedDict, total=False):

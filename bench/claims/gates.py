@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from bench.case import Case
 from bench.record import Record
 from bench.speed.rows import TIMING, backend_of
 
-GateState = Literal["open", "closed", "stale", "not measured"]
-WORST_FIRST: tuple[GateState, ...] = ("closed", "stale", "not measured", "open")
+GateState = Literal["closed", "stale", "not measured", "open"]  # from worst to best
+WORST_FIRST: tuple[GateState, ...] = get_args(GateState)
 Gates = Mapping[tuple[str, str], bool]  # (network, backend) -> every gate planned and measured is open
 
 

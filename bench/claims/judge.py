@@ -43,7 +43,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class _Candidate:
-    rank: tuple[bool, bool, int, str, str]  # fresh, complete, scale, when, place: the greatest is believed
+    rank: tuple[bool, bool, int, str, str]  # fresh, complete, scale, when, place: the greatest decides
     verdict: Verdict
 
 

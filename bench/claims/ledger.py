@@ -12,7 +12,7 @@ from bench.claims.claim import VERDICTS, Verdict, text
 
 def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """How many of each verdict, zeros included."""
-    counted = Counter(str(verdict.verdict) for verdict in verdicts)
+    counted = Counter(verdict.verdict for verdict in verdicts)
     return {name: counted[name] for name in VERDICTS}
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeGuard
 
 from bench.case import SCALES, Case
-from bench.claims.claim import EVIDENCE, NEVER_REPORTED, SIDES, Claim, Measure
+from bench.claims.claim import DIRECTIONS, EVIDENCE, NEVER_REPORTED, SIDES, Claim, Measure
 from bench.claims.evidence import DEVICES, NOT_OF_A_CASE, finite
-from bench.claims.rules import DIRECTIONS, RULES, printed_number
+from bench.claims.rules import RULES, printed_number
 from bench.design_space import CUTS
 from bench.errors import UserError, choose
 from bench.json_object import Json
@@ -164,7 +164,7 @@ def _claim(path: Path, paper: str, content: Json) -> Claim:
             raise wrong(name, f"is {value!r}; known are {'; '.join(known)}")
     never = [tag for tag in re.findall(r"\w+", claim.source) if tag in NEVER_REPORTED]
     if never or "unverified" in claim.source:
-        raise wrong("source", f"{claim.source!r} is no report of the paper; leave the number out")
+        raise wrong("source", f"{claim.source!r} is not a report of the paper; leave the number out")
     if claim.undecidable:
         return claim
     if not claim.parts:
@@ -207,7 +207,7 @@ def _check(claim: Claim, measure: Measure, wrong: Callable[[str, str], UserError
         selector = measure[side]
         for name, value in selector.items():
             if name not in _CASE_FIELDS | {*NOT_OF_A_CASE}:
-                raise wrong(f"measure.{side}.{name}", "is no field of a case")
+                raise wrong(f"measure.{side}.{name}", "is not a field of a case")
             allowed, words = _SELECTED.get(name, _TEXT if side == "select" else _TEXTS)
             if not allowed(value):
                 raise wrong(f"measure.{side}.{name}", f"is {value!r}; {words} is required")

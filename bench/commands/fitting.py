@@ -11,8 +11,8 @@ from rich.console import Console
 
 from bench import zoo
 from bench.case import Settings
+from bench.commands.modules import memory, shape
 from bench.errors import UserError, choose
-from bench.lift.cost.command import memory, shape
 from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("network", metavar="NETWORK|MODEL.PY:NETWORK")
 @click.option("--input", "frame", metavar="SHAPE", help="of your own network: one time step of one sample, as 3,224,224")
 @click.option("--T", "T", type=click.IntRange(min=1), required=True, help="time steps")
-@click.option("--batch", type=click.IntRange(min=1), required=True)
+@click.option("--batch", type=click.IntRange(min=1), required=True, help="samples")
 @click.option("--budget", metavar="SIZE", required=True, help="the card's memory, as 8GiB; a number alone is in GiB")
 @click.option(
     "--headroom",
@@ -98,8 +98,10 @@ def _of_a_module(source: str, frame: tuple[int, ...], settings: Settings, as_jso
     algorithm, options = found.schedule.algorithm, found.schedule.options
     words = _allowed(allowed, settings["budget"], settings["headroom"])
     layers = options.get("layers")
-    depth = f"{len(layers)} groups of layers" if layers else "no layer with weights" if layers is not None else "nothing"
-    _tell(algorithm, options, found.schedule.peak, words, f"{depth} computed again: {found.ratio:.3f} times")
+    depth = (
+        f"{len(layers)} groups of layers are" if layers else "no layer with weights is" if layers is not None else "nothing is"
+    )
+    _tell(algorithm, options, found.schedule.peak, words, f"{depth} recomputed: {found.ratio:.3f} times")
     click.echo(f"  bound    {found.bound}")
     click.echo(f'  Python   spikecost.training_step(net, "{algorithm}"{_settings(options)})')
     if built.note:
@@ -113,7 +115,7 @@ def _allowed(allowed: float, budget: float, headroom: float) -> str:
 def _tell(algorithm: str, options: Mapping[str, object], peak: int, allowed: str, forward: str) -> None:
     click.secho(ALGORITHMS[algorithm].title + _settings(options), bold=True)
     click.echo(f"  peak     {peak / 2**30:.3f} GiB of live tensors, counted; {allowed}")
-    click.echo(f"  forward  {forward} BPTT's multiply-accumulates")
+    click.echo(f"  MACs     {forward} BPTT's")
 
 
 def _settings(options: Mapping[str, object]) -> str:

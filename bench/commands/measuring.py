@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -43,11 +45,13 @@ class Tally:
     wanted: int
     missing: int
     ended: Counter[str] = field(default_factory=Counter)
+    keys: set[str] = field(default_factory=set)  # of the cases measured
 
     def counting(self, keep: Callable[[Case, Outcome], None]) -> Callable[[Case, Outcome], None]:
         def keep_and_count(case: Case, outcome: Outcome) -> None:
             keep(case, outcome)
             self.ended[outcome.status] += 1
+            self.keys.add(case.key)
 
         return keep_and_count
 
@@ -62,6 +66,14 @@ class Tally:
         statuses = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items()))
         cases = count_of(self.ended.total(), "case")
         return f"This run measured {cases} on {machine}: {statuses}; {self.wanted - self.missing} were there."
+
+    def require_unbroken(self) -> None:
+        """Raise UserError if a case gave neither a result nor met a limit of this machine."""
+        from bench.runner.run import BROKEN
+
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items()) if status in BROKEN)
+        if counts:
+            raise UserError(f"of the cases run, {counts}; the reasons are above. Measure them again with --retry")
 
 
 @dataclass(frozen=True)
@@ -93,11 +105,7 @@ def measure(
     retry: bool = False,
 ) -> None:
     """Measure the missing ones of the cases ``wanted`` of each paper, judge and draw."""
-    from bench.machine import usable_cores
-    from bench.runner.run import BROKEN
-    from bench.runner.run import run as run_cases
-    from bench.runner.screen import Screen
-    from bench.runner.store import new_run, recorder
+    from bench.runner.store import new_run
 
     store, here, run_id = Store(place.results), Here(), new_run()
     missing = {name: missing_cases(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
@@ -105,29 +113,60 @@ def measure(
     try:
         for name, cases in missing.items():
             click.echo(bold(f"{name}, scale {scale}: {count_of(len(wanted[name]), 'case')}, {len(cases)} to measure on {here}"))
-            if not cases:
-                continue
-            for dataset in sorted({case.dataset for case in cases} - {"none"}):
-                datasets.load(dataset, folders.data_root, cache=folders.cache)  # fails now, not after an hour, if damaged
-            side_by_side = workers or usable_cores()
-            with store.locked(name, here.machine), Screen(cases, side_by_side) as screen:
-                run_cases(
-                    cases,
-                    tally.counting(recorder(store, here.machine, run_id)),
-                    screen,
-                    data_root=folders.data_root,
-                    scratch=place.results / "scratch",
-                    workers=side_by_side,
-                    cache=folders.cache,
-                )
+            if cases:
+                measure_cases(place, cases, run_id, tally, folders, workers=workers)
         write_report(place, list(wanted), run_id)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(tally.so_far()) from None
     click.echo(tally.summary(str(here)))
-    broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
-    if broken:
-        counts = ", ".join(f"{count} {status}" for status, count in broken.items())
-        raise UserError(f"of the cases run, {counts}; the reasons are above. Measure them again with --retry")
+    tally.require_unbroken()
+
+
+def measure_cases(
+    place: Project,
+    cases: Sequence[Case],
+    run_id: str,
+    tally: Tally,
+    folders: Folders,
+    *,
+    workers: int | None = None,
+    forecast: Mapping[str, float] = MappingProxyType({}),
+    ends: float | None = None,
+) -> None:
+    """Measure ``cases``, on one worker per core by default, and store what they give.
+
+    ``forecast``: seconds of some cases by key; ``ends``: the time, by ``time.monotonic()``, until which as many of the cases are
+    measured as fit, in their order.
+    """
+    from bench.machine import usable_cores
+    from bench.runner.estimate import Estimate
+    from bench.runner.limit import Limit
+    from bench.runner.run import run as run_cases
+    from bench.runner.screen import Screen
+    from bench.runner.store import recorder
+
+    for dataset in sorted({case.dataset for case in cases} - {"none"}):
+        datasets.load(dataset, folders.data_root, cache=folders.cache)  # fails now, not after an hour, if damaged
+    store, here, side_by_side = Store(place.results), Here(), workers or usable_cores()
+    estimate = Estimate(cases, side_by_side, forecast)
+    with ExitStack() as held:
+        for name in dict.fromkeys(case.paper for case in cases):
+            held.enter_context(store.locked(name, here.machine))
+        run_cases(
+            cases,
+            tally.counting(recorder(store, here.machine, run_id)),
+            held.enter_context(Screen(cases, side_by_side, estimate)),
+            data_root=folders.data_root,
+            scratch=scratch_of(place),
+            workers=side_by_side,
+            cache=folders.cache,
+            limit=None if ends is None else Limit(ends, estimate.of, one_gpu=here.gpu is not None),
+        )
+
+
+def scratch_of(place: Project) -> Path:
+    """The folder of the checkpoints of trainings; it lies in the results, so that a copy of these goes on from them."""
+    return place.results / "scratch"
 
 
 def missing_cases(cases: list[Case], store: Store, paper: str, here: Here, *, retry: bool = False) -> list[Case]:

@@ -9,6 +9,8 @@ from typing import TypeVar
 import click
 
 from bench.case import SCALES
+from bench.datasets.store import CACHE, VARIABLE
+from bench.places import PROJECT, RESULTS
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -20,13 +22,13 @@ def place(flag: str, variable: str, what: str) -> Callable[[Command], Command]:
 
 paper = click.argument("paper", required=False)
 scale = click.option("--scale", default="laptop", show_default=True, help=f"{', '.join(SCALES)}")
-data_root = place("--data-root", "SPIKECOST_DATA_ROOT", "folder with the data sets, only read [default: a cache folder]")
-cache = place("--cache", "SPIKECOST_CACHE", "folder for prepared data sets [default: a cache folder]")
+data_root = place("--data-root", VARIABLE, "folder of the data sets; may be read-only [default: the user's cache folder]")
+cache = place("--cache", CACHE, "folder of prepared data sets [default: prepared/ in the user's cache folder]")
 project = place(
     "--project",
-    "SPIKECOST_PROJECT",
+    PROJECT,
     "folder that holds reproductions/ and README.md [default: upwards from the current folder, else the checkout]",
 )
-results = place("--results", "SPIKECOST_RESULTS", "folder of the measured records [default: results/ in the project]")
+results = place("--results", RESULTS, "folder of the measured records [default: results/ in the project]")
 
 retry = click.option("--retry", is_flag=True, help="measure again what failed, was refused or ran out of memory or time")

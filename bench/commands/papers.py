@@ -13,6 +13,7 @@ import click
 from bench import datasets
 from bench.case import SCALES
 from bench.commands import cluster, options
+from bench.commands.duration import seconds_of
 from bench.commands.measuring import Folders, Here, measure, missing_cases, writable
 from bench.commands.printing import bold, warn
 from bench.errors import UserError, choose
@@ -28,12 +29,29 @@ from bench.record_store import Store
 @options.data_root
 @options.project
 @options.results
-def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path | None, results: Path | None) -> None:
+@options.cache
+@click.option("--forecast", is_flag=True, help="count and time what each case will take here, and show the claims it decides")
+def plan_(
+    paper: str | None,
+    scale: str,
+    data_root: Path | None,
+    project: Path | None,
+    results: Path | None,
+    cache: Path | None,
+    forecast: bool,
+) -> None:
     """Show which cases a run would measure, and which are measured already."""
     datasets.data_root(data_root)
-    store, here = Store(project_of(project, results).results), Here()
+    place, here = project_of(project, results), Here()
+    store = Store(place.results)
     for damage in store.damaged_machines():
         warn(damage)
+    if forecast:
+        from bench.commands.forecasting import show_forecast
+
+        planned = {name: plan(name, scale, _has(data_root)) for name in _chosen(paper)}
+        show_forecast(place, planned, scale, Folders(data_root, cache))
+        return
     for name in _chosen(paper):
         cases = plan(name, scale, _has(data_root))
         missing = missing_cases(cases, store, name, here)
@@ -56,6 +74,12 @@ def plan_(paper: str | None, scale: str, data_root: Path | None, project: Path |
 @options.retry
 @click.option("--only", metavar="TEXT", help="only cases whose key contains TEXT (see plan)")
 @click.option("--on", metavar="TOML", help="submit to a SLURM cluster: its settings, or `slurm` for defaults (docs/cluster.md)")
+@click.option(
+    "--budget",
+    metavar="TIME",
+    help="measure for a time like 90s, 25m or 3h, first what decides most claims per hour (see plan --forecast), and stop; "
+    "a tenth of it, at most a minute, is left for judging and drawing",
+)
 def run(
     paper: str | None,
     scale: str,
@@ -67,8 +91,10 @@ def run(
     retry: bool,
     only: str | None,
     on: str | None,
+    budget: str | None,
 ) -> None:
     """Measure the missing cases of PAPER (default: every paper), judge its claims and draw its figures."""
+    within = None if budget is None else seconds_of(budget)
     datasets.data_root(data_root)
     place, has = writable(project, results), _fetching(data_root, cache) if on is None else cluster.has(data_root, on)
     chosen = _chosen(paper)
@@ -78,12 +104,20 @@ def run(
         others = [at for at in SCALES if at != scale]
         elsewhere = {at: [case.key for name in chosen for case in plan(name, at, _has(data_root))] for at in others}
         raise UserError(_matches_nothing(only, scale, [case.key for cases in planned.values() for case in cases], elsewhere))
+    folders = Folders(data_root, cache)
     if on is not None:
-        if workers is not None:
-            raise UserError("--workers is for a run on this machine; with --on, set `workers` in the settings of the cluster")
-        cluster.submit(place, wanted, scale, Folders(data_root, cache), on, retry=retry)
+        if workers is not None or budget is not None:
+            raise UserError(
+                "--workers and --budget are for a run on this machine; see `workers` and `time` in the cluster's settings"
+            )
+        cluster.submit(place, wanted, scale, folders, on, retry=retry)
         return
-    measure(place, wanted, scale, Folders(data_root, cache), workers=workers, retry=retry)
+    if within is None:
+        measure(place, wanted, scale, folders, workers=workers, retry=retry)
+    else:
+        from bench.commands.forecasting import measure_within
+
+        measure_within(place, wanted, scale, folders, within, workers=workers, retry=retry)
 
 
 def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> str:

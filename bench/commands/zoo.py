@@ -1,4 +1,4 @@
-"""``zoo``: networks that nobody here wrote, measured and checked, and their page."""
+"""``zoo``: SpikingJelly's model zoo and snnTorch's tutorial networks, measured and checked, and their page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ from bench.places import project_of
 @click.command()
 @options.project
 @options.results
-@click.option("--only", default="", metavar="REGEX", help="networks whose name holds it [default: all]")
-@click.option("--part", "parts", type=click.Choice(["cost", "checks", "front"]), multiple=True, help="only this [default: all]")
-@click.option("--again", is_flag=True, help="also what the same code has measured already")
-@click.option("--page", "page_only", is_flag=True, help="measure nothing: write docs/zoo.md from what is there")
+@click.option("--only", default="", metavar="REGEX", help="networks whose name it matches anywhere [default: all]")
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(["cost", "checks", "front"]),
+    multiple=True,
+    help="only this part; may be repeated [default: all]",
+)
+@click.option("--again", is_flag=True, help="measure also what the present code has measured already")
+@click.option("--page", "page_only", is_flag=True, help="measure nothing; write docs/zoo.md from results/zoo.jsonl")
 def zoo(project: Path | None, results: Path | None, only: str, parts: tuple[str, ...], again: bool, page_only: bool) -> None:
     """Measure and check SpikingJelly's model zoo and snnTorch's tutorial networks, and write docs/zoo.md.
 
-    Costs by every algorithm, checks, and exact fronts. Every network runs in a process of its own; a run may be stopped, and the
-    same command goes on from there.
+    Costs by every algorithm, checks, and exact fronts. Every network runs in a process of its own; a run may be stopped at
+    any time, and the same command continues from there.
     """
     from bench.runner.zoo import Zoo, chosen, run
 

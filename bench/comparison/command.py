@@ -10,7 +10,7 @@ from rich.console import Console
 
 @click.group()
 def new() -> None:
-    """Write the files of something new, which run as they are."""
+    """Write a folder of files to begin with; `new comparison` is the only kind."""
 
 
 @new.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.files import write_whole
 
-NETWORK = '''"""The network. make_net() is called anew for every training, after a seed is set."""
+NETWORK = '''"""The network. make_net() is called for every training, after a seed is set."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ Trained by `spikecost train`, over the seeds of [comparison.toml](comparison.tom
 def write(folder: Path) -> list[Path]:
     """Write the files of a new comparison; return their paths. Raises UserError if something is there already."""
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*", folder.name):
-        raise UserError(f"{folder.name!r} is no name of a comparison: use letters, digits, - and _")
+        raise UserError(f"{folder.name!r} cannot be the name of a comparison: use letters, digits, - and _")
     if folder.exists():
         raise UserError(f"{folder} exists: choose another name, or delete it first")
     title = folder.name.replace("-", " ").replace("_", " ")

@@ -54,7 +54,7 @@ def read(folder: Path) -> Plan:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; spikecost new comparison NAME writes a folder with all files") from error
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is no TOML: {error}") from error
+        raise UserError(f"{path} is not valid TOML: {error}") from error
     known = [field.name for field in fields(Plan)]
     for name in values:
         choose(f"setting in {path}", name, known)

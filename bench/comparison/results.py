@@ -94,7 +94,7 @@ def read(folder: Path) -> list[Line]:
             run = Run(losses, accuracies, tests, **numbers)
             found.append(Line(run=run, **values))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"{path}, line {number} is no result ({error}): delete the line, it is trained again") from error
+            raise UserError(f"{path}, line {number} is not a result ({error}): delete the line, it is trained again") from error
     return found
 
 

@@ -98,7 +98,7 @@ def _mark_existing(live: LiveBytes, net: nn.Module, state: Callable[[], Iterable
 
 @dataclass(frozen=True)
 class _StepWatcher:
-    """Passes on what the step tells to the observers."""
+    """Passes on what the step reports to the observers."""
 
     live: LiveBytes
     macs: Macs

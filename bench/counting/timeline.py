@@ -43,7 +43,7 @@ class Timeline(LiveBytes):
 
 
 def timeline_of(step: TrainingStep, x: Tensor, target: Tensor, where: Callable[[], object] = lambda: None) -> Timeline:
-    """Timeline a training step as ``cost.cost_of`` does, after one step has run: optimizer state exists, weights have changed."""
+    """Record a training step operator by operator, after one step has run: optimizer state exists, weights have changed."""
     step.run(x, target)
     trace = Timeline(where)
     trace.mark(step.net.parameters(), "parameters")

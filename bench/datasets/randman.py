@@ -18,7 +18,7 @@ Oddities of that code, kept unless an option says otherwise: ``same_points``: al
 ``last_silent``: where max - min is above about 1, float32 loses the 1e-7, and the largest sample of a unit has y = 1, so k = T:
 no spike in the time code, T in the rate code; else k is at most T - 1. Our manifolds of seed 0 have smaller ranges.
 
-The authors draw anew for every batch and use the first 128 of 10,000 samples. Here the training set has 64 draws, 640,000
+The authors draw new samples for every batch and use the first 128 of 10,000 samples. Here the training set has 64 draws, 640,000
 samples, so that 5,000 batches of 128 are one pass, each sample seen once; the test set is one draw, as there. Random numbers are
 PyTorch's, so that the manifolds are others than theirs.
 

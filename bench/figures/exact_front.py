@@ -1,5 +1,5 @@
-"""The exact front of networks that nobody here wrote: memory of a training step against multiply-accumulates, with SpikingJelly's
-memory optimiser.
+"""The exact front of networks of SpikingJelly's model zoo: memory of a training step against multiply-accumulates, beside
+SpikingJelly's memory optimiser.
 
 Drawn from the lines of results/zoo.jsonl, not from a paper's records.
 """

@@ -28,7 +28,7 @@ class Line(TypedDict):
     points: list[list[float]]  # share of the steps skipped, cosine
 
 
-class Rival(TypedDict):
+class Other(TypedDict):
     algorithm: str
     title: str
     cosine: float
@@ -47,7 +47,7 @@ class Panel(TypedDict):
     batch: int
     algorithm: str
     lines: list[Line]
-    rivals: list[Rival]
+    others: list[Other]
     choices: list[Choice]
 
 
@@ -70,7 +70,7 @@ def data(paper: Paper) -> Data | None:
         "title": "Gradient fidelity against skipping",
         "subtitle": (
             f"Cosine to exact BPTT's gradient on one real batch, on an axis even in the angle; {networks} at initialisation. "
-            "Above: by the share p of steps skipped and the number C of segments; thin lines: rivals that skip none. "
+            "Above: by the share p of steps skipped and the number C of segments; thin lines: algorithms that skip none. "
             "Below: the same with one choice made otherwise."
         ),
         "origin": origin(paper, used, "each point is one batch"),
@@ -115,7 +115,7 @@ def _panel(setting: Batch, records: list[Record]) -> Panel | None:
         "batch": batch,
         "algorithm": plain[0].case["algorithm"],
         "lines": [{"segments": C, "points": sorted(points)} for C, points in sorted(lines.items())],
-        "rivals": [
+        "others": [
             {"algorithm": r.case["algorithm"], "title": title(r), "cosine": r.number}
             for r in records
             if r not in skipping and not exact(r.number)
@@ -151,11 +151,11 @@ def _lines(axes: Axes, panel: Panel, segments: list[int], lowest: float) -> None
             [p for p, _ in line["points"]], [_angle(c) for _, c in line["points"]], marker=_MARKERS[nth % len(_MARKERS)],
             ls=style.variant(nth), color=colour.light, lw=1.4, ms=4.5, mew=0, label=f"C = {line['segments']}",
         )  # fmt: skip
-    for rival in panel["rivals"]:
-        look = style.algorithm(rival["algorithm"])
-        axes.axhline(_angle(rival["cosine"]), color=look.colour.light, lw=0.9)
+    for other in panel["others"]:
+        look = style.algorithm(other["algorithm"])
+        axes.axhline(_angle(other["cosine"]), color=look.colour.light, lw=0.9)
         axes.annotate(
-            f"{rival['title']} {rival['cosine']:.2f}", (0.015, _angle(rival["cosine"])), (0, 2), textcoords="offset points",
+            f"{other['title']} {other['cosine']:.2f}", (0.015, _angle(other["cosine"])), (0, 2), textcoords="offset points",
             xycoords=axes.get_yaxis_transform(), size=7.5, color=look.colour.light,
         )  # fmt: skip
     shares = sorted({p for line in panel["lines"] for p, _ in line["points"]})
@@ -198,7 +198,7 @@ def _angle(cosine: float) -> float:
 
 
 def _cosines(panel: Panel) -> list[float]:
-    return [c for line in panel["lines"] for _, c in line["points"]] + [rival["cosine"] for rival in panel["rivals"]]
+    return [c for line in panel["lines"] for _, c in line["points"]] + [other["cosine"] for other in panel["others"]]
 
 
 def _place(record: Record) -> tuple[float, int]:
@@ -213,7 +213,7 @@ def _description(panels: list[Panel]) -> str:
         lines = [
             f"C = {line['segments']}: " + ", ".join(f"{c:.3f} at p = {p}" for p, c in line["points"]) for line in panel["lines"]
         ]
-        others = [f"{rival['title']}: {rival['cosine']:.3f}" for rival in panel["rivals"]]
+        others = [f"{other['title']}: {other['cosine']:.3f}" for other in panel["others"]]
         others += [f"{choice['title']}: {choice['cosine']:.3f}" for choice in panel["choices"]]
         described.append(f"{panel['what']}: " + "; ".join([*lines, *others]))
     return "Cosine of the gradient. " + ". ".join(described) + "."

@@ -5,9 +5,11 @@
 | cost.py | memory, multiplications and traffic of one training step | shapes only, at the paper's size |
 | cost_half.py | memory of one training step under autocast to half precision | shapes only, at the paper's size |
 | longest.py | the longest sequence that fits a card | shapes only |
+| coefficients.py | formulas of memory, MACs and traffic in T and the batch, with their error | shapes only |
 | count.py | parameters; forward MACs by fvcore | real tensors, one sample |
 | equivalence.py | whether spikes and gradients are equal on all backends | real tensors, small batch |
 | gradient.py | cosine of the gradient to exact BPTT's, layer by layer | real data |
+| alignment.py | the same at the weights of a training by BPTT, at several moments of it | real data |
 | energy.py | multiply-accumulates and accumulations by measured spikes, energy by conventions | real data |
 | activity.py | spikes in the time steps that Skipper skips | real data |
 | train.py | accuracy, firing rate | real data, real training |
@@ -17,7 +19,8 @@
 | cuda_memory.py | CUDA's own peaks of one training step | a GPU |
 | cuda_memory_half.py | the same under autocast to half precision | a GPU |
 
-The instruments are in bench/counting; bench/datasets/real.py prepares the real samples.
+check.py says whether a case can be measured; resources.py is what a probe is given. The instruments are in bench/counting;
+bench/datasets/real.py prepares the real samples.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def why_rejected(path: Path, line: Line, gpus: Sequence[str]) -> LeftOut | None:
         case = Case.of(record.case)
         key = case.key
     except (UserError, TypeError) as error:
-        return LeftOut(path, line.number, f"left out: its case is none ({error}); {measure_again(path)}")
+        return LeftOut(path, line.number, f"left out: its case is not valid ({error}); {measure_again(path)}")
     problem = ""
     if record.key != key:
         problem = f"its key {record.key} is not that of its case, {key}"
@@ -35,9 +35,9 @@ def why_rejected(path: Path, line: Line, gpus: Sequence[str]) -> LeftOut | None:
     elif record.machine != path.parent.name:
         problem = f"a record of machine {record.machine!r} in the folder of {path.parent.name!r}"
     elif not _COMMIT.fullmatch(record.commit):
-        problem = f"its commit {record.commit!r} names no code"
+        problem = f"its commit {record.commit!r} is not the name of a commit"
     elif record.status not in get_args(Status):
-        problem = f"its status {record.status!r} is none"
+        problem = f"its status {record.status!r} is not a known one"
     elif record.device not in ("meta", "cpu", "none") and not any(map(record.device.startswith, gpus)):
         problem = (
             f"computed on {record.device!r}, and machine {record.machine} has no such GPU"  # a slice of one adds to its name
@@ -45,7 +45,7 @@ def why_rejected(path: Path, line: Line, gpus: Sequence[str]) -> LeftOut | None:
     elif record.unit != _UNITS.get(record.metric, record.unit):
         problem = f"its unit {record.unit!r} is not that of {record.metric}"
     elif isinstance(record.value, int | float) and not _in_range(record.value, record.unit):
-        problem = f"its value {record.value} {record.unit} cannot be"
+        problem = f"its value {record.value} {record.unit} is impossible"
     else:
         problem = _contradiction(record.detail, case.settings)
     return LeftOut(path, line.number, f"left out: {problem}; delete the line and run again") if problem else None

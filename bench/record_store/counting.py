@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from bench.record import Record
-
-if TYPE_CHECKING:
-    import pandas
 
 Place = tuple[str, str, int, str]  # machine, device, threads, precision
 DoneKey = tuple[str, str, str, int, str]
@@ -47,19 +42,3 @@ def latest(records: Iterable[Record]) -> list[Record]:
 def place_of(record: Record) -> Place:
     """Where it was measured; numbers of different places are never combined."""
     return (record.machine, record.device, record.threads, record.precision)
-
-
-def to_frame(records: Iterable[Record]) -> pandas.DataFrame:
-    """A table to look at: one row per record; the case's fields, options and library versions as columns of their own."""
-    import pandas
-
-    columns = sorted(field.name for field in fields(Record) if field.name not in ("case", "versions"))
-    rows = []
-    for record in records:
-        row = {name: getattr(record, name) for name in columns}
-        options = record.case.get("options", {})
-        row |= {name: value for name, value in record.case.items() if name != "options"}
-        row |= {f"option {name}": value for name, value in options.items()}
-        row |= {f"version {name}": value for name, value in record.versions.items()}
-        rows.append(row)
-    return pandas.DataFrame(rows)

@@ -120,7 +120,7 @@ def _parsed(number: int, line: bytes) -> Line:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _whole_number(text: str) -> int:
@@ -137,4 +137,4 @@ def _decimal_number(text: str) -> float:
 
 def _require_measurable(value: float, text: str) -> None:
     if not -_LARGEST <= value <= _LARGEST:
-        raise ValueError(f"{text[:20]} is no number that could be measured")
+        raise ValueError(f"{text[:20]} is not a number that can be measured")

@@ -37,7 +37,7 @@ def blocks_of(page: Path) -> list[str]:
     except OSError as error:
         raise UserError(f"cannot read {page}: {error.strerror}; take it back from git") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{page} is no text in UTF-8 ({error}); take it back from git") from None
+        raise UserError(f"{page} is not text in UTF-8 ({error}); take it back from git") from None
     parts, opened, name = [""], 0, ""
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
@@ -50,7 +50,7 @@ def blocks_of(page: Path) -> list[str]:
             parts += [name, line]
             opened = 0
         elif start is None:
-            raise UserError(f"{here}: {text!r} is no marker: write '<!-- generated: NAME -->' or '{_END}', alone on its line")
+            raise UserError(f"{here}: {text!r} is not a marker: write '<!-- generated: NAME -->' or '{_END}', alone on its line")
         elif opened:
             raise UserError(f"{here}: a block starts inside the one of line {opened}: put '{_END}' between them")
         else:

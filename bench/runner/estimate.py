@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from types import MappingProxyType
 
 from bench.case import Case
 from bench.registry import PROBES
@@ -16,11 +17,13 @@ class Estimate:
     """The remaining seconds of a run.
 
     A case is estimated by the typical time of its probe (``bench.registry``), times the slowness of this machine in this run.
-    Finished cases correct the estimate: first those of the same probe, then those of the same network and algorithm.
+    Finished cases correct the estimate: first those of the same probe, then those of the same network and algorithm. A forecast
+    of a case (``forecast``: seconds by key) is taken as it is.
     """
 
-    def __init__(self, cases: Iterable[Case], workers: int) -> None:
+    def __init__(self, cases: Iterable[Case], workers: int, forecast: Mapping[str, float] = MappingProxyType({})) -> None:
         self._pending = {case.key: case for case in cases}
+        self._forecast = forecast
         self._workers = workers
         self._running: dict[str, tuple[Case, float]] = {}  # case and start time
         self._share: dict[str, float] = {}  # completed fraction of running cases that report it
@@ -45,16 +48,19 @@ class Estimate:
     def left(self, now: float) -> float:
         """Return the remaining seconds, assuming that all workers stay busy, except for cases that run alone."""
         running = [self._left_of(case, now - began) for case, began in self._running.values()]
-        alone = sum(self._typical(case) for case in self._pending.values() if PROBES[case.probe].alone)
-        parallel = sum(self._typical(case) for case in self._pending.values() if not PROBES[case.probe].alone)
+        alone = sum(self.of(case) for case in self._pending.values() if PROBES[case.probe].alone)
+        parallel = sum(self.of(case) for case in self._pending.values() if not PROBES[case.probe].alone)
         return alone + max([(sum(running) + parallel) / self._workers, *running])
 
     def _left_of(self, case: Case, elapsed: float) -> float:
         share = self._share.get(case.key, 0.0)
-        total = elapsed / share if share > 0.05 else max(self._typical(case), elapsed * 1.1)
+        total = elapsed / share if share > 0.05 else max(self.of(case), elapsed * 1.1)
         return total - elapsed
 
-    def _typical(self, case: Case) -> float:
+    def of(self, case: Case) -> float:
+        """Return the seconds that a case is expected to take from start to end."""
+        if case.key in self._forecast:
+            return self._forecast[case.key]
         slow = (TRUST_S + self._seconds) / (TRUST_S + self._expected)
         expected = PROBES[case.probe].typical_s * slow
         for kind in _kinds(case):

@@ -22,12 +22,14 @@ from types import FrameType
 from typing import Protocol
 
 from bench.case import Case
+from bench.errors import UserError
 from bench.machine import gpu
 from bench.plan import conditions
 from bench.progress import Progress
 from bench.record import Status
 from bench.registry import PROBES
-from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, work
+from bench.runner.limit import STOPPING_S, Limit
+from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, draft_of, work
 
 TIME_LIMIT_S = {"smoke": 300.0, "laptop": 1800.0, "night": 10800.0, "full": float("inf")}
 BROKEN = ("crashed", "failed")  # neither a result nor a limit of this machine
@@ -50,6 +52,7 @@ class _Worker:
     deadline: float
     outcome: Outcome | None = None
     timed_out: bool = False
+    saved: int = 0  # when its checkpoint was written, as far as it was looked at
 
 
 def run(
@@ -61,10 +64,12 @@ def run(
     scratch: Path,
     workers: int,
     cache: Path | None = None,
+    limit: Limit | None = None,
 ) -> None:
-    """Run ``cases`` on ``workers`` processes.
+    """Run ``cases`` on ``workers`` processes; with a ``limit`` in their order, until it ends.
 
-    ``keep`` stores an outcome; an exception that it raises ends the run, and nothing stored before is lost.
+    ``keep`` stores an outcome; an exception that it raises ends the run, and nothing stored before is lost. A full disk ends it
+    too, with a UserError.
     """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # for the workers: GPUs in the driver's order, as in the plan
     here = gpu()
@@ -74,20 +79,33 @@ def run(
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
             ignoring.enter_context(_signal(number, signal.SIG_IGN))
         forkserver.ensure_running()
-    pending = sorted(cases, key=_alone)
+    pending = sorted(cases, key=_alone) if limit is None else list(cases)
     running: list[_Worker] = []
 
-    def fill(leaving: int = 0) -> None:
-        while pending and _may_start(pending[0], len(running), leaving, workers):
-            running.append(_start(context, Job(pending.pop(0), data_root, scratch, cache), listener))
+    def place(leaving: Sequence[_Worker]) -> int | None:
+        if limit is not None:
+            active = [r.job.case for r in (*running, *leaving)]
+            return limit.next(pending, active, workers + len(leaving), time.monotonic())
+        return 0 if pending and _may_start(pending[0], len(running), len(leaving), workers) else None
+
+    def fill(leaving: Sequence[_Worker] = ()) -> None:
+        while (next_ := place(leaving)) is not None:
+            running.append(_start(context, Job(pending.pop(next_), data_root, scratch, cache), listener))
 
     with _ending_on_sigterm():
         try:
             while pending or running:
                 fill()
+                if not running:
+                    break  # nothing that is pending would end in time
                 ended = _advance(running, listener)
                 running = [r for r in running if r not in ended]
-                fill(leaving=len(ended))  # start the next ones before these end and are stored
+                if limit is not None:
+                    stopped = [r for r in running if _stops(r, limit)]
+                    running = [r for r in running if r not in stopped]
+                    for one in stopped:
+                        _kill(one)
+                fill(leaving=ended)  # start the next ones before these end and are stored
                 for done in ended:
                     _end(done)
                     outcome = done.outcome or _outcome_without_answer(done, here)
@@ -97,8 +115,7 @@ def run(
                     listener.finished(done.job.case, outcome)
         finally:
             for left in running:
-                left.process.kill()
-                left.process.join()
+                _kill(left)
 
 
 def _may_start(case: Case, running: int, leaving: int, workers: int) -> bool:
@@ -132,6 +149,8 @@ def _advance(running: Sequence[_Worker], listener: Listener) -> list[_Worker]:
                 continue
             if kind == "progress":
                 listener.progress(r.job.case, content)
+            elif kind == "full disk":
+                raise UserError(content)
             else:
                 r.outcome = content
                 ended.append(r)
@@ -141,6 +160,30 @@ def _advance(running: Sequence[_Worker], listener: Listener) -> list[_Worker]:
             r.timed_out = True
             ended.append(r)
     return ended
+
+
+def _stops(r: _Worker, limit: Limit) -> bool:
+    """Whether the run's end stops a case now; notes when a training last saved itself before that end came near."""
+    now, saved = time.monotonic(), _saved(r.job)
+    if now < limit.ends - STOPPING_S:
+        r.saved = saved
+    return limit.stops(r.job.case, now, saved != r.saved)
+
+
+def _saved(job: Job) -> int:
+    """Return when the checkpoint was written, in ns; 0 if there is none."""
+    try:
+        return checkpoint_of(job).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _kill(r: _Worker) -> None:
+    """End a process. A checkpoint that it was writing is removed; the one before it stays."""
+    r.process.kill()
+    r.process.join()
+    r.channel.close()
+    draft_of(r.job).unlink(missing_ok=True)
 
 
 def _end(ended: _Worker) -> None:

@@ -38,9 +38,11 @@ class _Left(ProgressColumn):
 class Screen:
     """Listener of a run of ``cases``. Trainings show loss, accuracy and images per second; the bar of all cases the time left."""
 
-    def __init__(self, cases: Sequence[Case], workers: int, console: Console | None = None) -> None:
+    def __init__(
+        self, cases: Sequence[Case], workers: int, estimate: Estimate | None = None, console: Console | None = None
+    ) -> None:
         self._console = console or Console(highlight=False)
-        self._estimate = Estimate(cases, workers)
+        self._estimate = estimate or Estimate(cases, workers)
         self._bars = Bars(
             TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:3.0f}%"),
             _Left(self._estimate), TextColumn("{task.fields[note]}"),

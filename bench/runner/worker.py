@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from bench.measurement import Measurement
 from bench.plan import conditions, digest_of
 from bench.record import Status
 from bench.registry import PROBES, Device
+from bench.runner.checkpoints import standing
 from bench.seeds import seed_of
 
 FORECAST = 1.3  # factor over live bytes, for workspaces of operators and rounding of the allocator
@@ -66,13 +68,25 @@ def checkpoint_of(job: Job) -> Path:
     return job.scratch / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.checkpoint"
 
 
+def draft_of(job: Job) -> Path:
+    """Return the file into which a checkpoint is written before it gets its name (bench/training.py)."""
+    return checkpoint_of(job).with_suffix(".new")
+
+
 def work(job: Job, channel: Connection) -> None:
-    """Entry point of the process: measure and send an Outcome, also after an exception."""
+    """Entry point of the process: measure and send an Outcome, also after an exception; after a full disk, what was full."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; only the run handles it
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    channel.send(("outcome", _outcome(job, channel)))
+    try:
+        channel.send(("outcome", _outcome(job, channel)))
+    except FullDiskError as error:
+        channel.send(("full disk", str(error)))
     channel.close()
+
+
+class FullDiskError(Exception):
+    """There is no space left: no other case would end either."""
 
 
 def _end_with_the_run() -> None:
@@ -105,19 +119,34 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
         fits = _fits(case)
         if not fits:
             return outcome("refused", fits.reason)
+        if checkpoint_of(job).exists():
+            standing(checkpoint_of(job))  # a damaged one is refused by its name
         return outcome("ok", "", tuple(_measure(job, channel, device)))
     except Unavailable as error:
         return replace(outcome("unsupported", str(error)), missing=error.missing)
     except UserError as error:
+        _require_space(job, error)
         return outcome("failed", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
         return outcome("out of memory", _first_line(error))
     except Exception as error:
         if "can't allocate memory" in str(error):  # the CPU allocator's RuntimeError
             return outcome("out of memory", _first_line(error))
+        _require_space(job, error)
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         return outcome("failed", f"{type(error).__name__}: {error} ({place})")
+
+
+def _require_space(job: Job, error: Exception) -> None:
+    """Raise FullDiskError if an error was caused by a full disk. torch.save hides that cause in one of its own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = f"{cause}, while {job.case.key} wrote to {job.scratch}: free some space and repeat the command"
+            said = str(error) if isinstance(error, UserError) else remedy
+            raise FullDiskError(f"{said}. What was finished before is kept") from error
+        cause = cause.__cause__ or cause.__context__
 
 
 def _first_line(error: Exception) -> str:

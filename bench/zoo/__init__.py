@@ -3,7 +3,9 @@
 | file | networks |
 |---|---|
 | vgg.py | VGG (sWS) of OTTT for images and events, its feedback and ANN variants, a small one for laptops; VGG-11 (BN) of SLTT |
-| resnet.py | NF-ResNet-34 of OTTT, pre-activation ResNet-18 of SLTT |
+| resnet.py | pre-activation ResNet-18 of SLTT |
+| nf_resnet.py | NF-ResNet-34 of OTTT, NF-ResNet-34, -50 and -101 of SLTT |
+| leaks.py | small VGGs with batch norm that differ in the leak alone |
 | recurrent.py | R400 of OTTT |
 | vgg5.py | VGG5, VGG11 and ResNet20, assumed for Skipper; a small VGG5 for laptops |
 | lenet.py | LeNet and a custom network for events, assumed for Skipper |

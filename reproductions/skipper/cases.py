@@ -1,7 +1,7 @@
 """What is measured for Skipper (Singh et al., MICRO 2022), beside every algorithm that a user could take instead.
 
-The abstract names no network, data set, T, batch, p or number of segments: all of them are assumed (bench/zoo/vgg5.py,
-lenet.py). Cost is counted at the assumed size; quality and seconds are measured on small networks and real data, a laptop's work.
+The abstract names no network, data set, T, batch, p or number of segments: all of them are assumed (vgg5.py and lenet.py in
+bench/zoo). Cost is counted at the assumed size; quality and seconds are measured on small networks and real data.
 """
 
 from __future__ import annotations
@@ -110,11 +110,11 @@ def _on_data(has: Callable[[str], bool]) -> Iterator[Case]:
     """Gradient, activity and short trainings on a real event set and a real image set; without CIFAR-10 the digits are used."""
     images = "cifar10" if has("cifar10") else "digits"
     yield from _quality("vgg5-small/" + images, images, T=40, batch=32, segments=(1, 2, 4))
-    schedule = (2000, 500, 4) if images == "cifar10" else (1000, 360, 3)
+    schedule = (2000, 500, 3) if images == "cifar10" else (1000, 360, 3)
     yield from _trainings("vgg5-small/" + images, images, 1e-3, schedule, segments=(2,))
     if has("n-mnist"):
         yield from _quality("custom/n-mnist", "n-mnist", T=60, batch=32, segments=(1, 2, 4, 8))
-        yield from _trainings("custom/n-mnist", "n-mnist", 3e-3, (500, 100, 3), segments=(2, 4))
+        yield from _trainings("custom/n-mnist", "n-mnist", 3e-3, (500, 100, 2), segments=(2, 4))
 
 
 def _quality(network: str, dataset: str, T: int, batch: int, segments: tuple[int, ...]) -> Iterator[Case]:

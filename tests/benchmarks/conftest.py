@@ -1,4 +1,4 @@
-"""Benchmarks: the machine's identity goes into what pytest-benchmark saves, and nobody else times meanwhile."""
+"""Benchmarks: the machine's identity goes into what pytest-benchmark saves, and no other benchmark runs at the same time."""
 
 from __future__ import annotations
 

@@ -57,6 +57,7 @@ def test_saved_benchmark_has_rounds_cost_and_machine(tmp_path: Path) -> None:
     assert info["step_macs"] == counted["step_macs"]
 
 
+@pytest.mark.slow
 def test_comparison_with_a_saved_benchmark_warns_of_another_machine(tmp_path: Path) -> None:
     ran = nothing_in(tmp_path, "--benchmark-only", "--benchmark-save=first", "--benchmark-compare=9999")
     assert ran.returncode == 0, ran.stdout + ran.stderr

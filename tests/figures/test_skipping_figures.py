@@ -34,13 +34,13 @@ class TestFidelityFront:
 
 
 class TestFidelityAgainstSkipping:
-    def test_panel_has_lines_by_segments_rivals_and_variants(self) -> None:
+    def test_panel_has_lines_by_segments_other_algorithms_and_variants(self) -> None:
         (panel,) = shown(fidelity_against_skipping)["panels"]
         assert panel["lines"] == [
             {"segments": 1, "points": [[10, 0.99], [50, 0.9]]},
             {"segments": 2, "points": [[50, 0.95], [75, 0.7]]},
         ]
-        assert [(rival["title"], rival["cosine"]) for rival in panel["rivals"]] == [
+        assert [(other["title"], other["cosine"]) for other in panel["others"]] == [
             ("SLTT", 0.3),
             ("truncated BPTT (K = 10)", 0.2),
         ]  # exact ones would lie upon the edge

@@ -25,7 +25,7 @@ TRAINED = Case(
 
 
 def stored(tmp_path: Path, spoil: Callable[[bytes], bytes], **changes: Any) -> tuple[list[Record], list[str]]:
-    """One record of a training, spoilt on its way through the store: what is believed, and what is told."""
+    """One record of a training, damaged in the store: what is accepted, and what is reported."""
     plain: dict[str, Any] = {
         "case": TRAINED.as_dict(), "key": TRAINED.key, "metric": "test_accuracy", "value": 90.5, "unit": "%", "version": 1,
         "detail": {"test images": 50, "recipe": {"lr": 0.1, "epochs": 3}}, "status": "ok", "reason": "", "kernel": "",
@@ -57,8 +57,8 @@ def test_unchanged_record_is_accepted(tmp_path: Path) -> None:
         pytest.param({"detail": {"recipe": {"lr": 0.5}}}, "lr = 0.5", id="recipe with another learning rate"),
         pytest.param({"detail": {"recipe": {"epochs": 1}}}, "epochs = 1", id="recipe with fewer epochs"),
         pytest.param({"detail": {"test images": 10_000}}, "test_images = 10000", id="more test images than asked"),
-        pytest.param({"value": 150.0}, "150.0 % cannot be", id="an accuracy above 100 %"),
-        pytest.param({"metric": "peak", "value": -1, "unit": "B"}, "-1 B cannot be", id="negative bytes"),
+        pytest.param({"value": 150.0}, "150.0 % is impossible", id="an accuracy above 100 %"),
+        pytest.param({"metric": "peak", "value": -1, "unit": "B"}, "-1 B is impossible", id="negative bytes"),
         pytest.param({"gpus": []}, "has no such GPU", id="a GPU on a machine without one"),
         pytest.param({"gpus": ["NVIDIA Y"]}, "has no such GPU", id="another machine's GPU"),
         pytest.param({"unit": ""}, "its unit", id="a unit that takes the noise away"),

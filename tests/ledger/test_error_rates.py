@@ -1,6 +1,6 @@
 """How often each rule is right and wrong, by simulation: under no effect at all, and under the effect that is claimed.
 
-The table stands in docs/method.md; its figures are these.
+The table is in docs/method.md; its figures are these.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""claims.toml: what is read, and how a mistake is told."""
+"""claims.toml: what is read, and how a mistake is reported."""
 
 from __future__ import annotations
 
@@ -98,17 +98,17 @@ SELECT = 'probe = "training", metric = "best", T = 6'
             "known are abstract; table, quoted; authors' notebook; code; checked; own goal",
         ),
         ('unit = "%"', 'unit = "%"\nscale = "huge"', "scale", "known are smoke; laptop; night; full"),
-        ("NOTE-X", "[MEM]", "source", "is no report of the paper; leave the number out"),
-        ("NOTE-X", "NOTE-X; MEM", "source", "is no report of the paper"),
-        ("NOTE-X", "DERIVED from NOTE-X", "source", "is no report of the paper"),
-        ("NOTE-X", "an unverified note", "source", "is no report of the paper"),
+        ("NOTE-X", "[MEM]", "source", "is not a report of the paper; leave the number out"),
+        ("NOTE-X", "NOTE-X; MEM", "source", "is not a report of the paper"),
+        ("NOTE-X", "DERIVED from NOTE-X", "source", "is not a report of the paper"),
+        ("NOTE-X", "an unverified note", "source", "is not a report of the paper"),
         (RULE, '"withn"', "measure.rule", "did you mean within?"),
         ("rule = " + RULE + ",", "", "measure.rule", "unknown rule ''"),
         ("rule = " + RULE, 'rule = "ratio", low = 1, high = 2', "measure.over", "rule ratio needs it"),
         ("rule = " + RULE, "rule = " + RULE + ", low = 1", "measure.low", "rule within does not know it"),
         (RULE, '"flat_in_T"', "measure.from_T", "rule flat_in_T needs it"),
-        (SELECT, SELECT + ', colour = "red"', "measure.select.colour", "is no field of a case"),
-        (SELECT, SELECT + ', scale = "full"', "measure.select.scale", "is no field of a case"),
+        (SELECT, SELECT + ', colour = "red"', "measure.select.colour", "is not a field of a case"),
+        (SELECT, SELECT + ', scale = "full"', "measure.select.scale", "is not a field of a case"),
         (SELECT, 'probe = "training"', "measure.select", "names no metric and probe"),
         (SELECT, 'metric = "best", probe = "trainin"', "measure.select", "names no metric and probe"),
         (SELECT, SELECT + ', backend = ["native", "snntorch"]', "measure.select.backend", "a text is required"),
@@ -123,7 +123,7 @@ SELECT = 'probe = "training", metric = "best", T = 6'
             'select = { algorithm = "bptt" }',
             'over = { colour = "red" }',
             "measure.over.colour",
-            "is no field of a case",
+            "is not a field of a case",
         ),
         (
             f"measure = {{ rule = {RULE}, select = {{ {SELECT} }} }}\n" + ONE,

@@ -98,7 +98,7 @@ def test_plan_has_as_many_seeds_as_the_paper(claim: Claim) -> None:
 
 @named([claim for claim in REACHABLE if any(s["probe"] not in (*EXACT, "clock", *TIMING) for s in selectors(claim))])
 def test_plan_has_several_seeds_where_values_vary_with_the_seed(claim: Claim) -> None:
-    """One run tells no spread: what cannot give a verdict is not worth the planning."""
+    """One run has no spread, so a case that cannot give a verdict is not planned."""
     for selector in selectors(claim):
         assert len({case.seed for case in reached(claim.paper, selector, claim.scale)}) >= 3
 
@@ -157,7 +157,7 @@ def test_undecidable_claims_have_no_rule(claim: Claim) -> None:
 
 @pytest.mark.parametrize("paper", papers())
 def test_sources_of_claims_are_explained(paper: str) -> None:
-    """Every tag under ``source`` stands in paper.toml."""
+    """Every tag under ``source`` is in paper.toml."""
     known = tomllib.loads((ROOT / "reproductions" / paper / "paper.toml").read_text())["sources"]
     used = {tag for claim in CLAIMS if claim.paper == paper for tag in re.findall(r"[A-Z][A-Z-]{2,}", claim.source)}
     assert used == set(known)

@@ -97,7 +97,7 @@ def test_ratio_of_rows_cannot_tell_from_few_turns(against_the_floor: Claim, reco
     assert found(against_the_floor, *sides).holds == "cannot tell"
 
 
-def test_ratio_to_several_rivals_is_the_worst_and_needs_all(claim: MakeClaim, record: MakeRecord) -> None:
+def test_ratio_to_several_backends_is_the_worst_and_needs_all(claim: MakeClaim, record: MakeRecord) -> None:
     rivals = {"bptt on snntorch": 0.5, "bptt on spikingjelly": 0.6}
     c = claim(
         "ratio", low=0, high=0.65, select={"probe": "speed", "metric": "bptt on native-fast"}, over={"metric": list(rivals)}

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bench.cli import main
+from bench.commands.modules import shape
 from bench.errors import UserError
-from bench.lift.cost.command import shape
 from bench.lift.recognition.source import build, load
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -130,6 +130,7 @@ def test_file_that_cannot_be_imported_is_refused(tmp_path: Path) -> None:
         load(f"{path}:make_net")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "without"), [(SPIKINGJELLY, "snntorch"), (SNNTORCH, "spikingjelly")])
 def test_one_framework_is_enough(tmp_path: Path, text: str, without: str) -> None:
     pytest.importorskip("spikingjelly")

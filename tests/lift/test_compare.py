@@ -19,8 +19,9 @@ from bench.cli import main
 from bench.counting.any_step import Cost
 from bench.errors import UserError
 from bench.lift.cost import cosine
-from bench.lift.cost.compare import Compared, Row, compare
+from bench.lift.cost.compare import AS_WRITTEN, MEMOPT, Compared, Row, compare
 from bench.lift.cost.counts import ByAlgorithm, Setting
+from bench.lift.cost.every_batch import OfEveryBatch
 from bench.lift.cost.limits import Limits, Question
 from bench.lift.cost.subject import subject
 from bench.lift.recognition.twin import Real
@@ -31,7 +32,7 @@ from bench.seeds import seed_of
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import CLASSES, FRAME, NETS, STEPS, seeded
 
-T, BATCH = 16, 8
+T, BATCH = 10, 8
 GIB = 2**30
 IN_PARTS = {"bptt", "checkpointed", "skipper", "tbptt", "sltt", "sltt-k"}
 BLOCKS, ONLINE, DENSE = {"local", "ttl-bptt"}, {"ottt-a", "ottt-o"}, {"ottt-dense", "ostl", "otpe", "approximate-otpe"}
@@ -73,7 +74,7 @@ def peaks(found: Compared) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", ["sj-single-step", "sj-multi-step", "snn-sequential", "snn-explicit"])
 def test_algorithms_are_ordered_as_is_known(name: str) -> None:
-    found = usual(name)
+    found = compared(name, T=16, algorithms=sorted(IN_PARTS))
     by, macs = peaks(found), {row.algorithm: row.macs for row in found.rows}
     assert {"as written", "bptt", "checkpointed", "skipper", "tbptt", "sltt", "sltt-k"} <= set(by)
     assert by["sltt"] <= by["tbptt"] < by["bptt"]
@@ -129,6 +130,18 @@ def test_what_does_not_apply_says_why() -> None:
     assert "batch norm takes its statistics over all time steps" in reasons["checkpointed"]
     assert "traces" in {row.algorithm: row.reason for row in usual("snn-sequential").rows}["ottt-a"]
     assert "loops over time itself" in {row.algorithm: row.reason for row in usual("sj-loop").rows}["sltt"]
+
+
+def test_frameworks_own_optimiser_needs_at_least_the_memory_of_the_best_exact_schedule_or_says_why_not() -> None:
+    rows = {name: row_of(usual(name), MEMOPT) for name in ("sj-catalogue-multi-step", "sj-single-step", "snn-sequential")}
+    counted, bptt = rows["sj-catalogue-multi-step"].cost, peaks(usual("sj-catalogue-multi-step"))["bptt"]
+    assert counted is not None
+    assert peaks(usual("sj-catalogue-multi-step"))["checkpointed"] <= counted.memory.total < bptt
+    assert rows["sj-catalogue-multi-step"].options["level"] == 1
+    for name in ("sj-single-step", "snn-sequential"):
+        assert "is no multi-step module of SpikingJelly's" in rows[name].reason
+    half = compared("sj-catalogue-multi-step", T=4, batch=2, precision="bfloat16", algorithms=[MEMOPT])
+    assert "in float32 only" in row_of(half, MEMOPT).reason
 
 
 def test_options_of_an_algorithm_are_taken() -> None:
@@ -316,6 +329,7 @@ def test_command_prints_the_table_or_json(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     command = ["compare", f"{path}:make", "--input", "9", "--T", "8", "--batch", "4", "--budget", "2GiB", "--no-cosine"]
+    command += [word for name in ("bptt", "checkpointed", "replay") for word in ("--algorithm", name)]
     shown = CliRunner().invoke(main, command, prog_name="spikecost")
     assert shown.exit_code == 0, shown.output
     for words in ("as written", "checkpointed", "does not apply", "fits 1.00 GiB: as written"):
@@ -337,9 +351,41 @@ def test_option_that_is_no_size_is_refused_before_anything_is_built(given: list[
 @pytest.mark.parametrize("name", [name for name in NETS if NETS[name][2] != "frame" or NETS[name][1] != "own loop"])
 def test_every_algorithm_of_the_registry_runs_on_a_module_or_says_why_not(name: str) -> None:
     rows = {row.algorithm: row for row in usual(name).rows}
-    assert set(rows) == {"as written", *ALGORITHMS}
+    assert set(rows) == {"as written", MEMOPT, *ALGORITHMS}
     for row in rows.values():
         assert (row.cost is None) == bool(row.reason)
         assert not re.search("Error|assert", row.reason), row.reason  # said in words, not by what failed
-    able = {algorithm for algorithm, row in rows.items() if row.cost is not None} - {"as written"}
+    able = {algorithm for algorithm, row in rows.items() if row.cost is not None} - {"as written", MEMOPT}
     assert able == RUNS[name]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("{}", "is a folder: name a file in it"),
+        ("{}/mine.txt", "name a file that ends in .html"),
+        ("{}/nowhere/mine.html", "there is no folder"),
+        ("/proc/mine.html", "cannot be written"),
+    ],
+)
+def test_page_that_cannot_be_written_is_one_sentence_before_anything_is_counted(tmp_path: Path, path: str, words: str) -> None:
+    if path.startswith("/proc") and not Path("/proc").is_dir():
+        pytest.skip("no /proc, where nobody can write")
+    asked = ["compare", "nowhere.py:make", "--input", "9", "--T", "8", "--batch", "4", "--html", path.format(tmp_path)]
+    shown = CliRunner().invoke(main, asked, prog_name="spikecost")
+    assert shown.exit_code == 1
+    assert words in shown.output
+    assert "nowhere.py" not in shown.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["sj-catalogue-multi-step", "snn-leaky"])
+@pytest.mark.parametrize("algorithm", [AS_WRITTEN, "checkpointed", "skipper", "replay", "sltt-k", "ottt-a", "ttl-bptt"])
+def test_peak_for_every_batch_is_exact_to_the_byte(name: str, algorithm: str) -> None:
+    if (name, algorithm) == ("snn-leaky", "replay"):
+        pytest.skip("replay does not run snnTorch's neurons backwards")
+    setting = Setting(seeded(NETS[name][0]), FRAME, 6, 4, "repeat", "sgd")
+    with setting.subject() as it:
+        counting = OfEveryBatch(it, algorithm, "float32", {"k": 2} if algorithm == "sltt-k" else {})
+        peak = counting.peak(6)
+        assert {B: peak(B) for B in (32, 4096)} == {B: counting.cost(6, B).memory.total for B in (32, 4096)}

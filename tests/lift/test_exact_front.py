@@ -31,7 +31,7 @@ def line() -> dict[str, Any]:
     return {"network": NETWORK, "front": {"cases": [case], **made}}
 
 
-def test_table_says_whether_the_front_is_beaten() -> None:
+def test_table_says_whether_the_optimiser_has_less_memory_than_the_front() -> None:
     found = section([line()])
     assert "no more memory than any result of the optimiser on all 1 of them" in found
     assert (

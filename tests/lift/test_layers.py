@@ -293,7 +293,7 @@ def test_only_what_is_linked_is_computed_as_one() -> None:
         functional.reset_net(other)
         assert_same(held(net), held(other))
     for group in ("one:lif", "lif", "two"):
-        with pytest.raises(UserError, match="are no linked parts"):
+        with pytest.raises(UserError, match="are not linked parts"):
             training_step(seeded(Shared).double(), "checkpointed", segments=1, layers=[group])(*batch())
 
 
@@ -325,7 +325,7 @@ def test_groups_follow_the_modes_of_the_modules() -> None:
 def test_neurons_that_store_their_potentials_are_computed_once() -> None:
     net = made("plain")
     net[1].store_v_seq = True  # type: ignore[union-attr]
-    with pytest.raises(UserError, match="0:2 are no linked parts"):
+    with pytest.raises(UserError, match="0:2 are not linked parts"):
         training_step(net, "checkpointed", segments=1, layers=["0:2"])(*batch())
     training_step(net, "checkpointed", segments=1, layers=[])(*batch())
     assert net[1].v_seq.shape[:2] == (T, BATCH)  # type: ignore[union-attr]
@@ -337,16 +337,16 @@ def test_neurons_that_store_their_potentials_are_computed_once() -> None:
 @pytest.mark.parametrize(
     ("layers", "words"),
     [
-        (["nothing"], "nothing:nothing are no linked parts; linked parts of this module are conv:average"),
-        (["conv:fc"], "conv:fc are no linked parts"),
+        (["nothing"], "nothing:nothing are not linked parts; linked parts of this module are conv:average"),
+        (["conv:fc"], "conv:fc are not linked parts"),
         (["conv:pool/2"], "bn makes the samples of a batch depend on one another, so that the batch cannot be divided"),
         (["conv:pool", "bn:sn"], "overlaps"),
         (["pool:conv"], "ends before it begins"),
-        (["conv:pool/0"], "is no group: write first:last"),
-        ([3], "3 is no group"),
+        (["conv:pool/0"], "is not a group: write first:last"),
+        ([3], "3 is not a group"),
     ],
 )
-def test_group_that_is_none_is_refused(layers: list[Any], words: str) -> None:
+def test_wrong_group_is_refused(layers: list[Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         training_step(made("residual"), "checkpointed", segments=1, layers=layers)(*batch())
 

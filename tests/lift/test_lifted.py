@@ -443,7 +443,7 @@ def test_compiled_part_is_refused_with_its_path() -> None:
     refused(net, "sltt", "0 is compiled and runs as one call: give the module as it was before compilation")
 
 
-def test_door_takes_modules_and_names() -> None:
+def test_public_training_step_takes_modules_and_names() -> None:
     assert isinstance(spikecost.training_step(made("snn-sequential"), "sltt"), LiftedStep)
     with pytest.raises(UserError, match="leave it out"):
         spikecost.training_step(made("snn-sequential"), "sltt", "native")  # type: ignore[call-overload]

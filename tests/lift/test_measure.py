@@ -38,7 +38,7 @@ def numbers(found: Measured) -> dict[str, Any]:
 
 
 @every
-@pytest.mark.parametrize("encoding", ["repeat", "frames"])
+@pytest.mark.parametrize("encoding", ["repeat", pytest.param("frames", marks=pytest.mark.slow)])
 def test_bytes_macs_and_traffic_on_meta_fake_and_real_tensors_are_equal(name: str, encoding: str) -> None:
     if NETS[name][2] == "frame" and NETS[name][1] == "own loop" and encoding == "frames":
         pytest.skip("takes an image only")
@@ -55,7 +55,7 @@ def test_categories_sum_to_the_peak(name: str) -> None:
 
 
 @every
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_mixed_precision_without_storage_equals_real_tensors(name: str, precision: str) -> None:
     if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in made(name).modules()):
         pytest.skip("batch norm's kernels keep two numbers per channel in float32, PyTorch's rule for fake tensors in half of it")

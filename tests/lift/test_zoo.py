@@ -1,4 +1,4 @@
-"""Networks that nobody here wrote: the list is complete, each is measured in seconds, and its table's checks can fail.
+"""Networks written by others: the list is complete, each is measured in seconds, and its table's checks can fail.
 
 `make zoo` measures and checks all of them. Here a few small ones walk the same list; with the marker "full", every one.
 """

@@ -1,4 +1,4 @@
-"""The zoo's page is what its results make it, and a run of the zoo goes on where it was."""
+"""The page of the zoo follows from its results, and a run of the zoo continues where it was stopped."""
 
 from __future__ import annotations
 
@@ -67,9 +67,7 @@ def test_page_without_measurements_is_refused() -> None:
         page([])
 
 
-def test_run_goes_on_where_it_was_and_measures_failures_and_changed_code_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_continues_and_measures_failures_and_changed_code_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 
     def alone(part: str, network: str) -> dict[str, Any]:

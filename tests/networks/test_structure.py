@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -119,7 +120,16 @@ def drops(name: str) -> bool:
 
 
 KINDS = {name.split("/")[0]: name for name in sorted(zoo.names(), key=drops)}  # one per kind, with dropout if possible
-EVERY = [pytest.param(name, marks=[] if name in KINDS.values() else pytest.mark.full, id=name) for name in zoo.names()]
+DEEP = re.compile("nf-resnet(50|101)|vgg-f/|vgg-sws-ann/")  # seconds each; a network of the same layers stays
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    if name not in KINDS.values():
+        return [pytest.mark.full]
+    return [pytest.mark.slow] if DEEP.match(name) else []
+
+
+EVERY = [pytest.param(name, marks=marks(name), id=name) for name in zoo.names()]
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -19,8 +19,8 @@ UNPAIRED = {  # what is put in place of what, with the name of the page's first 
     "a start inside a block": (START + START, START, "starts inside the one of line"),
     "no end": ("", END, "starts inside the one of line"),
     "an unknown name": ("<!-- generated: {name}x -->\n", START, "unknown generated block '{name}x': did you mean {name}?"),
-    "a start that is none": ("<!-- generated:{name} -->\n", START, "is no marker"),
-    "an end that is none": ("<!--end-->\n", END, "is no marker"),
+    "a damaged start": ("<!-- generated:{name} -->\n", START, "is not a marker"),
+    "a damaged end": ("<!--end-->\n", END, "is not a marker"),
 }
 
 

@@ -5,6 +5,7 @@ Each fails only for cases with T = 2.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import struct
@@ -12,6 +13,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from bench.errors import UserError
 from bench.measurement import Measurement
 from bench.runner import worker
 from bench.runner.worker import Job, Outcome
@@ -66,6 +68,45 @@ def hangs(job: Job, channel: Connection) -> None:
         return quick(job, channel)
     worker._outcome = wait  # in this process alone
     return worker.work(job, channel)
+
+
+def saves_itself(job: Job, channel: Connection) -> None:
+    """Write a checkpoint, then begin to write the next one and wait."""
+    job.scratch.mkdir(parents=True, exist_ok=True)
+    worker.draft_of(job).write_text("saved")
+    worker.draft_of(job).rename(worker.checkpoint_of(job))
+    worker.draft_of(job).write_text("half")
+    time.sleep(200)
+
+
+def has_no_space(job: Job, channel: Connection) -> None:
+    """Find the disk full, as a training does when it saves itself."""
+    from bench.probes import count
+
+    def full(case: Any, resources: Any) -> Any:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise UserError(f"checkpoint x cannot be written: {error}; free some space") from error
+
+    if job.case.T == 2:
+        count.measure = full
+    worker.work(job, channel)
+
+
+def has_no_space_in_torch(job: Job, channel: Connection) -> None:
+    """Find the disk full as torch.save tells it where some of the file was written: by an error of its own."""
+    from bench.probes import count
+
+    def full(case: Any, resources: Any) -> Any:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904  # the cause is the context alone
+
+    if job.case.T == 2:
+        count.measure = full
+    worker.work(job, channel)
 
 
 def chatters(job: Job, channel: Connection) -> None:

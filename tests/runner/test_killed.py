@@ -1,6 +1,6 @@
 """A run of the whole program with all its processes is killed several times: no finished case is lost or measured twice.
 
-Four kills, one in every phase; ten with the marker ``slow``.
+Ten kills, some in every phase.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ pytest.importorskip("sklearn", reason="the training of this test needs scikit-le
 
 REPOSITORY = Path(__file__).parents[2]
 CASES = 20  # 7 parameter counts, 12 costs, 1 training
+pytestmark = pytest.mark.slow  # the whole program is started a dozen times
+KILLS = 10
 STAGES = (0, 4, 11, CASES - 1)  # finished cases after which it is killed
 RUN = [sys.executable, "-m", "spikecost", "run", "ottt", "--scale", "smoke", "--only", "/native/T", "--workers", "2"]
 
@@ -105,8 +107,8 @@ class Killed:
     after_each: list[list[str]]
 
 
-@pytest.fixture(scope="module", params=[4, pytest.param(10, marks=pytest.mark.slow)], ids="{} kills".format)
-def killed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Killed:
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     """Kill up to two seconds after a random number of cases is finished, or after the start if they are already finished.
 
     So kills happen in every phase: starting, measuring and training.
@@ -114,7 +116,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     victim = project(tmp_path_factory.mktemp("killed"))
     chance = random.Random("killed at a random moment")
     after_each: list[list[str]] = []
-    for enough in sorted([*STAGES, *chance.choices(STAGES, k=request.param - len(STAGES))]):
+    for enough in sorted([*STAGES, *chance.choices(STAGES, k=KILLS - len(STAGES))]):
         process = victim.start()
         try:
             while len(done(victim.lines())) < enough and process.poll() is None:

@@ -23,7 +23,14 @@ def case(probe: str, network: str, algorithm: str, backend: str = "native", T: i
 
 
 @pytest.mark.parametrize(
-    ("network", "algorithm"), [(RESIDUAL, "bptt"), (RESIDUAL, "sltt"), (CHAIN, "bptt"), (CHAIN, "sltt"), (NORM_FREE, "ottt-a")]
+    ("network", "algorithm"),
+    [
+        (RESIDUAL, "bptt"),
+        (RESIDUAL, "sltt"),
+        (CHAIN, "bptt"),
+        (CHAIN, "sltt"),
+        pytest.param(NORM_FREE, "ottt-a", marks=pytest.mark.slow),
+    ],
 )
 def test_fake_tensors_in_float32_give_the_bytes_of_device_meta(network: str, algorithm: str) -> None:
     (on_meta,) = [m for m in probes.measure(case("cost", network, algorithm)) if m.metric == "peak_live_bytes"]

@@ -49,19 +49,19 @@ def test_results_are_the_flag_else_the_variable_else_in_the_project(project: Pat
     assert project_of(project, Path("/by/flag")).results == Path("/by/flag")
 
 
-def test_results_that_are_no_folder_are_told_to_every_command(project: Path, tmp_path: Path) -> None:
+def test_every_command_refuses_results_that_are_no_folder(project: Path, tmp_path: Path) -> None:
     file = tmp_path / "results.txt"
     file.write_text("")
     for command in ("plan", "run", "report"):
         ended = CliRunner().invoke(cli.main, [command, "--project", str(project), "--results", str(file)])
         assert ended.exit_code == 1
-        assert f"Error: the results {file} are no folder; name the folder" in ended.output
+        assert f"Error: {file} is not a folder; name the folder" in ended.output
 
 
 def test_project_that_does_not_exist_is_named(project: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"projet does not exist: did you mean {project}\?"):
         project_of(tmp_path / "projet")
-    with pytest.raises(UserError, match="is no project: it holds no reproductions/"):
+    with pytest.raises(UserError, match="is not a project: it has no reproductions/"):
         project_of(project / "results")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.record import Record
-from bench.record_store import Store, latest, to_frame, uncommitted
+from bench.record_store import Store, latest, uncommitted
 from bench.record_store.lines import encoded
 from tests.unit.stored import CASE, WHAT, known, record
 
@@ -37,7 +37,7 @@ def test_store_lines_are_strict_json_and_keep_infinite_values(tmp_path: Path) ->
     store.append("p", "m", [record(value=math.nan, detail={"loss": [1.0, math.inf]})])
 
     def no_constant(name: str) -> None:
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} is not valid JSON")
 
     (line,) = store.path("p", "m").read_text().splitlines()
     content = json.loads(line, parse_constant=no_constant)
@@ -80,15 +80,15 @@ def written(store: Store, *records: Record) -> Path:
 FORGED: dict[str, tuple[dict[str, Any], str]] = {
     "another key": ({"key": "p/cost/none/net/bptt/native/T9/b3/s0"}, "its key p/cost/.*T9.* is not that of its case"),
     "another case": ({"case": {**CASE.as_dict(), "T": 9}}, "is not that of its case"),
-    "a case that is none": ({"case": {"T": 1}}, "its case is none"),
+    "a case that is not valid": ({"case": {"T": 1}}, "its case is not valid"),
     "an unknown probe": ({"case": {**CASE.as_dict(), "probe": "guess"}}, "unknown probe 'guess'"),
     "another paper": ({"case": PAPER_Q.as_dict(), "key": PAPER_Q.key}, "a record of paper 'q' in the file of 'p'"),
     "another machine": ({"machine": "big-gpu"}, "a record of machine 'big-gpu' in the folder of 'm'"),
-    "no commit": ({"commit": ""}, "its commit '' names no code"),
-    "an unknown commit": ({"commit": "unknown"}, "its commit 'unknown' names no code"),
-    "an unknown status": ({"status": "fine"}, "its status 'fine' is none"),
+    "no commit": ({"commit": ""}, "its commit '' is not the name of a commit"),
+    "an unknown commit": ({"commit": "unknown"}, "its commit 'unknown' is not the name of a commit"),
+    "an unknown status": ({"status": "fine"}, "its status 'fine' is not a known one"),
     "a value of another type": ({"value": [1]}, r"value is \[1\]"),
-    "a detail that is none": ({"detail": 7}, "detail is 7"),
+    "a detail that is not a table": ({"detail": 7}, "detail is 7"),
     "no time": ({"when": "yesterday"}, "yesterday"),
 }
 
@@ -102,7 +102,7 @@ def test_store_leaves_out_records_that_contradict_themselves_or_their_file(tmp_p
     assert records == [record(), record(T=3)]
     assert [(t.path, t.line) for t in torn] == [(path, 2)]
     assert re.search(told, str(torn[0])), torn[0]
-    older = "its case is none" in str(torn[0])
+    older = "its case is not valid" in str(torn[0])
     assert ("`spikecost run p` measures it again" if older else "delete the line") in str(torn[0])
     assert len(store.done("p", "m")) == 2
 
@@ -127,7 +127,7 @@ def test_store_rejects_numbers_that_json_lacks(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"value":1', '"value":NaN'))
     records, (torn,) = store.load("p")
     assert records == []
-    assert "NaN is no JSON" in str(torn)
+    assert "NaN is not valid JSON" in str(torn)
 
 
 def test_store_reports_conflict_markers_and_loads_both_sides(tmp_path: Path) -> None:
@@ -245,12 +245,3 @@ def test_latest_record_of_a_case_replaces_earlier_ones() -> None:
     other = record("peak", None, machine="elsewhere", status="crashed", when="1")
     assert latest([crashed, retried, half, other]) == [retried, half, other]
     assert latest([record(value=1), record("macs"), record(value=2)]) == [record("macs"), record(value=2)]
-
-
-def test_frame_has_readable_columns() -> None:
-    frame = to_frame([record(), record("macs", 7)])
-    assert list(frame["value"]) == [1, 7]
-    assert list(frame["T"]) == [2, 2]
-    assert list(frame["option k"]) == [1, 1]
-    assert list(frame["version torch"]) == ["2", "2"]
-    assert set(frame["key"]) == {CASE.key}

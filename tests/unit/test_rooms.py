@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("probes", "plan"),  # a case: measured, and asked for
     ("runner", "cluster"),
     ("claims",),
+    ("forecast", "contributions"),  # what cases will take and decide; records from elsewhere
     ("figures",),
     ("front",),
     ("report", "comparison"),

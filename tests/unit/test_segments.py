@@ -214,7 +214,7 @@ def peak(algorithm: str, T: int, **options: Any) -> int:
 
 
 def test_best_segments_have_the_least_peak() -> None:
-    T = 12
+    T = 8
     chosen = peak("checkpointed", T)
     peaks = [peak("checkpointed", T, segments=C) for C in range(1, T + 1)]
     assert chosen <= 1.02 * min(peaks)

@@ -14,6 +14,8 @@ import pytest
 
 pytest.importorskip("setuptools", minversion="77", reason="a wheel is built with setuptools >= 77: run `make setup`")
 
+pytestmark = pytest.mark.slow  # builds and installs a wheel
+
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("spikecost", "bench", "reproductions")
 COMPILED = shutil.ignore_patterns("__pycache__")

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from bench.claims.claim import Claim, Measure, alternatives
 from bench.claims.evidence import Evidence
 from bench.claims.rules.equivalence import equivalent
-from bench.claims.rules.finding import DIRECTIONS, Finding, Holds, Missing, worst_of
+from bench.claims.rules.finding import Finding, Holds, Missing, worst_of
 from bench.claims.rules.growth import affine_in_T, flat_in_T
 from bench.claims.rules.memory import memory_ratio
 from bench.claims.rules.numbers import printed_number
@@ -32,7 +32,7 @@ from bench.claims.rules.sign import lowered_by, positive, raised_by
 from bench.claims.rules.values import at_least, equal, ratio, within
 from bench.claims.rules.words import part_of_data
 
-__all__ = ["DIRECTIONS", "RULES", "Finding", "Holds", "Missing", "Rule", "find", "part_of_data", "printed_number"]
+__all__ = ["RULES", "Finding", "Holds", "Missing", "Rule", "find", "part_of_data", "printed_number"]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Literal, get_args
 
 from bench.claims.claim import Claim, Direction, Measure
 from bench.claims.estimate import Estimate
@@ -13,9 +13,8 @@ from bench.claims.evidence import Evidence, Group
 from bench.claims.rules.words import words_of
 from bench.record import Record
 
-Holds = Literal["no", "undecidable", "cannot tell", "partly", "yes", "exceeded"]
-WORST_FIRST: tuple[Holds, ...] = ("no", "undecidable", "cannot tell", "partly", "yes", "exceeded")
-DIRECTIONS = ("more", "less")  # the sides to which a claim may be exceeded
+Holds = Literal["no", "undecidable", "cannot tell", "partly", "yes", "exceeded"]  # from worst to best
+WORST_FIRST: tuple[Holds, ...] = get_args(Holds)
 
 
 @dataclass(frozen=True)

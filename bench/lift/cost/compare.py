@@ -6,6 +6,7 @@ differ in bytes. Every lifted row has the same loss, a mean over time steps, as 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
 
 AS_WRITTEN = "as written"
+MEMOPT = "spikingjelly memopt"  # the framework's own memory optimiser
+ROWS = (*LIFTED, MEMOPT)
 Size = tuple[int, int]  # T and batch
 
 
@@ -139,6 +142,27 @@ class _Comparison:
         except UserError as error:
             return str(error)
 
+    def by_the_frameworks_optimiser(self) -> Row:
+        """Return the row of SpikingJelly's memory optimiser at level 1, with the choice of layers that needs the least memory.
+
+        Its higher levels search on a GPU; ``optimised`` (bench/lift/cost/spikingjelly_memopt.py) emulates them.
+        """
+        it, began = self.setting, time.process_time()
+        try:
+            if "spikingjelly" not in sys.modules:
+                raise UserError("the module has no layers of SpikingJelly, which its optimiser needs")
+            if it.precision != "float32":
+                raise UserError(f"it is counted in float32 only, and precision is {it.precision}")
+            from bench.lift.cost.spikingjelly_memopt import optimised
+
+            found = optimised(
+                it.module, it.frame, T=it.T, batch=it.batch, encoding=it.encoding, optimizer=it.optimizer, levels=(1,)
+            )
+            best = min(found, key=lambda each: (each.peak, each.macs))
+        except UserError as error:
+            return Row(MEMOPT, {}, True, None, str(error))
+        return Row(MEMOPT, best.options, True, best.cost, seconds=time.process_time() - began)
+
     def cosines(self, rows: Sequence[Row], output: Sequence[int], size: Size | None) -> Cosines:
         asked = {row.algorithm: row.options for row in rows if row.cost is not None and not row.exact}
         if not asked:
@@ -163,7 +187,7 @@ def compare(
     algorithms: Sequence[str] | None = None,
     options: Mapping[str, OptionValues] | None = None,
 ) -> Compared:
-    """Count one training step of ``module`` as written and by ``algorithms`` (default: every one).
+    """Count one training step of ``module`` as written and by ``algorithms`` (default: every one, and SpikingJelly's optimiser).
 
     ``budget``: bytes of a card, less ``headroom`` for what live tensors do not account for; with it, rows say whether they fit
     and the largest batch and T that do. ``cosine`` to BPTT's gradient (bench/lift/cost/cosine.py): at the largest size that runs
@@ -171,15 +195,18 @@ def compare(
     ``measure``. Raises UserError if the module cannot be measured as written.
     """
     frame = checked(module, x_shape, T, batch, encoding, precision)
-    size, asked = _size(cosine), LIFTED if algorithms is None else tuple(algorithms)
-    for name in (*asked, *(options or {})):
+    size, asked = _size(cosine), ROWS if algorithms is None else tuple(algorithms)
+    for name in asked:
+        choose("algorithm", name, ROWS)
+    for name in options or {}:
         choose("algorithm", name, LIFTED)
     allowed = None if budget is None else usable(budget, headroom)
     began = time.process_time()
     written = measure(module, frame, T=T, batch=batch, encoding=encoding, optimizer=optimizer, precision=precision)
     seconds = time.process_time() - began
     by = _Comparison(Setting(module, frame, T, batch, encoding, optimizer, precision), allowed, options or {})
-    rows = [by.as_written(written.cost, seconds), *map(by.by_algorithm, asked)]
+    others = (by.by_the_frameworks_optimiser() if name == MEMOPT else by.by_algorithm(name) for name in asked)
+    rows = [by.as_written(written.cost, seconds), *others]
     at: Size | str | None = None
     if size != "none":
         try:

@@ -48,7 +48,7 @@ def compared(found: Compared, note: str = "") -> RenderableType:
     table.columns[1].justify = table.columns[5].justify = "left"
     for row in found.rows:
         if row.cost is not None:
-            options = ", ".join(f"{name} = {value}" for name, value in row.options.items())
+            options = ", ".join(f"{name} = {_several(value)}" for name, value in row.options.items())
             times = f"{row.macs / first.macs:.2f} x" if first.macs else ""
             fits = [("yes" if found.fits(row) else "no")] if budget else []
             table.add_row(
@@ -68,6 +68,10 @@ def compared(found: Compared, note: str = "") -> RenderableType:
         words = f"{best.algorithm}, {size(best.cost.memory.total)}" if best is not None and best.cost is not None else "none"
         parts.append(Text(f"the exact one of fewest dense MACs that fits {size(found.allowed)}: {words}"))
     return Group(*parts, *(Text(line) for line in (*_of_numbers(found), note) if line))
+
+
+def _several(value: object) -> str:
+    return " + ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _gradient(row: Row) -> str:

@@ -62,7 +62,7 @@ class Recognised:
 
 
 def recognise(net: nn.Module, frame: Sequence[int], T: int, world: World, encoding: Encoding = "repeat") -> Recognised:
-    """Recognise a copy ``net`` that lives in ``world``; ``frame``: the shape of one time step of one sample.
+    """Recognise a copy ``net``, whose tensors are of kind ``world``; ``frame``: the shape of one time step of one sample.
 
     Raises UserError, with the module's path and the remedy, for what cannot be run or understood.
     """

@@ -36,7 +36,7 @@ class Call:
 
 
 class Trials:
-    """Calls of one module with few samples of ``T`` time steps; their numbers differ from T, so that shapes tell."""
+    """Calls of one module with few samples of ``T`` time steps; no batch has T samples, so that sizes tell dimensions."""
 
     def __init__(self, net: nn.Module, frame: tuple[int, ...], T: int, world: World) -> None:
         self.net, self.T, self.world = net, T, world

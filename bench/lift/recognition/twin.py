@@ -1,8 +1,8 @@
 """A copy of a module without storage: the same code and shapes, while the module itself is neither run nor changed.
 
-A world is where the copy lives. ``Meta``: tensors on device 'meta', which is fast. ``Fake``: fake tensors that say they are on
-the CPU, for what device 'meta' cannot do: automatic mixed precision. ``Real``: tensors with storage on the CPU, for modules that
-look at values.
+A ``World`` is the kind of tensors that a copy has. ``Meta``: tensors on device 'meta', which is fast. ``Fake``: fake tensors that
+report the CPU as their device, for what device 'meta' cannot do: automatic mixed precision. ``Real``: tensors with storage on the
+CPU, for modules that look at values.
 
 Buffers that are a single number keep their value, because constructors and forward methods read it (snnTorch's neurons do).
 """
@@ -26,13 +26,13 @@ T = TypeVar("T")
 
 
 class World(Protocol):
-    """Where tensors without storage live."""
+    """The kind of tensors that a copy has, and how to make them."""
 
     @property
     def device(self) -> str: ...
 
     def open(self) -> AbstractContextManager[object]:
-        """In this context, computations run in this world."""
+        """In this context, computations run on such tensors."""
 
     def like(self, tensor: Tensor) -> Tensor:
         """Return a tensor of the same shape, strides and type."""

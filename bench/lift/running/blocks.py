@@ -107,7 +107,7 @@ def _named(links: Sequence[Link], ends: Sequence[str]) -> list[Part]:
         inside = [i for i, link in enumerate(links) if f"{link.path}.".startswith(f"{name}.") and link.function is None]
         if not inside:
             choose("block", name, [link.path for link in links if link.function is None])
-            raise UserError(f"blocks: {name} is no part of the chain")
+            raise UserError(f"blocks: {name} is not a part of the chain")
         if inside[-1] + 1 <= edges[-1]:
             raise UserError(f"blocks = {list(ends)!r}: {name} does not come after the part before it; name them in their order")
         edges.append(inside[-1] + 1)

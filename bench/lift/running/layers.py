@@ -47,7 +47,9 @@ def parsed(text: object) -> Recompute:
         first, _, last = names.partition(":")
         if first and (pieces.isdecimal() or not pieces) and pieces != "0":
             return Recompute(first, last or first, int(pieces or 1))
-    raise UserError(f"layers: {text!r} is no group: write first:last, as features.0:features.7, with /4 behind it for 4 pieces")
+    raise UserError(
+        f"layers: {text!r} is not a group: write first:last, as features.0:features.7, with /4 behind it for 4 pieces"
+    )
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def depth_of(module: nn.Module, flow: Flow, layers: Sequence[Recompute], watcher
             left = [group for group in left if group not in inside]
             places |= builder.run(run, inside)
     if left:
-        raise UserError(f"layers: {left[0]} are no linked parts; {_known(flow)}")
+        raise UserError(f"layers: {left[0]} are not linked parts; {_known(flow)}")
     return Depth(module, places, slots)
 
 

@@ -47,7 +47,7 @@ class Pieces:
 
 
 class InPlaceOf(nn.Module):
-    """Stands in the place of a part while a training step runs, and has its attributes."""
+    """Replaces a part while a training step runs, and has its attributes."""
 
     def __init__(self, part: nn.Module) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Real networks that nobody here wrote: what they cost, and whether the numbers are right."""
+"""SpikingJelly's model zoo and snnTorch's tutorial networks: what they cost, and whether the numbers are right."""

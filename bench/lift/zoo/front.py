@@ -7,8 +7,8 @@ import time
 from bench.case import Settings
 from bench.errors import UserError
 from bench.json_object import Json
+from bench.lift.cost.spikingjelly_memopt import LEVELS, optimised
 from bench.lift.fitting.fit import front
-from bench.lift.fitting.spikingjelly_memopt import LEVELS, optimised
 from bench.lift.recognition.source import build
 from bench.lift.zoo.networks import BATCH, ZOO, ZooNetwork
 
@@ -26,7 +26,7 @@ def of(name: str) -> Json:
     """Return the fronts of a network at its T, and at ``LONG`` steps if no batch norm ties them; types that JSON has."""
     network = ZOO[name]
     if name not in names():
-        raise UserError(f"{name} is no multi-step network of SpikingJelly's, which its optimiser needs")
+        raise UserError(f"{name} is not a multi-step network of SpikingJelly's, which its optimiser needs")
     cases = [_case(name, network, network.real.T)]
     if cases[0]["bound"]["norm"] == 0 and name.startswith("spiking_vgg"):
         cases.append(_case(name, network, LONG))

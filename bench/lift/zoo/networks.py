@@ -1,4 +1,4 @@
-"""Real networks that nobody here wrote: SpikingJelly's model zoo, and the networks of snnTorch's tutorials.
+"""Networks written by others: SpikingJelly's model zoo, and the networks of snnTorch's tutorials.
 
 They are what the table in docs/zoo.md measures and what the checks of a user's own network run on. Every network is at the input
 that it was made for, and has a small variant, of the least width and the smallest image that its constructor takes, for runs on

@@ -36,13 +36,13 @@ def page(lines: Sequence[Json]) -> str:
     parts = (
         *_head(lines),
         "## What bounds a network, and the checks\n",
-        "What no recomputation does without: weights with gradients and optimizer, the input of one layer of batch norm (of all "
-        "time steps in multi-step mode), the batch. The largest bounds the network. Seconds: of one CPU, to measure it.\n",
+        "Recomputation cannot save: weights with gradients and optimizer state, the input of one layer of batch norm (of all "
+        "time steps in multi-step mode), the batch. The largest of these bounds the network. Seconds: CPU time of a count.\n",
         *_table(_BOUNDS, (_bounds(line) for line in measured)),
         "",
         *_words_of_checks(lines),
         "## By algorithm\n",
-        "Saved: against the module as written. Seconds: of one CPU, to count. Exact: the gradient is BPTT's.\n",
+        "Saved, times: peak and MACs relative to the module as written. Seconds: CPU time of a count. Exact: BPTT's gradient.\n",
         *_table(_ROWS, (row for line in measured for row in _rows(line))),
         "",
         "## What does not apply\n",
@@ -64,9 +64,9 @@ def _head(lines: Sequence[Json]) -> Iterator[str]:
     large = [cost["network"] for cost in measured if cost["resident"] > RESIDENT]
     most = max(cost["seconds"]["measure"] for cost in measured)
     resident = max(cost["resident"] for cost in measured)
-    yield "# Networks that nobody here wrote\n"
+    yield "# SpikingJelly's model zoo and snnTorch's tutorial networks\n"
     yield (
-        "SpikingJelly's model zoo and the networks of snnTorch's tutorials, each at its own input "
+        "Networks that were not written for this suite, each at the input that it was made for "
         "([the list](../bench/lift/zoo/networks.py)): batch 32, T as given, float32, SGD with momentum. A name that ends in "
         "/s or /m is in single-step or multi-step mode. How a module is measured: [your network](your_network.md).\n"
     )
@@ -149,7 +149,7 @@ def _rows(line: Json) -> Iterator[tuple[str, ...]]:
 
 
 def _words_of_checks(lines: Sequence[Json]) -> Iterator[str]:
-    """Yield what each check is, its counts, and the words of what is not equal."""
+    """Yield what each check compares, its counts, and what is not equal."""
     checked = [(line["network"], line["checks"]) for line in lines if "gradients" in line.get("checks", {})]
     for check, meaning in _CHECKS.items():
         outcomes = [checks[check]["outcome"] for _, checks in checked]

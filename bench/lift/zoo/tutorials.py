@@ -1,4 +1,4 @@
-"""The networks of snnTorch's tutorials and of its neurons' documentation, written anew.
+"""The networks of snnTorch's tutorials and of its neurons' documentation, written again.
 
 In the tutorials ``forward`` loops over time and keeps the potentials in variables ("own loop"). With ``init_hidden=True`` the
 same layers stand in a row, and a call is one time step ("single-step").

@@ -21,6 +21,7 @@ from spikingjelly.activation_based import layer, neuron
 from spikingjelly.activation_based.memopt import pipeline
 from torch import nn
 
+from bench.counting.any_step import Cost
 from bench.errors import UserError
 from bench.lift.cost.measure import checked
 from bench.lift.cost.subject import Optimizer, Subject, subject
@@ -44,12 +45,25 @@ class Optimised:
     targets: tuple[str, ...]
     budget: str
     emulated: bool
-    peak: int
-    macs: int
+    cost: Cost
     stopped: bool = False
 
+    @property
+    def peak(self) -> int:
+        return self.cost.memory.total
+
+    @property
+    def macs(self) -> int:
+        return sum(self.cost.macs.dense.values())
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What was given to ``optimize_memory``."""
+        return {"level": self.level, "targets": list(self.targets), "checkpoint_budget": self.budget}
+
     def as_dict(self) -> dict[str, object]:
-        return vars(self) | {"targets": list(self.targets)}
+        own = {"level": self.level, "targets": list(self.targets), "budget": self.budget, "emulated": self.emulated}
+        return own | {"peak": self.peak, "macs": self.macs, "stopped": self.stopped}
 
 
 Targets = tuple[type[nn.Module], ...]
@@ -114,17 +128,16 @@ class _Run:
         layers = [kind for path, kind in kinds.items() if path not in self.flow.runs]
         return list(dict.fromkeys(tuple(dict.fromkeys(kinds)) for kinds in (blocks, containers, neurons, layers) if kinds))
 
-    def count(self) -> tuple[int, int]:
-        cost = self.it.count(
+    def count(self) -> Cost:
+        return self.it.count(
             lambda watcher: self.step(self.x, self.it.target, watcher), [(self.lifted, self.lifted.carried)], settled=True
         )
-        return cost.memory.total, sum(cost.macs.dense.values())
 
     def peak(self, *_: object) -> float:
         if self.left == 0:
             raise _Enough
         self.left -= 1
-        return float(self.count()[0])
+        return float(self.count().memory.total)
 
     def levels(self, targets: Targets, budget: str, levels: Sequence[int]) -> Iterator[Optimised]:
         """Yield what each level reaches, on from the one before."""
@@ -139,7 +152,7 @@ class _Run:
                         stopped = False
                     except _Enough:
                         stopped = True
-                    yield Optimised(level, names, budget, level > 1, *self.count(), stopped)
+                    yield Optimised(level, names, budget, level > 1, self.count(), stopped)
         finally:
             for path, wrapper in pipeline._checkpoint_leaves(net):
                 net.set_submodule(path, pipeline._unwrap_checkpoint_module(wrapper))
