@@ -82,7 +82,7 @@ def submit(place: Project, wanted: Mapping[str, list[Case]], scale: str, folders
         data_root=datasets.data_root(settings.data_root or folders.data_root).absolute(),
         cache=Path(settings.cache) if settings.cache else folders.cache and folders.cache.absolute(),
         retry=retry,
-        when=now.isoformat(timespec="seconds"),
+        when=now.isoformat(timespec="microseconds"),
     )
     submission.write()
     if kind_before is not None:
@@ -208,7 +208,7 @@ def _print(now: Status) -> None:
     submission = now.submission
     where = submission.cluster.partition or "the default partition"
     click.echo(
-        bold(f"{submission.id}: {', '.join(submission.papers())}, scale {submission.scale}, on {where}, {submission.when}")
+        bold(f"{submission.id}: {', '.join(submission.papers())}, scale {submission.scale}, on {where}, {submission.when[:16]}")
     )
     counts = ", ".join(f"{now.counts[word]} {word}" for word in WORDS if now.counts[word])
     click.echo(f"  {counts} of {count_of(len(now.cases), 'case')} in {count_of(len(submission.shares), 'job')}")
