@@ -123,7 +123,8 @@ class Submission:
 
 def submissions(results: Path) -> list[Submission]:
     """All submissions below results/, oldest first."""
-    return [Submission.read(path.parent) for path in sorted((results / FOLDER).glob("*/plan.json"))]
+    found = [Submission.read(path.parent) for path in (results / FOLDER).glob("*/plan.json")]
+    return sorted(found, key=lambda each: each.when)
 
 
 def latest_kind(found: Sequence[Submission], cluster: Cluster) -> Path | None:

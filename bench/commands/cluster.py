@@ -32,7 +32,7 @@ from bench.plan import wanted_key
 from bench.quantity import count_of, decimal
 from bench.record_store import Store
 
-SHOWN = 20  # running, failed and lost cases in full; of more, the number
+SHOWN = 10  # running, failed and lost cases in full; of more, the number
 
 
 def has(data_root: Path | None, on: str) -> Callable[[str], bool]:
@@ -82,7 +82,7 @@ def submit(place: Project, wanted: Mapping[str, list[Case]], scale: str, folders
         data_root=datasets.data_root(settings.data_root or folders.data_root).absolute(),
         cache=Path(settings.cache) if settings.cache else folders.cache and folders.cache.absolute(),
         retry=retry,
-        when=now.isoformat(timespec="seconds"),
+        when=now.isoformat(timespec="microseconds"),
     )
     submission.write()
     if kind_before is not None:
@@ -113,10 +113,10 @@ class Work:
         measure_share(Submission.read(Path(self.folder)), self.number)
 
     def checkpoint(self) -> Any:
-        """What submitit submits again when the time is up or the job is preempted: the same; all progress is on the disk."""
+        """What submitit submits again when the time is up: the same, as all progress is on the disk. None: nothing."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self)
+        return DelayedSubmission(self) if Submission.read(Path(self.folder)).cluster.requeue else None
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def _print(now: Status) -> None:
     submission = now.submission
     where = submission.cluster.partition or "the default partition"
     click.echo(
-        bold(f"{submission.id}: {', '.join(submission.papers())}, scale {submission.scale}, on {where}, {submission.when}")
+        bold(f"{submission.id}: {', '.join(submission.papers())}, scale {submission.scale}, on {where}, {submission.when[:16]}")
     )
     counts = ", ".join(f"{now.counts[word]} {word}" for word in WORDS if now.counts[word])
     click.echo(f"  {counts} of {count_of(len(now.cases), 'case')} in {count_of(len(submission.shares), 'job')}")

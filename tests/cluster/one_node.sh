@@ -3,7 +3,9 @@
 # the records and verdicts must be those of a local run. Needs root on Debian or Ubuntu: it installs slurm-wlm and munge if they are
 # absent. Everything is in a temporary folder, and its daemons are stopped at the end.
 #
-# usage: tests/cluster/one_node.sh [python]     CPUS=1: cores that SLURM may use [default: all]
+# usage: tests/cluster/one_node.sh [python]
+# CPUS=1: cores that SLURM may use [default: all]; PATIENCE=900: seconds to wait for each thing on a slow machine [default: 300];
+# KEEP=1: the temporary folder stays
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=$(realpath -s "${1:-.venv/bin/python}")
@@ -73,9 +75,10 @@ CONF
   until_true "SLURM's node is idle" 'sinfo -h -o %T | grep -q idle'
 }
 
-# until_true WHAT CONDITION: wait for it, at most five minutes; then show what SLURM and the suite say.
+# until_true WHAT CONDITION: wait for it, at most PATIENCE seconds; then show what SLURM and the suite say.
 until_true() {
-  for _ in $(seq 1500); do
+  local end=$((SECONDS + ${PATIENCE:-300}))
+  while [ $SECONDS -lt $end ]; do
     if eval "$2" 2>/dev/null; then return; fi
     sleep 0.2
   done
@@ -138,6 +141,7 @@ until_true "the training is requeued" 'squeue -h -j "$training" -o %T | grep -q 
   ran=$(squeue -h -j "$gate" -o %M | awk -F: '{ print 60 * $1 + $2 }')
   scontrol update JobId="$gate" TimeLimit=$(((ran + 30) / 60 + 1)) # minutes
   until_true "it is requeued" 'grep -q "Requeued job" "$gate_log"'
+  scontrol update JobId="$gate" TimeLimit=10
 ) &
 hanging=$!
 (

@@ -196,6 +196,14 @@ def test_arrays_keep_to_their_size_and_share_the_throttle(slurm: Slurm, submitte
     assert submission.slurm_ids() == {0: "7_0", 1: "7_1"}
 
 
+def test_job_is_requeued_at_its_limit_unless_the_settings_say_otherwise(slurm: Slurm, submitted: Submitted) -> None:
+    requeued = Work(str(submitted().folder), 0)
+    assert requeued.checkpoint().function == requeued
+    assert "#SBATCH --requeue\n" in slurm.script(7)
+    assert Work(str(submitted("requeue = false\n").folder), 0).checkpoint() is None
+    assert "#SBATCH --no-requeue\n" in slurm.script(9)
+
+
 def test_refusal_of_slurm_is_told_in_its_words(root: Path, slurm: Slurm, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SBATCH_SAYS", "sbatch: error: invalid partition specified: low")
     told = invoke("run", "ottt", "--scale", "smoke", "--only", "/count/", "--on", "slurm")
