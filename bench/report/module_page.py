@@ -22,7 +22,7 @@ from bench.report.pages import template
 
 if TYPE_CHECKING:
     from bench.lift.cost.compare import Compared, Row
-    from bench.lift.cost.formulas import Cost
+    from bench.lift.cost.formulas import CostFormula
 
 MOST = 0.1  # error of a formula that is shown
 _AS_WRITTEN = Colour("#3d444d", "#c9d1d9")
@@ -41,7 +41,7 @@ class Asked:
     budget: float | None  # bytes
 
 
-def page(asked: Asked, found: Compared, costs: Sequence[Cost | str], note: str = "") -> str:
+def page(asked: Asked, found: Compared, costs: Sequence[CostFormula | str], note: str = "") -> str:
     """Return the page; ``costs``: of each row of the comparison, or why there is no formula."""
     rows = [_Shown(row, cost) for row, cost in zip(found.rows, costs, strict=True)]
     start = {"network": asked.source, "T": found.T, "batch": max(found.batch, 2), "GiB": (asked.budget or 8 * 2**30) / 2**30}
@@ -67,7 +67,7 @@ class _Shown:
     """A row of the comparison on the page."""
 
     row: Row
-    cost: Cost | str
+    cost: CostFormula | str
 
     @property
     def title(self) -> str:

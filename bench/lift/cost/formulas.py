@@ -49,7 +49,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostFormula:
     """What a training step of the module costs, for any batch from 2 and any T from ``least`` on."""
 
     memory: Formula
@@ -63,13 +63,13 @@ class Cost:
         return max(self.checks, key=lambda check: check.error)
 
 
-def formulas(setting: Setting, rows: Sequence[Row]) -> list[Cost | str]:
+def formulas(setting: Setting, rows: Sequence[Row]) -> list[CostFormula | str]:
     """Return the formula of each row of a comparison with ``setting``, or why there is none."""
     known: Known = {}
     return [_or_why_not(setting, row, known) for row in rows]
 
 
-def _or_why_not(setting: Setting, row: Row, known: Known) -> Cost | str:
+def _or_why_not(setting: Setting, row: Row, known: Known) -> CostFormula | str:
     if row.algorithm == MEMOPT:
         return row.reason or "SpikingJelly's optimiser chooses anew at every setting what it recomputes"
     with setting.subject() as it:
@@ -84,7 +84,7 @@ def _or_why_not(setting: Setting, row: Row, known: Known) -> Cost | str:
             checks = tuple(_checks(counting, found, [T for T in range(least, longest + 1) if T not in exactly], row.algorithm))
             # It reads what OfEveryBatch has too: algorithm, options, sizes and cost.
             amounts = coefficients.amounts(cast(OfCatalogue, counting))
-            return Cost(found, exactly, amounts, least, checks)
+            return CostFormula(found, exactly, amounts, least, checks)
         except UserError as error:
             return str(error)
 
