@@ -19,7 +19,7 @@ given = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
 STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sleep 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-paper test test-slow test-full lint report benchmark speed gpu-check curves zoo clean
+.PHONY: help setup reproduce-paper test test-slow test-full cluster-check lint report benchmark speed gpu-check curves zoo clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-slow: $(READY) ## run the tests that `make test` leaves out because they ta
 
 test-full: $(READY) ## run every combination of algorithm, backend and network (hours); recorded in tests/
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.full $(PARALLEL)
+
+cluster-check: $(READY) ## a plan through a real SLURM on this machine (root on Debian, minutes); see docs/cluster.md
+	@tests/cluster/one_node.sh $(VENV)/bin/python
 
 lint: $(READY) ## lint, formatting and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -5,16 +5,17 @@ from __future__ import annotations
 import click
 
 from bench.commands.catalogue import list_
+from bench.commands.cluster import status_
 from bench.commands.contributing import records
 from bench.commands.fitting import fit
 from bench.commands.gpu_check import gpu_check
 from bench.commands.group import Group
+from bench.commands.modules import compare, measure
 from bench.commands.papers import plan_, run
 from bench.commands.reporting import report
 from bench.commands.timing import speed
 from bench.commands.zoo import zoo
 from bench.comparison.command import new, train
-from bench.lift.cost.command import compare, measure
 from bench.places import CODE
 
 
@@ -32,5 +33,5 @@ def main() -> None:
     """Measure memory-saving training algorithms for spiking networks and compare them with what their papers report."""
 
 
-for _command in (list_, plan_, run, fit, speed, gpu_check, report, records, measure, compare, zoo, new, train):
+for _command in (list_, plan_, run, status_, fit, speed, gpu_check, report, records, measure, compare, zoo, new, train):
     main.add_command(_command)

@@ -7,12 +7,14 @@
 | printing.py | headings and warnings |
 | catalogue.py | ``list`` |
 | fitting.py | ``fit`` |
+| modules.py | ``measure`` and ``compare``, of one's own network |
 | papers.py | ``plan`` and ``run`` |
+| cluster.py | ``run --on``: a plan as jobs of a cluster, and ``status`` |
 | timing.py | ``speed`` |
 | gpu_check.py | ``gpu-check`` |
 | reporting.py | ``report`` |
 | zoo.py | ``zoo`` |
 | measuring.py | measures the missing cases of a plan, then judges and draws: for ``run`` and ``speed`` |
 
-``measure`` and ``compare`` are in bench/lift/cost/command.py, ``new`` and ``train`` in bench/comparison/command.py.
+``new`` and ``train`` are in bench/comparison/command.py.
 """

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from bench import zoo
 from bench.case import Settings
+from bench.commands.modules import memory, shape
 from bench.errors import UserError, choose
-from bench.lift.cost.command import memory, shape
 from bench.overhead import HEADROOM, usable
 from bench.registry import ALGORITHMS
 

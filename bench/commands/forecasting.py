@@ -79,12 +79,14 @@ def measure_within(
     try:
         if ahead.order:
             measure_cases(place, ahead.order, run_id, tally, folders, workers=workers, forecast=forecast, ends=ends)
+        left = [case for case in ahead.order if case.key not in tally.keys]
+        stopped = sum(checkpoint_of(Job(case, folders.data_root, scratch_of(place))).exists() for case in left)
+        click.echo(
+            _spent(tally, [forecaster.of(case) for case in left], stopped, ahead.blocked)
+        )  # in time; the rest may take some
         write_report(place, list(wanted), run_id)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(tally.so_far()) from None
-    left = [case for case in ahead.order if case.key not in tally.keys]
-    stopped = sum(checkpoint_of(Job(case, folders.data_root, scratch_of(place))).exists() for case in left)
-    click.echo(_spent(tally, [forecaster.of(case) for case in left], stopped, ahead.blocked))
     tally.require_unbroken()
 
 
@@ -107,10 +109,9 @@ def _alike(forecasts: Sequence[Forecast]) -> list[list[Forecast]]:
     """Join those whose cases differ in the seed alone, and those of a probe that cannot be measured and were not counted."""
     groups: dict[object, list[Forecast]] = {}
     for forecast in forecasts:
-        case, uncounted = forecast.case, forecast.obstacle and forecast.memory is None
-        groups.setdefault((case.paper, case.probe, forecast.obstacle) if uncounted else replace(case, seed=0), []).append(
-            forecast
-        )
+        case, uncounted = forecast.case, bool(forecast.obstacle) and forecast.memory is None
+        kind = (case.paper, case.probe, forecast.obstacle) if uncounted else (replace(case, seed=0), forecast.basis)
+        groups.setdefault(kind, []).append(forecast)
     return list(groups.values())
 
 

@@ -25,7 +25,7 @@ from bench.errors import UserError, choose
 from bench.files import write_whole
 from bench.forecast.outlook import Outlook
 from bench.gpu_check.findings import found
-from bench.gpu_check.selection import Planned, cases_of, runnable
+from bench.gpu_check.selection import Planned, cases_of, runnable, short_first
 from bench.gpu_check.steps import STEPS, WHOLE_S, Result, Step, allowed, failed, left_out
 from bench.places import CODE, Project
 from bench.plan import papers
@@ -153,7 +153,7 @@ def _measured(step: Step, check: Check, seconds: float) -> Result:
     tally = Tally(len(able), missing)
     if ahead.order:
         forecast = {case.key: ahead.forecasts[case.key].seconds for case in ahead.order if case.probe == "training"}
-        measure_cases(check.place, ahead.order, new_run(), tally, check.folders, forecast=forecast, ends=ends)
+        measure_cases(check.place, short_first(ahead.order), new_run(), tally, check.folders, forecast=forecast, ends=ends)
     broken = {status: count for status, count in sorted(tally.ended.items()) if status in BROKEN}
     words = [_counts(tally), _shown(step, check, able), *(f"{count} left out: {why}" for why, count in reasons.items())]
     words += sorted({f"{forecast.case.key}: {forecast.obstacle}" for forecast in ahead.blocked})
@@ -196,7 +196,8 @@ def _forecast(step: Step, check: Check, reason: str, seconds: float) -> str:
     ahead, missing = _ahead(check, able)
     takes = words_of(sum(ahead.forecasts[case.key].seconds for case in ahead.order)) if ahead.order else "nothing"
     words = f"{step.title}, {words_of(seconds)}: {missing} of {count_of(len(able), 'case')} to measure, {takes} in all"
-    return "\n  ".join([words, *(case.key for case in ahead.order), *(f"{n} left out: {why}" for why, n in reasons.items())])
+    keys = [case.key for case in short_first(ahead.order)]
+    return "\n  ".join([words, *keys, *(f"{count} left out: {why}" for why, count in reasons.items())])
 
 
 def _written(check: Check, done: Sequence[Result]) -> str:

@@ -12,7 +12,7 @@ import click
 
 from bench import datasets
 from bench.case import SCALES
-from bench.commands import options
+from bench.commands import cluster, options
 from bench.commands.duration import seconds_of
 from bench.commands.measuring import Folders, Here, measure, missing_cases, writable
 from bench.commands.printing import bold, warn
@@ -79,6 +79,7 @@ def plan_(
     help="measure for a time like 90s, 25m or 3h, first what decides most claims per hour (see plan --forecast), and stop; "
     "a tenth of it, at most a minute, is left for judging and drawing",
 )
+@click.option("--on", metavar="TOML", help="submit to a SLURM cluster: its settings, or `slurm` for defaults (docs/cluster.md)")
 def run(
     paper: str | None,
     scale: str,
@@ -90,11 +91,12 @@ def run(
     retry: bool,
     only: str | None,
     budget: str | None,
+    on: str | None,
 ) -> None:
     """Measure the missing cases of PAPER (default: every paper), judge its claims and draw its figures."""
     within = None if budget is None else seconds_of(budget)
     datasets.data_root(data_root)
-    place, has = writable(project, results), _fetching(data_root, cache)
+    place, has = writable(project, results), _fetching(data_root, cache) if on is None else cluster.has(data_root, on)
     chosen = _chosen(paper)
     planned = {name: plan(name, scale, has) for name in chosen}
     wanted = {name: [case for case in cases if only is None or only in case.key] for name, cases in planned.items()}
@@ -103,12 +105,18 @@ def run(
         elsewhere = {at: [case.key for name in chosen for case in plan(name, at, _has(data_root))] for at in others}
         raise UserError(_matches_nothing(only, scale, [case.key for cases in planned.values() for case in cases], elsewhere))
     folders = Folders(data_root, cache)
-    if within is None:
-        measure(place, wanted, scale, folders, workers=workers, retry=retry)
-    else:
+    if on is not None:
+        if workers is not None:
+            raise UserError("--workers is for a run on this machine; with --on, set `workers` in the settings of the cluster")
+        if within is not None:
+            raise UserError("--budget is for a run on this machine; with --on, set the time limit in the settings of the cluster")
+        cluster.submit(place, wanted, scale, folders, on, retry=retry)
+    elif within is not None:
         from bench.commands.forecasting import measure_within
 
         measure_within(place, wanted, scale, folders, within, workers=workers, retry=retry)
+    else:
+        measure(place, wanted, scale, folders, workers=workers, retry=retry)
 
 
 def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> str:

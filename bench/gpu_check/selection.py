@@ -11,6 +11,7 @@ from bench.claims.rules.memory import OF_CUDA
 from bench.plan import backends_of
 
 PAPER, ALGORITHM, DATA, EPOCHS = "ottt", "ottt-a", "cifar10", 3  # of the training
+SHORT = ("ottt", "sltt")  # papers of sequences of few time steps: their memory is measured first, at seconds a case
 Planned = Mapping[str, Sequence[Case]]  # cases of the whole plans, by paper
 
 
@@ -19,6 +20,11 @@ def memory(planned: Iterable[Case]) -> list[Case]:
     cases = list(planned)
     peaks = {(case.probe, _step(case)) for case in cases if case.probe in OF_CUDA.values()}
     return [case for case in cases if (OF_CUDA.get(case.probe, case.probe), _step(case)) in peaks]
+
+
+def short_first(cases: Sequence[Case]) -> list[Case]:
+    """Return cases of the papers of short sequences before those of others, else in the order in which they are."""
+    return sorted(cases, key=lambda case: case.paper not in SHORT)
 
 
 def speed(planned: Iterable[Case]) -> list[Case]:

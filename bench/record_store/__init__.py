@@ -15,14 +15,16 @@ is not the name of one.
 | lines.py | one record as one line |
 | checks.py | which lines are rejected, and which cases are incomplete |
 | machines.py | descriptions of machines |
+| adopting.py | takes records of another store over |
 | counting.py | which records still count, and what makes a case done |
 | disk.py | bytes on the disk |
 """
 
 from __future__ import annotations
 
+from bench.record_store.adopting import adopt
 from bench.record_store.counting import DoneKey, Place, done_key, latest, place_of, uncommitted
 from bench.record_store.lines import LeftOut
 from bench.record_store.store import Store
 
-__all__ = ["DoneKey", "LeftOut", "Place", "Store", "done_key", "latest", "place_of", "uncommitted"]
+__all__ = ["DoneKey", "LeftOut", "Place", "Store", "adopt", "done_key", "latest", "place_of", "uncommitted"]

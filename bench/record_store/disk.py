@@ -31,6 +31,18 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def append_to(path: Path, blob: bytes) -> None:
+    """Append ``blob`` to a file, which is created if need be; on return both are on the disk."""
+    existed = path.exists()
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        append_whole(file, blob)
+    finally:
+        os.close(file)
+    if not existed:
+        sync_directory(path.parent)
+
+
 def append_whole(file: int, blob: bytes) -> None:
     """All of ``blob`` at the end of the file and on the disk, or the file as it was."""
     length = os.fstat(file).st_size

@@ -34,8 +34,16 @@ class LeftOut:
 
 
 def encoded(record: Record, of: int) -> bytes:
-    content = {"of": of, **{name: _plain(getattr(record, name)) for name in FIELDS}}
-    return (json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode()
+    content = {"of": of, **vars(record)}
+    try:
+        text = _compact(content)
+    except (ValueError, TypeError):  # few records hold what JSON has not: to look for it in all of them takes most of the time
+        text = _compact(_plain(content))
+    return f"{text}\n".encode()
+
+
+def _compact(content: object) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _plain(value: object) -> object:

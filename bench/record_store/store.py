@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from bench.machine import Identity
 from bench.record import Record
 from bench.record_store.checks import complete_cases, why_rejected
 from bench.record_store.counting import DoneKey, done_key
-from bench.record_store.disk import append_whole, listed, sync_directory, writing
+from bench.record_store.disk import append_to, listed, writing
 from bench.record_store.lines import LeftOut, Line, encoded, read
 from bench.record_store.machines import description, no_description
 
@@ -73,12 +72,16 @@ class Store:
         write_whole(path, (json.dumps(identity, indent=2, sort_keys=True) + "\n").encode())
 
     @contextmanager
-    def locked(self, paper: str, machine: str) -> Iterator[None]:
-        """Hold the paper's file on this machine, so that two runs do not measure the same at once; may be nested."""
+    def locked(self, paper: str, machine: str, wait_s: float = 0) -> Iterator[None]:
+        """Hold the paper's file on this machine, so that two runs do not measure the same at once; may be nested.
+
+        Raises UserError if another run holds it for longer than ``wait_s``. Where a file system has no locks (Lustre without
+        ``flock``), filelock holds the file by the existence of another.
+        """
         path = self.path(paper, machine)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0, thread_local=False, is_singleton=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=wait_s, thread_local=False, is_singleton=True)
         try:
             lock.acquire()
         except Timeout:
@@ -90,23 +93,12 @@ class Store:
 
     def append(self, paper: str, machine: str, records: Sequence[Record]) -> None:
         """Add the records of one case: all of them or, with a UserError, none. They are on the disk on return."""
-        self.append_cases(paper, machine, [records])
-
-    def append_cases(self, paper: str, machine: str, cases: Iterable[Sequence[Record]]) -> None:
-        """Add the records of several cases in one write, as ``append`` does."""
-        blob = b"".join(encoded(record, len(records)) for records in cases for record in records)
-        if not blob:
+        if not records:
             return
         path = self.path(paper, machine)
+        blob = b"".join(encoded(record, len(records)) for record in records)
         with self.locked(paper, machine), writing(path):
-            existed = path.exists()
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                append_whole(file, blob)
-            finally:
-                os.close(file)
-            if not existed:
-                sync_directory(path.parent)
+            append_to(path, blob)
 
     def load(self, paper: str) -> tuple[list[Record], list[LeftOut]]:
         """Return the records of all machines, oldest first within a machine, and the lines that were left out, with reasons."""

@@ -12,10 +12,12 @@ The same results give the same bytes. Imports no torch; matplotlib only where a 
 |---|---|
 | chapters.py | reads results/ and the papers' folders: one chapter per paper |
 | generated.py | what every generated file should hold; writes it or compares it |
+| module_page.py | the page of a user's own network, which is no file of the repository |
 | pages.py | hand-written pages with generated blocks, and templates |
 | tables.py | tables and counts that pages show |
 | webpage.py | the data and the scripts of plots/index.html |
 | terminal.py | the summary after a run |
+| webpage.py | what the code of plots/index.html reads |
 """
 
 from __future__ import annotations

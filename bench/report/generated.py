@@ -37,7 +37,8 @@ def texts(report: Report) -> dict[Path, str]:
                     files[place.with_suffix(".svg")] = figure.render(data)
     with readable("plots/index.html"):
         known = webpage.data([chapter.paper for chapter in found])
-        files[project.plots / "index.html"] = template("index.html.j2", report=report, data=known, scripts=webpage.scripts())
+        scripts = webpage.scripts(*webpage.FIT, *webpage.CLAIMS)
+        files[project.plots / "index.html"] = template("index.html.j2", report=report, data=known, scripts=scripts)
     for page, parts in pages.items():
         of_paper = next((chapter for chapter in found if chapter.name == page.parent.name), None)
         with readable(project.name(page)):

@@ -1,9 +1,12 @@
-"""What plots/index.html knows beside the report: the formulas of its calculator, and claims on one axis. Imports no torch."""
+"""What plots/index.html knows beside the report: the formulas of its calculator, and claims on one axis. Imports no torch.
+
+The page of a user's own network (module_page.py) has the same calculator.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 
 from bench.claims import Claim, Verdict
@@ -18,7 +21,18 @@ CARDS = {  # memory of cards that are sold under these names, in GiB
     "A100, 40 GiB": 40, "L40S, 48 GiB": 48, "A100, H100, 80 GiB": 80, "H200, 141 GB": 131,
 }  # fmt: skip
 ERROR = 0.02  # that the page states of every formula; one that was further off at a setting that was checked is left out
+FIT, CLAIMS = ("calculator.js", "fit.js"), ("claims.js",)  # code of "Will it fit?" and of "What holds?"
 _LIBRARIES = ("vega-6.4.0.min.js", "vega-lite-6.4.3.min.js", "vega-embed-7.3.0.min.js")
+_PYTHON = (
+    "import spikecost",
+    'step = spikecost.training_step("{network}", "{algorithm}", "{backend}"{options})',
+    'cost = spikecost.cost("{network}", "{algorithm}", "{backend}", T={T}, batch={batch}{options})',
+    'print(f"{cost.memory.total / 2**30:.2f} GiB")',
+)
+LINES = {  # to copy: of an algorithm, and of the fewest recomputed steps that fit (templates/page/fit.js fills in the choice)
+    "algorithm": _PYTHON,
+    "schedule": ("spikecost fit {network} --T {T} --batch {batch} --budget {GiB}", "", *_PYTHON),
+}
 KINDS = {  # of a claim, by words of its quantity
     "accuracy": ("accuracy", "top-1", "test result"),
     "gradient": ("cosine", "gradient"),
@@ -36,25 +50,40 @@ def kind_of(claim: Claim) -> str:
     return next((kind for kind, words in KINDS.items() if any(word in quantity for word in words)), "other")
 
 
-def scripts() -> str:
-    """Return the libraries and the page's own code, for one script element each."""
+def scripts(*parts: str) -> str:
+    """Return the libraries and the code of these parts of a page, for one script element each."""
     folder = files("bench") / "templates"
     texts = [(folder / "vendor" / name).read_text(encoding="utf-8").split("//# sourceMappingURL")[0] for name in _LIBRARIES]
-    texts += [(folder / "page" / name).read_text(encoding="utf-8") for name in ("calculator.js", "page.js")]
+    texts += [(folder / "page" / name).read_text(encoding="utf-8") for name in ("shared.js", *parts)]
     return "\n".join(f"<script>\n{text.strip()}\n</script>" for text in texts)
 
 
 def data(papers: Sequence[Paper]) -> str:
-    """Return what the page's code reads, as JSON that may stand in a script element."""
+    """Return what the page's code reads."""
     found = {
-        "cards": CARDS,
-        "headroom": HEADROOM,
+        **calculator({"network": "vgg-sws/cifar10", "T": 30, "batch": 256, "GiB": 8}, 1, "native", LINES),
         "formulas": formulas(papers),
         "cosines": cosines(papers),
         "claims": [point for paper in papers for point in _points(paper)],
         "verdicts": {name: [look.colour.light, look.colour.dark] for name, look in style.VERDICTS.items()},
     }
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    return embedded(found)
+
+
+def calculator(
+    start: Mapping[str, object], least_batch: int, reference: str, lines: Mapping[str, Sequence[str]]
+) -> dict[str, object]:
+    """Return what "Will it fit?" reads beside formulas and cosines.
+
+    ``start``: the first choice; ``reference``: the backend whose BPTT others are compared with; ``lines``: see ``LINES``.
+    """
+    known = {"start": start, "leastBatch": least_batch, "reference": reference, "lines": lines}
+    return {"cards": CARDS, "headroom": HEADROOM, **known}
+
+
+def embedded(values: Mapping[str, object]) -> str:
+    """Return JSON that may stand in a script element."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
 
 
 def formulas(papers: Iterable[Paper]) -> list[dict[str, object]]:
@@ -70,17 +99,20 @@ def formulas(papers: Iterable[Paper]) -> list[dict[str, object]]:
             ):
                 continue
             look, backend = ALGORITHMS[case["algorithm"]], BACKENDS[case["backend"]]
-            named = options(record)
-            title = f"{look.title} ({named})" if named else look.title
             found.append(
                 {
                     "network": case["network"], "algorithm": case["algorithm"], "backend": case["backend"],
-                    "options": dict(case["options"]), "title": title, "backendTitle": backend.title,
+                    "options": dict(case["options"]), "title": titled(look.title, options(record)), "backendTitle": backend.title,
                     "colour": [look.colour.light, look.colour.dark], "exact": look.exact, "error": ERROR,
                     **{name: value for name, value in record.detail.items() if name != "checked"},
                 }
             )  # fmt: skip
     return found
+
+
+def titled(title: str, options: str) -> str:
+    """Return the title of an algorithm with its options."""
+    return f"{title} ({options})" if options else title
 
 
 def _formula_records(paper: Paper) -> list[Record]:

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -75,7 +75,9 @@ def run(
     here = gpu()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    with _signal(signal.SIGINT, signal.SIG_IGN):  # Ctrl-C reaches every process; the fork server would print a traceback
+    with ExitStack() as ignoring:  # they reach every process, and only the run handles them; its workers inherit this
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            ignoring.enter_context(_signal(number, signal.SIG_IGN))
         forkserver.ensure_running()
     pending = sorted(cases, key=_alone) if limit is None else list(cases)
     running: list[_Worker] = []
@@ -90,7 +92,7 @@ def run(
         while (next_ := place(leaving)) is not None:
             running.append(_start(context, Job(pending.pop(next_), data_root, scratch, cache), listener))
 
-    with _signal(signal.SIGTERM, _interrupt):
+    with _ending_on_sigterm():
         try:
             while pending or running:
                 fill()
@@ -217,6 +219,10 @@ def _signal(number: signal.Signals, action: Callable[[int, FrameType | None], ob
         signal.signal(number, before)
 
 
+def _ending_on_sigterm() -> AbstractContextManager[None]:
+    """Handle SIGTERM like Ctrl-C, so that no worker is left behind, unless the caller handles it (a job on a cluster goes on)."""
+    return _signal(signal.SIGTERM, _interrupt) if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL else nullcontext()
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle SIGTERM like Ctrl-C, so that no worker is left behind."""
     raise KeyboardInterrupt

@@ -135,7 +135,7 @@ def test_folder_that_holds_no_results_is_refused(tmp_path: Path) -> None:
 
 def test_records_are_added_once_and_nothing_is_overwritten(tmp_path: Path) -> None:
     source, target = handed_in(tmp_path, *SOUND), Store(tmp_path / "here")
-    own = replace(SOUND[1][0], value=7, when="2025-01-01T00:00:00Z")
+    own = replace(SOUND[1][0], value=7, when="2026-01-02T00:00:00Z", run="later")
     target.describe(MACHINE, WHAT)
     target.append("ottt", MACHINE, [own])
     before = target.path("ottt", MACHINE).read_bytes()

@@ -173,7 +173,7 @@ def test_paper_without_a_description_is_an_error(tmp_path: Path) -> None:
 
 def test_page_that_is_not_text_is_reported_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match="no text in UTF-8"):
+    with pytest.raises(UserError, match="not text in UTF-8"):
         report.blocks_of(tmp_path / "README.md")
 
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bench.cli import main
+from bench.commands.modules import shape
 from bench.errors import UserError
-from bench.lift.cost.command import shape
 from bench.lift.recognition.source import build, load
 
 REPOSITORY = Path(__file__).resolve().parents[2]

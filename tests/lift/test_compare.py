@@ -19,8 +19,9 @@ from bench.cli import main
 from bench.counting.any_step import Cost
 from bench.errors import UserError
 from bench.lift.cost import cosine
-from bench.lift.cost.compare import MEMOPT, Compared, Row, compare
+from bench.lift.cost.compare import AS_WRITTEN, MEMOPT, Compared, Row, compare
 from bench.lift.cost.counts import ByAlgorithm, Setting
+from bench.lift.cost.every_batch import OfEveryBatch
 from bench.lift.cost.limits import Limits, Question
 from bench.lift.cost.subject import subject
 from bench.lift.recognition.twin import Real
@@ -356,3 +357,35 @@ def test_every_algorithm_of_the_registry_runs_on_a_module_or_says_why_not(name: 
         assert not re.search("Error|assert", row.reason), row.reason  # said in words, not by what failed
     able = {algorithm for algorithm, row in rows.items() if row.cost is not None} - {"as written", MEMOPT}
     assert able == RUNS[name]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("{}", "is a folder: name a file in it"),
+        ("{}/mine.txt", "name a file that ends in .html"),
+        ("{}/nowhere/mine.html", "there is no folder"),
+        ("/proc/mine.html", "cannot be written"),
+    ],
+)
+def test_page_that_cannot_be_written_is_one_sentence_before_anything_is_counted(tmp_path: Path, path: str, words: str) -> None:
+    if path.startswith("/proc") and not Path("/proc").is_dir():
+        pytest.skip("no /proc, where nobody can write")
+    asked = ["compare", "nowhere.py:make", "--input", "9", "--T", "8", "--batch", "4", "--html", path.format(tmp_path)]
+    shown = CliRunner().invoke(main, asked, prog_name="spikecost")
+    assert shown.exit_code == 1
+    assert words in shown.output
+    assert "nowhere.py" not in shown.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["sj-catalogue-multi-step", "snn-leaky"])
+@pytest.mark.parametrize("algorithm", [AS_WRITTEN, "checkpointed", "skipper", "replay", "sltt-k", "ottt-a", "ttl-bptt"])
+def test_peak_for_every_batch_is_exact_to_the_byte(name: str, algorithm: str) -> None:
+    if (name, algorithm) == ("snn-leaky", "replay"):
+        pytest.skip("replay does not run snnTorch's neurons backwards")
+    setting = Setting(seeded(NETS[name][0]), FRAME, 6, 4, "repeat", "sgd")
+    with setting.subject() as it:
+        counting = OfEveryBatch(it, algorithm, "float32", {"k": 2} if algorithm == "sltt-k" else {})
+        peak = counting.peak(6)
+        assert {B: peak(B) for B in (32, 4096)} == {B: counting.cost(6, B).memory.total for B in (32, 4096)}

@@ -343,10 +343,10 @@ def test_neurons_that_store_their_potentials_are_computed_once() -> None:
         (["conv:pool", "bn:sn"], "overlaps"),
         (["pool:conv"], "ends before it begins"),
         (["conv:pool/0"], "is not a group: write first:last"),
-        ([3], "3 is no group"),
+        ([3], "3 is not a group"),
     ],
 )
-def test_group_that_is_none_is_refused(layers: list[Any], words: str) -> None:
+def test_wrong_group_is_refused(layers: list[Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         training_step(made("residual"), "checkpointed", segments=1, layers=layers)(*batch())
 

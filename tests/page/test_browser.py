@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,27 +13,17 @@ import pytest
 from bench.overhead import HEADROOM
 
 pytest.importorskip("playwright", reason="the package playwright is not installed")
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 import spikecost
+from tests.page.browsing import CHROMIUM, choose, open_page, rows, serious_faults
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))), None
-)
 INDEX = Path(__file__).parents[2] / "plots" / "index.html"
 GIB = 2**30
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
     pytest.mark.skipif('"formulas":[]' in INDEX.read_text(encoding="utf-8"), reason="the page has no formulas: run 'calculator'"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,28 +35,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def opened(browser: Browser, anchor: str = "", **context: Any) -> Page:
-    page = browser.new_page(**({"viewport": {"width": 1200, "height": 900}} | context))
-    page.on("pageerror", lambda error: pytest.fail(f"an error on the page: {error}"))
-    page.on("console", lambda message: message.type == "error" and pytest.fail(f"console: {message.text}"))
-    page.goto(INDEX.as_uri() + anchor)
-    if context.get("java_script_enabled", True):
-        page.wait_for_selector("#claims-axis svg")
-    return page
-
-
-def choose(page: Page, network: str, T: int, batch: int, GiB: float) -> None:
-    drawn = int(page.evaluate("Number(document.documentElement.dataset.drawn)"))
-    page.select_option("#fit-network", network)
-    for name, value in (("T", T), ("batch", batch), ("GiB", GiB)):
-        page.fill(f"#fit-{name}", str(value))
-    page.wait_for_function("n => Number(document.documentElement.dataset.drawn) >= n", arg=drawn + 4)
-
-
-def rows(page: Page) -> list[dict[str, str]]:
-    return page.evaluate(
-        """() => [...document.querySelectorAll('#fit-rows tr')].map(row => ({id: row.dataset.id,
-        ...Object.fromEntries([...row.cells].map((cell, i) => [i ? cell.dataset.of || 'fit' : 'label', cell.textContent]))}))"""
-    )  # type: ignore[no-any-return]
+    return open_page(browser, INDEX.as_uri() + anchor, "#claims-axis svg", **context)
 
 
 def command(page: Page, row: str) -> dict[str, Any]:
@@ -162,16 +130,9 @@ OTHERS = [pytest.param(*other, marks=pytest.mark.slow) for other in ((380, "ligh
 
 @pytest.mark.parametrize(("width", "scheme"), [(380, "dark"), (1280, "light"), *OTHERS])
 def test_page_fits_its_width_and_has_no_serious_accessibility_fault(browser: Browser, width: int, scheme: str) -> None:
-    axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     page = opened(browser, viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = axe_playwright.Axe().run(page).response["violations"]
-    serious = [
-        (fault["id"], [node["html"][:120] for node in fault["nodes"][:3]])
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    assert serious_faults(page) == []
     page.close()
 
 

@@ -257,7 +257,7 @@ def test_case_that_does_not_apply_is_refused_before_anything_is_trained(tmp_path
 
 def test_damaged_result_is_named_by_its_line(tmp_path: Path) -> None:
     (tmp_path / results.NAME).write_text("{}\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"results\.jsonl, line 1 is no result"):
+    with pytest.raises(UserError, match=r"results\.jsonl, line 1 is not a result"):
         results.read(tmp_path)
 
 

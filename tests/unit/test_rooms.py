@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("planning", "speed", "training"),
     ("lift",),
     ("probes", "plan"),  # a case: measured, and asked for
-    ("runner",),
+    ("runner", "cluster"),
     ("claims",),
     ("forecast", "contributions"),  # what cases will take and decide; records from elsewhere
     ("figures",),

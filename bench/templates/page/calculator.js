@@ -69,6 +69,13 @@ const Calculator = (() => {
     return T * formula.sizes.input * B + most;
   }
 
+  // The peak in segments that the algorithm chooses itself: as it was counted for that T, if it was, or by formula.
+  const counted = (formula, T) => formula.counted && formula.counted[T];
+  function own(formula, T, B) {
+    const lines = counted(formula, T);
+    return lines ? peakOf(lines, B) : peak(formula, lengths(formula, T), B);
+  }
+
   // MACs, multiplications or traffic of a training step in these segments.
   function amount(formula, which, parts, B) {
     const terms = [1, sum(parts), again(formula, parts), parts.length];
@@ -115,6 +122,6 @@ const Calculator = (() => {
     return [...parts.filter((K) => K > 0), last];
   }
 
-  return { lengths, again, peak, amount, largest, segmentsWithin, sum };
+  return { lengths, again, peak, counted, own, amount, largest, segmentsWithin, sum };
 })();
 if (typeof module !== "undefined") module.exports = Calculator;

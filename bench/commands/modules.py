@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 from rich.console import Console, RenderableType
 
 from bench.case import Settings
 from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.lift.cost.compare import Compared
+    from bench.lift.recognition.source import Built
+    from bench.report.module_page import Asked
 
 
 def shape(text: str) -> tuple[int, ...]:
@@ -101,6 +107,13 @@ def measure(source: str, frame: str, as_json: bool, **settings: object) -> None:
 @click.option("--algorithm", "algorithms", multiple=True, metavar="NAME", help="only this one; may be repeated [default: all]")
 @click.option("--cosine-at", metavar="T,BATCH", help="size for the cosines [default: what runs in 60 s and 8 GiB]")
 @click.option("--no-cosine", is_flag=True, help="compare no gradients: nothing is computed on tensors with storage")
+@click.option(
+    "--html",
+    "html",
+    metavar="MINE.HTML",
+    type=click.Path(path_type=Path),
+    help="also write a page that answers for other T, batches and cards; it takes some times as long",
+)
 @_json
 def compare(
     source: str,
@@ -110,6 +123,7 @@ def compare(
     algorithms: tuple[str, ...],
     cosine_at: str | None,
     no_cosine: bool,
+    html: Path | None,
     **settings: object,
 ) -> None:
     """Count a training step of your own network by each algorithm that applies to it, and say why the others do not.
@@ -122,14 +136,38 @@ def compare(
         if no_cosine:
             raise UserError(f"--cosine-at {cosine_at} beside --no-cosine: give one of them")
         cosine = pair(cosine_at)
+    if html is not None:
+        from bench.report.module_page import require_writable
+
+        require_writable(html)
+    named = _named(settings)
     with Console(stderr=True).status("building and counting ..."):  # shown on a terminal only
         from bench.lift.cost.compare import compare as compared
         from bench.lift.cost.table import compared as shown
         from bench.lift.recognition.source import build, build_with_values, load
 
-        built = build(load(source)) if no_cosine else build_with_values(load(source), source.rpartition("/")[2])
-        found = compared(built.net, sizes, budget=card, cosine=cosine, algorithms=algorithms or None, **_named(settings))
+        make = load(source)
+        built = build(make) if no_cosine else build_with_values(make, source.rpartition("/")[2])
+        found = compared(built.net, sizes, budget=card, cosine=cosine, algorithms=algorithms or None, **named)
+    if html is not None:
+        from bench.report.module_page import Asked
+
+        is_made = make.__module__ != load.__module__  # where what is a network already is wrapped
+        words = {"encoding": named["encoding"], "optimizer": named["optimizer"] or "none", "precision": named["precision"]}
+        with Console(stderr=True).status("counting formulas for the page ..."):
+            _write_page(html, Asked(source, is_made, sizes, budget=card, **words), built, found, named)
     _print(found.as_dict(), shown(found, built.note), built.note, as_json)
+
+
+def _write_page(path: Path, asked: Asked, built: Built, found: Compared, settings: Settings) -> None:
+    from bench.files import write_whole
+    from bench.lift.cost.counts import Setting
+    from bench.lift.cost.formulas import formulas
+    from bench.report.module_page import page
+
+    setting = Setting(module=built.net, frame=asked.frame, **settings)
+    write_whole(path, page(asked, found, formulas(setting, found.rows), built.note).encode())
+    click.echo(f"{path}: open it in a browser", err=True)
 
 
 def _named(settings: Settings) -> Settings:
