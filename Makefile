@@ -19,12 +19,12 @@ given = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
 STOPPABLE = { code=$$?; [ $$code -eq 130 ] || exit $$code; kill -INT $$PPID; sleep 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-paper test test-slow test-full cluster-check lint report benchmark speed curves zoo clean
+.PHONY: help setup reproduce-paper test test-slow test-full cluster-check lint report benchmark speed gpu-check curves zoo clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  options: PAPER=ottt (unset: every paper)  SCALE=smoke|laptop|night|full  DATA_ROOT=folder with the data sets"
-	@echo "           BUDGET=25m (of reproduce-paper; unset: to the end)"
+	@echo "           BUDGET=25m (of reproduce-paper; unset: to the end; of gpu-check; unset: 450s)"
 	@echo "           WORKLOAD=vgg-sws/cifar10/T4 (of speed; unset: every workload)  ONLY=resnet18 (of zoo: a part of names)"
 
 setup: $(READY) ## make the virtual environment and install everything (5.5 GB, minutes)
@@ -66,6 +66,9 @@ benchmark: $(READY) ## time small training steps and kernels with pytest-benchma
 
 speed: $(READY) ## time training steps in turns and judge the goals of the native backend (an hour)
 	@trap : INT; $(SPIKECOST) speed $(call given,--workload,WORKLOAD) || $(STOPPABLE)
+
+gpu-check: $(READY) ## check and measure in under 8 minutes what a GPU decides; without one, what needs none
+	@trap : INT; $(SPIKECOST) gpu-check $(call given,--data-root,DATA_ROOT) $(call given,--budget,BUDGET) || $(STOPPABLE)
 
 zoo: $(READY) ## measure and check SpikingJelly's model zoo and snnTorch's tutorial networks; write docs/zoo.md (hours)
 	@trap : INT; $(SPIKECOST) zoo $(call given,--only,ONLY) || $(STOPPABLE)

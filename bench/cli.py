@@ -8,6 +8,7 @@ from bench.commands.catalogue import list_
 from bench.commands.cluster import status_
 from bench.commands.contributing import records
 from bench.commands.fitting import fit
+from bench.commands.gpu_check import gpu_check
 from bench.commands.group import Group
 from bench.commands.modules import compare, measure
 from bench.commands.papers import plan_, run
@@ -32,5 +33,5 @@ def main() -> None:
     """Measure memory-saving training algorithms for spiking networks and compare them with what their papers report."""
 
 
-for _command in (list_, plan_, run, status_, fit, speed, report, records, measure, compare, zoo, new, train):
+for _command in (list_, plan_, run, status_, fit, speed, gpu_check, report, records, measure, compare, zoo, new, train):
     main.add_command(_command)

@@ -11,6 +11,7 @@
 | papers.py | ``plan`` and ``run`` |
 | cluster.py | ``run --on``: a plan as jobs of a cluster, and ``status`` |
 | timing.py | ``speed`` |
+| gpu_check.py | ``gpu-check`` |
 | reporting.py | ``report`` |
 | zoo.py | ``zoo`` |
 | measuring.py | measures the missing cases of a plan, then judges and draws: for ``run`` and ``speed`` |

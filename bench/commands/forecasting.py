@@ -41,8 +41,8 @@ def show_forecast(place: Project, wanted: Mapping[str, Sequence[Case]], scale: s
         click.echo(bold(f"{name}, scale {scale}: {count_of(len(cases), 'case')}, {len(missing)} to measure on {here}"))
         if not missing:
             continue
-        forecaster = _forecaster(place, store, [name], here, folders)
-        ahead = _outlook(place, {name: cases}, missing, forecaster)
+        forecaster = forecaster_of(place, store, [name], here, folders)
+        ahead = outlook_of(place, {name: cases}, missing, forecaster)
         able = [ahead.forecasts[case.key] for case in ahead.order]
         click.echo(f"    {'each':>9}  {'memory':>9}  {'known from':15}  case: the claims it decides")
         for alike in _alike([*able, *ahead.blocked]):
@@ -70,8 +70,8 @@ def measure_within(
     store, here, run_id = Store(place.results), Here(), new_run()
     missing = [case for name, cases in wanted.items() for case in missing_cases(cases, store, name, here, retry=retry)]
     tally = Tally(sum(map(len, wanted.values())), len(missing))
-    forecaster = _forecaster(place, store, list(wanted), here, folders)
-    ahead = _outlook(place, wanted, missing, forecaster)
+    forecaster = forecaster_of(place, store, list(wanted), here, folders)
+    ahead = outlook_of(place, wanted, missing, forecaster)
     click.echo(
         bold(f"scale {scale}: {count_of(tally.wanted, 'case')}, {len(missing)} to measure on {here} in {words_of(budget)}")
     )
@@ -90,12 +90,12 @@ def measure_within(
     tally.require_unbroken()
 
 
-def _forecaster(place: Project, store: Store, papers: Sequence[str], here: Here, folders: Folders) -> Forecaster:
+def forecaster_of(place: Project, store: Store, papers: Sequence[str], here: Here, folders: Folders) -> Forecaster:
     records = [record for name in papers for record in store.load(name)[0]]
     return Forecaster(here.machine, here.gpu, records, scratch_of(place), folders.data_root, folders.cache)
 
 
-def _outlook(place: Project, wanted: Mapping[str, Sequence[Case]], missing: Sequence[Case], forecaster: Forecaster) -> Outlook:
+def outlook_of(place: Project, wanted: Mapping[str, Sequence[Case]], missing: Sequence[Case], forecaster: Forecaster) -> Outlook:
     needed = {
         claim: keys
         for name in wanted

@@ -167,6 +167,8 @@ def _full() -> Iterator[Case]:
         for algorithm in ("ottt-a", "ottt-o"):
             short = (("epochs", 20),)
             yield Case(PAPER, "training", "vgg-sws/cifar10", algorithm, "native", 6, 128, "cifar10", "full", seed, short)
+    few = (("epochs", 3),)  # no number of the paper: what a GPU shows in minutes (spikecost gpu-check)
+    yield Case(PAPER, "training", "vgg-sws/cifar10", "ottt-a", "native", 6, 128, "cifar10", "full", options=few)
     for algorithm, backend in _rows("vgg-sws/cifar10"):
         for T in (1, 2, 4, 6, 8, 10, 15, 20, 25, 30):
             yield Case(PAPER, "cuda-memory", "vgg-sws/cifar10", algorithm, backend, T, 128, scale="full")

@@ -46,7 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("figures",),
     ("front",),
     ("report", "comparison"),
-    ("listing",),
+    ("gpu_check", "listing"),
     ("commands",),
     ("cli",),
     ("spikecost", "reproductions"),  # the door, and the papers' plans
