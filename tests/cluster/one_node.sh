@@ -23,7 +23,9 @@ export SLURM_CONF=$work/slurm.conf PYTHONPATH=$code OMP_NUM_THREADS=1
 
 stop() {
   trap - EXIT INT TERM
-  scancel --state=PENDING,RUNNING 2>/dev/null && for _ in $(seq 20); do [ -z "$(squeue -h 2>/dev/null)" ] && break; sleep 0.5; done
+  if scancel --user="$(id -un)" 2>/dev/null; then # all jobs: only ours are in this SLURM
+    for _ in $(seq 60); do [ -z "$(squeue -h 2>/dev/null)" ] && break; sleep 0.5; done
+  fi
   for daemon in slurmd slurmctld munged; do
     [ -f "$work/$daemon.pid" ] && kill "$(cat "$work/$daemon.pid")" 2>/dev/null
   done

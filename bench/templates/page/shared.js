@@ -14,7 +14,9 @@ const Page = (() => {
     return {
       background: "transparent", font: "system-ui, sans-serif", view: { stroke: null },
       axis: { ...text, gridColor: of("--line"), domainColor: of("--line"), tickColor: of("--line") },
-      legend: { ...text, symbolType: "circle" }, rule: { color: of("--ink") }, text: { color: of("--ink") },
+      // Legends below a chart stand one under another: side by side the second would be cut off at the right edge.
+      legend: { ...text, symbolBaseFillColor: of("--ink"), symbolBaseStrokeColor: of("--ink"), layout: { bottom: { direction: "vertical", anchor: "start", margin: 6 } } },
+      rule: { color: of("--ink") }, text: { color: of("--ink") },
     };
   }
 
