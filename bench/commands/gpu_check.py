@@ -119,8 +119,10 @@ def _performed(step: Step, check: Check, seconds: float) -> Result:
     try:
         measures = bool(cases_of(step.name, check.planned, check.here.gpu))
         ended = _measured(step, check, seconds) if measures else _answered(step, check.here, seconds)
-    except (UserError, OSError) as error:
+    except UserError as error:
         ended = Result(step.name, "failed", str(error))
+    except Exception as error:  # the other steps run all the same
+        ended = Result(step.name, "failed", f"{type(error).__name__}: {error}")
     return Result(step.name, ended.status, ended.words, time.monotonic() - began, ended.detail)
 
 

@@ -150,9 +150,10 @@ def test_without_a_gpu_the_other_steps_run_and_the_status_is_zero(
         (json.dumps({"passed": False, "words": "7 spikes differ", "detail": {}}), "7 spikes differ"),
         ("", "its process ended with status 1: RuntimeError: no kernel image"),
         (subprocess.TimeoutExpired("worker", 1), "not done in "),
-        (OSError("no more processes"), "no more processes"),
+        (OSError("no more processes"), "OSError: no more processes"),
+        (RuntimeError("CUDA error"), "RuntimeError: CUDA error"),
     ],
-    ids=["wrong", "crashed", "slow", "not started"],
+    ids=["wrong", "crashed", "slow", "not started", "unforeseen"],
 )
 def test_failing_step_does_not_stop_the_others_and_ends_with_status_one(
     answer: Any, reason: str, invoke: Invoke, answers: dict[str, Any], gpu: Callable[[list[str]], None]
