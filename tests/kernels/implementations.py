@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -29,6 +30,7 @@ def interpreted() -> Any:
         assert found is not None
         assert found.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(found)
+        importlib.import_module("triton")  # before the switch, which is for the programs of this module alone
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TRITON_INTERPRET", "1")
             found.loader.exec_module(sys.modules[name])
