@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 import torch
@@ -34,11 +35,23 @@ LONG = (
 )
 
 
+def in_sample(item: pytest.Item, every: int) -> bool:
+    """Whether the combination is in the sample: about one of ``every``, drawn by its name, so that others do not move it."""
+    return crc32(item.name.encode()) % every == 0
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long files come first, so that none is left to one worker alone at the end (`make test` gives whole files to workers).
+    """Of a test with the marker ``sampled`` only a sample of its combinations is left to the default run; the others are slow.
+
+    Long files come first, so that none is left to one worker alone at the end (`make test` gives whole files to workers).
 
     With --benchmark-only, deselect the other tests, so that they do not appear as skipped.
     """
+    for item in items:
+        sampled = item.get_closest_marker("sampled")
+        if sampled and not in_sample(item, sampled.kwargs["every"]):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: min((LONG.index(name) for name in item.path.parts[-2:] if name in LONG), default=len(LONG)))
     if config.getoption("benchmark_only", default=False):
         others = [item for item in items if "benchmark" not in getattr(item, "fixturenames", ())]

@@ -148,6 +148,7 @@ def test_state_none_is_the_zero_state(ready):
     assert_same(net.window(x, zeros), net.window(x, None))
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize(("algorithm", "name"), supported(NETWORK))
 def test_backends_keep_nothing_between_batches(algorithm, name, lively):
     installed(name)

@@ -81,6 +81,7 @@ COPIES: dict[str, Callable[[TrainingStep], TrainingStep]] = {
 }
 
 
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize(("name", "algorithm", "backend"), list(combinations()))
 def test_copies_train_their_own_network_as_the_original_would(name: str, algorithm: str, backend: str) -> None:
     """Before a step and after one, when modules of frameworks hold tensors of its graph."""
@@ -128,6 +129,7 @@ def step_on(name: str, backend: str, seed: int = 0) -> TrainingStep:
     return training_step(name, algorithm, backend, seed=seed, lr=0.1)
 
 
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize("target", backends.names())
 @pytest.mark.parametrize("source", backends.names())
 @pytest.mark.parametrize("name", ["chain", "batch norm"])

@@ -107,6 +107,7 @@ def trained(case: Case, step: TrainingStep, checkpoint: Path, **more: Any) -> li
     return [(e.train_loss, e.test_accuracy) for e in training.train(case, step, data, epochs=1, checkpoint=checkpoint, **more)]
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize(("algorithm", "backend", "name"), COMBINATIONS)
 def test_supported_combinations_train_resume_and_evaluate(algorithm: str, backend: str, name: str, tmp_path: Path) -> None:
     answer = support(name, algorithm, backend, T=T)
@@ -154,6 +155,7 @@ class Backwards(Noise):
 FUSED = ("native-fast", "native-balanced", "native-small")
 
 
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
 @pytest.mark.parametrize(("algorithm", "backend", "name"), COMBINATIONS)
 def test_gradients_under_autocast_equal_single_precision_up_to_rounding(

@@ -66,6 +66,7 @@ def assert_equal_weights(network: str, pairs: list[tuple[str, str]]) -> None:
     assert not torch.equal(drawn(network, *REFERENCE, seed=6)[0], reference[0])
 
 
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize("network", SMALL.values())
 def test_initial_weights_are_equal_for_every_algorithm_and_on_every_backend(network):
     assert_equal_weights(network, crossing(network))
@@ -85,6 +86,7 @@ def test_entry_says_whether_a_backend_ships_training(name):
 
 
 # An algorithm's own weights and a backend's are drawn in the same way in every network: the smaller half is enough.
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("network", sorted(SMALL.values(), key=lambda name: zoo.spec(name).parameters)[: len(SMALL) // 2])
 def test_draw_does_not_depend_on_earlier_weights(network):
     """Biases and gains are drawn too."""

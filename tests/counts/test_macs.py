@@ -176,6 +176,7 @@ BEYOND = [
 ]
 
 
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize(("network", "algorithm", "backend"), [*[(SMALL, *pair) for pair in supported(SMALL)], *BEYOND])
 def test_training_step_equals_torchs_flop_counter(network, algorithm, backend):
     available = backends.available(backend)

@@ -147,6 +147,7 @@ def as_on_a_gpu(monkeypatch):
         monkeypatch.setattr(operators, "LIBRARIES", operators.LIBRARIES | {"test_lif", "test_if", "test_plif"})
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize(("algorithm", "backend"), supported(SMALL))
 def test_peak_on_meta_equals_real_tensors(algorithm, backend, as_on_a_gpu):
     available = backends.available(backend)
@@ -230,6 +231,7 @@ def test_peak_on_meta_equals_real_tensors_beyond_lif_on_other_backends(network, 
 # --------------------------------------------------------------------------- categories
 
 
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize(("algorithm", "backend"), supported(SMALL))
 def test_categories_sum_to_the_total(algorithm, backend):
     available = backends.available(backend)

@@ -152,6 +152,7 @@ def test_undamaged_records_reproduce_every_claim(claim: Claim) -> None:
     assert verdict.verdict in (("partly",) if limited else ("reproduced",)), verdict.reason
 
 
+@pytest.mark.sampled(every=4)
 @each_claim()
 def test_damaged_records_reproduce_no_claim(claim: Claim) -> None:
     records = honest(claim)

@@ -85,6 +85,7 @@ def test_algorithms_are_ordered_as_is_known(name: str) -> None:
     assert {row.algorithm for row in found.rows if row.exact} >= {"as written", "bptt", "checkpointed"}
 
 
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize(
     ("name", "algorithm"),
     [
@@ -297,6 +298,7 @@ def test_unknown_size_of_cosines_is_refused(size: Any) -> None:
         compared("sj-single-step", T=4, batch=2, cosine=size)
 
 
+@pytest.mark.slow
 def test_half_precision_takes_less_and_what_needs_values_says_so() -> None:
     some = ("bptt", "checkpointed", "tbptt", "sltt", "skipper", "local")
     full, half = (compared("snn-sequential", T=8, precision=precision, algorithms=some) for precision in ("float32", "bfloat16"))
@@ -348,6 +350,7 @@ def test_option_that_is_no_size_is_refused_before_anything_is_built(given: list[
     assert given[1] in ended.output
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("name", [name for name in NETS if NETS[name][2] != "frame" or NETS[name][1] != "own loop"])
 def test_every_algorithm_of_the_registry_runs_on_a_module_or_says_why_not(name: str) -> None:
     rows = {row.algorithm: row for row in usual(name).rows}
@@ -379,6 +382,7 @@ def test_page_that_cannot_be_written_is_one_sentence_before_anything_is_counted(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("name", ["sj-catalogue-multi-step", "snn-leaky"])
 @pytest.mark.parametrize("algorithm", [AS_WRITTEN, "checkpointed", "skipper", "replay", "sltt-k", "ottt-a", "ttl-bptt"])
 def test_peak_for_every_batch_is_exact_to_the_byte(name: str, algorithm: str) -> None:

@@ -51,6 +51,7 @@ def seen(net: nn.Module) -> dict[str, Tensor]:
     return {name: p.grad for name, p in net.named_parameters() if p.grad is not None} | running
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_exact_algorithms_give_the_gradient_of_the_users_own_loop_or_say_why_not(kind: str) -> None:
     net, (x, target) = made(kind), batch()

@@ -162,6 +162,7 @@ def schedules(name: str) -> list[Schedule]:
     return list(front(MADE[name](), FRAME, T=T, batch=BATCH, encoding="frames").schedules)
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("name", MADE)
 def test_every_schedule_of_the_front_gives_the_gradients_and_statistics_of_the_users_own_loop(name: str) -> None:
     def once(run: Callable[[nn.Module], object]) -> dict[str, Tensor]:
@@ -186,6 +187,7 @@ GROUPS = {
 }
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize(("name", "layers"), [(name, layers) for name, found in GROUPS.items() for layers in found])
 @pytest.mark.parametrize("segments", [1, 3])
 def test_named_groups_give_the_gradients_of_the_users_own_loop(name: str, layers: list[str], segments: int) -> None:

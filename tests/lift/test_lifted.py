@@ -119,6 +119,7 @@ EXACT: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("name", STEPWISE)
 @pytest.mark.parametrize(("algorithm", "options"), EXACT, ids=str)
 def test_exact_algorithm_gives_the_gradients_and_statistics_of_the_users_own_loop(

@@ -37,6 +37,7 @@ def numbers(found: Measured) -> dict[str, Any]:
 # --------------------------------------------------------------------------- the same everywhere
 
 
+@pytest.mark.sampled(every=2)
 @every
 @pytest.mark.parametrize("encoding", ["repeat", pytest.param("frames", marks=pytest.mark.slow)])
 def test_bytes_macs_and_traffic_on_meta_fake_and_real_tensors_are_equal(name: str, encoding: str) -> None:
@@ -54,6 +55,7 @@ def test_categories_sum_to_the_peak(name: str) -> None:
     assert sum(memory.by_category.values()) == memory.total
 
 
+@pytest.mark.sampled(every=2)
 @every
 @pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_mixed_precision_without_storage_equals_real_tensors(name: str, precision: str) -> None:
@@ -181,6 +183,7 @@ def fingerprint(net: nn.Module) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.sampled(every=4)
 @every
 @pytest.mark.parametrize("device", ["meta", "fake", "cpu"])
 def test_module_is_left_as_it_was(name: str, device: str) -> None:

@@ -42,6 +42,7 @@ def test_time_is_recognised_for_any_number_of_steps(name: str, T: int) -> None:
     assert found.own_steps == (STEPS if name in ("sj-repeats", "snn-tutorial") else None)
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("name", NETS)
 def test_fake_tensors_show_the_same(name: str) -> None:
     assert recognised(seeded(NETS[name][0])) == recognised(seeded(NETS[name][0]), world=Fake())

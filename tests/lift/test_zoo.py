@@ -67,6 +67,7 @@ def test_network_is_measured_at_its_own_input_in_seconds(name: str) -> None:
     assert sum(found.cost.macs.multiplications.values()) < sum(found.cost.macs.dense.values())
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("name", marked(SMALL))
 @pytest.mark.parametrize("check", zoo_checks.CHECKS)
 def test_network_passes_the_check_of_the_table(name: str, check: str) -> None:

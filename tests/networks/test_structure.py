@@ -132,6 +132,7 @@ def marks(name: str) -> list[pytest.MarkDecorator]:
 EVERY = [pytest.param(name, marks=marks(name), id=name) for name in zoo.names()]
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("name", EVERY)
 def test_outputs_and_gradients_equal_the_naive_network(name):
     assert_is_its_statement(name, "native")

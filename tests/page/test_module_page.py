@@ -80,6 +80,7 @@ def run(lines: list[str]) -> Any:
     return found.rows[-1].cost if hasattr(found, "rows") else found.cost
 
 
+@pytest.mark.slow
 def test_five_random_choices_agree_with_counts_within_the_stated_error(
     page: Page, written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ FORMER = "plots/ottt/once_upon_a_time.svg"  # of a figure that is no longer draw
 OWN = "plots/ottt/my_own.svg"  # somebody's own
 
 
+@pytest.mark.slow
 def test_check_names_edited_missing_and_obsolete_files_and_report_restores_them(written: Path, copy: Path) -> None:
     for file, (old, new) in CHANGED_BY_HAND.items():
         replaced(copy / file, old, new)

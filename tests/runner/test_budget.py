@@ -45,6 +45,7 @@ def test_short_cases_that_would_not_end_are_not_started(tmp_path: Path, faulty: 
     assert outcomes(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_case_that_takes_longer_than_expected_is_stopped_at_the_end_and_not_recorded(
     tmp_path: Path, faulty: Callable[[str], None]
 ) -> None:
@@ -53,6 +54,7 @@ def test_case_that_takes_longer_than_expected_is_stopped_at_the_end_and_not_reco
     assert 2 not in outcomes(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saves", ["before the end comes near", "near the end"])
 def test_training_is_stopped_and_keeps_its_checkpoint(
     tmp_path: Path, faulty: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, saves: str

@@ -103,6 +103,7 @@ def test_standing_of_a_whole_checkpoint_is_its_epochs_samples_and_seconds(whole:
     assert found != Standing()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["a bit of a weight", "an older position"])
 def test_run_does_not_train_from_a_damaged_checkpoint(damage: str, whole: bytes, tmp_path: Path) -> None:
     """And trains anew once the file is removed, as the message says."""

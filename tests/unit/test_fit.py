@@ -128,6 +128,7 @@ def test_cheapest_fits_and_is_within_one_step_of_the_best_schedule(share: float)
     assert (plan.macs_ratio == 1.0) == (schedule.recomputed == 0)
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize(
     ("network", "T", "budget"),
     [
@@ -183,6 +184,7 @@ def test_segments_within_cover_the_sequence_with_the_longest_last_segment() -> N
     assert segments_within(exact, T, 1e6) == []
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize(
     ("algorithm", "options"),
     [("bptt", {}), ("checkpointed", {}), ("checkpointed", {"lengths": "falling"}), ("replay", {"K": 2})],

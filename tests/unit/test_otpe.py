@@ -97,6 +97,7 @@ def by_hand(net: Network, x: Tensor, target: Tensor, rule: str, front: bool) -> 
     return [part for w in total for part in (w[:, :-1], w[:, -1])]
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("form", ["traces", "adjoint"])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("rule", "options"), VARIANTS, ids=str)

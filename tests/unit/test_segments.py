@@ -91,6 +91,7 @@ def furthest(one: list[Tensor], other: list[Tensor]) -> float:
     return max(float((a - b).norm() / torch.maximum(a.norm(), 1e-3 * whole)) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
 def test_checkpointing_equals_bptt_for_every_number_of_segments(
@@ -237,6 +238,7 @@ def test_checkpointing_recomputes_all_segments_but_the_last() -> None:
     assert twice["error to weight"] == once["error to weight"]
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("backend", PLAIN)
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=lambda spec: spec.name)
 def test_skipper_with_p_0_is_checkpointing(monkeypatch: pytest.MonkeyPatch, spec: NetworkSpec, backend: str) -> None:
