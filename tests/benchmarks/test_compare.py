@@ -37,6 +37,7 @@ def nothing_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return pytest_in(folder, "-p", "tests.benchmarks.conftest", "--rootdir", str(folder), *arguments, str(test))
 
 
+@pytest.mark.slow
 def test_saved_benchmark_has_rounds_cost_and_machine(tmp_path: Path) -> None:
     saved = tmp_path / "saved.json"
     ran = pytest_in(tmp_path, STEPS, "--benchmark-only", f"--benchmark-json={saved}", "-k", "r400 and ottt-o")

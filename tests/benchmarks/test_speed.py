@@ -48,6 +48,7 @@ def no_process_outside_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 # --------------------------------------------------------------------------- the probe
 
 
+@pytest.mark.slow
 def test_speed_times_each_row_in_its_own_process_and_records_why_one_is_rejected() -> None:
     wanted = [Row(FLOOR, "contiguous"), Row("bptt", "native"), Row("bptt", "native", (("no", 1),))]
     floor, step, refused = speed.measured(TINY, wanted, "cpu", 1, 3)

@@ -92,6 +92,7 @@ def test_ctrl_c_ends_with_status_130_and_names_kept_cases(invoke: Invoke, monkey
     assert again.output.endswith("\nStopped; 6 of 7 cases kept; the same command continues from there\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_shows_no_messages_of_workers(invoke: Invoke, root: Path) -> None:
     """It reaches all of them, here while the first imports torch for the others."""
     command = [sys.executable, "-m", "spikecost", *COUNTS, "--project", str(root), "--data-root", str(root / "no data")]

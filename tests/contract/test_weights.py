@@ -66,7 +66,7 @@ def assert_equal_weights(network: str, pairs: list[tuple[str, str]]) -> None:
     assert not torch.equal(drawn(network, *REFERENCE, seed=6)[0], reference[0])
 
 
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=8)
 @pytest.mark.parametrize("network", SMALL.values())
 def test_initial_weights_are_equal_for_every_algorithm_and_on_every_backend(network):
     assert_equal_weights(network, crossing(network))

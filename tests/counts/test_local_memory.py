@@ -158,7 +158,7 @@ CASES = [
 ]
 
 
-@pytest.mark.sampled(every=2)
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize(("network", "backend", "options"), CASES, ids=str)
 def test_local_training_peak_is_the_maximum_over_blocks_to_the_byte(
     monkeypatch: pytest.MonkeyPatch, network: str, backend: str, options: dict[str, Any]
@@ -264,6 +264,7 @@ def assert_falls(peaks: list[int]) -> None:
     assert all(before > after for before, after in pairwise(peaks)), peaks
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize(("network", "batch", "backend", "b"), each_pair(("native", "spikingjelly"), (1, 2, 99)))
 def test_peak_decreases_with_the_window(network: str, batch: int, backend: str, b: int) -> None:
     assert_falls([peak(network, "ttl-bptt", 8, batch, backend, K=K, b=b) for K in (8, 4, 2, 1)])
@@ -285,6 +286,7 @@ def assert_falls_with_every_cut(network: str, batch: int, K: int, T: int = 8, **
         assert_falls([by_b[b] for b in reversed(distinct)])
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize(("network", "batch", "classifier", "K"), each_pair(("pooled", "conv"), (8, 4, 2)))
 def test_peak_decreases_with_every_cut(network: str, batch: int, classifier: str, K: int) -> None:
     assert_falls_with_every_cut(network, batch, K, classifier=classifier)
@@ -353,7 +355,7 @@ def test_peak_increases_if_classifiers_need_more_than_the_graph_saved() -> None:
     assert at(b=1, classifier="dense") > 1.05 * at(b=1, classifier="pooled")
 
 
-@pytest.mark.sampled(every=2)
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize("network", [SMALL, ALEXNET, RESIDUAL])
 @pytest.mark.parametrize("backend", PLAIN)
 def test_peak_of_one_block_equals_that_without_blocks(backend: str, network: str) -> None:

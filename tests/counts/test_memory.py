@@ -52,6 +52,7 @@ def assert_affine(points: dict[int, int]) -> None:
 # --------------------------------------------------------------------------- against T and batch, at the paper's size
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_peak_grows_with_T_or_is_constant_as_declared(algorithm):
     """With the default options, for lengths that a window of two steps divides."""

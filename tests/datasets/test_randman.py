@@ -97,6 +97,7 @@ def test_training_and_test_points_differ(cache: Path) -> None:
     assert source.train_y.bincount().tolist() == [400, 400, 400]
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("name", ["randman-rate", "randman-time"])
 def test_sequences_of_a_case_are_spikes(name: str, cache: Path) -> None:
     options = (("test_images", 100), ("train_images", 256))

@@ -34,8 +34,17 @@ from tests.docs import preloaded
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ("make ", "spikecost ")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "reproductions").glob("*/README.md"))]
-LONG = ("adding_an_algorithm", "adding_a_backend", "adding_a_paper", "adding_a_probe", "your_network")  # 10 s and more a page
-RUN = [pytest.param(page, marks=[pytest.mark.slow] if page.stem in LONG else []) for page in PAGES]
+# Pages whose commands take seconds to half a minute.
+LONG = (
+    "adding_an_algorithm",
+    "adding_a_backend",
+    "adding_a_data_set",
+    "adding_a_paper",
+    "adding_a_probe",
+    "comparing_on_your_data",
+)
+SLOW = {ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in (*LONG, "your_network"))}
+RUN = [pytest.param(page, marks=[pytest.mark.slow] if page in SLOW else []) for page in PAGES]
 SHOWN = ("text",)
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "scratch", "runs", "plots", "*.egg-info")
 

@@ -169,6 +169,7 @@ def test_framework_equals_native_at_the_papers_width():
     assert_opens(case_of("vgg-sws/cifar10", "bptt", "spikingjelly", T=2))
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("network", [SMALL, "lenet/dvs-gesture"])
 @pytest.mark.parametrize("algorithm", ["ottt-a", "sltt"])
 def test_spikingjelly_shipped_equals_native(algorithm, network):

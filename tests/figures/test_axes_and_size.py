@@ -39,6 +39,7 @@ def labelled(axes: Axes, side: str) -> list[str] | None:
     return [text for text in axis.get_major_formatter().format_ticks(places) if text]
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("path", PLOTTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_axis_has_two_labelled_ticks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for axes in drawn(path, monkeypatch).axes:

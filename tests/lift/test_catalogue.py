@@ -116,6 +116,7 @@ def found_and_expected(backend: str, algorithm: str) -> tuple[Cost, Cost]:
     return row.cost, spikecost.cost(NETWORK, algorithm, backend, T=T, batch=BATCH, alpha=0.0, **OPTIONS.get(algorithm, {}))
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize(("backend", "algorithm"), PAIRS)
 def test_lifted_network_has_the_macs_of_the_catalogue(backend: str, algorithm: str) -> None:
     found, expected = found_and_expected(backend, algorithm)
@@ -156,6 +157,7 @@ def differences(found: Cost, expected: Cost) -> dict[str, int]:
     return {name: mine[name] - size for name, size in other.items() if mine[name] != size}
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize(("backend", "algorithm"), PAIRS)
 @in_double()
 def test_lifted_network_has_the_gradients_of_the_catalogue(backend: str, algorithm: str) -> None:

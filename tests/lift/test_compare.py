@@ -72,6 +72,7 @@ def peaks(found: Compared) -> dict[str, int]:
     return {row.algorithm: row.cost.memory.total for row in found.rows if row.cost is not None}
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("name", ["sj-single-step", "sj-multi-step", "snn-sequential", "snn-explicit"])
 def test_algorithms_are_ordered_as_is_known(name: str) -> None:
     found = compared(name, T=16, algorithms=sorted(IN_PARTS))
@@ -170,6 +171,7 @@ def with_budget() -> Compared:
     return compared("sj-multi-step", T=8, batch=4, budget=GIB + 400_000, algorithms=few)
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("algorithm", ["as written", "bptt"])
 def test_largest_batch_and_T_fit_and_one_more_does_not(with_budget: Compared, algorithm: str) -> None:
     allowed, limits = with_budget.allowed, limits_of(with_budget, algorithm)
@@ -322,6 +324,7 @@ def test_module_without_neurons_is_refused() -> None:
         compare(nn.Linear(3, 3), (3,), T=2, batch=2)
 
 
+@pytest.mark.slow
 def test_command_prints_the_table_or_json(tmp_path: Path) -> None:
     pytest.importorskip("snntorch")
     path = tmp_path / "model.py"
@@ -350,7 +353,7 @@ def test_option_that_is_no_size_is_refused_before_anything_is_built(given: list[
     assert given[1] in ended.output
 
 
-@pytest.mark.sampled(every=3)
+@pytest.mark.sampled(every=5)
 @pytest.mark.parametrize("name", [name for name in NETS if NETS[name][2] != "frame" or NETS[name][1] != "own loop"])
 def test_every_algorithm_of_the_registry_runs_on_a_module_or_says_why_not(name: str) -> None:
     rows = {row.algorithm: row for row in usual(name).rows}

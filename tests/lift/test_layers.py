@@ -162,7 +162,7 @@ def schedules(name: str) -> list[Schedule]:
     return list(front(MADE[name](), FRAME, T=T, batch=BATCH, encoding="frames").schedules)
 
 
-@pytest.mark.sampled(every=2)
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize("name", MADE)
 def test_every_schedule_of_the_front_gives_the_gradients_and_statistics_of_the_users_own_loop(name: str) -> None:
     def once(run: Callable[[nn.Module], object]) -> dict[str, Tensor]:

@@ -19,7 +19,10 @@ from playwright.sync_api import Browser, Page
 
 from tests.page.browsing import CHROMIUM, choose, open_page, rows, serious_faults
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
+pytestmark = [
+    pytest.mark.slow,  # the formulas of a module are counted
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
+]
 MODEL = """
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn

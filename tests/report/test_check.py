@@ -54,6 +54,7 @@ def checked(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]
     return ended.exit_code, ended.output.splitlines()
 
 
+@pytest.mark.slow
 def test_check_ignores_text_outside_of_generated_blocks(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replaced(copy / "README.md", "# spikecost", "# spikecost, by another name")
     assert checked(copy, monkeypatch) == (0, ["every generated file matches results/"])
@@ -97,6 +98,7 @@ def test_check_names_edited_missing_and_obsolete_files_and_report_restores_them(
         assert (copy / file).read_bytes() == (written / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_removed_record_changes_ledger_and_pages(copy: Path) -> None:
     """The parameters of the VGG for CIFAR-10 were counted in this record alone: its claim loses its evidence."""
     for path in (copy / "results" / "runs").glob("*/ottt.jsonl"):

@@ -30,6 +30,7 @@ def spend(root: Path, cases: list[Case], seconds: float, notes: Notes | None = N
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_cases_are_run_in_the_order_given(tmp_path: Path, faulty: Callable[[str], None]) -> None:
     faulty("quick")
     notes = Notes()

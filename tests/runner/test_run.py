@@ -55,6 +55,7 @@ def test_run_records_a_broken_case_and_continues(
     assert measure(tmp_path, THREE) == []  # failures are not repeated by default
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["hangs", "chatters"])
 def test_run_ends_a_case_that_times_out(
     tmp_path: Path, faulty: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, fault: str

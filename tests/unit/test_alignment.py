@@ -33,6 +33,7 @@ def measured(asked: Case, cache: Path) -> dict[str, Measurement]:
     return {m.metric: m for m in alignment.measure(asked, Resources(RealData(asked, None, cache)))}
 
 
+@pytest.mark.slow
 def test_bptt_is_aligned_with_itself_at_every_moment(cache: Path) -> None:
     found = measured(case("bptt", after_batches=6, every=3, batches=2), cache)
     assert list(found) == [f"gradient_cosine after {n}" for n in (0, 3, 6)]

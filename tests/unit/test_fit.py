@@ -65,6 +65,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize(("network", "T", "schedule"), PAIRS)
 def test_formula_is_within_two_per_cent_of_counts(network: str, T: int, schedule: int) -> None:
     known = schedules(network, T)
@@ -116,6 +117,7 @@ def every_schedule() -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
 def test_cheapest_fits_and_is_within_one_step_of_the_best_schedule(share: float) -> None:
     everything = every_schedule()

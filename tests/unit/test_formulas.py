@@ -44,6 +44,7 @@ def test_joined_is_linear_between_points_and_beyond() -> None:
     assert joined([(4, 9.0)], 100) == 9
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("algorithm", RUNNABLE)
 def test_peak_at_a_counted_length_is_exact_for_any_batch(algorithm: str, counted: dict[str, tuple[OfCatalogue, Formula]]) -> None:
     counter, found = of(algorithm, counted)
@@ -53,6 +54,7 @@ def test_peak_at_a_counted_length_is_exact_for_any_batch(algorithm: str, counted
         assert found.peak([T], batch) == counter.cost(T, batch).memory.total
 
 
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize("algorithm", RUNNABLE)
 @pytest.mark.parametrize(("T", "batch"), [(19, 31), (40, 5)])
 def test_formula_of_unused_settings_is_within_one_per_cent(

@@ -22,6 +22,7 @@ def case(probe: str, network: str, algorithm: str, backend: str = "native", T: i
     return Case("sltt", probe, network, algorithm, backend, T, batch=4, options=tuple(options.items()))
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize(
     ("network", "algorithm"),
     [

@@ -56,6 +56,7 @@ def test_traces_need_no_byte_more_for_more_steps_than_their_input(rule: str) -> 
     assert [sizes[1] - sizes[0], sizes[2] - sizes[1]] == [of_input, 5 * of_input]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "T"), [("otpe-3x128/randman-k25", 75), ("otpe-3x256/randman-k10", 127)])
 def test_otpe_needs_more_memory_than_bptt_for_short_sequences(network: str, T: int) -> None:
     assert peak(network, "otpe", T - 1) > peak(network, "bptt", T - 1)

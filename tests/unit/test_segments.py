@@ -357,6 +357,7 @@ def test_skipper_macs_are_those_of_its_two_passes() -> None:
     assert peak("skipper", 12, segments=1, p=25) < peak("checkpointed", 12, segments=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["lenet/dvs-gesture", "custom/n-mnist"])
 def test_checkpointing_memory_grows_as_the_square_root_of_T(network: str) -> None:
     """The slope of log(bytes that depend on batch and T) over log T, with the best number of even segments."""
