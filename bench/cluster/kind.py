@@ -2,7 +2,7 @@
 
 Records of one submission are of one machine, so that claims may compare them. The first job writes what its node is, exactly as
 ``bench.machine.identity`` gives it. Another node counts as the same machine if it is equal to it in processor, cores, operating
-system, architecture and GPUs, and in memory but for what the kernel keeps for itself. Any other node is refused.
+system, architecture and GPUs, and in memory but for what the kernel keeps for itself. Every other node is refused.
 """
 
 from __future__ import annotations

@@ -7,12 +7,15 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench.cluster.settings import Cluster
 from bench.cluster.submission import Submission
 from bench.errors import Unavailable, UserError
 from bench.quantity import count_of
+
+if TYPE_CHECKING:
+    import submitit
 
 MERGE_MINUTES = 60  # at most; merging takes seconds to minutes
 _FEATURE = re.compile(r"[\w.-]+")
@@ -114,7 +117,7 @@ def _arrays(submission: Submission) -> list[tuple[bool, list[int]]]:
     return found
 
 
-def _executor(submission: Submission, exclusive: bool, throttle: int) -> Any:
+def _executor(submission: Submission, exclusive: bool, throttle: int) -> submitit.SlurmExecutor:
     cluster = submission.cluster
     executor = _plain(submission, submission.job_name, cluster.time)
     if exclusive:  # all cores of the node; their number need not be known here
@@ -128,13 +131,13 @@ def _executor(submission: Submission, exclusive: bool, throttle: int) -> Any:
     return executor
 
 
-def _merging(submission: Submission, jobs: Sequence[str]) -> Any:
+def _merging(submission: Submission, jobs: Sequence[str]) -> submitit.SlurmExecutor:
     executor = _plain(submission, f"{submission.job_name}-merge", min(submission.cluster.time, MERGE_MINUTES))
     executor.update_parameters(dependency=f"afterany:{':'.join(jobs)}")
     return executor
 
 
-def _plain(submission: Submission, name: str, minutes: int) -> Any:
+def _plain(submission: Submission, name: str, minutes: int) -> submitit.SlurmExecutor:
     import submitit
 
     cluster = submission.cluster

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -31,6 +31,9 @@ from bench.places import CODE, Project, project_of
 from bench.plan import wanted_key
 from bench.quantity import count_of, decimal
 from bench.record_store import Store
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
 
 SHOWN = 10  # running, failed and lost cases in full; of more, the number
 
@@ -112,7 +115,7 @@ class Work:
     def __call__(self) -> None:
         measure_share(Submission.read(Path(self.folder)), self.number)
 
-    def checkpoint(self) -> Any:
+    def checkpoint(self) -> DelayedSubmission | None:
         """What submitit submits again when the time is up: the same, as all progress is on the disk. None: nothing."""
         from submitit.helpers import DelayedSubmission
 
@@ -131,7 +134,7 @@ class Merge:
         _merge(submission)
         write_report(Project(Path(self.project), submission.results), submission.papers(), submission.id)
 
-    def checkpoint(self) -> Any:
+    def checkpoint(self) -> DelayedSubmission:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)

@@ -3,7 +3,7 @@
     seconds of a training = seconds per sample * (training samples left + forward share * test samples left)
 
 The seconds per sample are those of its own finished batches if it was stopped, else of finished epochs of its kind here
-(history.py), else of a counted step at the measured rates (counting.py, rates.py). Reading samples is not counted. Any other
+(history.py), else of a counted step at the measured rates (counting.py, rates.py). Reading samples is not counted. Every other
 case takes what its probe typically takes (bench/registry.py).
 """
 

@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.errors import UserError
 from bench.readers import items, number, table, whole
@@ -36,7 +35,7 @@ def standing(path: Path) -> Standing:
             raise TypeError(f"it holds {', '.join(map(str, content)) or 'nothing'}")
         for part in sorted(_PARTS):
             table(content[part], part)
-        position = content["position"]
+        position = table(content["position"], "position")
         epochs = [table(epoch, "an epoch") for epoch in items(position["history"], "history")]
         if set(position) != _POSITION or any(set(epoch) != _EPOCH for epoch in epochs):
             raise TypeError("its position has other fields")
@@ -47,7 +46,7 @@ def standing(path: Path) -> Standing:
         raise UserError(f"checkpoint {path} holds no training of this version of spikecost ({error}); {remedy}") from error
 
 
-def _content(path: Path, remedy: str) -> Mapping[Any, Any]:  # Any: what a file holds is checked by the caller
+def _content(path: Path, remedy: str) -> Mapping[object, object]:
     import torch
 
     try:

@@ -165,6 +165,7 @@ def test_fused_equals_the_reference_in_double_precision(on: On, w: Window) -> No
     equal_in_double(on, w, fused.lif_, reference.lif, in_space=False)
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("kind", get_args(SurrogateKind))
 @pytest.mark.parametrize("reset", ["soft", "hard"])
 @pytest.mark.parametrize("detached", [True, False], ids=["detached", "through reset"])

@@ -189,6 +189,7 @@ def test_records_of_a_backend_without_a_current_gate_do_not_count(claim: Claim, 
     assert verdict.verdict == "not attempted" or "not measured" in verdict.reason
 
 
+@pytest.mark.sampled(every=3)
 @each_claim()
 def test_verdict_of_a_subset_is_never_better_than_of_all_records(claim: Claim) -> None:
     """Good and bad values mixed; some are deleted, some have failed."""

@@ -30,6 +30,7 @@ def reads(found: Recognised) -> dict[str, bool]:
     return {synapse.path: synapse.reads_spikes for synapse in found.synapses}
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("T", [2, 3, STEPS])
 def test_time_is_recognised_for_any_number_of_steps(name: str, T: int) -> None:

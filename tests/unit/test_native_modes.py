@@ -150,6 +150,7 @@ ALGORITHMS: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("algorithm", "options"), ALGORITHMS, ids=[f"{a} {o}" for a, o in ALGORITHMS])
 @pytest.mark.parametrize("name", ["pools", "residual"])
@@ -360,6 +361,7 @@ def test_bit_conv_unpacks_spikes_only_for_the_weight_gradient() -> None:
     assert peak.total - peak.by_category["inputs"] == 4 * (s_grad.numel() + weight_grad.numel() + 1)  # the 1 is one spike
 
 
+@pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("network", [SWS, "resnet20/cifar10"])
 @pytest.mark.parametrize("mode", MODES)
 def test_modes_cost_the_same_on_meta_and_real_tensors(mode: str, network: str) -> None:

@@ -67,6 +67,7 @@ def test_vgg_parameters_by_hand():
     assert convolutions + 512 * 10 + 10 == STATED["vgg-sws/cifar10"]
 
 
+@pytest.mark.sampled(every=3)
 @pytest.mark.parametrize("name", zoo.names())
 def test_every_network_builds_and_returns_one_score_per_class(name):
     spec = zoo.spec(name)
