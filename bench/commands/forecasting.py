@@ -30,7 +30,7 @@ from bench.runner.worker import Job, checkpoint_of
 if TYPE_CHECKING:
     from bench.forecast.rates import Rates
 
-REPORT_SHARE, REPORT_S = 0.1, 60.0  # of a budget, kept for judging and drawing: this share, and at most so many seconds
+REPORT_SHARE, REPORT_S = 0.1, 60.0  # judging and drawing keep this share of a budget, at most these seconds
 
 
 def show_forecast(place: Project, wanted: Mapping[str, Sequence[Case]], scale: str, folders: Folders) -> None:

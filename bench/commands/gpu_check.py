@@ -113,7 +113,7 @@ def _reason(step: Step, check: Check) -> str:
 
 
 def _performed(step: Step, check: Check, seconds: float) -> Result:
-    """Run a step for at most so many ``seconds``; what goes wrong in it is its result."""
+    """Run a step for at most ``seconds``; an error in it is its result."""
     began = time.monotonic()
     click.echo(bold(f"{step.name}: {step.title}, at most {words_of(seconds)}"))
     try:

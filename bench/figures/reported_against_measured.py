@@ -14,6 +14,7 @@ from bench.quantity import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 name = "reported_against_measured"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 10, 20, 50, 100)
@@ -144,7 +145,7 @@ def render(data: Data) -> str:
         rows.column(axes, 1.4, "reported", placed, [row["printed"] for _, row in placed])
         rows.column(axes, 2.35, "measured", placed, [row["measured"] for _, row in placed])
         axes.set_xlabel(f"measured / reported ({axes.get_xscale()})".replace("(log)", "(logarithmic)").replace(" (linear)", ""))
-        _key(axes, [row["verdict"] for _, row in placed])
+        _key(figure, axes, [row["verdict"] for _, row in placed])
         return style.svg(figure, data["title"], _description([row for _, row in placed]))
 
 
@@ -178,8 +179,9 @@ def _draw(axes: Axes, y: float, row: Row) -> None:
         axes.plot([point["ratio"]], [y], shape, ms=5.5, mec=style.PAPER.light, mew=0.6, color=colour, zorder=3)
 
 
-def _key(axes: Axes, verdicts: Sequence[str]) -> None:
+def _key(figure: Figure, axes: Axes, verdicts: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
+    from matplotlib.transforms import blended_transform_factory
 
     present = [verdict for verdict in _SHAPES if verdict in verdicts]
     handles = []
@@ -188,8 +190,10 @@ def _key(axes: Axes, verdicts: Sequence[str]) -> None:
         face = style.PAPER.light if verdict in _OPEN else colour
         handles.append(Line2D([], [], ls="", marker=_SHAPES[verdict], ms=5.5, mfc=face, mec=colour, mew=1, label=verdict))
     legend = axes.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=len(present), frameon=False,
-        fontsize=7.5, handletextpad=0.2, columnspacing=1.2,
+        # From the left edge of the figure: six verdicts in one row are wider than the axes.
+        handles=handles, loc="lower left", bbox_to_anchor=(0.02, 1),
+        bbox_transform=blended_transform_factory(figure.transFigure, axes.transAxes), borderaxespad=0.2, ncols=len(present),
+        frameon=False, fontsize=7.5, handletextpad=0.2, columnspacing=1.2,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_color(style.INK.light)

@@ -3,8 +3,8 @@
     seconds of a step = MACs / (MACs per second) + bytes moved / (bytes per second) + operators * seconds per operator
 
 MACs run at the rate of a convolution, forward and backward, if the network convolves, else at that of a matrix product. Bytes
-move as in an elementwise product of tensors that no cache holds. An operator costs what one on a single value costs. All are
-measured with the number of threads that the case is given, on the device that it is given.
+move as in an elementwise product of tensors larger than the caches. An operator starts in the time that one on a single value
+takes. All are measured with the number of threads that the case is given, on the device that it is given.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def speed(planned: Iterable[Case]) -> list[Case]:
 
 
 def training(planned: Iterable[Case], gpu: str | None) -> list[Case]:
-    """Return the training of three epochs: of the paper's network on a GPU, of the small one on a part of the data on a CPU."""
+    """Return the case of three epochs: on a GPU the paper's network, on a CPU the small one on part of the data."""
     scale = "laptop" if gpu is None else "full"
     wanted = (PAPER, "training", ALGORITHM, DATA, scale)
     found = [case for case in planned if (case.paper, case.probe, case.algorithm, case.dataset, case.scale) == wanted]

@@ -20,6 +20,7 @@ from bench.plan import papers, plan
 from bench.quantity import count_of, significant
 
 SHOWN = 3  # failures in the line
+FUSED = {"cuda": "Triton", "cpu": "C++"}  # the language of the fused kernels on a device
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Answer:
 
 def on_kernels(device: str, threads: int) -> Answer:
     found = kernels.compared(device)
-    name = "Triton" if device == "cuda" else "C++"
+    name = FUSED[device]
     if found.failures:
         return Answer(False, f"{name}: {_some(found.failures)}", asdict(found))
     types = ", ".join(f"{count} in {dtype} ({found.largest[dtype]:.0e})" for dtype, count in found.compared.items())

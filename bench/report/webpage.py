@@ -82,7 +82,7 @@ def calculator(
 
 
 def embedded(values: Mapping[str, object]) -> str:
-    """Return JSON that may stand in a script element."""
+    """Return JSON for a script element of a page: it cannot end the element early."""
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
 
 

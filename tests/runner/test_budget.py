@@ -23,7 +23,7 @@ TRAINING = replace(SMALL, probe="training", dataset="digits", T=2)
 
 
 def spend(root: Path, cases: list[Case], seconds: float, notes: Notes | None = None, expected: float = 0.0) -> float:
-    """Run for so many seconds; each case is expected to take ``expected``. Return the seconds that it took."""
+    """Run for ``seconds``; each case is expected to take ``expected``. Return the seconds that it took."""
     keep, began = recorder(Store(root / "results"), MACHINE, "r"), time.monotonic()
     limit = Limit(began + seconds, lambda _: expected)
     runner.run(cases, keep, notes or Notes(), data_root=None, scratch=root / "scratch", workers=1, limit=limit)
