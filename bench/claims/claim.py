@@ -111,16 +111,18 @@ def alternatives(measure: Measure) -> list[Measure]:
 
 @dataclass(frozen=True)
 class Part:
-    """The result of one measure of a claim: ``measured`` in the claim's unit, ``spread`` over its runs."""
+    """The result of one measure of a claim: ``measured`` in the claim's unit, ``spread`` over its runs, ``reason`` in words."""
 
     measure: Measure
     measured: float | int | str | None
     spread: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a claim: ``measured`` in the claim's unit, ``spread`` over ``n`` runs, ``reason`` in words.
+    """The verdict on a claim: ``measured`` in the claim's unit, ``spread`` over ``n`` runs, ``reason`` in words,
+    ``in_short`` the same without the details of many parts.
 
     ``machine`` and ``device`` measured it, the last of its records at ``when`` (ISO 8601); ``runs`` are the calls of the run
     command that its records come from, ``keys`` the cases, ``parts`` the measures that were taken, in the claim's order.
@@ -139,6 +141,7 @@ class Verdict:
     runs: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
+    in_short: str = ""
 
 
 def text(value: float | int | str | None) -> str:

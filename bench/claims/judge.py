@@ -21,6 +21,7 @@ moves a verdict up in this order, as long as the same place decides; where place
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,7 +35,7 @@ from bench.record import Record
 from bench.record_store import Place, latest, place_of, uncommitted
 
 ORDER: Mapping[str, int] = {"reproduced": 2, "exceeded": 2, "partly": 1}  # how much a verdict says for the claim; others: 0
-
+MANY_PARTS = 3  # of more, a short reason counts the results
 _WORDS = {
     "yes": "holds", "exceeded": "exceeded", "partly": "holds in part", "cannot tell": "cannot tell", "undecidable": "undecidable",
     "no": "fails",
@@ -102,7 +103,8 @@ def _judge(claim: Claim, evidence: Mapping[Place, tuple[Evidence, Evidence]], cu
     ]
     if not disagreeing:
         return best.verdict
-    return replace(best.verdict, reason=f"{best.verdict.reason}. Elsewhere: {', '.join(disagreeing)}")
+    elsewhere = f". Elsewhere: {', '.join(disagreeing)}"
+    return replace(best.verdict, reason=best.verdict.reason + elsewhere, in_short=best.verdict.in_short + elsewhere)
 
 
 def _device(other: Verdict, best: Verdict) -> str:
@@ -119,15 +121,13 @@ def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence
     reasons = [f.reason if len(claim.parts) == 1 else f"{_WORDS[f.holds]}: {f.reason}" for f in findings]
     reason = "; ".join(reasons + [f"not measured: {what}" for what in missing])
     used = [record for finding in findings for record in finding.records]
-    limits = _limits(claim, used)
+    limits, before = _limits(claim, used), ""
     if limits:
-        exceeded_note = "exceeded, but " if verdict == "exceeded" else ""
+        before = f"{'exceeded, but ' if verdict == 'exceeded' else ''}{', '.join(limits)}: "
         verdict = "partly" if ORDER.get(verdict, 0) > ORDER["partly"] else verdict
-        reason = f"{exceeded_note}{', '.join(limits)}: {reason}"
-    if any(uncommitted(record) for record in used):
-        reason += "; measured from an uncommitted tree"
+    after = "; measured from an uncommitted tree" if any(uncommitted(record) for record in used) else ""
     if not is_fresh:
-        verdict, reason = "stale", f"the code has changed since it was measured; then: {verdict}, {reason}"
+        verdict, before = "stale", f"the code has changed since it was measured; then: {verdict}, {before}"
     scale, when = rank(used)
     only = findings[0] if len(claim.parts) == 1 else None
     return _Candidate(
@@ -136,7 +136,7 @@ def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence
             claim,
             verdict,
             only.measured if only else "; ".join(text(f.measured) or "–" for f in findings),
-            reason,
+            before + reason + after,
             only.spread if only else None,
             only.n if only else sum(f.n for f in findings),
             evidence_scale=SCALES[scale],
@@ -146,11 +146,21 @@ def _in_one_place(claim: Claim, place: Place, is_fresh: bool, evidence: Evidence
             runs=tuple(sorted({record.run for record in used})),
             keys=tuple(sorted({record.key for record in used})),
             parts=tuple(
-                Part(measure, finding.measured, finding.spread)
+                Part(measure, finding.measured, finding.spread, f"{_WORDS[finding.holds]}: {finding.reason}")
                 for measure, finding in zip(claim.parts, found, strict=True)
                 if isinstance(finding, Finding)
             ),
+            in_short=before + (_counted(findings, len(missing)) if len(claim.parts) > MANY_PARTS else reason) + after,
         ),
+    )
+
+
+def _counted(findings: Sequence[Finding], missing: int) -> str:
+    """How many parts had which result, from best to worst."""
+    words = [_WORDS[finding.holds] for finding in findings] + ["not measured"] * missing
+    counted = Counter(words)
+    return f"of {len(words)} parts: " + ", ".join(
+        f"{name} {counted[name]}" for name in (*_WORDS.values(), "not measured") if counted[name]
     )
 
 

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -27,11 +27,10 @@ from bench.datasets.frames import binned
 from bench.datasets.images import Images
 from bench.errors import UserError, choose
 from bench.files import existing
+from bench.lift.recognition.timing import Encoding
 
 if TYPE_CHECKING:
     from bench.datasets.event_array import EventArray
-
-Encoding = Literal["repeat", "frames"]
 
 
 @dataclass(frozen=True)

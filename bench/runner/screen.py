@@ -16,8 +16,11 @@ from rich.text import Text
 from bench.case import Case
 from bench.progress import Progress
 from bench.quantity import decimal, quantity
+from bench.registry import PROBES
 from bench.runner.estimate import Estimate
 from bench.runner.worker import Outcome
+
+SHOWN_S = 5.0  # the result of a case that takes longer is printed at once
 
 
 class _Left(ProgressColumn):
@@ -85,7 +88,7 @@ class Screen:
             self._bars.remove_task(bar)
         if outcome.status != "ok":
             self._print_once(case, f"{outcome.status}: {outcome.reason}")
-        elif case.probe in ("training", "gradient", "equivalence", "clock", "speed", "cuda-speed"):
+        elif PROBES[case.probe].typical_s >= SHOWN_S:
             first = next(m for m in outcome.measurements if not m.metric.startswith("epoch "))
             value = quantity(first.value, first.unit) if isinstance(first.value, (int, float)) else first.value
             self._console.print(

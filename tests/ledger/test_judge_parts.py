@@ -33,6 +33,17 @@ def test_claim_with_a_part_without_evidence_is_not_reproduced(claim: MakeClaim, 
     assert "not measured: m, sltt" in v.reason
 
 
+def test_short_reason_counts_the_results_of_many_parts(claim: MakeClaim, record: MakeRecord) -> None:
+    many = replace(parts(claim, "bptt", "sltt", "local", "replay", "skipper"), assumed="data set")
+    good, bad = (runs(record, mean, algorithm=name) for mean, name in ((3, "sltt"), (-3, "local")))
+    v = verdict(many, *runs(record, 2), *good, *bad)
+    assert v.in_short == "on assumed data set: of 5 parts: holds 2, fails 1, not measured 2"
+    assert v.reason.count("holds: least of 3 values") == 2
+    assert [part.reason.split(":")[0] for part in v.parts] == ["holds", "holds", "fails"]
+    few = verdict(parts(claim, "bptt", "sltt"), *good)
+    assert few.in_short == few.reason
+
+
 HOLDS: tuple[Holds, ...] = ("no", "undecidable", "cannot tell", "partly", "yes", "exceeded")
 
 
@@ -78,8 +89,8 @@ def test_order_of_outcomes_includes_every_verdict() -> None:
     [
         ({"detail": {"test images": 10**9, "part": "simulated from CIFAR-10, not recorded"}}, "on simulated data"),
         ({"detail": {"test images": 10**9, "part": "part of N-MNIST"}}, "on a part of the data (part of N-MNIST)"),
-        ({"options": {"train_images": 100}}, "on a part of the data (100 train images)"),
-        ({"options": {"test_images": 9}}, "on a part of the data (9 test images)"),
+        ({"options": {"train_images": 100}}, "on a part of the data (100 training samples)"),
+        ({"options": {"test_images": 9}}, "on a part of the data (9 test samples)"),
     ],
     ids=["simulated", "part", "train_images", "test_images"],
 )

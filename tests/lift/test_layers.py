@@ -18,7 +18,7 @@ from bench.errors import UserError
 from bench.lift.cost.subject import subject
 from bench.lift.fitting.fit import Schedule, front
 from bench.lift.recognition.levels import Levels
-from bench.lift.recognition.twin import Meta, Real, World
+from bench.lift.recognition.twin import Meta, Real, TensorKind
 from bench.lift.running.compact import pack, unpack, width
 from bench.lift.running.recomputed import InPlaceOf
 from bench.lift.running.training import instantaneous, training_step
@@ -202,10 +202,10 @@ def test_named_groups_give_the_gradients_of_the_users_own_loop(name: str, layers
 # --------------------------------------------------------------------------- bytes
 
 
-def cost_in(world: World, name: str, options: dict[str, Any]) -> tuple[int, dict[str, int], dict[Any, int]]:
-    """Count a step of checkpointed BPTT in one world, in float32."""
+def cost_in(kind: TensorKind, name: str, options: dict[str, Any]) -> tuple[int, dict[str, int], dict[Any, int]]:
+    """Count a step of checkpointed BPTT on one kind of tensors, in float32."""
     net = seeded(MADE[name])
-    with subject(net, "sgd", world, FRAME, T, BATCH, "frames") as it:
+    with subject(net, "sgd", kind, FRAME, T, BATCH, "frames") as it:
         step = training_step(it.net, "checkpointed", optimizer=it.optimizer, **options)
         step.share = "mean"
         lifted = step.lifted(it.x)

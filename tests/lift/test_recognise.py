@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from bench.errors import UserError
 from bench.lift import frameworks
 from bench.lift.recognition.recognise import Recognised, recognise
-from bench.lift.recognition.twin import Fake, Meta, World, twin
+from bench.lift.recognition.twin import Fake, Meta, TensorKind, twin
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import FRAME, NETS, STEPS, SjLoop, SjRepeats, SnnTutorial, seeded, sj_convolutional, snn_recurrent, snn_sequential
 
 
-def recognised(net: nn.Module, T: int = STEPS, world: World | None = None, **options: Any) -> Recognised:
-    world = world or Meta()
-    return recognise(twin(net, world), FRAME, T, world, **options)
+def recognised(net: nn.Module, T: int = STEPS, kind: TensorKind | None = None, **options: Any) -> Recognised:
+    kind = kind or Meta()
+    return recognise(twin(net, kind), FRAME, T, kind, **options)
 
 
 def reads(found: Recognised) -> dict[str, bool]:
@@ -46,7 +46,7 @@ def test_time_is_recognised_for_any_number_of_steps(name: str, T: int) -> None:
 @pytest.mark.sampled(every=2)
 @pytest.mark.parametrize("name", NETS)
 def test_fake_tensors_show_the_same(name: str) -> None:
-    assert recognised(seeded(NETS[name][0])) == recognised(seeded(NETS[name][0]), world=Fake())
+    assert recognised(seeded(NETS[name][0])) == recognised(seeded(NETS[name][0]), kind=Fake())
 
 
 def test_parts_of_a_spikingjelly_network() -> None:

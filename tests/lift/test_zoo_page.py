@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+import bench.cli as cli
 from bench.errors import UserError
 from bench.lift.zoo.page import PAGE, RESULTS, page
 from bench.places import CODE, Project
@@ -86,9 +88,9 @@ def test_run_continues_and_measures_failures_and_changed_code_again(tmp_path: Pa
     assert [json.loads(each)["network"] for each in (project.results / RESULTS).read_text().splitlines()] == names
 
 
-def test_selection_that_is_no_regular_expression_is_refused() -> None:
-    with pytest.raises(UserError, match="is no regular expression"):
-        zoo.chosen(["a"], "(")
+def test_only_without_a_match_names_the_networks(tmp_path: Path) -> None:
+    ended = CliRunner().invoke(cli.main, ["zoo", "--only", "(", "--project", str(CODE), "--results", str(tmp_path)])
+    assert (ended.exit_code, "--only '(' matches no network; there are " in ended.output) == (1, True)
 
 
 def test_damaged_results_are_refused(tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ def _value(selector: Selector, name: str) -> str:
     return f"T = {value}" if name == "T" else str(value)
 
 
-_PARTS = ("train_images", "test_images", "validation_images")
+_PARTS = {"train_images": "training samples", "test_images": "test samples", "validation_images": "validation samples"}
 
 
 def part_of_data(record: Record) -> str:
     """The part of its data set that a record is measured on, in words; empty for the whole set."""
     options = record.case["options"]
-    asked = [f"{options[name]} {name.replace('_', ' ')}" for name in _PARTS if name in options]
+    asked = [f"{options[name]:,} {words}" for name, words in _PARTS.items() if name in options]
     return str(record.detail.get("part", "")) or " and ".join(asked)

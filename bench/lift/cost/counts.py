@@ -39,8 +39,8 @@ class Setting:
     @contextmanager
     def subject(self) -> Iterator[Subject]:
         """In this context, a copy of the module without storage can be run."""
-        world = Meta() if self.precision == "float32" else Fake()
-        with subject(self.module, self.optimizer, world, self.frame, self.T, self.batch, self.encoding) as it:
+        kind = Meta() if self.precision == "float32" else Fake()
+        with subject(self.module, self.optimizer, kind, self.frame, self.T, self.batch, self.encoding) as it:
             yield it
 
 

@@ -100,7 +100,7 @@ class OfEveryBatch:
         beside, classifiers = (None, None) if update is None else (update.beside, update.classifiers)
         optimizers = [each for each in (it.optimizer, beside) if each is not None]
         trained = it.net if classifiers is None else nn.ModuleList([it.net, classifiers])
-        with it.world.open(), errors_located(it.net), torch.random.fork_rng(devices=[]):
+        with it.kind.open(), errors_located(it.net), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # SLTT-k draws time steps: the same ones for every batch
             for optimizer in optimizers:
                 if not optimizer.state:

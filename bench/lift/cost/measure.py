@@ -27,11 +27,11 @@ from bench.lift.recognition.operators import Operators
 from bench.lift.recognition.parts import reset
 from bench.lift.recognition.recognise import Recognised
 from bench.lift.recognition.timing import Encoding
-from bench.lift.recognition.twin import Fake, Meta, Real, World
+from bench.lift.recognition.twin import Fake, Meta, Real, TensorKind
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-WORLDS: Mapping[str, Callable[[], World]] = {"meta": Meta, "fake": Fake, "cpu": Real}
+KINDS: Mapping[str, Callable[[], TensorKind]] = {"meta": Meta, "fake": Fake, "cpu": Real}
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs [T, B, ...] (or [B, ...]) and target [B, ...] -> scalar
 Step = Callable[[object, object, Tensor, Tensor], object]  # module, optimizer, x as from the data loader, target
 
@@ -94,12 +94,12 @@ def measure(
     frame = checked(module, x_shape, T, batch, encoding, precision)
     if step is not None and (loss is not None or precision != "float32"):
         raise UserError("step is a whole training step with its own loss and precision: leave out loss and precision beside it")
-    world = WORLDS[choose("device", device or ("meta" if precision == "float32" else "fake"), WORLDS)]()
-    if precision != "float32" and world.device == "meta":
+    kind = KINDS[choose("device", device or ("meta" if precision == "float32" else "fake"), KINDS)]()
+    if precision != "float32" and kind.device == "meta":
         raise UserError(
             f"precision = {precision!r} on device 'meta', which has no automatic mixed precision: use device = 'fake'"
         )
-    with subject(module, optimizer, world, frame, T, batch, encoding) as it:
+    with subject(module, optimizer, kind, frame, T, batch, encoding) as it:
         recognised, image = it.recognised, encoding == "repeat"
         own = step or Usual(recognised, T, image, loss or cross_entropy_of_mean, PRECISIONS[precision], it.adapters)
         operators = Operators()

@@ -1,4 +1,4 @@
-"""What is counted: a copy of a user's module and of its optimizer in a world, with a batch, ready for a training step."""
+"""What is counted: a copy of a user's module and its optimizer, on one kind of tensors, with a batch, ready to be trained."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.lift.recognition.parts import binary_neurons, dropouts, dtype_of
 from bench.lift.recognition.recognise import Recognised, recognise
 from bench.lift.recognition.timing import Encoding
 from bench.lift.recognition.trial import errors_located
-from bench.lift.recognition.twin import World, twin
+from bench.lift.recognition.twin import TensorKind, twin
 from bench.lift.running.update import Update
 
 Optimizer = str | torch.optim.Optimizer | Callable[[object], torch.optim.Optimizer] | None
@@ -36,13 +36,13 @@ class Subject:
     recognised: Recognised
     x: Tensor
     target: Tensor
-    world: World
+    kind: TensorKind
     encoding: Encoding
 
     def sized(self, T: int, batch: int) -> Subject:
         """Return the same copies with a batch of another size."""
         frame = self.x.shape[2:] if self.encoding == "frames" else self.x.shape[1:]
-        x, target = _batch(self.net, self.world, self.encoding, T, batch, frame, self.target.shape[1:])
+        x, target = _batch(self.net, self.kind, self.encoding, T, batch, frame, self.target.shape[1:])
         return replace(self, x=x, target=target)
 
     def sequence(self, T: int) -> Tensor:
@@ -64,7 +64,7 @@ class Subject:
         """
         classifiers = None if update is None else update.classifiers
         trained = self.net if classifiers is None else nn.ModuleList([self.net, classifiers])
-        with self.world.open(), errors_located(self.net):
+        with self.kind.open(), errors_located(self.net):
             for optimizer in (self.optimizer, None if update is None else update.beside):
                 if optimizer is not None and not optimizer.state:
                     make_optimizer_state(optimizer)
@@ -107,44 +107,44 @@ class Subject:
 
 @contextmanager
 def subject(
-    module: nn.Module, optimizer: Optimizer, world: World, frame: Sequence[int], T: int, batch: int, encoding: Encoding
+    module: nn.Module, optimizer: Optimizer, kind: TensorKind, frame: Sequence[int], T: int, batch: int, encoding: Encoding
 ) -> Iterator[Subject]:
-    """In this context, a copy of the module can be run in ``world`` without an effect on the module or on random numbers."""
+    """In this context, a copy of the module can be run in ``kind`` without an effect on the module or on random numbers."""
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.enable_grad())
-        net, by = _copies(module, optimizer, world)
+        net, by = _copies(module, optimizer, kind)
         adapters = frameworks.of(net)
         for adapter in adapters:
             stack.enter_context(adapter.alone(net))
-            if world.device != "meta":
+            if kind.device != "meta":
                 stack.enter_context(adapter.as_on_a_gpu())
         if not net.training:  # parts that are not in training beside others that are, stay so
             net.train()
-        recognised = recognise(net, frame, T, world, encoding)
+        recognised = recognise(net, frame, T, kind, encoding)
         positions = recognised.output[(1 if recognised.averages else 2) + 1 :]  # behind batch (and time) and classes
-        x, target = _batch(net, world, encoding, T, batch, frame, positions)
-        yield Subject(net, by, adapters, recognised, x, target, world, encoding)
+        x, target = _batch(net, kind, encoding, T, batch, frame, positions)
+        yield Subject(net, by, adapters, recognised, x, target, kind, encoding)
 
 
 def _batch(
-    net: nn.Module, world: World, encoding: Encoding, T: int, batch: int, frame: Sequence[int], positions: Sequence[int]
+    net: nn.Module, kind: TensorKind, encoding: Encoding, T: int, batch: int, frame: Sequence[int], positions: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     steps = (T,) if encoding == "frames" else ()
-    with world.open():
-        x = torch.zeros(*steps, batch, *frame, dtype=dtype_of(net), device=world.device)
-        return x, torch.zeros(batch, *positions, dtype=torch.long, device=world.device)
+    with kind.open():
+        x = torch.zeros(*steps, batch, *frame, dtype=dtype_of(net), device=kind.device)
+        return x, torch.zeros(batch, *positions, dtype=torch.long, device=kind.device)
 
 
-def _copies(module: nn.Module, optimizer: Optimizer, world: World) -> tuple[nn.Module, torch.optim.Optimizer | None]:
+def _copies(module: nn.Module, optimizer: Optimizer, kind: TensorKind) -> tuple[nn.Module, torch.optim.Optimizer | None]:
     if isinstance(optimizer, torch.optim.Optimizer):
         own = {id(parameter) for parameter in module.parameters()}
         if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
             raise UserError("optimizer holds none of the module's parameters: make it of module.parameters()")
-        return twin((module, optimizer), world)
-    net = twin(module, world)
+        return twin((module, optimizer), kind)
+    net = twin(module, kind)
     trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
     if optimizer is None or not trained:
         return net, None
-    with world.open():
+    with kind.open():
         return net, optimizers.kind(optimizer)().of(trained) if isinstance(optimizer, str) else optimizer(trained)

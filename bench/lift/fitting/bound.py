@@ -71,7 +71,7 @@ def _norms(it: Subject, T: int, is_image: bool) -> dict[str, int]:
     def note(path: str, given: object) -> None:
         found[path] = max(found.get(path, 0), sum(tensor.nbytes for tensor in tensors(given)))
 
-    with ExitStack() as hooks, it.world.open():
+    with ExitStack() as hooks, it.kind.open():
         for path, module in it.net.named_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
                 hook = module.register_forward_pre_hook(lambda _, given, path=path: note(path, given))

@@ -13,7 +13,7 @@ from bench.lift.recognition.connections import Synapse, connections, other_state
 from bench.lift.recognition.parts import state_arguments
 from bench.lift.recognition.timing import Encoding, Takes, Time, given, timing_of
 from bench.lift.recognition.trial import Trials
-from bench.lift.recognition.twin import World
+from bench.lift.recognition.twin import TensorKind
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Recognised:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()} | own
 
 
-def recognise(net: nn.Module, frame: Sequence[int], T: int, world: World, encoding: Encoding = "repeat") -> Recognised:
-    """Recognise a copy ``net``, whose tensors are of kind ``world``; ``frame``: the shape of one time step of one sample.
+def recognise(net: nn.Module, frame: Sequence[int], T: int, kind: TensorKind, encoding: Encoding = "repeat") -> Recognised:
+    """Recognise a copy ``net``, whose tensors are of this ``kind``; ``frame``: the shape of one time step of one sample.
 
     Raises UserError, with the module's path and the remedy, for what cannot be run or understood.
     """
-    trials = Trials(net, tuple(frame), T, world)
+    trials = Trials(net, tuple(frame), T, kind)
     arguments = state_arguments(net)
     if not trials.neurons and not arguments:
         known = ", ".join(adapter.name for adapter in trials.adapters) or "SpikingJelly and snnTorch"

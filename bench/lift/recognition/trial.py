@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.lift import frameworks
 from bench.lift.frameworks import Framework, Mode
 from bench.lift.recognition.parts import dtype_of, reset
-from bench.lift.recognition.twin import World
+from bench.lift.recognition.twin import TensorKind
 
 # What PyTorch says when the value of a tensor without storage is asked for.
 _READS_VALUES = ("item() cannot be called on meta", "Cannot copy out of meta tensor", "_local_scalar_dense", "nonzero")
@@ -38,8 +38,8 @@ class Call:
 class Trials:
     """Calls of one module with few samples of ``T`` time steps; no batch has T samples, so that sizes tell dimensions."""
 
-    def __init__(self, net: nn.Module, frame: tuple[int, ...], T: int, world: World) -> None:
-        self.net, self.T, self.world = net, T, world
+    def __init__(self, net: nn.Module, frame: tuple[int, ...], T: int, kind: TensorKind) -> None:
+        self.net, self.T, self.kind = net, T, kind
         self.name = type(net).__name__
         self.batches = [batch for batch in (2, 3, 4) if batch != T][:2]
         self.adapters: Sequence[Framework] = frameworks.of(net)
@@ -59,8 +59,8 @@ class Trials:
         return self._zeros(self.T, batch)
 
     def _zeros(self, *lead: int) -> Tensor:
-        with self.world.open():
-            return torch.zeros(*lead, *self._frame, dtype=dtype_of(self.net), device=self.world.device)
+        with self.kind.open():
+            return torch.zeros(*lead, *self._frame, dtype=dtype_of(self.net), device=self.kind.device)
 
     def run(self, *given: object) -> Call:
         """Call the module from its initial state, and leave it there."""
@@ -83,7 +83,7 @@ class Trials:
         """In this context, calls go on from the initial state; afterwards the module is in it again."""
         reset(self.net, self.adapters)
         try:
-            with self.world.open():
+            with self.kind.open():
                 yield
         finally:
             reset(self.net, self.adapters)

@@ -1,8 +1,8 @@
 """A copy of a module without storage: the same code and shapes, while the module itself is neither run nor changed.
 
-A ``World`` is the kind of tensors that a copy has. ``Meta``: tensors on device 'meta', which is fast. ``Fake``: fake tensors that
-report the CPU as their device, for what device 'meta' cannot do: automatic mixed precision. ``Real``: tensors with storage on the
-CPU, for modules that look at values.
+A ``TensorKind`` is the kind of tensors that a copy has. ``Meta``: tensors on device 'meta', which is fast. ``Fake``: fake tensors
+that report the CPU as their device, for what device 'meta' cannot do: automatic mixed precision. ``Real``: tensors with storage
+on the CPU, for modules that look at values.
 
 Buffers that are a single number keep their value, because constructors and forward methods read it (snnTorch's neurons do).
 """
@@ -25,7 +25,7 @@ from bench.errors import UserError
 T = TypeVar("T")
 
 
-class World(Protocol):
+class TensorKind(Protocol):
     """The kind of tensors that a copy has, and how to make them."""
 
     @property
@@ -90,13 +90,13 @@ class Real:
         return value
 
 
-def twin(value: T, world: World) -> T:
+def twin(value: T, kind: TensorKind) -> T:
     """Return a deep copy without storage of a module, an optimizer, or a tuple of both (the copies belong together).
 
     Raises UserError if something in it cannot be copied.
     """
     try:
-        with _InPlaceOfCopies(world):
+        with _InPlaceOfCopies(kind):
             return copy.deepcopy(value)
     except UserError:
         raise
@@ -110,9 +110,9 @@ def twin(value: T, world: World) -> T:
 class _InPlaceOfCopies(TorchFunctionMode):
     """While active, ``copy.deepcopy`` of a tensor or a parameter gives one without storage, outside of any graph."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, kind: TensorKind) -> None:
         super().__init__()
-        self.world = world
+        self.kind = kind
         self._made: dict[int, Tensor] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -124,12 +124,12 @@ class _InPlaceOfCopies(TorchFunctionMode):
                 return memo[id(tensor)]
         if func is Tensor.clone:  # a parameter is copied by cloning its data
             with torch._C.DisableTorchFunction():
-                return self.world.like(args[0])
+                return self.kind.like(args[0])
         return func(*args, **(kwargs or {}))
 
     def _copy(self, tensor: Tensor) -> Tensor:
         value = _value(tensor)
-        made = self.world.like(tensor) if value is None else self.world.number(value)
+        made = self.kind.like(tensor) if value is None else self.kind.number(value)
         return made.requires_grad_(tensor.requires_grad and tensor.is_leaf)
 
 

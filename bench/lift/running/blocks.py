@@ -47,8 +47,8 @@ def block_network(
     layers = layers_of(module, links, once)
     weight = next(module.parameters())
     shapes = [_readable(links[end - 1]) for _, end in blocks[:-1]]
-    world: AbstractContextManager[Any] = weight.fake_mode if isinstance(weight, FakeTensor) else nullcontext()
-    with world, torch.device(weight.device):
+    mode: AbstractContextManager[Any] = weight.fake_mode if isinstance(weight, FakeTensor) else nullcontext()
+    with mode, torch.device(weight.device):
         heads = [make(shape, classes) for shape in shapes]
     if dtype_of(module) != torch.get_default_dtype():  # fake tensors, which count mixed precision, cannot be converted in place
         heads = [head.to(dtype_of(module)) for head in heads]

@@ -28,13 +28,11 @@ from bench.lift.running.layers import Recompute, depth_of, parsed
 from bench.lift.running.prepare import Given, Prepared, prepared
 from bench.lift.running.update import Update
 from bench.options import Declared
+from bench.registry import ALGORITHMS
 
 Loss = Callable[[Tensor, Any], Tensor]  # outputs [T, B, ...] and target -> scalar
 Share = Literal["sum", "mean"]
-LIFTED = (  # in the order of tables
-    *("bptt", "checkpointed", "replay", "skipper", "tbptt", "sltt", "sltt-k", "ottt-a", "ottt-o", "local", "ttl-bptt"),
-    *("ottt-dense", "ostl", "approximate-otpe", "otpe"),
-)
+LIFTED = tuple(sorted(ALGORITHMS, key=lambda name: not ALGORITHMS[name].exact))  # in the order of tables: exact ones first
 _WHOLE_SEQUENCE = ("bptt", "local")  # they run all time steps in one window
 IN_DEPTH = ("bptt", "checkpointed")  # of which layers can be computed again in the backward pass
 _IN_BLOCKS = ("local", "ttl-bptt")
@@ -137,11 +135,11 @@ class LiftedStep:
         return tuple(part.training for part in self.module.modules())
 
     def _prepare(self, frame: tuple[int, ...], T: int) -> None:
-        world = Meta()
-        copy = twin(self.module, world)
-        recognised = recognise(copy, frame, T, world, "frames")
+        kind = Meta()
+        copy = twin(self.module, kind)
+        recognised = recognise(copy, frame, T, kind, "frames")
         require(self.rule, recognised)
-        trials = Trials(copy, frame, T, world)
+        trials = Trials(copy, frame, T, kind)
         given = Given(self.module, trials, recognised, frame, self.options, self.ends)
         with torch.enable_grad():
             ready = prepared(self.rule, given)

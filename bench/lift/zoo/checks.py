@@ -28,7 +28,7 @@ from bench.lift.recognition.forward import forward
 from bench.lift.recognition.parts import OptionValues, first, reset
 from bench.lift.recognition.recognise import Recognised
 from bench.lift.recognition.source import build
-from bench.lift.recognition.twin import Fake, Meta, Real, World
+from bench.lift.recognition.twin import Fake, Meta, Real, TensorKind
 from bench.lift.running.training import LIFTED, instantaneous, training_step
 from bench.lift.zoo.networks import BATCH, SMALL_BATCH, ZOO, ZooNetwork
 from bench.registry import ALGORITHMS
@@ -166,7 +166,7 @@ def bytes_(network: ZooNetwork) -> Checked:
     wrong = [] if numbers(without.cost) == numbers(real.cost) else ["as written"]
     for algorithm in EXACT:
         try:
-            pair = [numbers(lifted_cost(net, network, algorithm, world)) for world in (Meta(), Real())]
+            pair = [numbers(lifted_cost(net, network, algorithm, kind)) for kind in (Meta(), Real())]
         except UserError:
             continue
         wrong += [] if pair[0] == pair[1] else [algorithm]
@@ -179,9 +179,9 @@ def numbers(cost: Cost) -> tuple[object, ...]:
     return memory.total, memory.by_category, macs.dense, macs.multiplications, cost.traffic.conventions()
 
 
-def lifted_cost(net: nn.Module, network: ZooNetwork, algorithm: str, world: World) -> Cost:
+def lifted_cost(net: nn.Module, network: ZooNetwork, algorithm: str, kind: TensorKind) -> Cost:
     small = network.small
-    with subject(net, None, world, small.frame, small.T, SMALL_BATCH, network.encoding) as it:
+    with subject(net, None, kind, small.frame, small.T, SMALL_BATCH, network.encoding) as it:
         return ByAlgorithm(it, algorithm, "float32").cost(small.T, SMALL_BATCH, **_options(algorithm))
 
 
@@ -198,7 +198,7 @@ def tracker(network: ZooNetwork) -> Checked:
     built = build(real.make).net
     measured = measure(built, real.frame, T=real.T, batch=BATCH, encoding=network.encoding)
     watched = MemTracker()
-    with subject(built, "sgd", Fake(), real.frame, real.T, BATCH, network.encoding) as it, it.world.open():
+    with subject(built, "sgd", Fake(), real.frame, real.T, BATCH, network.encoding) as it, it.kind.open():
         assert it.optimizer is not None
         make_optimizer_state(it.optimizer)
         whole = Whole(it.net, network, it.recognised)
