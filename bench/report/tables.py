@@ -58,7 +58,7 @@ def present(verdicts: Sequence[Verdict]) -> dict[str, int]:
 def counted(verdicts: Sequence[Verdict]) -> str:
     """All counts in a line; the numbers of a paper without claims are only a comparison."""
     if not verdicts:
-        return "a comparison, no claims"
+        return "measurements alone, no claims"
     return f"{count_of(len(verdicts), 'claim')}: " + ", ".join(f"{n} {name}" for name, n in present(verdicts).items())
 
 

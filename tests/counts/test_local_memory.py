@@ -158,7 +158,7 @@ CASES = [
 ]
 
 
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=8)
 @pytest.mark.parametrize(("network", "backend", "options"), CASES, ids=str)
 def test_local_training_peak_is_the_maximum_over_blocks_to_the_byte(
     monkeypatch: pytest.MonkeyPatch, network: str, backend: str, options: dict[str, Any]
@@ -355,7 +355,7 @@ def test_peak_increases_if_classifiers_need_more_than_the_graph_saved() -> None:
     assert at(b=1, classifier="dense") > 1.05 * at(b=1, classifier="pooled")
 
 
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=8)
 @pytest.mark.parametrize("network", [SMALL, ALEXNET, RESIDUAL])
 @pytest.mark.parametrize("backend", PLAIN)
 def test_peak_of_one_block_equals_that_without_blocks(backend: str, network: str) -> None:

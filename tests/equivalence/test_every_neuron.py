@@ -99,7 +99,7 @@ def installed() -> list[str]:
     return [name for name in backends.names() if backends.available(name)]
 
 
-@pytest.mark.sampled(every=2)
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize("neurons", [some_neurons, pytest.param(every_neuron, marks=pytest.mark.full)], ids=["some", "every"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_backends_equal_native_for_every_neuron_or_reject_it(of, kind, neurons):

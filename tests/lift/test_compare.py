@@ -86,7 +86,7 @@ def test_algorithms_are_ordered_as_is_known(name: str) -> None:
     assert {row.algorithm for row in found.rows if row.exact} >= {"as written", "bptt", "checkpointed"}
 
 
-@pytest.mark.sampled(every=4)
+@pytest.mark.sampled(every=8)
 @pytest.mark.parametrize(
     ("name", "algorithm"),
     [
@@ -353,7 +353,7 @@ def test_option_that_is_no_size_is_refused_before_anything_is_built(given: list[
     assert given[1] in ended.output
 
 
-@pytest.mark.sampled(every=5)
+@pytest.mark.sampled(every=8)
 @pytest.mark.parametrize("name", [name for name in NETS if NETS[name][2] != "frame" or NETS[name][1] != "own loop"])
 def test_every_algorithm_of_the_registry_runs_on_a_module_or_says_why_not(name: str) -> None:
     rows = {row.algorithm: row for row in usual(name).rows}

@@ -37,7 +37,7 @@ def numbers(found: Measured) -> dict[str, Any]:
 # --------------------------------------------------------------------------- the same everywhere
 
 
-@pytest.mark.sampled(every=2)
+@pytest.mark.sampled(every=4)
 @every
 @pytest.mark.parametrize("encoding", ["repeat", pytest.param("frames", marks=pytest.mark.slow)])
 def test_bytes_macs_and_traffic_on_meta_fake_and_real_tensors_are_equal(name: str, encoding: str) -> None:
@@ -55,7 +55,7 @@ def test_categories_sum_to_the_peak(name: str) -> None:
     assert sum(memory.by_category.values()) == memory.total
 
 
-@pytest.mark.sampled(every=2)
+@pytest.mark.sampled(every=4)
 @every
 @pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_mixed_precision_without_storage_equals_real_tensors(name: str, precision: str) -> None:

@@ -69,10 +69,10 @@ def test_index_page_names_date_and_version_and_links_every_paper(written: Path) 
     assert "<b>0</b>" not in re.sub(r' class="[^"]*"', "", page)
 
 
-def test_paper_without_claims_is_shown_as_a_comparison(few: Path) -> None:
+def test_paper_without_claims_is_shown_as_measurements_alone(few: Path) -> None:
     (few / "reproductions" / "ottt" / "claims.toml").write_text("table = []\n", encoding="utf-8")
     write(few)
-    assert "a comparison, no claims" in block(few / "README.md", "verdicts")
+    assert "measurements alone, no claims" in block(few / "README.md", "verdicts")
     page = (few / "plots" / "index.html").read_text(encoding="utf-8")
-    assert page.count("A comparison: no claim of this paper is judged.") == 2  # in the overview and under its title
+    assert page.count("Measurements alone: no claims are judged here.") == 2  # in the overview and under its title
     assert 'class="counts"' not in page

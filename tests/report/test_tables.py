@@ -16,7 +16,7 @@ from tests.report.reading import block, csv_rows, measured_pages, tables
 def test_readme_has_the_verdict_counts_of_the_ledger(written: Path) -> None:
     verdicts = csv_rows(written / "results" / "ledger.csv")
     lines = block(written / "README.md", "verdicts").strip().splitlines()
-    claiming = [line for line in lines if not line.endswith("a comparison, no claims")]
+    claiming = [line for line in lines if not line.endswith("measurements alone, no claims")]
     assert len(claiming) == len({row["paper"] for row in verdicts}) > 0
     for line in claiming:
         paper = re.search(r"\(reproductions/(\w+)/README\.md\)", line)
@@ -29,6 +29,13 @@ def test_readme_has_the_verdict_counts_of_the_ledger(written: Path) -> None:
         assert {name: int(count) for count, name in counts} == of_paper
 
 
+def counts_the_parts(short: str, reason: str) -> bool:
+    """Whether "...: of N parts: holds 2, fails 1" has the words before the parts, and as many of each result, as ``reason``."""
+    before, _, counted = re.sub(r"of \d+ parts: ", "|", short).partition("|")
+    found = dict(re.findall(r"([a-z ]+) (\d+)", counted))
+    return reason.startswith(before) and all(reason.count(f"{name.strip()}: ") == int(n) for name, n in found.items())
+
+
 def test_papers_page_has_every_claim_as_in_the_ledger(written: Path) -> None:
     ledger = csv_rows(written / "results" / "ledger.csv")
     for page in (written / "reproductions").glob("*/README.md"):
@@ -37,7 +44,8 @@ def test_papers_page_has_every_claim_as_in_the_ledger(written: Path) -> None:
         assert len(shown) == len(judged)
         for row in shown:
             claim = judged[row["claim"]]
-            assert (row["verdict"], row["reported"], row["why"]) == (claim["verdict"], claim["printed"], claim["reason"])
+            assert (row["verdict"], row["reported"]) == (claim["verdict"], claim["printed"])
+            assert row["why"] == claim["reason"] or counts_the_parts(row["why"], claim["reason"])
             assert same(row["measured"], claim), (row["measured"], claim["measured"])
 
 

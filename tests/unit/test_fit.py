@@ -65,7 +65,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.sampled(every=2)
+@pytest.mark.sampled(every=4)
 @pytest.mark.parametrize(("network", "T", "schedule"), PAIRS)
 def test_formula_is_within_two_per_cent_of_counts(network: str, T: int, schedule: int) -> None:
     known = schedules(network, T)

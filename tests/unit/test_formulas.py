@@ -44,7 +44,7 @@ def test_joined_is_linear_between_points_and_beyond() -> None:
     assert joined([(4, 9.0)], 100) == 9
 
 
-@pytest.mark.sampled(every=3)
+@pytest.mark.sampled(every=6)
 @pytest.mark.parametrize("algorithm", RUNNABLE)
 def test_peak_at_a_counted_length_is_exact_for_any_batch(algorithm: str, counted: dict[str, tuple[OfCatalogue, Formula]]) -> None:
     counter, found = of(algorithm, counted)
