@@ -164,7 +164,7 @@ def training_step(network: Any, algorithm: str, backend: str | None = None, **op
     """Return a training step of a network of the catalogue on a backend, or of a module of your own.
 
     The catalogue: ``step.run(x, target)``; options of bench/training_step.py. A ``torch.nn.Module``: ``step(x, target)``; options
-    of bench/lift/running/training.py (loss, optimizer, clip, scaler). Both take the options of the algorithm.
+    of bench/lift/running/training.py (loss, optimizer, clip, scaler, process_group ...). Both take the options of the algorithm.
     """
     if isinstance(network, str) and backend is not None:
         from bench.training_step import training_step as of_the_catalogue

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
@@ -26,6 +27,7 @@ from bench.lift.recognition.trial import Trials
 from bench.lift.recognition.twin import Meta, twin
 from bench.lift.running.layers import Recompute, depth_of, parsed
 from bench.lift.running.prepare import Given, Prepared, prepared
+from bench.lift.running.processes import processes_of
 from bench.lift.running.update import Update
 from bench.options import Declared
 from bench.registry import ALGORITHMS
@@ -75,7 +77,11 @@ class LiftedStep:
     def __call__(self, x: Tensor, target: object, watcher: Watcher | None = None) -> Tensor:
         if not torch.is_grad_enabled():
             raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
+        first = not self._prepared
         ready = self.prepared(x)
+        if self.update.processes is not None:
+            weights = self.update.weights() if first else ()
+            self.update.processes.begin([*weights, *self.module.buffers()], x.shape[1])
         share = self._shares_of(self._recognised[tuple(x.shape[2:])], x, target)
         total: Tensor | None = None
         of_parts = count(1)
@@ -169,6 +175,7 @@ def training_step(
     scaler: GradScaler | None = None,
     blocks: Sequence[str] | None = None,
     layers: Sequence[str] | None = None,
+    process_group: dist.ProcessGroup | None = None,
     **options: object,
 ) -> LiftedStep:
     """Return a training step of ``module`` by ``algorithm``, to be called with x [T, B, ...] and a target.
@@ -177,6 +184,7 @@ def training_step(
     ``optimizer``: of the module's parameters; without one, gradients are added to ``.grad``. ``clip``: largest norm of the
     gradient. ``blocks``: names of the last parts of the blocks of local training and TTL-BPTT, in the place of their size b.
     ``layers``: groups of layers that bptt and checkpointed compute again in the backward pass (bench/lift/running/layers.py).
+    ``process_group``: processes that train copies of the module, each on its own samples (bench/lift/running/processes.py).
     ``options``: those of the algorithm. Raises UserError for what does not exist or does not apply, with the reason.
     """
     if not isinstance(module, nn.Module):
@@ -192,6 +200,10 @@ def training_step(
         raise UserError("clip and scaler belong to an update of the weights: give the optimizer too")
     if optimizer is None and not chosen.updates_once:
         raise UserError(f"{algorithm} with these options changes the weights within a sequence: give the optimizer")
+    if optimizer is None and process_group is not None:
+        raise UserError("process_group: gradients are averaged over processes where weights are updated; give the optimizer")
+    if algorithm == "skipper" and process_group is not None:
+        raise UserError("skipper chooses time steps by the spikes of all samples, and a process sees its own: use checkpointed")
     if algorithm == "skipper" and chosen.as_dict()["skipped"] != "frozen":
         raise UserError("skipper: skipped = 'leak' needs neurons whose decay is known; use skipped = 'frozen'")
     if algorithm in ("sltt", "ottt-a") and chosen.as_dict()["K"] != 1:
@@ -199,7 +211,8 @@ def training_step(
     if layers is not None and algorithm not in IN_DEPTH:
         raise UserError(f"layers = {layers!r} with {algorithm}: layers are computed again under {' and '.join(IN_DEPTH)}")
     groups = None if layers is None else tuple(parsed(group) for group in layers)
-    return LiftedStep(module, algorithm, chosen, loss, Update(module, optimizer, clip, scaler), blocks, groups)
+    update = Update(module, optimizer, clip, scaler, processes=processes_of(process_group))
+    return LiftedStep(module, algorithm, chosen, loss, update, blocks, groups)
 
 
 def require_uncompiled(module: nn.Module) -> None:
@@ -209,6 +222,7 @@ def require_uncompiled(module: nn.Module) -> None:
         if wrapped and not path:
             raise UserError(
                 f"the module is wrapped in {type(part).__name__}, which runs it as one call: give the module inside it"
+                + (" and process_group = torch.distributed.group.WORLD" if "Data" in type(part).__name__ else "")
             )
         if wrapped or part._compiled_call_impl is not None or isinstance(part, torch.jit.ScriptModule):
             raise UserError(

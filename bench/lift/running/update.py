@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 
+from bench.lift.running.processes import Processes
+
 _NOT_SETTINGS = ("params", "param_names")
 
 
@@ -18,7 +20,8 @@ _NOT_SETTINGS = ("params", "param_names")
 class Update:
     """``update()`` applies the gradients in ``.grad`` and clears them; without an optimizer it leaves them there.
 
-    ``clip``: largest norm of the gradient of all weights together. ``classifiers`` are trained beside the module, by an optimizer
+    ``processes``: gradients are those of the samples of all of them. ``clip``: largest norm of the gradient of all weights
+    together. ``classifiers`` are trained beside the module, by an optimizer
     with the settings of the first group of the user's, which is left as it is.
     """
 
@@ -28,6 +31,7 @@ class Update:
     scaler: GradScaler | None
     classifiers: nn.Module | None = None
     beside: torch.optim.Optimizer | None = None
+    processes: Processes | None = None
 
     def also(self, classifiers: nn.Module | None) -> None:
         """Train these too, from now on."""
@@ -38,6 +42,8 @@ class Update:
     def __call__(self) -> None:
         if self.optimizer is None:
             return
+        if self.processes is not None:
+            self.processes.average(self.weights())
         if self.beside is not None:
             self.beside.param_groups[0].update(_settings(self.optimizer))
         optimizers = [each for each in (self.optimizer, self.beside) if each is not None]
@@ -45,7 +51,7 @@ class Update:
             for optimizer in optimizers:
                 self.scaler.unscale_(optimizer)
         if self.clip is not None:
-            nn.utils.clip_grad_norm_(self._weights(), self.clip)
+            nn.utils.clip_grad_norm_(self.weights(), self.clip)
         for optimizer in optimizers:
             if self.scaler is None:
                 optimizer.step()
@@ -64,7 +70,7 @@ class Update:
         both.state = defaultdict(dict, {**self.optimizer.state, **self.beside.state})
         return both
 
-    def _weights(self) -> Iterator[nn.Parameter]:
+    def weights(self) -> Iterator[nn.Parameter]:
         yield from self.module.parameters()
         if self.classifiers is not None:
             yield from self.classifiers.parameters()
