@@ -35,6 +35,11 @@ def conditions(case: Case, gpu: str | None) -> Conditions:
     return Conditions(device, usable_cores() if probe.every_core else THREADS, probe.precision)
 
 
+def together(device: str, processes: int) -> str:
+    """Return the device of a training by several processes, one on each, as its record names it: "4 x NVIDIA H100"."""
+    return device if processes == 1 else f"{processes} x {device}"
+
+
 def papers() -> list[str]:
     """Return the names of the papers, which are the packages in reproductions/."""
     return sorted(path.parent.name for path in (CODE / "reproductions").glob("*/cases.py"))

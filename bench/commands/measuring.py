@@ -18,7 +18,7 @@ from bench.commands.printing import bold, warn_of
 from bench.commands.reporting import write_report
 from bench.errors import UserError
 from bench.places import Project, project_of
-from bench.plan import backends_of, wanted_key
+from bench.plan import backends_of, together, wanted_key
 from bench.quantity import count_of
 from bench.record import Record
 from bench.record_store import Store, done_key, latest
@@ -36,6 +36,15 @@ class Here:
 
     def __str__(self) -> str:
         return self.machine
+
+    def of(self, processes: int) -> Here:
+        """Return the same with several processes for a training, on a GPU each. Raises UserError for more than there are."""
+        from bench.machine import identity, usable_cores
+
+        there, what = (len(identity()["gpus"]), "GPU") if self.gpu else (usable_cores(), "core")
+        if processes > there:
+            raise UserError(f"--processes {processes}: a process takes a {what}, and this machine has {count_of(there, what)}")
+        return Here(self.machine, together(self.gpu or "cpu", processes))
 
 
 @dataclass
@@ -102,19 +111,20 @@ def measure(
     folders: Folders,
     *,
     workers: int | None = None,
+    processes: int = 1,
     retry: bool = False,
 ) -> None:
     """Measure the missing ones of the cases ``wanted`` of each paper, judge and draw."""
     from bench.runner.store import new_run
 
-    store, here, run_id = Store(place.results), Here(), new_run()
+    store, here, run_id = Store(place.results), Here() if processes == 1 else Here().of(processes), new_run()
     missing = {name: missing_cases(cases, store, name, here, retry=retry) for name, cases in wanted.items()}
     tally = Tally(sum(map(len, wanted.values())), sum(map(len, missing.values())))
     try:
         for name, cases in missing.items():
             click.echo(bold(f"{name}, scale {scale}: {count_of(len(wanted[name]), 'case')}, {len(cases)} to measure on {here}"))
             if cases:
-                measure_cases(place, cases, run_id, tally, folders, workers=workers)
+                measure_cases(place, cases, run_id, tally, folders, workers=workers, processes=processes)
         write_report(place, list(wanted), run_id)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(tally.so_far()) from None
@@ -130,10 +140,11 @@ def measure_cases(
     folders: Folders,
     *,
     workers: int | None = None,
+    processes: int = 1,
     forecast: Mapping[str, float] = MappingProxyType({}),
     ends: float | None = None,
 ) -> None:
-    """Measure ``cases``, on one worker per core by default, and store what they give.
+    """Measure ``cases``, on one worker per core by default, and store what they give; trainings by ``processes`` each.
 
     ``forecast``: seconds of some cases by key; ``ends``: the time, by ``time.monotonic()``, until which as many of the cases are
     measured as fit, in their order.
@@ -147,7 +158,7 @@ def measure_cases(
 
     for dataset in sorted({case.dataset for case in cases} - {"none"}):
         datasets.load(dataset, folders.data_root, cache=folders.cache)  # fails now, not after an hour, if damaged
-    store, here, side_by_side = Store(place.results), Here(), workers or usable_cores()
+    store, here, side_by_side = Store(place.results), Here(), workers or (usable_cores() if processes == 1 else 1)
     estimate = Estimate(cases, side_by_side, forecast)
     with ExitStack() as held:
         for name in dict.fromkeys(case.paper for case in cases):
@@ -160,6 +171,7 @@ def measure_cases(
             scratch=scratch_of(place),
             workers=side_by_side,
             cache=folders.cache,
+            processes=processes,
             limit=None if ends is None else Limit(ends, estimate.of, one_gpu=here.gpu is not None),
         )
 

@@ -71,6 +71,7 @@ def plan_(
 @options.project
 @options.results
 @click.option("--workers", type=click.IntRange(min=1), help="parallel processes [default: one per core]")
+@click.option("--processes", type=click.IntRange(min=2), help="train alone: each training by several processes, one per GPU")
 @options.retry
 @click.option("--only", metavar="TEXT", help="only cases whose key contains TEXT (see plan)")
 @click.option(
@@ -88,6 +89,7 @@ def run(
     project: Path | None,
     results: Path | None,
     workers: int | None,
+    processes: int | None,
     retry: bool,
     only: str | None,
     budget: str | None,
@@ -105,6 +107,14 @@ def run(
         elsewhere = {at: [case.key for name in chosen for case in plan(name, at, _has(data_root))] for at in others}
         raise UserError(_matches_nothing(only, scale, [case.key for cases in planned.values() for case in cases], elsewhere))
     folders = Folders(data_root, cache)
+    if processes is not None:
+        if on is not None or within is not None:
+            raise UserError("--processes is for a run on this machine to the end: leave out --on and --budget")
+        wanted = {name: [case for case in cases if case.probe == "training"] for name, cases in wanted.items()}
+        if not any(wanted.values()):
+            raise UserError(
+                f"--processes {processes}: none of the cases is a training, and others are of one process; leave it out"
+            )
     if on is not None:
         if workers is not None:
             raise UserError("--workers is for a run on this machine; with --on, set `workers` in the settings of the cluster")
@@ -116,7 +126,7 @@ def run(
 
         measure_within(place, wanted, scale, folders, within, workers=workers, retry=retry)
     else:
-        measure(place, wanted, scale, folders, workers=workers, retry=retry)
+        measure(place, wanted, scale, folders, workers=workers, processes=processes or 1, retry=retry)
 
 
 def _matches_nothing(only: str, scale: str, keys: Sequence[str], elsewhere: Mapping[str, Sequence[str]]) -> str:

@@ -24,7 +24,7 @@ from typing import Protocol
 from bench.case import Case
 from bench.errors import UserError
 from bench.machine import gpu
-from bench.plan import conditions
+from bench.plan import conditions, together
 from bench.progress import Progress
 from bench.record import Status
 from bench.registry import PROBES
@@ -64,9 +64,10 @@ def run(
     scratch: Path,
     workers: int,
     cache: Path | None = None,
+    processes: int = 1,
     limit: Limit | None = None,
 ) -> None:
-    """Run ``cases`` on ``workers`` processes; with a ``limit`` in their order, until it ends.
+    """Run ``cases`` on ``workers`` processes; with a ``limit`` in their order, until it ends. ``processes``: of each training.
 
     ``keep`` stores an outcome; an exception that it raises ends the run, and nothing stored before is lost. A full disk ends it
     too, with a UserError.
@@ -90,7 +91,7 @@ def run(
 
     def fill(leaving: Sequence[_Worker] = ()) -> None:
         while (next_ := place(leaving)) is not None:
-            running.append(_start(context, Job(pending.pop(next_), data_root, scratch, cache), listener))
+            running.append(_start(context, Job(pending.pop(next_), data_root, scratch, cache, processes), listener))
 
     with _ending_on_sigterm():
         try:
@@ -197,7 +198,8 @@ def _outcome_without_answer(ended: _Worker, gpu: str | None) -> Outcome:
     """Return the outcome of a process that timed out or ended without an answer (mostly killed for lack of memory)."""
     used = conditions(ended.job.case, gpu)
     status, reason = _cause(ended)
-    return Outcome(status, reason, (), "", used.device, used.threads, used.precision)
+    device = together(used.device, ended.job.processes)
+    return Outcome(status, reason, (), "", device, used.threads, used.precision)
 
 
 def _cause(ended: _Worker) -> tuple[Status, str]:

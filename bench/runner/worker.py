@@ -13,15 +13,19 @@ import warnings
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.case import Case
 from bench.errors import YES, Support, Unavailable, UserError, no
 from bench.measurement import Measurement
-from bench.plan import conditions, digest_of
+from bench.plan import conditions, digest_of, together
 from bench.record import Status
 from bench.registry import PROBES, Device
 from bench.runner.checkpoints import standing
 from bench.seeds import seed_of
+
+if TYPE_CHECKING:
+    from bench.probes.resources import Resources
 
 FORECAST = 1.3  # factor over live bytes, for workspaces of operators and rounding of the allocator
 
@@ -37,12 +41,16 @@ PRELOAD = [
 
 @dataclass(frozen=True)
 class Job:
-    """The input of a worker: the case, the folders of data and prepared data (None: default), and of checkpoints."""
+    """The input of a worker: the case, the folders of data and prepared data (None: default), and of checkpoints.
+
+    ``processes`` that share each batch of a training.
+    """
 
     case: Case
     data_root: Path | None
     scratch: Path
     cache: Path | None = None
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Outcome:
 
 def checkpoint_of(job: Job) -> Path:
     """Return the path of the checkpoint. It depends on the case and the code, so that training resumes only with equal code."""
-    name = f"{job.case.key} {digest_of(job.case)}"
+    name = f"{job.case.key} {digest_of(job.case)}" + (f" {job.processes}" if job.processes > 1 else "")
     return job.scratch / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.checkpoint"
 
 
@@ -107,6 +115,7 @@ def _outcome(job: Job, channel: Connection) -> Outcome:
 
     def outcome(status: Status, reason: str, measurements: tuple[Measurement, ...] = ()) -> Outcome:
         name = torch.cuda.get_device_name() if device == "cuda" else device
+        name = together(name, job.processes)
         return Outcome(status, reason, measurements, kernel, name, torch.get_num_threads(), probe.precision)
 
     try:
@@ -189,7 +198,21 @@ def _measure(job: Job, channel: Connection, device: str) -> list[Measurement]:
     data = RealData(job.case, job.data_root, job.cache)
     threads = conditions(job.case, None).threads
     resources = Resources(data, device, threads, checkpoint_of(job), lambda progress: channel.send(("progress", progress)))
+    if job.processes > 1:
+        _train_together(job, resources)  # to the end: the probe then measures what the last checkpoint holds
     return probes.load(job.case.probe).measure(job.case, resources)
+
+
+def _train_together(job: Job, resources: Resources) -> None:
+    from bench.parallel.launch import Rank, train_together
+    from bench.probes.train import Options
+
+    loop = Options.named("probe training", job.case.probe_options)
+    first = Rank(
+        job.case, job.data_root, job.cache, resources.device, resources.threads, loop.epochs, loop.accumulate,
+        checkpoint_of(job), job.processes,
+    )  # fmt: skip
+    train_together(first, resources.report)
 
 
 def _device(wanted: Device) -> str:

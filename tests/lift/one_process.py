@@ -18,8 +18,7 @@ from bench.errors import UserError
 from bench.lift.running.training import LIFTED, training_step
 
 T, SAMPLES, BATCHES, END = 4, 5, 2, 17
-OPTIONS: dict[str, dict[str, Any]] = {"checkpointed": {"segments": 2}, "sltt-k": {"k": T}}
-ALGORITHMS = [name for name in LIFTED if name != "skipper"]
+OPTIONS: dict[str, dict[str, Any]] = {"checkpointed": {"segments": 2}, "skipper": {"segments": 1, "p": 50}, "sltt-k": {"k": T}}
 
 
 def batch(number: int) -> tuple[Tensor, Tensor]:
@@ -54,7 +53,7 @@ def main(rank: int, size: int, meet: str, results: str, ends: bool) -> None:
                 os._exit(1)
         trained("ottt-o", rank, size, group)
         os._exit(END)  # as if it were killed
-    torch.save({algorithm: trained(algorithm, rank, size, group) for algorithm in ALGORITHMS}, results)
+    torch.save({algorithm: trained(algorithm, rank, size, group) for algorithm in LIFTED}, results)
     dist.destroy_process_group()
 
 

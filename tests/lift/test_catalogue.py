@@ -88,6 +88,8 @@ NETS = {
     "snntorch": in_snntorch,
 }
 NO_CHAIN = ("local", "ttl-bptt")  # the network in snnTorch resets with functions between its parts, so that it has no blocks
+IN_ONE_WINDOW = ("bptt", "local")
+IN_WINDOWS = ("checkpointed", "replay", "skipper", "tbptt", "sltt", "sltt-k", "ottt-a", "ottt-o", "ttl-bptt")
 PAIRS = [
     pytest.param(backend, algorithm, id=f"{backend}, {algorithm}")
     for backend in NETS
@@ -126,9 +128,14 @@ def test_lifted_network_has_the_macs_of_the_catalogue(backend: str, algorithm: s
 
 @pytest.mark.parametrize(("backend", "algorithm"), [pair for pair in PAIRS if "spikingjelly" in str(pair.id)])
 def test_lifted_network_has_the_bytes_of_the_catalogue(backend: str, algorithm: str) -> None:
-    """Where the sequence is cut, a lifted step keeps the loss of the windows before, which it returns: one number."""
+    """A lifted step keeps the loss of the windows before, which it returns: one number.
+
+    An algorithm that is added may peak where a lifted network, which drops a state as soon as it has the next, holds less.
+    """
     found, expected = found_and_expected(backend, algorithm)
-    assert differences(found, expected) == ({} if algorithm in ("bptt", "local") else {"temporary": 4})
+    if algorithm in IN_ONE_WINDOW + IN_WINDOWS:
+        assert differences(found, expected) == ({} if algorithm in IN_ONE_WINDOW else {"temporary": 4})
+    assert found.memory.total <= expected.memory.total + 4
 
 
 @pytest.mark.parametrize("algorithm", ["bptt", "skipper"])

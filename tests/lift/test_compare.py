@@ -362,7 +362,7 @@ def test_every_algorithm_of_the_registry_runs_on_a_module_or_says_why_not(name: 
         assert (row.cost is None) == bool(row.reason)
         assert not re.search("Error|assert", row.reason), row.reason  # said in words, not by what failed
     able = {algorithm for algorithm, row in rows.items() if row.cost is not None} - {"as written", MEMOPT}
-    assert able == RUNS[name]
+    assert able & set().union(*RUNS.values()) == RUNS[name]  # whatever algorithm is added
 
 
 @pytest.mark.parametrize(

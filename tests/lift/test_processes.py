@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.errors import UserError
-from bench.lift.running.training import training_step
+from bench.lift.running.training import LIFTED, training_step
 from bench.places import CODE
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.importorskip("spikingjelly")
-from one_process import ALGORITHMS, END, trained
+from one_process import END, trained
 
 SIZE = 2
 
@@ -42,7 +42,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[st
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(SIZE)]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", LIFTED)
 def test_weights_equal_those_of_one_process_on_all_samples(algorithm: str, together: list[dict[str, dict[str, Tensor]]]) -> None:
     alone = trained(algorithm)
     for of_process in together:
@@ -64,7 +64,6 @@ def test_process_whose_other_has_ended_says_so(tmp_path: Path) -> None:
     [
         ("bptt", True, "WORLD", "call torch.distributed.init_process_group first"),
         ("bptt", False, "WORLD", "give the optimizer"),
-        ("skipper", True, "WORLD", "use checkpointed"),
     ],
 )
 def test_what_processes_cannot_do_is_refused(algorithm: str, optimizer: bool, group: str, words: str) -> None:

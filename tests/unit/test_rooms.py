@@ -31,13 +31,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("record",),
     ("design_space", "digest", "files", "machine", "overhead", "setting_search", "spec"),
     ("options", "places", "zoo"),
-    ("kernels", "losses", "optimizers", "record_store"),
+    ("kernels", "losses", "optimizers", "processes", "record_store"),
     ("nets",),
     ("algorithms",),
     ("backends",),
     ("training_step",),  # a network, an algorithm and a backend together
     ("counting", "datasets"),
     ("planning", "speed", "training"),
+    ("parallel",),
     ("lift",),
     ("probes", "plan"),  # a case: measured, and asked for
     ("runner", "cluster"),

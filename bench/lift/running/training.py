@@ -27,9 +27,10 @@ from bench.lift.recognition.trial import Trials
 from bench.lift.recognition.twin import Meta, twin
 from bench.lift.running.layers import Recompute, depth_of, parsed
 from bench.lift.running.prepare import Given, Prepared, prepared
-from bench.lift.running.processes import processes_of
 from bench.lift.running.update import Update
 from bench.options import Declared
+from bench.parallel.spikes import with_spikes_of_the_batch
+from bench.processes import processes_of
 from bench.registry import ALGORITHMS
 
 Loss = Callable[[Tensor, Any], Tensor]  # outputs [T, B, ...] and target -> scalar
@@ -79,9 +80,7 @@ class LiftedStep:
             raise UserError("training under torch.no_grad(): gradients are disabled here; call it outside of no_grad")
         first = not self._prepared
         ready = self.prepared(x)
-        if self.update.processes is not None:
-            weights = self.update.weights() if first else ()
-            self.update.processes.begin([*weights, *self.module.buffers()], x.shape[1])
+        self.update.begin(x.shape[1], first)
         share = self._shares_of(self._recognised[tuple(x.shape[2:])], x, target)
         total: Tensor | None = None
         of_parts = count(1)
@@ -96,7 +95,8 @@ class LiftedStep:
         rule = algorithms.load(self.rule)
         context = StepContext(loss, self.update, watcher or Unwatched())
         with self._in_depth(tuple(x.shape[2:]), context.watcher):
-            self.outputs = rule.train_step(ready.net, ready.entry(x), context, self.options)
+            net = with_spikes_of_the_batch(ready.net, self.rule, self.update.processes)
+            self.outputs = rule.train_step(net, ready.entry(x), context, self.options)
         assert total is not None, "a sequence of no steps"
         return total
 
@@ -184,7 +184,7 @@ def training_step(
     ``optimizer``: of the module's parameters; without one, gradients are added to ``.grad``. ``clip``: largest norm of the
     gradient. ``blocks``: names of the last parts of the blocks of local training and TTL-BPTT, in the place of their size b.
     ``layers``: groups of layers that bptt and checkpointed compute again in the backward pass (bench/lift/running/layers.py).
-    ``process_group``: processes that train copies of the module, each on its own samples (bench/lift/running/processes.py).
+    ``process_group``: processes that train copies of the module, each on its own samples (bench/lift/running/update.py).
     ``options``: those of the algorithm. Raises UserError for what does not exist or does not apply, with the reason.
     """
     if not isinstance(module, nn.Module):
@@ -202,8 +202,6 @@ def training_step(
         raise UserError(f"{algorithm} with these options changes the weights within a sequence: give the optimizer")
     if optimizer is None and process_group is not None:
         raise UserError("process_group: gradients are averaged over processes where weights are updated; give the optimizer")
-    if algorithm == "skipper" and process_group is not None:
-        raise UserError("skipper chooses time steps by the spikes of all samples, and a process sees its own: use checkpointed")
     if algorithm == "skipper" and chosen.as_dict()["skipped"] != "frozen":
         raise UserError("skipper: skipped = 'leak' needs neurons whose decay is known; use skipped = 'frozen'")
     if algorithm in ("sltt", "ottt-a") and chosen.as_dict()["K"] != 1:

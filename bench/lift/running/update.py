@@ -1,4 +1,14 @@
-"""The update of weights at the end of a training step: by the user's optimizer, and by one like it for auxiliary classifiers."""
+"""The update of weights at the end of a training step: by the user's optimizer, and by one like it for auxiliary classifiers.
+
+Where several processes train copies of the module, each on its own samples,
+
+    gradient = sum over processes r of  B_r / (B_1 + B_2 + ...) * gradient_r        B_r: samples of process r
+
+which is the gradient of the mean over all samples, if the loss of a process is the mean over its own. It is formed at every
+update: once per batch, or after every window or time step of an algorithm that updates there. At the first step weights and
+buffers become those of the first process; buffers, such as the running averages of batch norm, also at every later one. Each
+process takes the statistics of batch norm from its own samples, and draws its own dropout masks (and time steps, SLTT-k).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +21,7 @@ import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 
-from bench.lift.running.processes import Processes
+from bench.processes import Processes
 
 _NOT_SETTINGS = ("params", "param_names")
 
@@ -32,6 +42,7 @@ class Update:
     classifiers: nn.Module | None = None
     beside: torch.optim.Optimizer | None = None
     processes: Processes | None = None
+    share: float = 1.0  # of the samples of all processes that this one has in the present batch
 
     def also(self, classifiers: nn.Module | None) -> None:
         """Train these too, from now on."""
@@ -39,11 +50,21 @@ class Update:
         weights = [] if classifiers is None else [weight for weight in classifiers.parameters() if weight.requires_grad]
         self.beside = None if self.optimizer is None or not weights else _like(self.optimizer, weights)
 
+    def begin(self, samples: int, first: bool) -> None:
+        """Of several processes: take over the first one's values, and learn the share of this one's ``samples``."""
+        if self.processes is None:
+            return
+        values = [*(self.weights() if first else ()), *self.module.buffers()]
+        total = torch.tensor([float(samples)], device=next(self.module.parameters()).device)
+        self.processes.take_from_first(values)
+        self.processes.total([total])
+        self.share = samples / float(total)
+
     def __call__(self) -> None:
         if self.optimizer is None:
             return
         if self.processes is not None:
-            self.processes.average(self.weights())
+            self.processes.total(weight.grad.mul_(self.share) for weight in self.weights() if weight.grad is not None)
         if self.beside is not None:
             self.beside.param_groups[0].update(_settings(self.optimizer))
         optimizers = [each for each in (self.optimizer, self.beside) if each is not None]
