@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,93 +17,11 @@ from bench.lift.running.training import LIFTED, LiftedStep, instantaneous, train
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nets import (
-    CLASSES,
-    FRAME,
-    NETS,
-    SjRepeats,
-    SnnTutorial,
     seeded,
     sj_convolutional,
     sj_dropout,
-    snn_sequential,
 )
-
-T, BATCH = 12, 3
-STEPWISE = [
-    *("sj-single-step", "sj-multi-step", "snn-sequential", "snn-recurrent", "snn-lstm"),
-    *("snn-explicit", "plain-explicit"),
-]
-
-
-SINGLE = ("snn-lstm",)  # its neurons make float32 states whatever their weights are
-
-
-def made(name: str) -> nn.Module:
-    net = seeded(NETS[name][0])
-    return net if name in SINGLE else net.double()
-
-
-def type_of(net: nn.Module) -> torch.dtype:
-    return next(net.parameters()).dtype
-
-
-def batch(seed: int = 1) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    x = 3 * torch.rand(T, BATCH, *FRAME, generator=generator, dtype=torch.float64)
-    return x, torch.randint(CLASSES, (BATCH,), generator=generator)
-
-
-def own_loop(name: str, net: nn.Module, x: Tensor) -> Tensor:
-    """The loop that the author of the network would write."""
-    if name.startswith("sj"):
-        from spikingjelly.activation_based import functional
-
-        functional.reset_net(net)
-        out = net(x) if name == "sj-multi-step" else torch.stack([net(frame) for frame in x])
-        functional.reset_net(net)
-        return out
-    if NETS[name][1] == "explicit state":
-        state = net.init_state(BATCH) if name == "plain-explicit" else None  # type: ignore[operator]
-        outs = []
-        for frame in x:
-            out, state = net(frame, state)
-            outs.append(out)
-        return torch.stack(outs)
-    outs = [net(frame) for frame in x]
-    return torch.stack([out[0] if isinstance(out, tuple) else out for out in outs])
-
-
-def gradients(net: nn.Module) -> dict[str, Tensor]:
-    return {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}
-
-
-def buffers(net: nn.Module) -> dict[str, Tensor]:
-    return {name: buffer.clone() for name, buffer in net.state_dict().items() if "running" in name or "tracked" in name}
-
-
-def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        relative, absolute = (1e-9, 1e-12) if value.dtype == torch.float64 else (1e-4, 1e-6)
-        torch.testing.assert_close(found[name], value, rtol=relative, atol=absolute, msg=lambda m, name=name: f"{name}: {m}")
-
-
-def by(name: str, algorithm: str, loss: Callable[[Tensor, Tensor], Tensor] = instantaneous, **options: Any) -> Any:
-    """Return gradients, running statistics and loss of one step."""
-    net = made(name)
-    step = training_step(net, algorithm, loss=loss, **options)
-    x, target = batch()
-    value = step(x.to(type_of(net)), target)
-    return gradients(net), buffers(net), value
-
-
-def reference(name: str, loss: Callable[[Tensor, Tensor], Tensor] = instantaneous) -> Any:
-    net = made(name)
-    x, target = batch()
-    value = loss(own_loop(name, net, x.to(type_of(net))), target)
-    value.backward()
-    return gradients(net), buffers(net), value.detach()
-
+from own_loop import STEPWISE, T, assert_close, batch, buffers, by, gradients, made, own_loop, reference
 
 # --------------------------------------------------------------------------- exact algorithms
 
@@ -326,47 +243,6 @@ def test_outputs_summed_over_time_are_kept() -> None:
     torch.testing.assert_close(step.outputs, own_loop("snn-sequential", made("snn-sequential"), batch()[0]).sum(0))
 
 
-# --------------------------------------------------------------------------- refused
-
-
-def refused(net: nn.Module, algorithm: str, words: str, x: Tensor | None = None, **options: Any) -> None:
-    given, target = batch()
-    with pytest.raises(UserError, match=words):
-        training_step(net, algorithm, **options)(given if x is None else x, target)
-
-
-def test_loop_inside_forward_is_refused_with_what_to_change() -> None:
-    refused(made("sj-loop"), "checkpointed", r"SjLoop\.forward loops over time itself.*Take the loop out")
-    assert training_step(made("sj-loop"), "bptt")(*batch()).isfinite()
-
-
-def test_network_that_repeats_an_image_is_refused_where_it_takes_an_image_only() -> None:
-    refused(SnnTutorial().double(), "bptt", "so it takes no frames")
-    assert training_step(SjRepeats(5).double(), "bptt", loss=F.cross_entropy)(*batch()).isfinite()
-
-
-def test_batch_norm_over_time_is_refused_where_a_sequence_is_cut() -> None:
-    words = r"Sequential\.1: batch norm takes its statistics over all time steps.*set_step_mode"
-    for algorithm in ("checkpointed", "skipper", "tbptt", "sltt"):
-        refused(made("sj-multi-step-norm"), algorithm, words)
-
-
-def test_average_over_time_is_refused_where_every_step_is_needed() -> None:
-    refused(made("sj-averaging"), "tbptt", "averages over time")
-
-
-@pytest.mark.parametrize("algorithm", [name for name in LIFTED if name not in ("bptt", "local")])
-def test_loss_of_the_mean_output_is_refused_where_a_sequence_is_cut_and_another_is_offered(algorithm: str) -> None:
-    def of_mean(outputs: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(outputs.mean(0), target)
-
-    net = made("sj-dense")
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    options = {"segments": 2} if algorithm in ("checkpointed", "skipper") else {}
-    words = "neither a sum nor a mean over time steps.*the mean of each step's cross entropy is"
-    refused(net, algorithm, words, loss=of_mean, optimizer=optimizer, **options)
-
-
 @pytest.mark.parametrize("algorithm", [name for name in LIFTED if name not in ("ottt-o", "local", "ttl-bptt")])
 def test_gradients_of_two_batches_add_up_without_an_optimizer(algorithm: str) -> None:
     net = made("sj-dense")
@@ -393,55 +269,6 @@ def test_scaled_loss_gives_the_same_update(algorithm: str) -> None:
         training_step(net, algorithm, optimizer=optimizer, clip=0.5, scaler=scaler)(*batch())
         weights.append(dict(net.named_parameters()))
     assert_close({name: p.detach() for name, p in weights[0].items()}, {name: p.detach() for name, p in weights[1].items()})
-
-
-class Counter(nn.Module):
-    """Keeps something of its own from call to call."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.last = x if not hasattr(self, "last") or self.last.shape != x.shape else 0.5 * self.last + x
-        return self.last
-
-
-def test_state_that_no_framework_knows_is_refused() -> None:
-    net = nn.Sequential(Counter(), *snn_sequential()).double()
-    refused(net, "checkpointed", r"Sequential\.0\.last changes from call to call")
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "options", "words"),
-    [
-        ("ottt-a", {}, r"Sequential\.5 is of kind Synaptic, and a constant decay is known of Leaky"),
-        ("ottt-a", {"K": 2}, "use K = 1"),
-        ("replay", {}, r"Sequential\.1 is of snnTorch, whose reset acts one time step later"),
-        ("otpe", {}, "a chain of linear layers, each with neurons, and 0 is of kind Conv2d"),
-        ("sltt", {"blocks": ["0"]}, "sltt has no blocks"),
-        ("local", {"blocks": ["0"], "b": 2}, "give one of them"),
-        ("local", {"blocks": ["seven"]}, "unknown block 'seven'"),
-        ("local", {"blocks": ["4", "1"]}, "1 does not come after"),
-        ("local", {"blocks": ["0", "1"]}, "the block of 1 to 1 has no weights to train"),
-        ("local", {"blocks": []}, "give the names"),
-        ("ttl-bptt", {}, "give the optimizer"),
-        ("bptt2", {}, "unknown algorithm"),
-        ("skipper", {"segment": 3}, "skipper has no option 'segment'"),
-        ("skipper", {"skipped": "leak"}, "use skipped = 'frozen'"),
-        ("sltt", {"K": 2}, "use K = 1"),
-        ("tbptt", {"update": "window"}, "give the optimizer"),
-        ("bptt", {"clip": 1.0}, "give the optimizer too"),
-    ],
-)
-def test_what_does_not_apply_is_refused(algorithm: str, options: dict[str, Any], words: str) -> None:
-    refused(made("snn-sequential"), algorithm, words, **options)
-
-
-def test_wrapped_module_is_refused() -> None:
-    refused(torch.compile(made("snn-sequential")), "bptt", "wrapped in OptimizedModule")  # type: ignore[arg-type]
-
-
-def test_compiled_part_is_refused_with_its_path() -> None:
-    net = made("snn-sequential")
-    net[0].compile()
-    refused(net, "sltt", "0 is compiled and runs as one call: give the module as it was before compilation")
 
 
 def test_public_training_step_takes_modules_and_names() -> None:
