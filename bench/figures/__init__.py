@@ -20,12 +20,13 @@
 | design_space.py | what do truncation and blocks change of the cost, cell by cell? |
 | quality_space.py | ... and of accuracy, over-fitting and the gradient? |
 | accuracy_front.py | ... and what do memory and accuracy cost one another? |
+| accuracy_against_memory.py | how accurate is each algorithm for its memory, and what does the paper report? |
 | inverse_problem.py | which settings could have given what the paper reports, in which way of counting? |
 | skipped_activity.py | which time steps are skipped, and how much activity lies in them? |
 | cosine_by_layer.py | where in the network does the gradient part from BPTT's? |
 | cosine_along_training.py | ... and how does it change along a training by BPTT? |
 | cosine_against_leak.py | ... and how does that depend on the leak of the neurons? |
-| training_curves.py | does it learn, on real images? |
+| training_curves.py | does it learn, epoch by epoch? |
 | published_against_counted.py | how do published gigabytes compare with the live bytes of the same step? |
 | reported_against_measured.py | how do measured numbers compare with those that the paper reports? |
 
@@ -37,6 +38,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from bench.figures import (
+    accuracy_against_memory,
     accuracy_front,
     cosine_against_leak,
     cosine_along_training,
@@ -80,6 +82,7 @@ FIGURES: tuple[ModuleType, ...] = (
     cosine_along_training,
     cosine_against_leak,
     training_curves,
+    accuracy_against_memory,
     published_against_counted,
     reported_against_measured,
 )

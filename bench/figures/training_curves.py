@@ -53,9 +53,13 @@ class Data(Plotted):
 
 
 def data(paper: Paper) -> Data | None:
-    """For each data set and network the trainings on most images; of these the two largest. Seeds are averaged."""
+    """For each data set and network the trainings on most images, of two epochs or more; of these the two largest.
+
+    Seeds are averaged. A training of a single epoch has no curve (see accuracy_against_memory).
+    """
     epochs = _epochs(paper)
-    finals = [r for r in paper.measured("test_accuracy") if _run(r) in {_run(epoch) for epoch in epochs}]
+    longer = {_run(epoch) for epoch in epochs if epoch.metric != "epoch 1"}
+    finals = [r for r in paper.measured("test_accuracy") if _run(r) in longer]
     by_setting: dict[Setting, list[Record]] = {}
     for record in finals:
         by_setting.setdefault(_setting(record), []).append(record)

@@ -9,6 +9,7 @@ from typing import Any
 from bench.case import Case
 from bench.design_space import Cell, setting
 from bench.figures import (
+    accuracy_against_memory,
     accuracy_front,
     cosine_along_training,
     cosine_by_layer,
@@ -42,6 +43,7 @@ OF_SKIPPING = (
 OF_CELLS = (quality_space, accuracy_front)
 OF_ROWS = (speed,)
 OF_TRAINING = (cosine_along_training,)
+OF_DRAWS = (accuracy_against_memory,)
 
 
 def record(
@@ -251,12 +253,27 @@ ALONG = [
     for seed, dataset in ((0, "randman-rate"), (1, "randman-rate-1"))
     for moment in (0, 100)
 ]  # fmt: skip
+DENSE: dict[str, Any] = {"network": "otpe-3x256/randman-k10", "T": 50}
+DRAWS = [
+    *(r for name, peak in (("bptt", 30 * 2**20), ("ostl", 40 * 2**20), ("otpe", 80 * 2**20)) for r in cost(name, peak, **DENSE)),
+    *(
+        record(
+            "test_accuracy", accuracy + draw, "training", algorithm, **DENSE, dataset=f"randman-rate{f'-{draw}' if draw else ''}",
+            seed=draw, options=(("epochs", 1),), detail={"train images": 640_000},
+        )
+        for algorithm, accuracy in (("bptt", 80.0), ("ostl", 81.0), ("otpe", 82.0))
+        for draw in ((0, 1, 2) if algorithm != "ostl" else (0,))
+    ),
+    record("test_accuracy", 50.0, "training", "bptt", **DENSE, dataset="randman-time", options=(("epochs", 1),)),
+    record("test_accuracy", None, "training", "otpe", **DENSE, dataset="randman-time", status="crashed"),
+]  # fmt: skip
 EVIDENCE_OF = {
     **dict.fromkeys(FIGURES, EVIDENCE),
     **dict.fromkeys(OF_SKIPPING, SKIPPING),
     **dict.fromkeys(OF_CELLS, CELLS),
     **dict.fromkeys(OF_ROWS, ROWS),
     **dict.fromkeys(OF_TRAINING, ALONG),
+    **dict.fromkeys(OF_DRAWS, DRAWS),
 }
 
 

@@ -19,10 +19,12 @@ from bench.figures.paper import Paper
 from bench.registry import ALGORITHMS
 from tests.figures.records import (
     CELLS,
+    DRAWS,
     EVIDENCE,
     EVIDENCE_OF,
     FIGURES,
     OF_CELLS,
+    OF_DRAWS,
     OF_ROWS,
     OF_SKIPPING,
     OF_TRAINING,
@@ -32,10 +34,12 @@ from tests.figures.records import (
     shown,
 )
 
-FAILED_ONLY = [r for r in [*EVIDENCE, *SKIPPING, *CELLS, *ROWS] if r.status != "ok"]
+FAILED_ONLY = [r for r in [*EVIDENCE, *SKIPPING, *CELLS, *ROWS, *DRAWS] if r.status != "ok"]
 
 
-@pytest.mark.parametrize("figure", [*FIGURES, *OF_SKIPPING, *OF_CELLS, *OF_ROWS, *OF_TRAINING], ids=lambda figure: figure.name)
+@pytest.mark.parametrize(
+    "figure", [*FIGURES, *OF_SKIPPING, *OF_CELLS, *OF_ROWS, *OF_TRAINING, *OF_DRAWS], ids=lambda figure: figure.name
+)
 class TestEveryFigure:
     def test_figure_without_records_is_none(self, figure: ModuleType) -> None:
         assert figure.data(Paper("ottt", [])) is None

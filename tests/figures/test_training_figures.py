@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from typing import Any
 
+import pytest
+
+from bench.claims import Claim, Verdict
 from bench.figures import (
+    accuracy_against_memory,
     cosine_along_training,
     cosine_by_layer,
     training_curves,
 )
 from bench.figures.paper import Paper
-from tests.figures.records import ALONG, gradient, shown, training
+from tests.figures.records import ALONG, DENSE, DRAWS, gradient, shown, training
+
+
+def claimed(value: float, select: Mapping[str, Any]) -> Verdict:
+    measure = {"rule": "equivalent", "select": select}
+    known = {"statement": "s", "quantity": "q", "unit": "%", "printed": str(value), "evidence": "checked", "source": "s"}
+    return Verdict(Claim("ottt", "c", "table", **known, value=value, measure=measure), "not attempted", None, "why")
 
 
 class TestCosineByLayer:
@@ -66,16 +78,50 @@ class TestTrainingCurves:
         assert training_curves.render(data) == training_curves.render(data)
 
     def test_common_options_are_shown_once(self) -> None:
-        alike = (("epochs", 1), ("lr", 0.1), ("train_images", 640))
-        records = [*training("bptt", [20.0], 640, options=alike), *training("tbptt", [21.0], 640, options=(("K", 5), *alike))]
+        alike = (("epochs", 2), ("lr", 0.1), ("train_images", 640))
+        pairs = (("bptt", alike), ("tbptt", (("K", 5), *alike)))
+        records = [r for name, options in pairs for r in training(name, [20.0, 21.0], 640, options=options)]
         (panel,) = shown(training_curves, records)["panels"]
         assert [line["title"] for line in panel["lines"]] == ["BPTT", "truncated BPTT (K = 5)"]
         assert panel["what"].endswith("lr = 0.1")
 
     def test_machines_are_not_mixed(self) -> None:
-        records = [*training("bptt", [20.0], 640), *training("sltt", [30.0], 640, machine="bench-2")]
+        records = [*training("bptt", [20.0, 21.0], 640), *training("sltt", [30.0, 31.0], 640, machine="bench-2")]
         (panel,) = shown(training_curves, records)["panels"]
         assert len(panel["lines"]) == 1
+
+    def test_trainings_of_one_epoch_are_no_curves(self) -> None:
+        assert training_curves.data(Paper("ottt", training("bptt", [20.0], 640))) is None
+
+
+class TestAccuracyAgainstMemory:
+    def test_runs_on_several_draws_are_one_point_at_the_bytes_of_the_step(self) -> None:
+        (panel,) = shown(accuracy_against_memory)["panels"]  # time code has one algorithm
+        assert panel["title"] == "Randman, rate code, 640,000 training samples"
+        assert [(p["title"], p["memory"] // 2**20, p["mean"], p["n"]) for p in panel["points"]] == [
+            ("BPTT", 30, 81.0, 3),
+            ("OSTL", 40, 81.0, 1),
+            ("OTPE", 80, 83.0, 3),
+        ]
+
+    def test_interval_is_students_and_one_run_has_none(self) -> None:
+        bptt, ostl, _ = shown(accuracy_against_memory)["panels"][0]["points"]
+        half = 4.303 / 3**0.5  # of 80, 81 and 82: s = 1
+        assert (bptt["low"], bptt["high"]) == pytest.approx((81 - half, 81 + half))
+        assert (ostl["low"], ostl["high"]) == (None, None)
+
+    def test_reported_value_is_that_of_the_claim_on_these_runs(self) -> None:
+        select = {
+            "probe": "training", "metric": "test_accuracy", "algorithm": "otpe", "backend": "native", "T": 50, "batch": 128,
+            "draws": ["randman-rate", "randman-rate-1", "randman-rate-2"], "network": DENSE["network"], "options": {"epochs": 1},
+        }  # fmt: skip
+        data = accuracy_against_memory.data(Paper("ottt", DRAWS, [claimed(83.09, select)]))
+        assert data is not None
+        assert [p["reported"] for p in data["panels"][0]["points"]] == [None, None, 83.09]
+        other = claimed(83.09, {**select, "options": {"epochs": 2}})
+        data = accuracy_against_memory.data(Paper("ottt", DRAWS, [other]))
+        assert data is not None
+        assert [p["reported"] for p in data["panels"][0]["points"]] == [None, None, None]
 
 
 class TestCosineAlongTraining:
