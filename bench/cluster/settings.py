@@ -67,9 +67,7 @@ class Cluster:
         chosen: dict[str, Any] = {name: _READERS[name](value, name) for name, value in content.items()}
         found = cls(**chosen)
         if found.warning_s >= 60 * found.time:
-            raise UserError(
-                f"warning_s = {found.warning_s} leaves no time in a job of {found.time} minutes; use fewer seconds"
-            )
+            raise UserError(f"warning_s = {found.warning_s} leaves no time in a job of {found.time} minutes; use fewer seconds")
         return found
 
 
