@@ -67,9 +67,7 @@ class Cluster:
         chosen: dict[str, Any] = {name: _READERS[name](value, name) for name, value in content.items()}
         found = cls(**chosen)
         if found.warning_s >= 60 * found.time:
-            raise UserError(
-                f"warning_s = {found.warning_s} is no time before the end of a job of {found.time} minutes; use fewer seconds"
-            )
+            raise UserError(f"warning_s = {found.warning_s} leaves no time in a job of {found.time} minutes; use fewer seconds")
         return found
 
 
@@ -85,7 +83,7 @@ def cluster(named: str) -> Cluster:
             f"--on {named!r}: {error.strerror or error}; name a TOML file (docs/cluster.md), or {DEFAULTS!r} for the defaults"
         ) from error
     except ValueError as error:
-        raise UserError(f"{path} is no TOML file: {error}") from error
+        raise UserError(f"{path} is not a TOML file: {error}") from error
     try:
         found = Cluster.of(content)
     except (UserError, TypeError) as error:
@@ -110,7 +108,7 @@ def minutes(value: object, what: str) -> int:
         d = {name: int(part or 0) for name, part in parts.groupdict().items()}
         seconds = d["days"] * 86400 + (d["dh"] + d["h"]) * 3600 + (d["dm"] + d["m"]) * 60 + d["ds"] + d["s"]
     else:
-        raise UserError(f'{what} = {value!r} is no time limit; use minutes, "4:00:00" or "1-12:00:00"')
+        raise UserError(f'{what} = {value!r} is not a time limit; use minutes, "4:00:00" or "1-12:00:00"')
     if seconds < 60:
         raise UserError(f"{what} = {value!r} is less than a minute; use at least 1")
     return -(-seconds // 60)
@@ -125,7 +123,7 @@ def _flag(value: object, what: str) -> bool:
 def _gpus(value: object, what: str) -> str:
     text = str(value)
     if isinstance(value, bool) or not isinstance(value, int | str) or not _GPUS.fullmatch(text):
-        raise UserError(f'{what} = {value!r} is no number of GPUs; use a number, or a type and a number as "a100:1"')
+        raise UserError(f'{what} = {value!r} is not a number of GPUs; use a number, or a type and a number as "a100:1"')
     return text
 
 

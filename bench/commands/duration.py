@@ -18,7 +18,7 @@ def seconds_of(text: str) -> float:
     """
     found = _FORM.fullmatch(text.strip())
     if found is None or not float(found[1]):
-        raise UserError(f"--budget {text!r} is no time: write a number above 0 with its unit s, m or h, e.g. 90s, 25m or 3h")
+        raise UserError(f"--budget {text!r} is not a time: write a number above 0 with its unit s, m or h, e.g. 90s, 25m or 3h")
     return float(found[1]) * UNITS[found[2]]
 
 

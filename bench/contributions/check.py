@@ -21,9 +21,9 @@ BROKEN = ("crashed", "failed")  # neither a result nor a limit of the machine
 def store_of(folder: Path) -> Store:
     """Return the store of a results folder. Raises UserError if it is none."""
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; name the results folder that was handed in, which holds runs/ and machines/")
+        raise UserError(f"{folder} is not a folder; name the results folder that was handed in, which holds runs/ and machines/")
     if not (folder / "runs").is_dir():
-        raise UserError(f"{folder} holds no runs/, so it is no results folder; name the one that holds runs/ and machines/")
+        raise UserError(f"{folder} holds no runs/, so it is not a results folder; name the one that holds runs/ and machines/")
     return Store(folder)
 
 
@@ -85,4 +85,6 @@ def _of_value(case: Case, record: Record) -> str:
         known = record.value in TEXTS[case.probe]
     else:
         known = finite(record.value) or (record.value is None and case.probe in TIMING and "refused" in record.detail)
-    return "" if known else f"{record.metric} = {record.value!r} is no finite number; delete its lines and measure the case again"
+    if known:
+        return ""
+    return f"{record.metric} = {record.value!r} is not a finite number; delete its lines and measure the case again"

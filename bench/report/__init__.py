@@ -15,9 +15,8 @@ The same results give the same bytes. Imports no torch; matplotlib only where a 
 | module_page.py | the page of a user's own network, which is no file of the repository |
 | pages.py | hand-written pages with generated blocks, and templates |
 | tables.py | tables and counts that pages show |
-| webpage.py | the data and the scripts of plots/index.html |
 | terminal.py | the summary after a run |
-| webpage.py | what the code of plots/index.html reads |
+| webpage.py | the data and the scripts of plots/index.html |
 """
 
 from __future__ import annotations

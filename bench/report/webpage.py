@@ -21,7 +21,7 @@ CARDS = {  # memory of cards that are sold under these names, in GiB
     "A100, 40 GiB": 40, "L40S, 48 GiB": 48, "A100, H100, 80 GiB": 80, "H200, 141 GB": 131,
 }  # fmt: skip
 ERROR = 0.02  # that the page states of every formula; one that was further off at a setting that was checked is left out
-FIT, CLAIMS = ("calculator.js", "fit.js"), ("claims.js",)  # code of "Will it fit?" and of "What holds?"
+FIT, CLAIMS = ("calculator.js", "fit.js"), ("claims.js",)  # code of "Will it fit?" and of "Which claims hold?"
 _LIBRARIES = ("vega-6.4.0.min.js", "vega-lite-6.4.3.min.js", "vega-embed-7.3.0.min.js")
 _PYTHON = (
     "import spikecost",

@@ -1,6 +1,6 @@
 """What is measured for the goals of the native backend: seconds and bytes of every row on ten workloads.
 
-All of it has the scale "full": half an hour of timing belongs to no laptop's run. ``spikecost speed`` runs it.
+All of it has the scale "full": an hour of timing is too long for a laptop's default run. ``spikecost speed`` runs it.
 """
 
 from __future__ import annotations

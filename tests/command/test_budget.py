@@ -25,9 +25,9 @@ def test_budget_is_a_number_with_its_unit(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "25", "m", "-3h", "0s", "3d", "3hours", "1h30m", "nan s", "1e3s"])
 def test_budget_without_a_number_or_unit_is_refused_with_the_remedy(text: str, invoke: Invoke) -> None:
-    with pytest.raises(UserError, match=r"is no time: write a number above 0 with its unit s, m or h, e\.g\. 90s, 25m or 3h"):
+    with pytest.raises(UserError, match=r"is not a time: write a number above 0 with its unit s, m or h, e\.g\. 90s, 25m or 3h"):
         seconds_of(text)
-    assert complaint(invoke(*COUNTS, "--budget", text)).startswith(f"--budget {text!r} is no time")
+    assert complaint(invoke(*COUNTS, "--budget", text)).startswith(f"--budget {text!r} is not a time")
 
 
 @pytest.mark.parametrize(

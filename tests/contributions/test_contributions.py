@@ -77,9 +77,9 @@ BROKEN: dict[str, tuple[Callable[[], list[Record]], str]] = {
         r"it failed \(diverged\); measure it again with --retry",
     ),
     "crashed": (lambda: [of(TRAINING, "none", None, "", status="crashed", reason="x")], r"it crashed .*; measure it again"),
-    "not finite": (lambda: [of(TRAINING, "test_accuracy", "nan", "%")], r"test_accuracy = 'nan' is no finite number; delete"),
-    "no value": (lambda: [of(COUNT, "parameters", None, "1")], r"parameters = None is no finite number; delete"),
-    "a number for a text": (lambda: [of(GATE, "gate", 1, "pass/fail")], r"gate = 1 is no finite number; delete"),
+    "not finite": (lambda: [of(TRAINING, "test_accuracy", "nan", "%")], r"test_accuracy = 'nan' is not a finite number; delete"),
+    "no value": (lambda: [of(COUNT, "parameters", None, "1")], r"parameters = None is not a finite number; delete"),
+    "a number for a text": (lambda: [of(GATE, "gate", 1, "pass/fail")], r"gate = 1 is not a finite number; delete"),
     "unknown metric": (lambda: [of(COUNT, "parametres", 5, "1")], r"probe count measures no 'parametres'; delete the line"),
     "unit": (lambda: [of(COUNT, "parameters", 5, "M")], r"parameters is in 'M' and not in '1'; delete the line"),
 }  # fmt: skip
@@ -124,7 +124,7 @@ def test_machine_that_is_not_described_is_a_problem(tmp_path: Path, description:
 
 
 def test_folder_that_holds_no_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere is no folder; name the results folder"):
+    with pytest.raises(UserError, match=r"nowhere is not a folder; name the results folder"):
         store_of(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"holds no runs/.*name the one that holds runs/ and machines/"):
         store_of(tmp_path)

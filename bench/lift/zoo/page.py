@@ -36,13 +36,15 @@ def page(lines: Sequence[Json]) -> str:
     parts = (
         *_head(lines),
         "## What bounds a network, and the checks\n",
-        "Recomputation cannot save: weights with gradients and optimizer state, the input of one layer of batch norm (of all "
-        "time steps in multi-step mode), the batch. The largest of these bounds the network. Seconds: CPU time of a count.\n",
+        "Recomputation cannot lower the memory of the weights with their gradients and optimizer state, of the input of one "
+        "layer of batch norm (of all time steps in multi-step mode), and of the input batch. The largest of these bounds the "
+        "network. s: seconds of CPU time of a count.\n",
         *_table(_BOUNDS, (_bounds(line) for line in measured)),
         "",
         *_words_of_checks(lines),
         "## By algorithm\n",
-        "Saved, times: peak and MACs relative to the module as written. Seconds: CPU time of a count. Exact: BPTT's gradient.\n",
+        "saved: of the peak of the module as written. times: MACs over its MACs. exact: BPTT's gradient. s: seconds of CPU "
+        "time of a count.\n",
         *_table(_ROWS, (row for line in measured for row in _rows(line))),
         "",
         "## What does not apply\n",

@@ -1,5 +1,5 @@
 "use strict";
-// "What holds?": the filter of claims, the chart of them on one axis, and permanent links.
+// "Which claims hold?": the filter of claims, the chart of them on one axis, and permanent links.
 (() => {
   const { DATA, byId, dark, drawInTurn, narrow, tint } = Page;
 
