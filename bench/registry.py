@@ -43,7 +43,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {  # in the order of figures and tables
     "ottt-a": Algorithm("OTTT-A", "bench.algorithms.ottt_a", Colour("#bf4b00", "#ff9a4d"), 4.2, memory="constant in T"),
     "ottt-o": Algorithm("OTTT-O", "bench.algorithms.ottt_o", Colour("#8a6d00", "#f0cd3c"), 2.8, memory="constant in T"),
     "sltt": Algorithm("SLTT", "bench.algorithms.sltt", Colour("#007a5a", "#3ad0a2"), 1.6, memory="constant in T"),
-    "sltt-k": Algorithm("SLTT-k", "bench.algorithms.sltt_k", Colour("#a3377f", "#ee92cb"), 0.9, memory="constant in T"),
+    "sltt-k": Algorithm("SLTT-K", "bench.algorithms.sltt_k", Colour("#a3377f", "#ee92cb"), 0.9, memory="constant in T"),
     "checkpointed": Algorithm(
         "checkpointed BPTT", "bench.algorithms.checkpointed", Colour("#40607a", "#a9c4da"), 3.2, exact=True
     ),

@@ -1,4 +1,4 @@
-"""SLTT-k (Meng et al., ICCV 2023): SLTT at k of the T steps, drawn without replacement for every batch.
+"""SLTT-K (Meng et al., ICCV 2023): SLTT at k of the T steps, drawn without replacement for every batch.
 
     dL/dW = sum over drawn t of g[t] * s_pre[t]^T
 

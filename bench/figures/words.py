@@ -37,7 +37,7 @@ def shared(records: Iterable[Record]) -> dict[str, object]:
 
 
 def title(record: Record, leaving_out: Iterable[str] = ()) -> str:
-    """OTTT-A; SLTT-k (k = 3)."""
+    """OTTT-A; SLTT-K (k = 3)."""
     shown = options(record, leaving_out)
     name = style.algorithm(record.case["algorithm"]).title
     return f"{name} ({shown})" if shown else name

@@ -4,7 +4,7 @@
 
 Every process is given the whole batch and takes its part, so that order, augmentation and encoding are those of one process. The
 gradients are summed at every update of the weights: once per batch, or after every time step under OTTT-O. Dropout masks, the
-time steps that SLTT-k draws, and the spikes by which Skipper chooses are those of the whole batch. So are the weights after it,
+time steps that SLTT-K draws, and the spikes by which Skipper chooses are those of the whole batch. So are the weights after it,
 but for the order of sums. Unequal by design: batch norm takes its statistics from each process's own samples, and its running
 averages are the first process's.
 """

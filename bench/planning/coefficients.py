@@ -109,7 +109,7 @@ class OfCatalogue:
     def _live(self, T: int, batch: int, options: Options) -> list[int]:
         step = self.step(**options)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # SLTT-k draws time steps: the same ones for both batches
+            torch.manual_seed(0)  # SLTT-K draws time steps: the same ones for both batches
             moments = timeline_of(step, *batch_for(step, T, batch, "meta")).moments()
         return [live for moment in moments for live in (moment.before, moment.after)]
 

@@ -1,4 +1,4 @@
-"""Small convolutional networks for events: a LeNet for DVS128-Gesture and a custom one for N-MNIST.
+"""Small convolutional networks for events: a LeNet for DVS128 Gesture and a custom one for N-MNIST.
 
 It is assumed that Skipper (Singh et al. 2022) trained networks like these: its abstract names none. The LeNet is DECOLLE's
 (Kaiser, Mostafa, Neftci 2020): 64C7-AP2-128C7-128C7-AP2, here with padding that preserves sizes and without its dropout of 0.5;

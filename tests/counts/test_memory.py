@@ -30,7 +30,7 @@ DENSE = "otpe-3x128/randman-k25"  # for algorithms of dense layers alone
 
 @cache
 def peak(network: str, algorithm: str, T: int, batch: int, backend: str = "native", device: str = "meta") -> Peak:
-    torch.manual_seed(0)  # SLTT-k draws its steps
+    torch.manual_seed(0)  # SLTT-K draws its steps
     step = training_step(network, algorithm, backend, device=device)
     return cost_of(step, *batch_for(step, T, batch, device)).memory
 

@@ -69,7 +69,7 @@ def test_half_precision_halves_the_potentials_on_spikingjelly_alone() -> None:
 
 
 def test_steps_drawn_on_fake_tensors_are_real() -> None:
-    """SLTT-k goes on with the time steps that it draws; a permutation without values would stop it."""
+    """SLTT-K goes on with the time steps that it draws; a permutation without values would stop it."""
     torch.manual_seed(0)
     with fake_tensors():
         drawn = torch.randperm(6)[:2].tolist()

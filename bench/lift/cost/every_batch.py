@@ -101,7 +101,7 @@ class OfEveryBatch:
         optimizers = [each for each in (it.optimizer, beside) if each is not None]
         trained = it.net if classifiers is None else nn.ModuleList([it.net, classifiers])
         with it.kind.open(), errors_located(it.net), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # SLTT-k draws time steps: the same ones for every batch
+            torch.manual_seed(0)  # SLTT-K draws time steps: the same ones for every batch
             for optimizer in optimizers:
                 if not optimizer.state:
                     make_optimizer_state(optimizer)

@@ -7,7 +7,7 @@ Where several processes train copies of the module, each on its own samples,
 which is the gradient of the mean over all samples, if the loss of a process is the mean over its own. It is formed at every
 update: once per batch, or after every window or time step of an algorithm that updates there. At the first step weights and
 buffers become those of the first process; buffers, such as the running averages of batch norm, also at every later one. Each
-process takes the statistics of batch norm from its own samples, and draws its own dropout masks (and time steps, SLTT-k).
+process takes the statistics of batch norm from its own samples, and draws its own dropout masks (and time steps, SLTT-K).
 """
 
 from __future__ import annotations
