@@ -1,7 +1,7 @@
 "use strict";
 // "Which claims hold?": the filter of claims, the chart of them on one axis, and permanent links.
 (() => {
-  const { DATA, byId, dark, drawInTurn, narrow, tint } = Page;
+  const { DATA, byId, dark, drawInTurn, narrow, of, tint } = Page;
 
   const FILTERS = ["paper", "verdict", "kind"];
   function filter() {
@@ -25,12 +25,13 @@
     const y = { field: "claim", type: "nominal", sort: null, title: null, axis: narrow() ? null : { labelLimit: 260 } };
     const bounds = points.filter((point) => point.allowed).map((point) => ({ ...point, low: point.allowed[0], high: point.allowed[1] })).filter((point) => point.low > 0);
     const x = { type: "quantitative", scale: { type: "log", nice: false, clamp: true, domain: [0.05, 20] }, title: "measured / reported; 1: as reported", axis: { values: [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20], format: "~g" } };
+    const legend = { orient: "top", title: null, columns: narrow() ? 2 : 0 };
     return {
-      description: "Measured over reported value of every claim with a number", height: { step: 15 }, data: { values: points.filter((point) => point.ratio > 0) },
+      description: "Measured over reported value of every claim with a number", height: 15 * new Set(points.map((point) => point.claim)).size, data: { values: points.filter((point) => point.ratio > 0) },
       layer: [
-        { data: { values: bounds }, mark: { type: "bar", height: 9, color: getComputedStyle(document.documentElement).getPropertyValue("--line") }, encoding: { y, x: { ...x, field: "low" }, x2: { field: "high" }, tooltip: tip } },
+        { data: { values: bounds }, mark: { type: "bar", height: 9, color: of("--line") }, encoding: { y, x: { ...x, field: "low" }, x2: { field: "high" }, tooltip: tip } },
         { data: { values: [{ ratio: 1 }] }, mark: { type: "rule" }, encoding: { x: { ...x, field: "ratio" } } },
-        { mark: { type: "point", filled: true, size: 70, cursor: "pointer" }, encoding: { y, x: { ...x, field: "ratio" }, color: { field: "verdict", type: "nominal", scale: { domain: names, range: names.map((name) => tint(DATA.verdicts[name])) }, legend: { orient: "top", title: null, columns: narrow() ? 2 : 0 } }, shape: { field: "verdict", type: "nominal", scale: { domain: names }, legend: null }, tooltip: tip } },
+        { mark: { type: "point", filled: true, size: 70, cursor: "pointer" }, encoding: { y, x: { ...x, field: "ratio" }, color: { field: "verdict", type: "nominal", scale: { domain: names, range: names.map((name) => tint(DATA.verdicts[name])) }, legend }, shape: { field: "verdict", type: "nominal", scale: { domain: names }, legend }, tooltip: tip } },
       ],
     };
   }

@@ -1,7 +1,7 @@
 "use strict";
 // "Will it fit?": the calculator, its table and its three linked charts. What is asked at first and the lines to copy are data.
 (() => {
-  const { DATA, byId, config, dark, digits, drawInTurn, narrow, tint } = Page;
+  const { DATA, byId, dark, digits, drawInTurn, narrow, of, tint } = Page;
   const GiB = 2 ** 30;
   const MOST_T = 1000, MOST_BATCH = 100000;
   const state = { ...DATA.start, exact: false, pinned: "" };
@@ -113,15 +113,17 @@
   function bars(found) {
     const limit = { data: { values: [{ GiB: usable() / GiB }] }, mark: { type: "rule", strokeDash: [5, 3], strokeWidth: 1.5 }, encoding: { x: { field: "GiB", type: "quantitative" }, tooltip: { value: `${digits(usable() / GiB)} GiB for tensors` } } };
     const y = { field: "label", type: "nominal", sort: null, title: null, axis: { labelLimit: narrow() ? 150 : 380 } };
+    const number = { type: "text", align: "left", dx: 4, fontSize: 11 };
     const room = usable() / GiB, off = room > 5 * Math.max(...found.map((each) => each.GiB)); // bars beside a far limit would be slivers
     const place = off ? `the card leaves ${digits(room)} GiB for tensors` : `dashed: what the card leaves${narrow() ? "" : " for tensors"}`;
     const x = { field: "GiB", type: "quantitative", title: `peak${narrow() ? "" : " live memory"}, GiB; ${place}`, axis: { tickCount: narrow() ? 4 : 6 } };
     return {
-      description: "Peak memory of every algorithm and backend against the memory of the card", data: { values: plain(found) }, height: { step: 22 },
+      description: "Peak memory of every algorithm and backend against the memory of the card", data: { values: plain(found) }, height: 22 * found.length,
       layer: [
-        { mark: { type: "bar", cornerRadiusEnd: 2, cursor: "pointer" }, encoding: { y, x, color: { ...colours(found), legend: null }, tooltip: TIP, opacity: { condition: { test: "datum.fit === 'fits'", value: 1 }, value: 0.35 }, stroke: { value: config().text.color }, strokeWidth: pinnedOr(2, 0) } },
-        { mark: { type: "text", align: "left", dx: 4, fontSize: 11 }, encoding: { y, x, text: { field: "bytes" } } },
-        ...(off ? [] : [limit]),
+        ...(off ? [] : [limit]), // below the bars and their numbers
+        { mark: { type: "bar", cornerRadiusEnd: 2, cursor: "pointer", stroke: of("--ink") }, encoding: { y, x, color: { ...colours(found), legend: null }, tooltip: TIP, opacity: { condition: { test: "datum.fit === 'fits'", value: 1 }, value: 0.35 }, strokeWidth: pinnedOr(2, 0) } },
+        { mark: { ...number, stroke: of("--page"), strokeWidth: 5 }, encoding: { y, x, text: { field: "bytes" } } },
+        { mark: number, encoding: { y, x, text: { field: "bytes" } } },
       ],
     };
   }

@@ -8,8 +8,9 @@ const Page = (() => {
   const tint = ([light, night]) => (dark.matches ? night : light);
   const narrow = () => innerWidth < 600;
 
+  const of = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim(); // a colour of the page
+
   function config() {
-    const style = getComputedStyle(document.documentElement), of = (name) => style.getPropertyValue(name).trim();
     const text = { labelColor: of("--ink"), titleColor: of("--muted"), labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" };
     return {
       background: "transparent", font: "system-ui, sans-serif", view: { stroke: null },
@@ -40,5 +41,5 @@ const Page = (() => {
     return drawing;
   }
 
-  return { DATA, byId, config, dark, digits, drawInTurn, narrow, tint };
+  return { DATA, byId, config, dark, digits, drawInTurn, narrow, of, tint };
 })();
