@@ -13,6 +13,7 @@ from bench.digest import code_digest
 from bench.errors import choose
 from bench.machine import usable_cores
 from bench.places import CODE
+from bench.record import apart
 from bench.record_store import DoneKey
 from bench.registry import PROBES
 
@@ -33,11 +34,6 @@ def conditions(case: Case, gpu: str | None) -> Conditions:
     probe = PROBES[case.probe]
     device = {"meta": "meta", "cpu": "cpu", "best": gpu or "cpu", "cuda": gpu or "none"}[probe.device]
     return Conditions(device, usable_cores() if probe.every_core else THREADS, probe.precision)
-
-
-def together(device: str, processes: int) -> str:
-    """Return the device of a training by several processes, one on each, as its record names it: "4 x NVIDIA H100"."""
-    return device if processes == 1 else f"{processes} x {device}"
 
 
 def papers() -> list[str]:
@@ -71,8 +67,11 @@ def _digest(*modules: str) -> str:
     return code_digest(modules, CODE)
 
 
-def digest_of(case: Case) -> str:
-    """Return the digest of the code that a result of ``case`` depends on: probe, algorithms, backends, network and data set."""
+def digest_of(case: Case, processes: int = 1) -> str:
+    """Return the digest of the code that a result of ``case`` depends on: probe, algorithms, backends, network and data set.
+
+    If several ``processes`` train it together, also what shares the batches among them.
+    """
     probe = PROBES[case.probe]
     return _digest(
         probe.module,
@@ -81,10 +80,11 @@ def digest_of(case: Case) -> str:
         *(["bench.datasets.real", datasets.module_name(case.dataset)] if case.dataset != "none" else []),
         algorithms.module_name(case.algorithm),
         zoo.module_name(case.network),
+        *(["bench.parallel.step"] if processes > 1 else []),
     )
 
 
 def wanted_key(case: Case, gpu: str | None) -> DoneKey:
     """Return what a record must match for ``case`` to be done on a machine whose GPU is ``gpu`` (``record_store.done_key``)."""
     how = conditions(case, gpu)
-    return (case.key, digest_of(case), how.device, how.threads, how.precision)
+    return (case.key, digest_of(case, apart(how.device)[0]), how.device, how.threads, how.precision)

@@ -17,7 +17,7 @@ from bench.case import SCALES, Case, CaseFields
 from bench.claims.claim import Selector
 from bench.design_space import OF_THE_CELL, cell_of, without_cell
 from bench.plan import THREADS
-from bench.record import Record
+from bench.record import Record, apart
 from bench.registry import PROBES
 
 NOT_OF_A_CASE = ("metric", "detail", "device", "options", "any", "draws")  # what a selector has beside fields of a case
@@ -73,7 +73,10 @@ def _as_planned(record: Record) -> bool:
     The number of cores of a machine is not known here; records with different numbers of threads are never combined (judge.py).
     """
     probe = PROBES[record.case["probe"]]
-    real = record.device not in ("meta", "none", "") and (probe.device != "cuda" or record.device != "cpu")
+    processes, device = apart(record.device)
+    if processes > 1 and record.case["probe"] != "training":
+        return False
+    real = device not in ("meta", "none", "") and (probe.device != "cuda" or device != "cpu")
     threads = record.threads == THREADS or (probe.every_core and record.threads > THREADS)
     return record.precision == probe.precision and threads and (real or probe.device in ("meta", "cpu"))
 
@@ -141,7 +144,7 @@ class Evidence:
     def _number(self, key: str, selector: Selector) -> Record | None:
         """The record, with the entry of its detail that the selector names as its value; None where there is no finite number."""
         record = self._found.get((key, selector["metric"]))
-        if record is None or ("device" in selector and record.device in ("cpu", "meta", "none")):
+        if record is None or ("device" in selector and apart(record.device)[1] in ("cpu", "meta", "none")):
             return None
         value = record.detail.get(selector["detail"]) if "detail" in selector else record.value
         return replace(record, value=value) if finite(value) else None

@@ -10,11 +10,12 @@ import click
 from bench.claims.judge import planned_by
 from bench.commands import options
 from bench.commands.group import Group
+from bench.commands.reporting import digest_for
 from bench.contributions.check import problems, store_of
 from bench.contributions.take import take
 from bench.errors import UserError
 from bench.places import project_of
-from bench.plan import digest_of, papers
+from bench.plan import papers
 from bench.quantity import count_of
 from bench.record_store import Store
 
@@ -54,7 +55,7 @@ def add(folder: Path, project: Path | None, results: Path | None) -> None:
 def _checked(folder: Path) -> Store:
     """Return the store of a folder without problems; else print these and raise UserError."""
     store = store_of(folder)
-    found = list(problems(store, {paper: planned_by(paper) for paper in papers()}, digest_of, datetime.now(UTC)))
+    found = list(problems(store, {paper: planned_by(paper) for paper in papers()}, digest_for, datetime.now(UTC)))
     for line in found:
         click.echo(line)
     if found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,9 +19,9 @@ from bench.commands.printing import bold, warn_of
 from bench.commands.reporting import write_report
 from bench.errors import UserError
 from bench.places import Project, project_of
-from bench.plan import backends_of, together, wanted_key
+from bench.plan import backends_of, wanted_key
 from bench.quantity import count_of
-from bench.record import Record
+from bench.record import Record, together
 from bench.record_store import Store, done_key, latest
 
 if TYPE_CHECKING:
@@ -39,11 +40,16 @@ class Here:
 
     def of(self, processes: int) -> Here:
         """Return the same with several processes for a training, on a GPU each. Raises UserError for more than there are."""
-        from bench.machine import identity, usable_cores
+        import torch
 
-        there, what = (len(identity()["gpus"]), "GPU") if self.gpu else (usable_cores(), "core")
+        from bench.machine import usable_cores
+
+        there, what = (torch.cuda.device_count(), "GPU") if self.gpu else (usable_cores(), "core")
         if processes > there:
-            raise UserError(f"--processes {processes}: a process takes a {what}, and this machine has {count_of(there, what)}")
+            raise UserError(
+                f"--processes {processes}: a process takes a {what}, and this machine has {count_of(there, what)} to use"
+                + (" (CUDA_VISIBLE_DEVICES hides others)" if "CUDA_VISIBLE_DEVICES" in os.environ and self.gpu else "")
+            )
         return Here(self.machine, together(self.gpu or "cpu", processes))
 
 

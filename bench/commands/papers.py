@@ -97,6 +97,8 @@ def run(
 ) -> None:
     """Measure the missing cases of PAPER (default: every paper), judge its claims and draw its figures."""
     within = None if budget is None else seconds_of(budget)
+    if processes is not None and (on is not None or within is not None):
+        raise UserError("--processes is for a run on this machine to the end: leave out --on and --budget")
     datasets.data_root(data_root)
     place, has = writable(project, results), _fetching(data_root, cache) if on is None else cluster.has(data_root, on)
     chosen = _chosen(paper)
@@ -108,8 +110,6 @@ def run(
         raise UserError(_matches_nothing(only, scale, [case.key for cases in planned.values() for case in cases], elsewhere))
     folders = Folders(data_root, cache)
     if processes is not None:
-        if on is not None or within is not None:
-            raise UserError("--processes is for a run on this machine to the end: leave out --on and --budget")
         wanted = {name: [case for case in cases if case.probe == "training"] for name, cases in wanted.items()}
         if not any(wanted.values()):
             raise UserError(

@@ -14,7 +14,7 @@ from bench.errors import UserError
 from bench.places import Project, project_of
 from bench.plan import digest_of
 from bench.quantity import count_of
-from bench.record import Record
+from bench.record import Record, apart
 
 
 @click.command()
@@ -67,9 +67,14 @@ def _from_here(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def digest_for(record: Record) -> str:
+    """The digest of the code that would measure a record here."""
+    return digest_of(Case.of(record.case), apart(record.device)[0])
+
+
 def fresh(record: Record) -> bool:
     """Whether the code that made a record is the code that is here."""
     try:
-        return digest_of(Case.of(record.case)) == record.digest
+        return digest_for(record) == record.digest
     except (UserError, TypeError):  # a case of an older version, naming what is no longer there
         return False

@@ -33,11 +33,11 @@ def counting(store: Store, paper: str) -> list[Record]:
 
 
 def problems(
-    store: Store, planned: Mapping[str, Sequence[Case]], digest_of: Callable[[Case], str], now: datetime
+    store: Store, planned: Mapping[str, Sequence[Case]], digest_for: Callable[[Record], str], now: datetime
 ) -> Iterator[str]:
     """Yield the problems of a folder, one line each, which ends in the remedy.
 
-    ``planned``: the cases of each paper at full scale; ``digest_of``: the digest of the code that is here; ``now``: in UTC.
+    ``planned``: the cases of each paper at full scale; ``digest_for``: the digest of the code that is here; ``now``: in UTC.
     """
     damaged = store.damaged_machines()
     yield from map(str, damaged)
@@ -51,22 +51,22 @@ def problems(
             by_case.setdefault((record.machine, record.key, record.device, record.threads), []).append(record)
         for (machine, key, *_), records in by_case.items():
             where = f"{store.path(paper, machine)}: {key}"
-            yield from (f"{where}: {problem}" for problem in _of_case(records, plan, digest_of, now))
+            yield from (f"{where}: {problem}" for problem in _of_case(records, plan, digest_for, now))
         found += len(by_case)
     if not found:
         yield f"{store.root}: there is no complete case of {', '.join(planned)} in runs/; name a results folder that has some"
 
 
-def _of_case(records: Sequence[Record], plan: Plan, digest_of: Callable[[Case], str], now: datetime) -> Iterator[str]:
+def _of_case(records: Sequence[Record], plan: Plan, digest_for: Callable[[Record], str], now: datetime) -> Iterator[str]:
     """Of one case in one place; ``records`` are its metrics."""
     first = records[0]
     case = Case.of(first.case)
     if not plan.has(first):
         yield "nothing here plans this case on such a device, so it decides nothing; delete its lines"
         return
-    digests = sorted({record.digest for record in records} - {digest_of(case)})
+    digests = sorted({record.digest for record in records} - {digest_for(first)})
     if digests:
-        other = f"other code than is here measured it (digest {digests[0]}, commit {first.commit}; here {digest_of(case)})"
+        other = f"other code than is here measured it (digest {digests[0]}, commit {first.commit}; here {digest_for(first)})"
         yield f"{other}; measure it with the code of this commit"
     if any(map(uncommitted, records)):
         yield f"an uncommitted tree measured it (commit {first.commit}); commit the code, delete these lines and measure again"

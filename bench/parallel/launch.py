@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import signal
@@ -23,6 +24,7 @@ from bench.processes import ALONE
 from bench.progress import Progress
 
 POLL_S, GRACE_S = 0.1, 1.0
+OUT_OF_MEMORY = 3  # exit status
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Rank:
 def train_together(first: Rank, report: Callable[[Progress], None]) -> None:
     """Train a case by ``first.size`` processes until its checkpoint is that of a finished training.
 
-    Raises UserError, with what it said, if a process fails or is killed; the others are then ended, and the checkpoint stays.
+    Raises UserError, with what it said, if a process fails or is killed, MemoryError if it has too little memory; the others
+    are then ended, and the checkpoint stays.
     """
     with tempfile.TemporaryDirectory(prefix="spikecost-") as name:
         folder = Path(name)
@@ -57,19 +60,19 @@ def train_together(first: Rank, report: Callable[[Progress], None]) -> None:
             ranks[rank.rank] = replace(rank, checkpoint=own)
         errors = [(folder / f"{rank.rank}.error").open("w+", encoding="utf-8") for rank in ranks]
         started = [_start(rank, folder, error) for rank, error in zip(ranks, errors, strict=True)]
+        reader = threading.Thread(target=_relay, args=(started[0].stdout, report))
+        reader.start()
         try:
-            reader = threading.Thread(target=_relay, args=(started[0].stdout, report))
-            reader.start()
             while (codes := [process.poll() for process in started]).count(0) < len(started):
                 if any(codes):
                     time.sleep(GRACE_S)  # so that it is known which one ended first
-                    raise UserError(_failure(started, errors))
+                    raise _failure(started, errors, first.checkpoint)
                 time.sleep(POLL_S)
-            reader.join()
         finally:
             for process in started:
                 process.kill()
                 process.wait()
+            reader.join()  # nothing is reported after the outcome
             for error in errors:
                 error.close()
 
@@ -77,9 +80,19 @@ def train_together(first: Rank, report: Callable[[Progress], None]) -> None:
 def _start(rank: Rank, folder: Path, error: IO[str]) -> subprocess.Popen[str]:
     job = folder / f"{rank.rank}.job"
     job.write_bytes(pickle.dumps(rank))
-    line = [sys.executable, "-m", "bench.parallel.rank", str(job)]
+    line = [sys.executable, "-P", "-m", "bench.parallel.rank", str(job)]  # -P: no modules of the current folder
     output = subprocess.PIPE if rank.rank == 0 else subprocess.DEVNULL
-    return subprocess.Popen(line, cwd=CODE, stdin=subprocess.PIPE, stdout=output, stderr=error, text=True)
+    return subprocess.Popen(line, env=_environment(rank), stdin=subprocess.PIPE, stdout=output, stderr=error, text=True)
+
+
+def _environment(rank: Rank) -> dict[str, str]:
+    """Of a process: this code, and no GPU but its own, so that nothing is put on the first one (kernels, checkpoints)."""
+    path = os.pathsep.join([str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    own = {"PYTHONPATH": path}
+    if rank.device == "cuda":
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        own["CUDA_VISIBLE_DEVICES"] = str(rank.rank) if visible is None else visible.split(",")[rank.rank].strip()
+    return {**os.environ, **own}
 
 
 def _relay(output: IO[str], report: Callable[[Progress], None]) -> None:
@@ -87,8 +100,8 @@ def _relay(output: IO[str], report: Callable[[Progress], None]) -> None:
         report(Progress(**json.loads(line)))
 
 
-def _failure(started: Sequence[subprocess.Popen[str]], errors: Sequence[IO[str]]) -> str:
-    """What the process that failed by itself said, or what ended it."""
+def _failure(started: Sequence[subprocess.Popen[str]], errors: Sequence[IO[str]], checkpoint: Path) -> Exception:
+    """With what the process that failed by itself said, or what ended it."""
     said = []
     for rank, (process, error) in enumerate(zip(started, errors, strict=True)):
         error.seek(0)
@@ -97,5 +110,8 @@ def _failure(started: Sequence[subprocess.Popen[str]], errors: Sequence[IO[str]]
             ended = (
                 f"was ended by {signal.Signals(-process.returncode).name}" if process.returncode < 0 else f"failed: {lines[-1]}"
             )
-            said.append((any(ALONE in line for line in lines), f"process {rank} of {len(started)} {ended}"))
-    return f"{min(said)[1]}. The others were ended too; the same command with --retry goes on from the checkpoint"
+            what = f"process {rank} of {len(started)} {ended}"
+            said.append((any(ALONE in line for line in lines), process.returncode != OUT_OF_MEMORY, what))
+    _, other_cause, what = min(said)
+    goes_on = "; the same command with --retry goes on from the checkpoint" if checkpoint.exists() else ""
+    return (UserError if other_cause else MemoryError)(f"{what}. The others were ended too{goes_on}")

@@ -26,5 +26,7 @@ class MasksOfTheBatch(TorchFunctionMode):
         if func is not Tensor.bernoulli_:
             return func(*args, **(kwargs or {}))
         mask, *probability = args
-        whole = torch.empty(self._batch, *mask.shape[1:], dtype=mask.dtype, device=mask.device)
+        layout = [0, *sorted(range(1, mask.dim()), key=mask.stride, reverse=True)]  # draws follow the order of memory
+        shape = (self._batch, *mask.shape[1:])
+        whole = torch.empty_permuted(shape, layout, dtype=mask.dtype, device=mask.device)
         return mask.copy_(whole.bernoulli_(*probability, **(kwargs or {}))[self._rows])

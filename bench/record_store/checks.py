@@ -10,7 +10,7 @@ from typing import get_args
 
 from bench.case import Case
 from bench.errors import UserError
-from bench.record import Record, Status
+from bench.record import Record, Status, apart
 from bench.record_store.counting import DoneKey, done_key
 from bench.record_store.lines import LeftOut, Line, measure_again
 
@@ -38,10 +38,8 @@ def why_rejected(path: Path, line: Line, gpus: Sequence[str]) -> LeftOut | None:
         problem = f"its commit {record.commit!r} is not the name of a commit"
     elif record.status not in get_args(Status):
         problem = f"its status {record.status!r} is not a known one"
-    elif record.device not in ("meta", "cpu", "none") and not any(map(record.device.startswith, gpus)):
-        problem = (
-            f"computed on {record.device!r}, and machine {record.machine} has no such GPU"  # a slice of one adds to its name
-        )
+    elif not _has(record.device, gpus):
+        problem = f"computed on {record.device!r}, and machine {record.machine} has no such GPU"
     elif record.unit != _UNITS.get(record.metric, record.unit):
         problem = f"its unit {record.unit!r} is not that of {record.metric}"
     elif isinstance(record.value, int | float) and not _in_range(record.value, record.unit):
@@ -49,6 +47,13 @@ def why_rejected(path: Path, line: Line, gpus: Sequence[str]) -> LeftOut | None:
     else:
         problem = _contradiction(record.detail, case.settings)
     return LeftOut(path, line.number, f"left out: {problem}; delete the line and run again") if problem else None
+
+
+def _has(device: str, gpus: Sequence[str]) -> bool:
+    """Whether a machine with these GPUs has a device, and enough of them for several processes."""
+    processes, each = apart(device)
+    alike = sum(map(each.startswith, gpus))  # a slice of a GPU adds to its name
+    return alike >= processes or each == "cpu" or (processes == 1 and each in ("meta", "none"))
 
 
 def _in_range(value: float, unit: str) -> bool:

@@ -24,9 +24,9 @@ from typing import Protocol
 from bench.case import Case
 from bench.errors import UserError
 from bench.machine import gpu
-from bench.plan import conditions, together
+from bench.plan import conditions
 from bench.progress import Progress
-from bench.record import Status
+from bench.record import Status, together
 from bench.registry import PROBES
 from bench.runner.limit import STOPPING_S, Limit
 from bench.runner.worker import PRELOAD, Job, Outcome, checkpoint_of, draft_of, work

@@ -17,7 +17,7 @@ from bench.machine import identity
 from bench.measurement import Measurement
 from bench.places import CODE
 from bench.plan import backends_of, digest_of
-from bench.record import Record
+from bench.record import Record, apart
 from bench.record_store import Store
 from bench.runner.worker import Outcome
 
@@ -57,7 +57,7 @@ def _record(case: Case, outcome: Outcome, measured: Measurement, machine: str, c
         status=outcome.status,
         reason=outcome.reason,
         kernel=outcome.kernel,
-        digest=digest_of(case),
+        digest=digest_of(case, apart(outcome.device)[0]),
         versions=_versions(case, *filter(None, [outcome.missing])),
         commit=commit,
         machine=machine,

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from bench.case import Case
 from bench.errors import YES, Support, Unavailable, UserError, no
 from bench.measurement import Measurement
-from bench.plan import conditions, digest_of, together
-from bench.record import Status
+from bench.plan import conditions, digest_of
+from bench.record import Status, together
 from bench.registry import PROBES, Device
 from bench.runner.checkpoints import standing
 from bench.seeds import seed_of
@@ -72,7 +72,7 @@ class Outcome:
 
 def checkpoint_of(job: Job) -> Path:
     """Return the path of the checkpoint. It depends on the case and the code, so that training resumes only with equal code."""
-    name = f"{job.case.key} {digest_of(job.case)}" + (f" {job.processes}" if job.processes > 1 else "")
+    name = f"{job.case.key} {digest_of(job.case, job.processes)}" + (f" {job.processes}" if job.processes > 1 else "")
     return job.scratch / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.checkpoint"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from bench.algorithms.blocks import FixedClassifier
 from bench.errors import UserError
 from bench.lift.running.training import LIFTED, training_step
+from bench.lift.running.update import Update
 from bench.places import CODE
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -57,6 +60,33 @@ def test_process_whose_other_has_ended_says_so(tmp_path: Path) -> None:
     assert (status, other) == (1, END)
     assert "process 0 of 2 cannot reach the others" in said
     assert "start all of them again" in said
+
+
+class First:
+    """Notes what a process takes over from the first one."""
+
+    def __init__(self) -> None:
+        self.taken: list[Tensor] = []
+
+    def take_from_first(self, values: Iterable[Tensor]) -> None:
+        self.taken = list(values)
+
+    def total(self, values: Iterable[Tensor]) -> None: ...
+
+
+def test_process_takes_over_all_that_lasts_and_no_state_of_neurons() -> None:
+    net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2))
+    net.register_buffer("mem", torch.zeros(7), persistent=False)
+    first = First()
+    update = Update(net, torch.optim.SGD(net.parameters(), lr=0.1), None, None, processes=first)  # type: ignore[arg-type]
+    fixed = FixedClassifier(3, 2)
+    update.also(fixed)
+    update.begin(5, first=True)
+    assert {id(value) for value in first.taken} == {
+        id(value) for value in (*net.state_dict(keep_vars=True).values(), fixed.weight)
+    }
+    update.begin(5, first=False)
+    assert [tuple(value.shape) for value in first.taken] == [(2,), (2,), ()]  # the running averages
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_checkpoint_depends_on_case_and_code(tmp_path: Path, monkeypatch: pytest
     mine = checkpoint_of(job)
     assert mine == checkpoint_of(replace(job, data_root=tmp_path))
     assert mine != checkpoint_of(replace(job, case=replace(SMALL, seed=1)))
-    monkeypatch.setattr(worker, "digest_of", lambda _: "other code")
+    monkeypatch.setattr(worker, "digest_of", lambda *_: "other code")
     assert mine != checkpoint_of(job)
 
 

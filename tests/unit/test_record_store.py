@@ -14,6 +14,7 @@ import pytest
 from bench.errors import UserError
 from bench.record import Record
 from bench.record_store import Store, latest, uncommitted
+from bench.record_store.checks import _has
 from bench.record_store.lines import encoded
 from tests.unit.stored import CASE, WHAT, known, record
 
@@ -91,6 +92,14 @@ FORGED: dict[str, tuple[dict[str, Any], str]] = {
     "a detail that is not a table": ({"detail": 7}, "detail is 7"),
     "no time": ({"when": "yesterday"}, "yesterday"),
 }
+
+
+@pytest.mark.parametrize(
+    ("device", "has"),
+    [("2 x cpu", True), ("2 x H9", True), ("3 x H9", False), ("2 x meta", False), ("1 x H9", False), ("H9", True)],
+)
+def test_store_knows_devices_of_several_processes(device: str, has: bool) -> None:
+    assert _has(device, ["H9", "H9"]) is has
 
 
 @pytest.mark.parametrize("forgery", FORGED)

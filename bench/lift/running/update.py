@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
 from bench.processes import Processes
@@ -54,11 +54,23 @@ class Update:
         """Of several processes: take over the first one's values, and learn the share of this one's ``samples``."""
         if self.processes is None:
             return
-        values = [*(self.weights() if first else ()), *self.module.buffers()]
+        values = list(self._kept() if first else self._buffers())
         total = torch.tensor([float(samples)], device=next(self.module.parameters()).device)
         self.processes.take_from_first(values)
         self.processes.total([total])
         self.share = samples / float(total)
+
+    def _kept(self) -> Iterator[Tensor]:
+        """Weights and buffers, also those of the classifiers: a ``fixed`` one has its weights in a buffer."""
+        yield from self.weights()
+        yield from self._buffers()
+        if self.classifiers is not None:
+            yield from self.classifiers.buffers()
+
+    def _buffers(self) -> Iterator[Tensor]:
+        """Those of the module that its state_dict has: others hold the present samples, as snnTorch's ``mem``."""
+        kept = self.module.state_dict().keys()
+        yield from (value for name, value in self.module.named_buffers() if name in kept)
 
     def __call__(self) -> None:
         if self.optimizer is None:
