@@ -25,14 +25,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bench import zoo
 from bench.case import SCALES, Case
 from bench.claims.claim import Claim, Judgement, Part, Verdict, alternatives, selectors, text
 from bench.claims.evidence import Evidence, Plan, finite, matches, rank
 from bench.claims.gates import comparable, gates_of
 from bench.claims.rules import Finding, Missing, find, part_of_data
 from bench.plan import plan
-from bench.record import Record
+from bench.record import Record, apart
 from bench.record_store import Place, latest, place_of, uncommitted
+from bench.spec import BatchNorm, every_layer
 
 ORDER: Mapping[str, int] = {"reproduced": 2, "exceeded": 2, "partly": 1}  # how much a verdict says for the claim; others: 0
 MANY_PARTS = 3  # of more, a short reason counts the results
@@ -182,7 +184,14 @@ def _limits(claim: Claim, used: Sequence[Record]) -> list[str]:
     simulated = [part for part in parts if part.startswith("simulated")]
     found = ["on simulated data"] if simulated else []
     found += [f"on a part of the data ({', '.join(parts)})"] if len(parts) > len(simulated) else []
+    found += ["with batch norm over each process's own samples"] if any(map(_norms_apart, used)) else []
     return found + ([f"on assumed {claim.assumed}"] if claim.assumed else [])
+
+
+def _norms_apart(record: Record) -> bool:
+    """Whether several processes trained a network, each with its own statistics of batch norm (bench/parallel/step.py)."""
+    network = record.case["network"]
+    return apart(record.device)[0] > 1 and any(isinstance(layer, BatchNorm) for layer in every_layer(zoo.spec(network).layers))
 
 
 def _why_not(claim: Claim, current: Sequence[Record]) -> str:

@@ -99,6 +99,8 @@ def run(
     within = None if budget is None else seconds_of(budget)
     if processes is not None and (on is not None or within is not None):
         raise UserError("--processes is for a run on this machine to the end: leave out --on and --budget")
+    if processes is not None and workers is not None:
+        raise UserError("--processes trains one case at a time, on every GPU that it was given: leave out --workers")
     datasets.data_root(data_root)
     place, has = writable(project, results), _fetching(data_root, cache) if on is None else cluster.has(data_root, on)
     chosen = _chosen(paper)

@@ -139,3 +139,19 @@ def test_failure_followed_by_success_is_not_mentioned(claim: MakeClaim, record: 
 
 def test_undecidable_claim_stays_undecidable_with_any_record(claim: MakeClaim, record: MakeRecord) -> None:
     assert verdict(claim("positive", undecidable="no unit is given"), record(1)).verdict == "undecidable"
+
+
+@pytest.mark.parametrize(
+    ("network", "device", "said"),
+    [
+        ("vgg-bn-small-0.9/digits", "2 x gpu", "partly"),
+        ("vgg-bn-small-0.9/digits", "gpu", "reproduced"),
+        ("vgg5-small/digits", "2 x gpu", "reproduced"),
+    ],
+)
+def test_batch_norm_apart_in_several_processes_is_partly_at_best(
+    claim: MakeClaim, record: MakeRecord, network: str, device: str, said: str
+) -> None:
+    v = verdict(accuracy(claim), *runs(record, 90.0, network=network, device=device))
+    assert v.verdict == said
+    assert v.reason.startswith("with batch norm over each process's own samples") == (said == "partly")

@@ -117,6 +117,7 @@ def test_killed_process_ends_the_other_with_a_message_and_the_training_goes_on(
     [
         (("--only", "/count/"), "none of the cases is a training"),
         (("--budget", "1m"), "leave out --on and --budget"),
+        (("--workers", "2"), "leave out --workers"),
         (("--scale", "laptop", "--only", "/training/"), "this machine has"),
     ],
 )
