@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,12 +20,18 @@ class MasksOfTheBatch(TorchFunctionMode):
         self._rows, self._batch = rows, batch
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func is not Tensor.bernoulli_:
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        if getattr(func, "__name__", "") != "bernoulli_":
             return func(*args, **(kwargs or {}))
         mask, *probability = args
+        assert isinstance(mask, Tensor), "a method of tensors"
         layout = [0, *sorted(range(1, mask.dim()), key=mask.stride, reverse=True)]  # draws follow the order of memory
         shape = (self._batch, *mask.shape[1:])
         whole = torch.empty_permuted(shape, layout, dtype=mask.dtype, device=mask.device)
-        return mask.copy_(whole.bernoulli_(*probability, **(kwargs or {}))[self._rows])
+        func(whole, *probability, **(kwargs or {}))
+        return mask.copy_(whole[self._rows])

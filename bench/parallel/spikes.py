@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,12 @@ from bench.processes import Processes
 if TYPE_CHECKING:
     from bench.nets.build import Network
 
-Hook = Callable[[Any, object, tuple[Tensor, ...]], None]
+Hook = Callable[[object, object, tuple[Tensor, ...]], None]
 
 
-def with_spikes_of_the_batch(net: Any, algorithm: str, processes: Processes | None) -> Any:
+def with_spikes_of_the_batch(net: object, algorithm: str, processes: Processes | None) -> object:
     """Return ``net`` as an algorithm must see it if several processes train it."""
-    return net if processes is None or algorithm != "skipper" else _WithSpikesOfTheBatch(net, processes)
+    return net if processes is None or algorithm != "skipper" else _WithSpikesOfTheBatch(cast("Network", net), processes)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import nn
@@ -47,7 +46,7 @@ def block_network(
     layers = layers_of(module, links, once)
     weight = next(module.parameters())
     shapes = [_readable(links[end - 1]) for _, end in blocks[:-1]]
-    mode: AbstractContextManager[Any] = weight.fake_mode if isinstance(weight, FakeTensor) else nullcontext()
+    mode: AbstractContextManager[object] = weight.fake_mode if isinstance(weight, FakeTensor) else nullcontext()
     with mode, torch.device(weight.device):
         heads = [make(shape, classes) for shape in shapes]
     if dtype_of(module) != torch.get_default_dtype():  # fake tensors, which count mixed precision, cannot be converted in place
