@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+import statistics
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -85,7 +86,36 @@ def otpe() -> Iterator[str]:
     mib = [peak("otpe-3x256/randman-k10", algorithm, 50) / 2**20 for algorithm in ("otpe", "bptt", "approximate-otpe")]
     yield f"at the paper's T = 50 it is {mib[0]:.0f} MiB against {mib[1]:.0f} MiB for 3 x 256"
     yield f"take approximate OTPE: there a step needs {mib[2]:.0f} MiB"
+    yield from on_randman()
     yield f"sigmoid(3) = {1 / (1 + math.exp(-3)):.4f}"
+
+
+def full_length() -> dict[tuple[str, str], dict[int, float]]:
+    """The accuracies of OTPE's full-length trainings on four draws of Randman, by code and algorithm, and by draw."""
+    records, _ = Store(RESULTS).load("otpe")
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for record in records:
+        whole = record.case["scale"] == "night" and record.metric == "test_accuracy" and record.case["seed"] < 4
+        if whole and record.status == "ok":
+            code = "-".join(record.case["dataset"].split("-")[:2])
+            found.setdefault((code, record.case["algorithm"]), {})[record.case["seed"]] = record.number
+    return found
+
+
+def on_randman() -> Iterator[str]:
+    found = full_length()
+    assert {draws.keys() == {0, 1, 2, 3} for draws in found.values()} == {True}
+    below = {
+        (code, algorithm): statistics.fmean(found[code, "bptt"][draw] - value for draw, value in draws.items())
+        for (code, algorithm), draws in found.items()
+    }
+    most = max(abs(points) for (code, _), points in below.items() if code == "randman-rate")
+    yield f"all rules end within {math.ceil(most)} points of BPTT on the rate code"
+    close = max(abs(below["randman-time", algorithm]) for algorithm in ("otpe", "approximate-otpe"))
+    yield f"OTPE and approximate OTPE end within {math.ceil(close)} point of it"
+    yield f"OSTL {below['randman-time', 'ostl']:.0f} and OTTT {below['randman-time', 'ottt-dense']:.0f} points below"
+    spread = max(max(draws.values()) - min(draws.values()) for draws in found.values())
+    yield f"the accuracy of one rule changes by up to {math.ceil(spread)} points"
 
 
 def ttl_bptt() -> Iterator[str]:
