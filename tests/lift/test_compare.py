@@ -186,7 +186,7 @@ def test_largest_batch_and_T_fit_and_one_more_does_not(with_budget: Compared, al
         assert (longer <= allowed, wider <= allowed) == (fits, fits)
 
 
-@pytest.mark.parametrize("algorithm", ["checkpointed", "skipper", "tbptt"])
+@pytest.mark.parametrize("algorithm", [pytest.param("checkpointed", marks=pytest.mark.slow), "skipper", "tbptt"])
 def test_count_of_an_extrapolated_T_lies_within_its_error_band(with_budget: Compared, algorithm: str) -> None:
     limit, allowed = limits_of(with_budget, algorithm).T, with_budget.allowed
     assert limit is not None

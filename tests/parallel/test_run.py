@@ -68,6 +68,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measurement]:
     return values(outcome_of(CASE, tmp_path_factory.mktemp("alone"), 1))
 
 
+@pytest.mark.slow
 def test_training_by_two_processes_equals_that_of_one(
     tmp_path: Path, alone: dict[str, Measurement], monkeypatch: pytest.MonkeyPatch
 ) -> None:

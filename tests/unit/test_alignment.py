@@ -41,6 +41,7 @@ def test_bptt_is_aligned_with_itself_at_every_moment(cache: Path) -> None:
     assert all(m.detail["batches"] == 2 for m in found.values())
 
 
+@pytest.mark.slow
 def test_the_weights_are_bptts_whatever_rule_is_compared(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They equal those of six batches of BPTT by hand, of which the last is in the next epoch."""
     asked = case("ostl", after_batches=6, batches=1, form="adjoint")
