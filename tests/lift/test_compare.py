@@ -36,7 +36,7 @@ T, BATCH = 10, 8
 GIB = 2**30
 IN_PARTS = {"bptt", "checkpointed", "skipper", "tbptt", "sltt", "sltt-k"}
 BLOCKS, ONLINE, DENSE = {"local", "ttl-bptt"}, {"ottt-a", "ottt-o"}, {"ottt-dense", "ostl", "otpe", "approximate-otpe"}
-KNOWN = IN_PARTS | BLOCKS | ONLINE | {"replay", "ottt-dense", "ostl", "approximate-otpe", "otpe"}
+KNOWN = IN_PARTS | BLOCKS | ONLINE | DENSE | {"replay"}
 RUNS = {  # what of these applies to each network of nets.py
     "sj-single-step": IN_PARTS | BLOCKS,
     "sj-multi-step": IN_PARTS | BLOCKS,
