@@ -34,6 +34,8 @@ from bench.progress import Progress
 from bench.training import train
 from bench.training_step import training_step
 
+COLLECTIVES = {"cpu": "gloo", "cuda": "nccl"}  # by the device of a training
+
 
 def main(job: Rank, report: Callable[[Progress], None]) -> None:
     """Train the case to its end. Raises what bench.training.train does."""
@@ -44,9 +46,7 @@ def main(job: Rank, report: Callable[[Progress], None]) -> None:
     require_samples(least, job.size)
     step = training_step(case.network, case.algorithm, case.backend, seed=case.seed, device=job.device, **case.algorithm_options)
     require_variance(step.trainable.spec, least // job.size)  # now, not at the end of the first epoch
-    dist.init_process_group(
-        "nccl" if job.device == "cuda" else "gloo", init_method=f"file://{job.meet}", rank=job.rank, world_size=job.size
-    )
+    dist.init_process_group(COLLECTIVES[job.device], init_method=f"file://{job.meet}", rank=job.rank, world_size=job.size)
     group = dist.group.WORLD
     assert group is not None, "it has been made"
     step = in_parallel(step, case.algorithm, case.backend, Processes(group))
